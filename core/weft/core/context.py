@@ -1,0 +1,48 @@
+"""What travels with an execution or a call: ids and values, by a context variable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+__all__ = ["CallContext", "bind_log_context", "current_log_context"]
+
+_EMPTY: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallContext:
+    """What travels with an execution into every step, log line and span (A12)."""
+
+    project_id: str = ""
+    """The caller's project."""
+    request_id: str = ""
+    """The caller's id of the request that caused this work."""
+    values: Mapping[str, str] = field(default_factory=dict)
+    """Further values."""
+
+    def flat(self) -> dict[str, str]:
+        """Return everything as one record, such as an expression or a log line sees it."""
+        known = {"project_id": self.project_id, "request_id": self.request_id}
+        return {**self.values, **{key: value for key, value in known.items() if value}}
+
+
+_log_context: ContextVar[Mapping[str, str]] = ContextVar("weft_log_context", default=_EMPTY)
+
+
+def current_log_context() -> Mapping[str, str]:
+    """Return the values that log lines of the running task carry."""
+    return _log_context.get()
+
+
+@contextmanager
+def bind_log_context(**values: str) -> Iterator[None]:
+    """Add values to every log line that the block, and what it starts, writes."""
+    token = _log_context.set({**_log_context.get(), **values})
+    try:
+        yield
+    finally:
+        _log_context.reset(token)

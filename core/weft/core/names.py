@@ -1,0 +1,76 @@
+"""Names that people choose, and ids that the server assigns."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+
+from weft.core.errors import Violation
+from weft.core.reasons import Rule
+
+__all__ = [
+    "ACTION_NAME",
+    "EXECUTION_PREFIX",
+    "INSTANCE_ID",
+    "INSTANCE_PREFIX",
+    "NAME",
+    "SERVICE_PREFIX",
+    "STEP_ID",
+    "WORKFLOW_PREFIX",
+    "check_name",
+    "closest",
+    "is_id",
+    "new_id",
+]
+
+SERVICE_PREFIX = "svc"
+INSTANCE_PREFIX = "ins"
+WORKFLOW_PREFIX = "wf"
+EXECUTION_PREFIX = "exe"
+
+NAME = re.compile(r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?")
+"""A service or workflow: a DNS label, so that it is a Consul name as well."""
+ACTION_NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,127}")
+STEP_ID = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
+INSTANCE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_ID = re.compile(r"[a-z]+_[0-9a-hjkmnp-tv-z]{26}")
+
+
+def new_id(prefix: str) -> str:
+    """Return ``prefix_`` and 26 characters: 48 bits of time, 80 of chance (as in ULID).
+
+    Ids made later sort later, to the millisecond, which keeps B-trees dense and
+    makes the id a paging key. No name can look like one: names have no ``_``.
+    """
+    number = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(80)
+    return f"{prefix}_" + "".join(_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5))
+
+
+def is_id(text: str, prefix: str) -> bool:
+    """Tell whether a text has the form of an id of that kind, rather than of a name."""
+    return text.startswith(f"{prefix}_") and _ID.fullmatch(text) is not None
+
+
+def check_name(field: str, name: str, pattern: re.Pattern[str] = NAME) -> list[Violation]:
+    """Return the fault of a name, if it has one."""
+    if not name:
+        return [Violation(field, "is required", Rule.REQUIRED)]
+    if pattern.fullmatch(name) is None:
+        return [Violation(field, f"{name[:80]!r} does not match {pattern.pattern}", Rule.INVALID)]
+    return []
+
+
+def closest(name: str, known: list[str]) -> str:
+    """Return a hint such as ``did you mean 'extract'?``, or nothing."""
+    import difflib  # noqa: PLC0415 - only on the way to an error
+
+    found = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    if found:
+        return f"did you mean {found[0]!r}?"
+    if known:
+        shown = ", ".join(sorted(known)[:10])
+        return f"known: {shown}" + (", …" if len(known) > 10 else "")
+    return ""

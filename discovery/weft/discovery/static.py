@@ -1,0 +1,41 @@
+"""A fixed list of endpoints, that only its owner changes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping
+
+from weft.discovery.model import Endpoint, Snapshot
+
+__all__ = ["StaticResolver"]
+
+
+class StaticResolver:
+    """Resolves from a table in memory.
+
+    Args:
+        services: Endpoints by service name.
+    """
+
+    def __init__(self, services: Mapping[str, Iterable[Endpoint]] | None = None) -> None:
+        self._table = {name: tuple(endpoints) for name, endpoints in (services or {}).items()}
+        self._version = 1
+        self._changed = asyncio.Event()
+
+    def set(self, service: str, endpoints: Iterable[Endpoint]) -> None:
+        """Replace the endpoints of a service and tell every watcher."""
+        self._table[service] = tuple(endpoints)
+        self._version += 1
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def watch(self, service: str) -> AsyncIterator[Snapshot]:
+        """Yield the set now and after every ``set``."""
+        seen: tuple[Endpoint, ...] | None = None
+        while True:
+            changed = self._changed
+            endpoints = self._table.get(service, ())
+            if endpoints != seen:
+                seen = endpoints
+                yield Snapshot(service=service, endpoints=endpoints, version=self._version)
+            await changed.wait()

@@ -1,0 +1,1 @@
+"""The Weft server: registry, workflows and the engine that runs them."""

@@ -1,0 +1,1 @@
+"""Executions: the engine, the journal and who follows it."""

@@ -1,0 +1,1 @@
+"""Services, their actions and their live instances."""

@@ -1,0 +1,126 @@
+"""What the registry knows: services, their actions, and their live instances."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum, unique
+
+from weft.core.payload import JsonObject
+from weft.discovery.model import Endpoint, Health, Protocol
+
+__all__ = ["Action", "Instance", "Service", "ServiceState"]
+
+
+@unique
+class ServiceState(StrEnum):
+    """Whether a service takes calls."""
+
+    ACTIVE = "ACTIVE"
+    INACTIVE = "INACTIVE"
+    DEPRECATED = "DEPRECATED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """One typed operation of a service."""
+
+    name: str
+    """Unique in its service."""
+    description: str = ""
+    """For people."""
+    input_schema: JsonObject | None = None
+    """JSON Schema of the input; none takes any object."""
+    output_schema: JsonObject | None = None
+    """JSON Schema of the output; none takes any object."""
+    idempotent: bool = False
+    """Whether running it twice has the effect of once."""
+    timeout: timedelta | None = None
+    """How long one call may take by default."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """A named set of typed actions."""
+
+    id: str
+    """``svc_`` and 26 characters."""
+    name: str
+    """Unique among services."""
+    description: str = ""
+    """For people."""
+    endpoint: str = ""
+    """Where to call it when it has no instances."""
+    actions: tuple[Action, ...] = ()
+    """In the order they were registered; names are unique."""
+    metadata: JsonObject = field(default_factory=dict)
+    """Free values."""
+    state: ServiceState = ServiceState.ACTIVE
+    """Whether it takes calls."""
+    revision: int = 1
+    """Grows by one with every change."""
+    create_time: datetime
+    """When it was registered."""
+    update_time: datetime
+    """When it last changed."""
+
+    @property
+    def etag(self) -> str:
+        """What a change is based on."""
+        return f"r{self.revision}"
+
+    def action(self, name: str) -> Action | None:
+        """Return the action of that name."""
+        return next((action for action in self.actions if action.name == name), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """One running copy of a service."""
+
+    id: str
+    """Chosen by the registrant or assigned."""
+    service_id: str
+    """The service it serves."""
+    host: str
+    """What callers dial."""
+    port: int
+    """1 to 65535."""
+    protocol: Protocol = Protocol.GRPC
+    """What it speaks."""
+    weight: int = 1
+    """Share of calls relative to other instances."""
+    tags: tuple[str, ...] = ()
+    """Such as ``production``."""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """Free values."""
+    version: str = ""
+    """Version of the software it runs."""
+    zone: str = ""
+    """Failure domain."""
+    health: Health = Health.PASSING
+    """As last reported, or CRITICAL after a missed heartbeat."""
+    health_note: str = ""
+    """Why, when it is not PASSING."""
+    ttl: timedelta
+    """How long it counts as alive without a heartbeat."""
+    register_time: datetime
+    """When it was registered."""
+    heartbeat_time: datetime
+    """When it last said that it is alive; not durable."""
+
+    def endpoint(self) -> Endpoint:
+        """Return what a caller needs to know of it."""
+        return Endpoint(
+            instance_id=self.id,
+            host=self.host,
+            port=self.port,
+            protocol=self.protocol,
+            weight=self.weight,
+            tags=self.tags,
+            metadata=self.metadata,
+            version=self.version,
+            zone=self.zone,
+            health=self.health,
+        )

@@ -1,0 +1,357 @@
+"""The store port: what the server needs kept, and the promises of whoever keeps it.
+
+Promises of every adapter:
+
+* Each method is one transaction, and it is durable when the method returns.
+* Concurrent calls may share a commit (group commit); none sees another's
+  uncommitted writes.
+* A write that fails with ``StoreUnavailableError`` has an *unknown* outcome: it
+  may be there after the store is back. The adapter has then told its listeners
+  ``BROKEN``, and tells them ``HEALTHY`` once it has reopened and can be read.
+* A repeat with the same ``RequestKey`` writes nothing and returns what the first
+  one returned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum, unique
+from typing import Generic, Protocol, TypeVar
+
+from weft.core.errors import ExhaustedError, ServiceUnavailableError
+from weft.core.reasons import Reason
+from weft.server.execution.model import Event, Execution, ExecutionState
+from weft.server.registry.model import Instance, Service, ServiceState
+from weft.server.workflow.model import Workflow, WorkflowState
+
+__all__ = [
+    "ExecutionFilter",
+    "ExecutionStore",
+    "Page",
+    "RegistryStore",
+    "RequestKey",
+    "Slice",
+    "StaleWriteError",
+    "Store",
+    "StoreFullError",
+    "StoreInUseError",
+    "StoreState",
+    "StoreUnavailableError",
+    "WorkflowStore",
+]
+
+T = TypeVar("T")
+
+
+class StoreUnavailableError(ServiceUnavailableError):
+    """The store cannot be read or written now; a write's outcome is unknown."""
+
+    default_reason = Reason.STORE_UNAVAILABLE
+
+    def __init__(self, message: str) -> None:
+        super().__init__("store", message, retry_after=timedelta(seconds=1))
+
+
+class StoreFullError(ExhaustedError):
+    """There is no space left; nothing was written. Heals when space is freed."""
+
+    default_reason = Reason.STORE_FULL
+
+
+class StoreInUseError(Exception):
+    """Another process has the data directory open; the message names it."""
+
+
+class StaleWriteError(Exception):
+    """What the write was based on has changed; nothing was written."""
+
+
+@unique
+class StoreState(StrEnum):
+    """Whether the store can do its work."""
+
+    HEALTHY = "HEALTHY"
+    BROKEN = "BROKEN"
+
+
+@dataclass(frozen=True, slots=True)
+class RequestKey:
+    """Makes a mutation idempotent."""
+
+    method: str
+    """Full name of the RPC."""
+    request_id: str
+    """Chosen by the caller."""
+    fingerprint: bytes
+    """Hash of the request's content."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Which part of a list is wanted."""
+
+    size: int
+    """At most this many items."""
+    after: str = ""
+    """The paging key of the last item of the page before; empty: from the beginning."""
+    skip: int = 0
+    """How many to pass over first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slice(Generic[T]):
+    """One page of a list."""
+
+    items: tuple[T, ...]
+    """In the order of the list."""
+    more: bool
+    """Whether something follows."""
+    total: int
+    """How many there are on all pages."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionFilter:
+    """Which executions are wanted; None means any."""
+
+    workflow_id: str | None = None
+    """Only of this workflow."""
+    state: ExecutionState | None = None
+    """Only in this state."""
+
+
+class RegistryStore(Protocol):
+    """Services and the instances that were registered. Lists are by name, or by id for instances."""
+
+    async def recall_service(self, key: RequestKey) -> Service | None:
+        """Return what the first request with this key returned.
+
+        Raises:
+            AlreadyExistsError: REQUEST_ID_REUSED: its content was another.
+        """
+        ...
+
+    async def insert_service(self, service: Service, key: RequestKey | None = None) -> Service:
+        """Store a new service.
+
+        Raises:
+            AlreadyExistsError: SERVICE_EXISTS, or REQUEST_ID_REUSED.
+        """
+        ...
+
+    async def update_service(
+        self, service: Service, expected_revision: int, key: RequestKey | None = None
+    ) -> Service:
+        """Replace a service that still has the expected revision.
+
+        Raises:
+            AlreadyExistsError: SERVICE_EXISTS: the new name is taken; or REQUEST_ID_REUSED.
+            StaleWriteError: It has another revision, or is gone.
+        """
+        ...
+
+    async def delete_service(
+        self, service: Service, expected_revision: int, key: RequestKey | None = None
+    ) -> None:
+        """Remove a service that still has the expected revision, and its instances.
+
+        The key recalls the service as it was.
+
+        Raises:
+            StaleWriteError: It has another revision, or is gone.
+            AlreadyExistsError: REQUEST_ID_REUSED.
+        """
+        ...
+
+    async def get_service(self, ref: str) -> Service | None:
+        """Return a service by id or by name."""
+        ...
+
+    async def list_services(self, state: ServiceState | None, page: Page) -> Slice[Service]:
+        """Return services by name; the paging key is the name."""
+        ...
+
+    async def put_instance(self, instance: Instance) -> None:
+        """Store an instance, or replace the one with its id.
+
+        Raises:
+            StaleWriteError: Its service is gone.
+        """
+        ...
+
+    async def delete_instance(self, instance_id: str) -> bool:
+        """Remove an instance; tell whether it was there."""
+        ...
+
+    async def all_instances(self) -> tuple[Instance, ...]:
+        """Return every instance, by id."""
+        ...
+
+
+class WorkflowStore(Protocol):
+    """Workflows and all their versions. Lists are by name, versions newest first."""
+
+    async def recall_workflow(self, key: RequestKey) -> Workflow | None:
+        """Return what the first request with this key returned.
+
+        Raises:
+            AlreadyExistsError: REQUEST_ID_REUSED: its content was another.
+        """
+        ...
+
+    async def insert_workflow(self, workflow: Workflow, key: RequestKey | None = None) -> Workflow:
+        """Store a new workflow with its first version.
+
+        Raises:
+            AlreadyExistsError: WORKFLOW_EXISTS, or REQUEST_ID_REUSED.
+        """
+        ...
+
+    async def update_workflow(
+        self, workflow: Workflow, expected_revision: int, key: RequestKey | None = None
+    ) -> Workflow:
+        """Replace a workflow that still has the expected revision.
+
+        A version that is not stored yet is added; a stored version never
+        changes what it does.
+
+        Raises:
+            AlreadyExistsError: WORKFLOW_EXISTS: the new name is taken; or REQUEST_ID_REUSED.
+            StaleWriteError: It has another revision, or is deleted.
+        """
+        ...
+
+    async def delete_workflow(
+        self, workflow: Workflow, expected_revision: int, key: RequestKey | None = None
+    ) -> None:
+        """Mark a workflow as deleted; its name is free, its versions stay.
+
+        The key recalls the workflow as it was.
+
+        Raises:
+            StaleWriteError: It has another revision, or is deleted.
+            AlreadyExistsError: REQUEST_ID_REUSED.
+        """
+        ...
+
+    async def get_workflow(self, ref: str, version: int = 0) -> Workflow | None:
+        """Return a workflow by id or by name, in its latest version or the one given.
+
+        A deleted one is found by its id only, with ``deleted`` set.
+        """
+        ...
+
+    async def list_workflows(self, state: WorkflowState | None, page: Page) -> Slice[Workflow]:
+        """Return workflows that are not deleted, by name; the paging key is the name."""
+        ...
+
+    async def list_workflow_versions(self, workflow_id: str, page: Page) -> Slice[Workflow]:
+        """Return the versions of a workflow, newest first; the paging key is the version in decimal."""
+        ...
+
+
+class ExecutionStore(Protocol):
+    """Executions and their histories."""
+
+    async def insert_execution(
+        self, execution: Execution, events: Sequence[Event], key: RequestKey | None = None
+    ) -> Execution:
+        """Store a new execution with the beginning of its history.
+
+        A key is kept as long as the execution. A repeat returns the execution
+        that the first request started, as it stands now.
+
+        Raises:
+            AlreadyExistsError: REQUEST_ID_REUSED.
+        """
+        ...
+
+    async def append_events(self, execution: Execution, events: Sequence[Event], expected_last: int) -> None:
+        """Append to a history and replace the summary, when nobody appended in between.
+
+        Raises:
+            StaleWriteError: The newest event is not ``expected_last``, or the execution has ended.
+        """
+        ...
+
+    async def recall_execution(self, key: RequestKey) -> Execution | None:
+        """Return the execution that the first request with this key started, as it stands.
+
+        Raises:
+            AlreadyExistsError: REQUEST_ID_REUSED: its content was another.
+        """
+        ...
+
+    async def get_execution(self, execution_id: str) -> Execution | None:
+        """Return the summary of an execution."""
+        ...
+
+    async def list_executions(self, wanted: ExecutionFilter, page: Page) -> Slice[Execution]:
+        """Return summaries, newest first; the paging key is the id."""
+        ...
+
+    async def read_events(
+        self,
+        execution_id: str,
+        *,
+        after: int = 0,
+        limit: int = 1_000,
+        max_bytes: int = 2 * 1024 * 1024,
+        payloads: bool = True,
+    ) -> tuple[Event, ...]:
+        """Return events in order, those with a number above ``after``.
+
+        Ends early rather than exceed ``max_bytes``, but never before the first
+        event. Without ``payloads`` every input, output and result is ``b"{}"``.
+        """
+        ...
+
+    async def open_executions(self, after: str = "", limit: int = 500) -> tuple[Execution, ...]:
+        """Return executions that have not ended, by id, those with an id above ``after``."""
+        ...
+
+
+class Store(RegistryStore, WorkflowStore, ExecutionStore, Protocol):
+    """Everything that is kept, in one place."""
+
+    @property
+    def name(self) -> str:
+        """What it is, for people, such as ``sqlite /var/lib/weft/weft.db``."""
+        ...
+
+    @property
+    def state(self) -> StoreState:
+        """Whether it can do its work, as far as is known."""
+        ...
+
+    async def open(self) -> None:
+        """Make ready: take ownership, migrate, recover.
+
+        Raises:
+            StoreInUseError: Another process has it.
+            StoreUnavailableError: It cannot be opened; the message says why.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Finish what waits and let go. Idempotent."""
+        ...
+
+    async def check(self) -> None:
+        """Prove that it can be written and read.
+
+        Raises:
+            StoreUnavailableError: It cannot be.
+            StoreFullError: There is no space left.
+        """
+        ...
+
+    def subscribe(self, listener: Callable[[StoreState], None]) -> None:
+        """Call back in the event loop at every change of ``state``."""
+        ...
+
+    async def forget_requests(self, before: datetime) -> int:
+        """Delete request keys of registry and workflow mutations that are older; return how many."""
+        ...

@@ -1,0 +1,1 @@
+"""Definitions of workflows and their versions."""
