@@ -1,0 +1,1 @@
+"""How a call gets there: instances, balancing, policies, transports."""

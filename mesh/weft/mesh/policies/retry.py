@@ -1,0 +1,83 @@
+"""When to try again, and how long to wait before."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol, TypeVar
+
+from weft.core.clock import Clock
+from weft.core.errors import MaxRetriesExceededError, WeftError
+
+__all__ = ["NO_RETRY", "RandomSource", "RetryPolicy", "backoff", "call_with_retry"]
+
+T = TypeVar("T")
+
+
+class RandomSource(Protocol):
+    """Where jitter comes from."""
+
+    def uniform(self, a: float, b: float) -> float:
+        """Return a number between the two."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """Exponential backoff with jitter, for failures that are retryable."""
+
+    max_retries: int = 3
+    """How many attempts may follow the first one; 0 turns retries off."""
+    base_delay: timedelta = timedelta(seconds=0.5)
+    """What the first wait is drawn around."""
+    max_delay: timedelta = timedelta(seconds=4)
+    """The longest wait, before jitter."""
+    factor: float = 2.0
+    """How much longer each wait is than the one before."""
+    jitter: float = 0.2
+    """Each wait is multiplied by a number between 1 - jitter and 1 + jitter (gRFC A6)."""
+
+
+NO_RETRY = RetryPolicy(max_retries=0)
+"""One attempt."""
+
+
+def backoff(policy: RetryPolicy, retry: int, chance: RandomSource) -> timedelta:
+    """Return the wait before a retry; the first one has number 1."""
+    grown = policy.base_delay.total_seconds() * policy.factor ** (retry - 1)
+    capped = min(grown, policy.max_delay.total_seconds())
+    return timedelta(seconds=capped * chance.uniform(1 - policy.jitter, 1 + policy.jitter))
+
+
+async def call_with_retry(
+    attempt: Callable[[], Awaitable[T]],
+    policy: RetryPolicy,
+    clock: Clock,
+    chance: RandomSource | None = None,
+) -> T:
+    """Make attempts until one succeeds, fails for good, or none is left.
+
+    A server's push-back (``retry_after``) is waited for when it is longer than
+    our own wait.
+
+    Raises:
+        MaxRetriesExceededError: The last attempt failed with a retryable error too.
+        WeftError: An attempt failed with an error that is not retryable.
+    """
+    source = chance or random
+    for retry in range(1, policy.max_retries + 2):
+        try:
+            return await attempt()
+        except asyncio.CancelledError:
+            raise
+        except WeftError as error:
+            if not error.retryable or policy.max_retries == 0:
+                raise
+            if retry > policy.max_retries:
+                raise MaxRetriesExceededError(retry, error) from error
+            wait = backoff(policy, retry, source)
+            await clock.sleep(max(wait, error.retry_after or timedelta()).total_seconds())
+    raise AssertionError("unreachable")  # pragma: no cover

@@ -1,0 +1,72 @@
+"""Errors on the wire of ``grpc.aio``: out of a servicer, and back in a caller."""
+
+from __future__ import annotations
+
+from typing import Final, NoReturn
+
+import grpc
+import grpc.aio
+from google.protobuf.message import DecodeError
+from google.rpc import status_pb2
+
+from weft.core.errors import Code, ServiceUnavailableError, WeftError
+from weft.core.metadata import STATUS_DETAILS
+from weft.core.status import from_code, from_status, to_status
+
+__all__ = ["CHANNEL_OPTIONS", "MAX_MESSAGE_BYTES", "SERVER_OPTIONS", "abort_with", "error_from_rpc"]
+
+MAX_MESSAGE_BYTES: Final = 4 * 1024 * 1024
+"""Largest message that either end takes."""
+
+CHANNEL_OPTIONS: Final[tuple[tuple[str, int], ...]] = (
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.enable_retries", 0),
+)
+"""Keepalive notices a dead peer in 40 s; retries are the policies' business, not the library's."""
+
+SERVER_OPTIONS: Final[tuple[tuple[str, int], ...]] = (
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_concurrent_streams", 100),
+    ("grpc.so_reuseport", 0),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+)
+"""Without the cap on streams one peer can cancel its neighbours' calls by rapid resets; with port
+sharing, which is on by default, a second server on the same port starts silently (both measured)."""
+
+_CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
+
+
+async def abort_with(context: grpc.aio.ServicerContext[object, object], error: WeftError) -> NoReturn:
+    """End the running RPC with the error and all its details."""
+    status = to_status(error)
+    context.set_trailing_metadata(
+        (*(context.trailing_metadata() or ()), (STATUS_DETAILS, status.SerializeToString()))
+    )
+    await context.abort(_CODES[int(error.code)], status.message)
+
+
+def error_from_rpc(error: grpc.aio.AioRpcError, peer: str = "weft") -> WeftError:
+    """Rebuild the error that the peer raised, from its details where it sent them.
+
+    Args:
+        error: What the stub raised.
+        peer: Who was called; names the service of an error that gRPC itself made.
+    """
+    for key, value in error.trailing_metadata() or ():
+        if key == STATUS_DETAILS and isinstance(value, bytes):
+            status = status_pb2.Status()
+            try:
+                status.ParseFromString(value)
+            except DecodeError:
+                break
+            return from_status(status)
+    code = int(error.code().value[0])
+    details = error.details() or error.code().name
+    if code == Code.UNAVAILABLE:
+        return ServiceUnavailableError(peer, f"{peer} is unavailable: {details}")
+    return from_code(code, details)
