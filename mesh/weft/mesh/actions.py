@@ -1,0 +1,78 @@
+"""The port through which an action is called, whatever it speaks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from weft.core.context import CallContext
+from weft.core.errors import ServiceUnavailableError
+from weft.core.reasons import Reason
+from weft.discovery.model import Endpoint
+
+__all__ = ["ActionCall", "ActionReply", "ActionTransport", "UnreachableError"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionCall:
+    """One call of one action: everything that the provider gets to know."""
+
+    service: str
+    """Name of the service."""
+    action: str
+    """Name of the action."""
+    input: bytes
+    """JSON text of the input object."""
+    context: CallContext = field(default_factory=CallContext)
+    """What travels with the call."""
+    execution_id: str = ""
+    """The execution it belongs to; empty for a direct call."""
+    workflow_id: str = ""
+    """The workflow of that execution."""
+    step_id: str = ""
+    """The step of that workflow."""
+    attempt: int = 1
+    """1, 2, …"""
+    idempotency_key: str = ""
+    """The same for every attempt of one step of one execution."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionReply:
+    """What an action answered."""
+
+    output: bytes
+    """JSON text, as the provider sent it."""
+    instance_id: str
+    """Who ran it; empty for a bare endpoint."""
+
+
+class UnreachableError(ServiceUnavailableError):
+    """No connection could be made, so the call was certainly not processed."""
+
+    default_reason = Reason.ACTION_UNAVAILABLE
+
+
+class ActionTransport(Protocol):
+    """Carries calls to endpoints of one protocol."""
+
+    async def invoke(self, endpoint: Endpoint, call: ActionCall, timeout: float) -> bytes:
+        """Run an action at an endpoint and return the JSON text of its output.
+
+        Args:
+            endpoint: Where.
+            call: What.
+            timeout: Seconds that it may take, connecting included.
+
+        Raises:
+            UnreachableError: Not connected; another endpoint may be tried.
+            ServiceUnavailableError: ACTION_UNAVAILABLE: the connection broke; the action may have run.
+            DeadlineExceededError: ACTION_TIMEOUT.
+            ExhaustedError: ACTION_OUTPUT_TOO_LARGE.
+            WeftError: What the action itself answered.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close every connection."""
+        ...

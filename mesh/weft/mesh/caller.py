@@ -1,0 +1,148 @@
+"""Calls an action by name: finds an instance, connects, fails over, gives up in time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+
+from weft.core.errors import ServiceUnavailableError, WeftError
+from weft.core.reasons import Reason
+from weft.discovery.base import Resolver
+from weft.discovery.model import Endpoint, Protocol, Snapshot
+from weft.mesh.actions import ActionCall, ActionReply, ActionTransport, UnreachableError
+from weft.mesh.balancer import Balancer, RoundRobin
+
+__all__ = ["ActionCaller"]
+
+_log = logging.getLogger("weft.mesh")
+
+
+class _Watched:
+    """The newest snapshot of one service, kept up to date by a task."""
+
+    def __init__(self, resolver: Resolver, service: str, balancer: Balancer) -> None:
+        self.balancer = balancer
+        self.snapshot: Snapshot | None = None
+        self.changed = asyncio.Event()
+        self.task = asyncio.create_task(self._follow(resolver, service), name=f"watch {service}")
+
+    async def _follow(self, resolver: Resolver, service: str) -> None:
+        async for snapshot in resolver.watch(service):
+            self.snapshot = snapshot
+            self.changed.set()
+            self.changed = asyncio.Event()
+
+    def untried(self, tried: set[Endpoint]) -> tuple[Endpoint, ...]:
+        if self.snapshot is None:
+            return ()
+        return tuple(endpoint for endpoint in self.snapshot.callable() if endpoint not in tried)
+
+
+class ActionCaller:
+    """Calls actions over whatever their instances speak.
+
+    An endpoint that cannot be connected is passed over within the same call:
+    nothing was sent, so nothing can run twice. After a request was sent there is
+    no second try here; that is the business of who knows whether it is safe.
+
+    Args:
+        resolver: Where instances are.
+        transports: How to reach them, by protocol.
+        balancer: Makes the balancer of each service.
+        instance_wait: How long a call waits for an instance when there is none.
+    """
+
+    def __init__(
+        self,
+        resolver: Resolver,
+        transports: Mapping[Protocol, ActionTransport],
+        *,
+        balancer: Callable[[], Balancer] = RoundRobin,
+        instance_wait: timedelta = timedelta(seconds=10),
+    ) -> None:
+        self._resolver = resolver
+        self._transports = transports
+        self._balancer = balancer
+        self._instance_wait = instance_wait.total_seconds()
+        self._watched: dict[str, _Watched] = {}
+
+    async def call(self, call: ActionCall, timeout: float) -> ActionReply:
+        """Run an action at one of its service's instances.
+
+        Args:
+            call: What to run.
+            timeout: Seconds that it may take in all.
+
+        Raises:
+            ServiceUnavailableError: NO_INSTANCE, or ACTION_UNAVAILABLE.
+            WeftError: As ``ActionTransport.invoke``.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        watched = self._watch(call.service)
+        tried: set[Endpoint] = set()
+        unreachable: UnreachableError | None = None
+        while True:
+            endpoints = watched.untried(tried)
+            if not endpoints:
+                if unreachable is not None:
+                    raise unreachable
+                endpoints = await self._wait_for_instance(watched, call, deadline - loop.time())
+            endpoint = watched.balancer.pick(endpoints)
+            try:
+                return await self._invoke(watched, endpoint, call, max(0.001, deadline - loop.time()))
+            except UnreachableError as error:
+                _log.warning("%s", error)
+                tried.add(endpoint)
+                unreachable = error
+
+    async def _invoke(
+        self, watched: _Watched, endpoint: Endpoint, call: ActionCall, timeout: float
+    ) -> ActionReply:
+        try:
+            output = await self._transports[endpoint.protocol].invoke(endpoint, call, timeout)
+        except WeftError as error:
+            error.metadata.setdefault("instance_id", endpoint.instance_id)
+            watched.balancer.done(endpoint, error)
+            raise
+        except BaseException as error:
+            watched.balancer.done(endpoint, error)
+            raise
+        watched.balancer.done(endpoint, None)
+        return ActionReply(output=output, instance_id=endpoint.instance_id)
+
+    async def _wait_for_instance(
+        self, watched: _Watched, call: ActionCall, left: float
+    ) -> tuple[Endpoint, ...]:
+        wait = min(self._instance_wait, max(0.0, left))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait):
+                while not (endpoints := watched.untried(set())):
+                    await watched.changed.wait()
+                return endpoints
+        known = len(watched.snapshot.endpoints) if watched.snapshot else 0
+        raise ServiceUnavailableError(
+            call.service,
+            f"no healthy instance of {call.service} within {wait:g} s ({known} known)",
+            reason=Reason.NO_INSTANCE,
+            metadata={"action": call.action},
+        )
+
+    def _watch(self, service: str) -> _Watched:
+        watched = self._watched.get(service)
+        if watched is None:
+            watched = self._watched[service] = _Watched(self._resolver, service, self._balancer())
+        return watched
+
+    async def close(self) -> None:
+        """Stop watching and close every connection."""
+        tasks = [watched.task for watched in self._watched.values()]
+        self._watched.clear()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for transport in self._transports.values():
+            await transport.close()

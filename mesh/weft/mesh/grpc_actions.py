@@ -1,0 +1,141 @@
+"""Actions behind ``weft.api.action.v1.ActionService``: one unary call each."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import grpc.aio
+import orjson
+
+from weft.api.action.v1 import action_service_pb2, action_service_pb2_grpc
+from weft.api.common.v1 import context_pb2, payload_pb2
+from weft.core.clock import Clock, SystemClock
+from weft.core.errors import (
+    ActionFailedError,
+    CallCancelledError,
+    Code,
+    DeadlineExceededError,
+    ExhaustedError,
+    ResourceNotFoundError,
+    ServiceUnavailableError,
+    UnexpectedStatusError,
+    WeftError,
+)
+from weft.core.metadata import STATUS_DETAILS
+from weft.core.payload import from_struct
+from weft.core.reasons import Reason
+from weft.discovery.model import Endpoint
+from weft.mesh.actions import ActionCall
+from weft.mesh.pool import ChannelPool
+from weft.mesh.rpc import error_from_rpc
+
+__all__ = ["GrpcActionTransport"]
+
+
+class GrpcActionTransport:
+    """Calls actions over pooled gRPC channels.
+
+    Args:
+        clock: For the pool's idleness.
+        connect_timeout: How long one connection may take to be made.
+    """
+
+    def __init__(
+        self, clock: Clock | None = None, *, connect_timeout: timedelta = timedelta(seconds=5)
+    ) -> None:
+        self._pool = ChannelPool(clock or SystemClock(), connect_timeout=connect_timeout)
+
+    async def invoke(self, endpoint: Endpoint, call: ActionCall, timeout: float) -> bytes:
+        """Run an action: see ``ActionTransport.invoke``."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        async with self._pool.channel(endpoint.address, call.service, timeout) as channel:
+            stub = action_service_pb2_grpc.ActionServiceStub(channel)
+            left = max(0.001, deadline - loop.time())
+            try:
+                response = await stub.InvokeAction(_request(call), timeout=left)
+            except grpc.aio.AioRpcError as error:
+                raise _failure(error, call, endpoint, timeout) from None
+        return _output(response.output)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._pool.close()
+
+
+def _request(call: ActionCall) -> action_service_pb2.InvokeActionRequest:
+    return action_service_pb2.InvokeActionRequest(
+        service=call.service,
+        action=call.action,
+        input=payload_pb2.Payload(json=call.input),
+        context=context_pb2.CallContext(
+            project_id=call.context.project_id,
+            request_id=call.context.request_id,
+            values=call.context.values,
+        ),
+        invocation=action_service_pb2.Invocation(
+            execution_id=call.execution_id,
+            workflow_id=call.workflow_id,
+            step_id=call.step_id,
+            attempt=call.attempt,
+            idempotency_key=call.idempotency_key,
+        ),
+    )
+
+
+def _output(payload: payload_pb2.Payload) -> bytes:
+    """Return JSON text, also from a provider that answers with a Struct whatever was asked."""
+    if payload.HasField("struct"):
+        return orjson.dumps(from_struct(payload.struct, "output"))
+    return payload.json or b"{}"
+
+
+def _failure(
+    rpc_error: grpc.aio.AioRpcError, call: ActionCall, endpoint: Endpoint, timeout: float
+) -> WeftError:
+    """Say what a failed call means for the caller.
+
+    An error with details is the provider's own word and passes unchanged; one
+    without was made by gRPC, or by a server that let an exception escape.
+    """
+    error = error_from_rpc(rpc_error, call.service)
+    if any(key == STATUS_DETAILS for key, _ in rpc_error.trailing_metadata() or ()):
+        return _as_action_failure(error)
+    where = f"{call.service}.{call.action} at {endpoint.address}"
+    if isinstance(error, DeadlineExceededError):
+        return action_timeout(call, timeout)
+    if isinstance(error, ExhaustedError):
+        return ExhaustedError(
+            f"{where}: {error.message}", reason=Reason.ACTION_OUTPUT_TOO_LARGE, metadata=_names(call)
+        )
+    if error.code is Code.UNIMPLEMENTED:
+        return ResourceNotFoundError("action", call.action, message=f"{where} does not serve ActionService")
+    if isinstance(error, ServiceUnavailableError | CallCancelledError):
+        return ServiceUnavailableError(
+            call.service,
+            f"the connection to {where} broke during the call",
+            reason=Reason.ACTION_UNAVAILABLE,
+            metadata=_names(call),
+        )
+    return ActionFailedError(f"{where} failed: {error.message}", metadata=_names(call))
+
+
+def _as_action_failure(error: WeftError) -> WeftError:
+    """Never pass on UNKNOWN or INTERNAL: they would look like a fault of ours."""
+    if isinstance(error, UnexpectedStatusError) or error.code in {Code.UNKNOWN, Code.INTERNAL}:
+        return ActionFailedError(error.message, reason=error.reason, metadata=error.metadata)
+    return error
+
+
+def action_timeout(call: ActionCall, timeout: float) -> DeadlineExceededError:
+    """Say that an action took too long."""
+    return DeadlineExceededError(
+        f"{call.service}.{call.action} did not answer within {timeout:g} s",
+        reason=Reason.ACTION_TIMEOUT,
+        metadata=_names(call),
+    )
+
+
+def _names(call: ActionCall) -> dict[str, str]:
+    return {"service": call.service, "action": call.action}

@@ -1,0 +1,244 @@
+"""Messages of the registry to its model, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Final
+
+from weft.api.registry.v1 import registry_pb2
+from weft.core.names import ACTION_NAME, INSTANCE_ID, INSTANCE_PREFIX, check_name, new_id
+from weft.core.payload import JsonObject, PayloadKind, dumps, from_struct, kind_of, to_struct
+from weft.core.reasons import Rule
+from weft.core.schema import compile_schema
+from weft.discovery.model import Health, Protocol
+from weft.server.protos import (
+    duration,
+    enum_from_proto,
+    enum_to_proto,
+    optional_object,
+    set_object,
+    timestamp,
+)
+from weft.server.registry.endpoint import parse_endpoint
+from weft.server.registry.model import Action, Instance, Service
+from weft.server.registry.service import HealthReport
+from weft.server.requests import Faults, read_duration
+
+__all__ = [
+    "health_from_proto",
+    "health_to_proto",
+    "instance_from_proto",
+    "instance_to_proto",
+    "metadata_from_proto",
+    "read_actions",
+    "read_endpoint",
+    "report_to_proto",
+    "service_kind",
+    "service_to_proto",
+]
+
+_MAX_ACTIONS: Final = 256
+_MAX_METADATA_BYTES: Final = 64 * 1024
+_MAX_TAGS: Final = 64
+_MAX_TAG_CHARS: Final = 128
+_MAX_INSTANCE_METADATA: Final = 64
+_MAX_METADATA_VALUE: Final = 512
+_MAX_WEIGHT: Final = 10_000
+_DEFAULT_TTL: Final = timedelta(seconds=30)
+_DAY: Final = timedelta(days=1)
+
+
+def service_kind(message: registry_pb2.Service) -> PayloadKind:
+    """Tell which kind of payload a caller used for the schemas."""
+    return kind_of(*(s for a in message.actions for s in (a.input_schema, a.output_schema)))
+
+
+def service_to_proto(service: Service, kind: PayloadKind) -> registry_pb2.Service:
+    """Show a service, its schemas in the kind asked for."""
+    return registry_pb2.Service(
+        id=service.id,
+        name=service.name,
+        description=service.description,
+        endpoint=service.endpoint,
+        actions=[_action_to_proto(action, kind) for action in service.actions],
+        metadata=to_struct(service.metadata),
+        state=enum_to_proto(registry_pb2.ServiceState, "SERVICE_STATE", service.state),
+        revision=service.revision,
+        etag=service.etag,
+        create_time=timestamp(service.create_time),
+        update_time=timestamp(service.update_time),
+    )
+
+
+def _action_to_proto(action: Action, kind: PayloadKind) -> registry_pb2.Action:
+    return registry_pb2.Action(
+        name=action.name,
+        description=action.description,
+        input_schema=set_object(action.input_schema, kind),
+        output_schema=set_object(action.output_schema, kind),
+        idempotent=action.idempotent,
+        timeout=duration(action.timeout),
+    )
+
+
+def read_actions(messages: Iterable[registry_pb2.Action], faults: Faults, field: str) -> tuple[Action, ...]:
+    """Read actions, checking names, schemas and limits."""
+    listed = list(messages)
+    faults.count(field, listed, _MAX_ACTIONS)
+    seen: set[str] = set()
+    actions: list[Action] = []
+    for number, message in enumerate(listed[:_MAX_ACTIONS]):
+        path = f"{field}[{number}]"
+        faults.extend(check_name(f"{path}.name", message.name, ACTION_NAME))
+        if message.name in seen:
+            faults.add(f"{path}.name", f"{message.name!r} stands here twice", Rule.DUPLICATE)
+        seen.add(message.name)
+        faults.text(f"{path}.description", message.description)
+        actions.append(
+            Action(
+                name=message.name,
+                description=message.description,
+                input_schema=_read_schema(message, "input_schema", f"{path}.input_schema", faults),
+                output_schema=_read_schema(message, "output_schema", f"{path}.output_schema", faults),
+                idempotent=message.idempotent,
+                timeout=read_duration(
+                    message,
+                    "timeout",
+                    faults,
+                    path=f"{path}.timeout",
+                    at_least=timedelta(milliseconds=1),
+                    at_most=_DAY,
+                ),
+            )
+        )
+    return tuple(actions)
+
+
+def _read_schema(message: registry_pb2.Action, field: str, path: str, faults: Faults) -> JsonObject | None:
+    """Read a schema that compiles; None when there is none or it has faults."""
+    schema = faults.attempt(lambda: optional_object(message, field, path), None)
+    if schema is not None:
+        faults.attempt(lambda: compile_schema(schema, path), None)
+    return schema
+
+
+def read_endpoint(url: str, faults: Faults, field: str) -> str:
+    """Check an endpoint URL, when there is one."""
+    if url:
+        faults.attempt(lambda: parse_endpoint(url, field), None)
+    return url
+
+
+def metadata_from_proto(message: registry_pb2.Service, faults: Faults, field: str) -> JsonObject:
+    """Read free metadata within its limit."""
+
+    def read() -> JsonObject:
+        value = from_struct(message.metadata, field)
+        dumps(value, field, limit=_MAX_METADATA_BYTES)
+        return value
+
+    return faults.attempt(read, {})
+
+
+def instance_from_proto(message: registry_pb2.Instance, now: datetime, faults: Faults) -> Instance:
+    """Read an instance to register, checking all of its limits."""
+    _check_instance(message, faults)
+    ttl = read_duration(
+        message,
+        "ttl",
+        faults,
+        path="instance.ttl",
+        at_least=timedelta(seconds=1),
+        at_most=timedelta(minutes=10),
+    )
+    protocol = enum_from_proto(registry_pb2.Protocol, "PROTOCOL", Protocol, message.protocol)
+    return Instance(
+        id=message.id or new_id(INSTANCE_PREFIX),
+        service_id="",
+        host=message.host,
+        port=message.port,
+        protocol=protocol or Protocol.GRPC,
+        weight=message.weight or 1,
+        tags=tuple(message.tags),
+        metadata=dict(message.metadata),
+        version=message.version,
+        zone=message.zone,
+        health=health_from_proto(message.health) or Health.PASSING,
+        health_note=message.health_note,
+        ttl=ttl or _DEFAULT_TTL,
+        register_time=now,
+        heartbeat_time=now,
+    )
+
+
+def _check_instance(message: registry_pb2.Instance, faults: Faults) -> None:
+    if message.id:
+        faults.extend(check_name("instance.id", message.id, INSTANCE_ID))
+    faults.required("instance.host", message.host)
+    faults.text("instance.host", message.host, 253)
+    if not 1 <= message.port <= 65_535:
+        faults.add("instance.port", "must be between 1 and 65535", Rule.OUT_OF_RANGE)
+    if not 0 <= message.weight <= _MAX_WEIGHT:
+        faults.add("instance.weight", f"must be between 0 and {_MAX_WEIGHT:,}", Rule.OUT_OF_RANGE)
+    faults.count("instance.tags", message.tags, _MAX_TAGS)
+    for number, tag in enumerate(message.tags[:_MAX_TAGS]):
+        faults.text(f"instance.tags[{number}]", tag, _MAX_TAG_CHARS)
+    faults.count("instance.metadata", message.metadata, _MAX_INSTANCE_METADATA)
+    for key, value in message.metadata.items():
+        faults.text("instance.metadata", key, _MAX_TAG_CHARS)
+        faults.text(f"instance.metadata.{key[:80]}", value, _MAX_METADATA_VALUE)
+    faults.text("instance.version", message.version, _MAX_TAG_CHARS)
+    faults.text("instance.zone", message.zone, _MAX_TAG_CHARS)
+    faults.text("instance.health_note", message.health_note, 1_024)
+
+
+def instance_to_proto(instance: Instance, service: str) -> registry_pb2.Instance:
+    """Show an instance."""
+    return registry_pb2.Instance(
+        id=instance.id,
+        service=service,
+        host=instance.host,
+        port=instance.port,
+        protocol=enum_to_proto(registry_pb2.Protocol, "PROTOCOL", instance.protocol),
+        weight=instance.weight,
+        tags=instance.tags,
+        metadata=instance.metadata,
+        version=instance.version,
+        zone=instance.zone,
+        health=health_to_proto(instance.health),
+        health_note=instance.health_note,
+        ttl=duration(instance.ttl),
+        register_time=timestamp(instance.register_time),
+        heartbeat_time=timestamp(instance.heartbeat_time),
+    )
+
+
+def health_to_proto(health: Health) -> registry_pb2.HealthState.ValueType:
+    """Show a health."""
+    number: registry_pb2.HealthState.ValueType = enum_to_proto(
+        registry_pb2.HealthState, "HEALTH_STATE", health
+    )
+    return number
+
+
+def health_from_proto(number: int) -> Health | None:
+    """Read a health; None when it is not said."""
+    return enum_from_proto(registry_pb2.HealthState, "HEALTH_STATE", Health, number)
+
+
+def report_to_proto(report: HealthReport) -> registry_pb2.ServiceHealth:
+    """Show how well a service is."""
+    if report.healthy:
+        health = registry_pb2.HEALTH_STATUS_HEALTHY
+    elif report.callable:
+        health = registry_pb2.HEALTH_STATUS_DEGRADED
+    else:
+        health = registry_pb2.HEALTH_STATUS_UNHEALTHY
+    return registry_pb2.ServiceHealth(
+        service_id=report.service.id,
+        service=report.service.name,
+        health=health,
+        instances=[instance_to_proto(i, report.service.name) for i in report.instances],
+        note=report.note,
+    )

@@ -1,0 +1,38 @@
+"""The registry as a source of endpoints for the server's own calls."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from weft.discovery.model import Snapshot
+from weft.server.registry.endpoint import parse_endpoint
+from weft.server.registry.model import Instance
+from weft.server.registry.service import RegistryService
+
+__all__ = ["RegistryResolver"]
+
+
+class RegistryResolver:
+    """Resolves names in process, without a hop.
+
+    A service without instances resolves to its own endpoint, when it has one.
+
+    Args:
+        registry: The registry of this server.
+    """
+
+    def __init__(self, registry: RegistryService) -> None:
+        self._registry = registry
+
+    async def watch(self, service: str) -> AsyncIterator[Snapshot]:
+        """Yield where a service is, now and after every change."""
+        async for instances in self._registry.watch_instances(service):
+            yield await self._snapshot(service, instances)
+
+    async def _snapshot(self, name: str, instances: tuple[Instance, ...]) -> Snapshot:
+        endpoints = tuple(instance.endpoint() for instance in instances)
+        if not endpoints:
+            service = await self._registry.find(name)
+            if service is not None and service.endpoint:
+                endpoints = (parse_endpoint(service.endpoint),)
+        return Snapshot(service=name, endpoints=endpoints, version=self._registry.instances_version)

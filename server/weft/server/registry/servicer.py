@@ -1,0 +1,283 @@
+"""RegistryService on the wire: messages to use cases and back, nothing else."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, Final
+
+from weft.api.registry.v1 import registry_pb2, registry_service_pb2_grpc
+from weft.api.registry.v1 import registry_service_pb2 as pb
+from weft.core.clock import Clock
+from weft.core.payload import JsonObject, prefer, to_struct
+from weft.discovery.model import Health
+from weft.server.protos import duration, enum_from_proto, timestamp
+from weft.server.registry import convert
+from weft.server.registry.model import Service, ServiceState
+from weft.server.registry.service import RegistryService
+from weft.server.requests import Faults, next_token, read_mask, read_page, request_key
+
+__all__ = ["DependencyCheck", "RegistryServicer"]
+
+_METHOD: Final = "weft.api.registry.v1.RegistryService/"
+_CHANGEABLE: Final = ("name", "description", "endpoint", "actions", "metadata")
+
+DependencyCheck = Callable[[], Any]
+"""Awaited; raises when the dependency does not work."""
+
+
+class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
+    """Serves the registry.
+
+    Args:
+        registry: Its use cases.
+        clock: For times of registration.
+        dependencies: What the platform stands on, by name.
+        about: What this server is, for people.
+    """
+
+    def __init__(
+        self,
+        registry: RegistryService,
+        clock: Clock,
+        dependencies: dict[str, DependencyCheck],
+        about: Callable[[], JsonObject],
+    ) -> None:
+        self._registry = registry
+        self._clock = clock
+        self._dependencies = dependencies
+        self._about = about
+
+    async def RegisterService(
+        self, request: pb.RegisterServiceRequest, context: object
+    ) -> pb.RegisterServiceResponse:
+        """Register a service."""
+        faults = Faults()
+        key = request_key(_METHOD + "RegisterService", request, faults)
+        draft = self._read_service(request.service, faults)
+        faults.raise_any()
+        service = await self._registry.register(
+            draft, replace_existing=request.on_conflict == pb.CONFLICT_POLICY_REPLACE, key=key
+        )
+        kind = convert.service_kind(request.service)
+        return pb.RegisterServiceResponse(service=convert.service_to_proto(service, kind))
+
+    def _read_service(self, message: registry_pb2.Service, faults: Faults) -> Service:
+        faults.name("service.name", message.name)
+        faults.text("service.description", message.description)
+        now = self._clock.now()
+        return Service(
+            id="",
+            name=message.name,
+            description=message.description,
+            endpoint=convert.read_endpoint(message.endpoint, faults, "service.endpoint"),
+            actions=convert.read_actions(message.actions, faults, "service.actions"),
+            metadata=convert.metadata_from_proto(message, faults, "service.metadata"),
+            create_time=now,
+            update_time=now,
+        )
+
+    async def UpdateService(
+        self, request: pb.UpdateServiceRequest, context: object
+    ) -> pb.UpdateServiceResponse:
+        """Change fields of a service."""
+        faults = Faults()
+        key = request_key(_METHOD + "UpdateService", request, faults)
+        faults.required("service.id", request.service.id)
+        fields = read_mask(request.update_mask, request.service, _CHANGEABLE, faults)
+        changes = self._read_changes(request.service, fields, faults)
+        faults.raise_any()
+        service = await self._registry.update(
+            request.service.id, request.etag, lambda current: replace(current, **changes), key
+        )
+        kind = convert.service_kind(request.service)
+        return pb.UpdateServiceResponse(service=convert.service_to_proto(service, kind))
+
+    def _read_changes(
+        self, message: registry_pb2.Service, fields: frozenset[str], faults: Faults
+    ) -> dict[str, Any]:
+        """Read only what is to be changed: faults elsewhere do not matter."""
+        readers: dict[str, Callable[[], Any]] = {
+            "name": lambda: _checked_name(message.name, faults),
+            "description": lambda: _checked_text(message.description, faults),
+            "endpoint": lambda: convert.read_endpoint(message.endpoint, faults, "service.endpoint"),
+            "actions": lambda: convert.read_actions(message.actions, faults, "service.actions"),
+            "metadata": lambda: convert.metadata_from_proto(message, faults, "service.metadata"),
+        }
+        return {field: readers[field]() for field in _CHANGEABLE if field in fields}
+
+    async def SetServiceState(
+        self, request: pb.SetServiceStateRequest, context: object
+    ) -> pb.SetServiceStateResponse:
+        """Move a service to another state."""
+        faults = Faults()
+        key = request_key(_METHOD + "SetServiceState", request, faults)
+        faults.required("service", request.service)
+        state = _state(request.state)
+        faults.required("state", state)
+        faults.raise_any()
+        service = await self._registry.set_state(
+            request.service, state or ServiceState.ACTIVE, request.etag, key
+        )
+        kind = prefer(request.payload_kind)
+        return pb.SetServiceStateResponse(service=convert.service_to_proto(service, kind))
+
+    async def DeregisterService(
+        self, request: pb.DeregisterServiceRequest, context: object
+    ) -> pb.DeregisterServiceResponse:
+        """Remove a service and its instances."""
+        faults = Faults()
+        key = request_key(_METHOD + "DeregisterService", request, faults)
+        faults.required("service", request.service)
+        faults.raise_any()
+        await self._registry.deregister(request.service, request.etag, key)
+        return pb.DeregisterServiceResponse()
+
+    async def GetService(self, request: pb.GetServiceRequest, context: object) -> pb.GetServiceResponse:
+        """Read one service."""
+        _require("service", request.service)
+        service = await self._registry.get(request.service)
+        return pb.GetServiceResponse(service=convert.service_to_proto(service, prefer(request.payload_kind)))
+
+    async def ListServices(self, request: pb.ListServicesRequest, context: object) -> pb.ListServicesResponse:
+        """List services by name."""
+        faults = Faults()
+        state = _state(request.state)
+        scope = ("services", str(state))
+        page = read_page(request, scope, faults)
+        faults.raise_any()
+        found = await self._registry.list(state, page)
+        kind = prefer(request.payload_kind)
+        return pb.ListServicesResponse(
+            services=[convert.service_to_proto(service, kind) for service in found.items],
+            next_page_token=next_token(found.items[-1].name, scope) if found.more else "",
+            total_size=found.total,
+        )
+
+    async def RegisterInstance(
+        self, request: pb.RegisterInstanceRequest, context: object
+    ) -> pb.RegisterInstanceResponse:
+        """Register a live instance."""
+        faults = Faults()
+        faults.required("service", request.service)
+        draft = convert.instance_from_proto(request.instance, self._clock.now(), faults)
+        faults.raise_any()
+        service, instance = await self._registry.register_instance(request.service, draft)
+        return pb.RegisterInstanceResponse(
+            instance=convert.instance_to_proto(instance, service.name),
+            heartbeat_interval=duration(instance.ttl / 3),
+        )
+
+    async def Heartbeat(self, request: pb.HeartbeatRequest, context: object) -> pb.HeartbeatResponse:
+        """Take note that an instance is alive."""
+        faults = Faults()
+        faults.required("instance_id", request.instance_id)
+        faults.text("health_note", request.health_note, 1_024)
+        faults.raise_any()
+        health = convert.health_from_proto(request.health) or Health.PASSING
+        expires = self._registry.heartbeat(request.instance_id, health, request.health_note)
+        return pb.HeartbeatResponse(expire_time=timestamp(expires))
+
+    async def DeregisterInstance(
+        self, request: pb.DeregisterInstanceRequest, context: object
+    ) -> pb.DeregisterInstanceResponse:
+        """Remove an instance."""
+        _require("instance_id", request.instance_id)
+        await self._registry.deregister_instance(request.instance_id)
+        return pb.DeregisterInstanceResponse()
+
+    async def ListInstances(
+        self, request: pb.ListInstancesRequest, context: object
+    ) -> pb.ListInstancesResponse:
+        """List instances by id."""
+        faults = Faults()
+        health = convert.health_from_proto(request.health)
+        scope = ("instances", request.service, str(health))
+        page = read_page(request, scope, faults)
+        faults.raise_any()
+        found = await self._registry.list_instances(request.service, health, page)
+        return pb.ListInstancesResponse(
+            instances=[convert.instance_to_proto(i, service.name) for service, i in found.items],
+            next_page_token=next_token(found.items[-1][1].id, scope) if found.more else "",
+            total_size=found.total,
+        )
+
+    async def WatchInstances(
+        self, request: pb.WatchInstancesRequest, context: object
+    ) -> AsyncIterator[pb.WatchInstancesResponse]:
+        """Stream the instances of a service."""
+        _require("service", request.service)
+        async for instances in self._registry.watch_instances(request.service):
+            service = await self._registry.find(request.service)
+            name = service.name if service else request.service
+            yield pb.WatchInstancesResponse(
+                instances=[convert.instance_to_proto(i, name) for i in instances],
+                version=self._registry.instances_version,
+            )
+
+    async def GetServiceHealth(
+        self, request: pb.GetServiceHealthRequest, context: object
+    ) -> pb.GetServiceHealthResponse:
+        """Read the health of one service."""
+        _require("service", request.service)
+        report = await self._registry.health(request.service)
+        return pb.GetServiceHealthResponse(health=convert.report_to_proto(report))
+
+    async def GetIntegrationHealth(
+        self, request: pb.GetIntegrationHealthRequest, context: object
+    ) -> pb.GetIntegrationHealthResponse:
+        """Read the health of the whole platform, also when a dependency is down."""
+        dependencies = [await _check(name, check) for name, check in self._dependencies.items()]
+        services: list[registry_pb2.ServiceHealth] = []
+        if all(d.health == registry_pb2.HEALTH_STATUS_HEALTHY for d in dependencies):
+            services = [convert.report_to_proto(r) for r in await self._registry.health_of_all()]
+        return pb.GetIntegrationHealthResponse(
+            health=_overall(dependencies, services),
+            dependencies=dependencies,
+            services=services,
+            server=to_struct(self._about()),
+        )
+
+
+def _overall(
+    dependencies: list[registry_pb2.DependencyHealth], services: list[registry_pb2.ServiceHealth]
+) -> registry_pb2.HealthStatus.ValueType:
+    healthy = registry_pb2.HEALTH_STATUS_HEALTHY
+    if any(d.health != healthy for d in dependencies):
+        return registry_pb2.HEALTH_STATUS_UNHEALTHY
+    if any(s.health != healthy for s in services):
+        return registry_pb2.HEALTH_STATUS_DEGRADED
+    return healthy
+
+
+async def _check(name: str, check: DependencyCheck) -> registry_pb2.DependencyHealth:
+    started = time.monotonic()
+    health, note = registry_pb2.HEALTH_STATUS_HEALTHY, ""
+    try:
+        await check()
+    except Exception as error:  # noqa: BLE001 - whatever it is, the answer is that it does not work
+        health, note = registry_pb2.HEALTH_STATUS_UNHEALTHY, str(error)
+    took = timedelta(seconds=time.monotonic() - started)
+    return registry_pb2.DependencyHealth(name=name, health=health, note=note, latency=duration(took))
+
+
+def _state(number: int) -> ServiceState | None:
+    return enum_from_proto(registry_pb2.ServiceState, "SERVICE_STATE", ServiceState, number)
+
+
+def _require(field: str, value: str) -> None:
+    faults = Faults()
+    faults.required(field, value)
+    faults.raise_any()
+
+
+def _checked_name(name: str, faults: Faults) -> str:
+    faults.name("service.name", name)
+    return name
+
+
+def _checked_text(text: str, faults: Faults) -> str:
+    faults.text("service.description", text)
+    return text

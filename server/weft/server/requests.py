@@ -1,0 +1,219 @@
+"""Reading requests: every fault is collected, then all are reported at once."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Callable, Collection, Sequence
+from datetime import timedelta
+from typing import Any, Final, NoReturn, TypeVar
+
+import orjson
+from google.protobuf import duration_pb2, field_mask_pb2
+from google.protobuf.message import Message
+
+from weft.api.common.v1 import context_pb2
+from weft.core.context import CallContext
+from weft.core.errors import ValidationError, Violation
+from weft.core.names import NAME, check_name
+from weft.core.reasons import Rule
+from weft.server.store.base import Page, RequestKey
+
+__all__ = [
+    "Faults",
+    "next_token",
+    "read_context",
+    "read_duration",
+    "read_mask",
+    "read_page",
+    "request_key",
+]
+
+T = TypeVar("T")
+
+MAX_TEXT: Final = 8_192
+MAX_REQUEST_ID: Final = 128
+DEFAULT_PAGE_SIZE: Final = 50
+MAX_PAGE_SIZE: Final = 1_000
+_MAX_CONTEXT_VALUES: Final = 32
+_MAX_CONTEXT_CHARS: Final = 256
+_CONTEXT_KEY_LENGTH: Final = 63
+
+
+class Faults:
+    """Collects the faults of one request."""
+
+    def __init__(self) -> None:
+        self.found: list[Violation] = []
+
+    def add(self, field: str, description: str, rule: Rule = Rule.INVALID) -> None:
+        """Note one fault."""
+        self.found.append(Violation(field, description, rule))
+
+    def extend(self, violations: Sequence[Violation]) -> None:
+        """Note several faults."""
+        self.found.extend(violations)
+
+    def name(self, field: str, value: str) -> None:
+        """Check a name that a person chose."""
+        self.extend(check_name(field, value, NAME))
+
+    def required(self, field: str, value: object) -> None:
+        """Check that a field is set."""
+        if not value:
+            self.add(field, "is required", Rule.REQUIRED)
+
+    def text(self, field: str, value: str, limit: int = MAX_TEXT) -> None:
+        """Check the length of a text."""
+        if len(value) > limit:
+            self.add(field, f"has {len(value):,} characters, at most {limit:,} are allowed", Rule.TOO_LONG)
+
+    def count(self, field: str, values: Collection[object], limit: int) -> None:
+        """Check the number of entries."""
+        if len(values) > limit:
+            self.add(field, f"has {len(values):,} entries, at most {limit:,} are allowed", Rule.TOO_MANY)
+
+    def attempt(self, read: Callable[[], T], default: T) -> T:
+        """Read a part; when it has faults, note them and go on with the default."""
+        try:
+            return read()
+        except ValidationError as error:
+            self.extend(error.violations)
+            return default
+
+    def raise_any(self) -> None:
+        """End the request when any fault was found.
+
+        Raises:
+            ValidationError: With all of them.
+        """
+        if self.found:
+            raise ValidationError(self.found)
+
+
+def fault(field: str, description: str, rule: Rule) -> NoReturn:
+    """Raise a single fault."""
+    raise ValidationError([Violation(field, description, rule)])
+
+
+def read_duration(
+    message: Message,
+    field: str,
+    faults: Faults,
+    *,
+    path: str = "",
+    at_least: timedelta,
+    at_most: timedelta,
+) -> timedelta | None:
+    """Read an optional duration within bounds; None when it is not set."""
+    if not message.HasField(field):
+        return None
+    path = path or field
+    duration: duration_pb2.Duration = getattr(message, field)
+    try:
+        value = timedelta(seconds=duration.seconds, microseconds=duration.nanos // 1_000)
+    except OverflowError:
+        value = at_most + timedelta(seconds=1)
+    if not at_least <= value <= at_most:
+        low, high = at_least.total_seconds(), at_most.total_seconds()
+        faults.add(path, f"must be between {low:g} s and {high:g} s", Rule.OUT_OF_RANGE)
+        return None
+    return value
+
+
+def read_context(message: context_pb2.CallContext, faults: Faults, field: str = "context") -> CallContext:
+    """Read what travels with a call, within its limits."""
+    for name in ("project_id", "request_id"):
+        faults.text(f"{field}.{name}", getattr(message, name), _MAX_CONTEXT_CHARS)
+    faults.count(f"{field}.values", message.values, _MAX_CONTEXT_VALUES)
+    for key, value in message.values.items():
+        if not (key.isidentifier() and key == key.lower() and len(key) <= _CONTEXT_KEY_LENGTH):
+            faults.add(f"{field}.values", f"key {key[:80]!r} does not match [a-z][a-z0-9_]{{0,62}}")
+        faults.text(f"{field}.values.{key[:80]}", value, _MAX_CONTEXT_CHARS)
+    return CallContext(
+        project_id=message.project_id, request_id=message.request_id, values=dict(message.values)
+    )
+
+
+def read_mask(
+    mask: field_mask_pb2.FieldMask, resource: Message, allowed: Sequence[str], faults: Faults
+) -> frozenset[str]:
+    """Return the fields to change: those of the mask, or the populated ones without a mask."""
+    if not mask.paths:
+        populated = {field.name for field, _ in resource.ListFields()}
+        return frozenset(populated & set(allowed))
+    if list(mask.paths) == ["*"]:
+        return frozenset(allowed)
+    for path in mask.paths:
+        if path not in allowed:
+            known = ", ".join(allowed)
+            faults.add(
+                "update_mask", f"{path[:80]!r} cannot be changed; known: {known}", Rule.MASK_PATH_UNKNOWN
+            )
+    return frozenset(mask.paths) & frozenset(allowed)
+
+
+def read_page(
+    request: Any, scope: Sequence[str], faults: Faults, *, default_size: int = DEFAULT_PAGE_SIZE
+) -> Page:
+    """Read ``page_size``, ``page_token`` and, where there is one, ``skip``.
+
+    Args:
+        request: A list request.
+        scope: What the list is of and how it is filtered; a token of another
+            scope is refused.
+        faults: Where faults go.
+        default_size: What a page size of 0 means.
+    """
+    size, skip = request.page_size, getattr(request, "skip", 0)
+    if size < 0:
+        faults.add("page_size", "must not be negative", Rule.OUT_OF_RANGE)
+    if skip < 0:
+        faults.add("skip", "must not be negative", Rule.OUT_OF_RANGE)
+    after = faults.attempt(lambda: _read_token(request.page_token, scope), "")
+    return Page(size=min(size or default_size, MAX_PAGE_SIZE), after=after, skip=max(0, skip))
+
+
+def next_token(after: str, scope: Sequence[str]) -> str:
+    """Make the token of the page that begins after an item."""
+    content = orjson.dumps([after, _scope_hash(scope)])
+    return base64.urlsafe_b64encode(content).decode().rstrip("=")
+
+
+def _read_token(token: str, scope: Sequence[str]) -> str:
+    if not token:
+        return ""
+    try:
+        padded = token + "=" * (-len(token) % 4)
+        after, found = orjson.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+    except (binascii.Error, ValueError, TypeError):
+        fault("page_token", "is not a token that this server gave out", Rule.PAGE_TOKEN_INVALID)
+    if not isinstance(after, str) or found != _scope_hash(scope):
+        fault("page_token", "belongs to another list or filter", Rule.PAGE_TOKEN_INVALID)
+    return after
+
+
+def _scope_hash(scope: Sequence[str]) -> str:
+    return hashlib.blake2b("\0".join(scope).encode(), digest_size=6).hexdigest()
+
+
+def request_key(method: str, request: Message, faults: Faults) -> RequestKey | None:
+    """Return the idempotency key of a mutation, or None when the caller gave no id."""
+    request_id: str = getattr(request, "request_id")  # noqa: B009 - Message has no such attribute for type checkers
+    faults.text("request_id", request_id, MAX_REQUEST_ID)
+    if not request_id:
+        return None
+    content = type(request)()
+    content.CopyFrom(request)
+    content.ClearField("request_id")
+    return RequestKey(method, request_id, fingerprint(content.SerializeToString(deterministic=True)))
+
+
+def fingerprint(*parts: bytes) -> bytes:
+    """Return a short hash of a request's content."""
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "big"))
+        digest.update(part)
+    return digest.digest()
