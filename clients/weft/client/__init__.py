@@ -1,0 +1,92 @@
+"""The caller's SDK: typed clients, and ``ServiceIntegrationClient`` on top of them.
+
+Every failure is a ``WeftError`` of the class that the server raised.
+"""
+
+from weft.client._client import Client, connect
+from weft.client._execution import ExecutionClient
+from weft.client._health import HealthClient
+from weft.client._registry import RegistryClient
+from weft.client._retries import RetryPolicies
+from weft.client._workflow import WorkflowClient
+from weft.client.integration import ServiceIntegrationClient
+from weft.client.records import (
+    Action,
+    DependencyHealth,
+    Event,
+    Execution,
+    Failure,
+    Instance,
+    IntegrationHealth,
+    Page,
+    Problem,
+    Service,
+    ServiceHealth,
+    Step,
+    StepExecution,
+    Workflow,
+)
+from weft.core.context import CallContext
+from weft.core.errors import (
+    ActionFailedError,
+    AlreadyExistsError,
+    CallCancelledError,
+    Code,
+    ConflictError,
+    DeadlineExceededError,
+    ExhaustedError,
+    InternalError,
+    MaxRetriesExceededError,
+    PreconditionError,
+    ResourceNotFoundError,
+    ServiceUnavailableError,
+    UnexpectedStatusError,
+    ValidationError,
+    Violation,
+    WeftError,
+)
+from weft.mesh.policies.retry import NO_RETRY, RetryPolicy
+
+__all__ = [
+    "NO_RETRY",
+    "Action",
+    "ActionFailedError",
+    "AlreadyExistsError",
+    "CallCancelledError",
+    "CallContext",
+    "Client",
+    "Code",
+    "ConflictError",
+    "DeadlineExceededError",
+    "DependencyHealth",
+    "Event",
+    "Execution",
+    "ExecutionClient",
+    "ExhaustedError",
+    "Failure",
+    "HealthClient",
+    "Instance",
+    "IntegrationHealth",
+    "InternalError",
+    "MaxRetriesExceededError",
+    "Page",
+    "PreconditionError",
+    "Problem",
+    "RegistryClient",
+    "ResourceNotFoundError",
+    "RetryPolicies",
+    "RetryPolicy",
+    "Service",
+    "ServiceHealth",
+    "ServiceIntegrationClient",
+    "ServiceUnavailableError",
+    "Step",
+    "StepExecution",
+    "UnexpectedStatusError",
+    "ValidationError",
+    "Violation",
+    "WeftError",
+    "Workflow",
+    "WorkflowClient",
+    "connect",
+]

@@ -1,0 +1,201 @@
+"""The one way out: deadline, metadata, errors and retries of every call."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final, TypeAlias, TypeVar, cast
+from uuid import uuid4
+
+import grpc.aio
+
+from weft.client._channel import open_channel, parse_target
+from weft.client._retries import RetryPolicies
+from weft.core.clock import Clock
+from weft.core.context import CallContext
+from weft.core.errors import CallCancelledError, WeftError
+from weft.core.metadata import EXECUTION_ID, REQUEST_ID
+from weft.mesh.policies.retry import RandomSource, RetryPolicy, call_with_retry
+from weft.mesh.rpc import error_from_rpc
+
+Q = TypeVar("Q")
+A = TypeVar("A")
+
+Metadata: TypeAlias = tuple[tuple[str, str], ...]
+
+_PEER: Final = "weft"
+_MAX_HEADER_CHARS: Final = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """How long a call may take."""
+
+    span: timedelta | None
+    """None: no limit."""
+    in_all: bool = False
+    """Whether it covers all attempts together, rather than each one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallConfig:
+    """What all calls of one client have in common."""
+
+    timeout: timedelta
+    """How long one attempt may take, unless the call says otherwise."""
+    retry: RetryPolicies
+    """How often each kind of call is tried."""
+    clock: Clock
+    """Where waits come from."""
+    chance: RandomSource | None = None
+    """Where jitter comes from; None: the random module."""
+
+
+class Caller:
+    """Makes calls on one channel, which it opens on first use.
+
+    Args:
+        target: Address of the server.
+        config: What all calls have in common.
+    """
+
+    def __init__(self, target: str, config: CallConfig) -> None:
+        self._target = parse_target(target)
+        self._config = config
+        self._channel: grpc.aio.Channel | None = None
+        self._closed = False
+
+    @property
+    def target(self) -> str:
+        """``host:port`` of the server."""
+        return self._target
+
+    @property
+    def retry(self) -> RetryPolicies:
+        """The policies by kind of call."""
+        return self._config.retry
+
+    @property
+    def channel(self) -> grpc.aio.Channel:
+        """The channel; a client may be made before a loop runs, a channel may not."""
+        if self._channel is None:
+            self._channel = open_channel(self._target)
+        return self._channel
+
+    async def close(self) -> None:
+        """End all calls and the connection."""
+        self._closed = True
+        if self._channel is not None:
+            await self._channel.close()
+
+    async def unary(
+        self,
+        method: grpc.aio.UnaryUnaryMultiCallable[Q, A],
+        request: Q,
+        policy: RetryPolicy,
+        *,
+        context: CallContext | None = None,
+        limit: Limit | None = None,
+    ) -> A:
+        """Call, and call again as the policy says.
+
+        Raises:
+            WeftError: What the server answered, or why it did not.
+        """
+        self._check_open()
+        clock, metadata = self._config.clock, _metadata(context)
+        limit = limit or Limit(span=self._config.timeout)
+        started = clock.monotonic()
+
+        async def attempt() -> A:
+            seconds = _seconds_left(limit, clock.monotonic() - started)
+            with _rpc_errors():
+                return await method(request, timeout=seconds, metadata=metadata)
+
+        return await call_with_retry(attempt, policy, clock, self._config.chance)
+
+    async def stream(
+        self, method: grpc.aio.UnaryStreamMultiCallable[Q, A], next_request: Callable[[], Q]
+    ) -> AsyncGenerator[A, None]:
+        """Yield messages; when the server becomes unavailable, ask it again.
+
+        The retry policy counts from the last message, so that a long watch
+        outlives any number of restarts.
+
+        Args:
+            method: What to call, without a deadline.
+            next_request: Makes the request that goes on from the last message.
+        """
+        self._check_open()
+        call: grpc.aio.UnaryStreamCall[Q, A] | None = None
+
+        async def next_message() -> A | None:
+            nonlocal call
+            try:
+                with _rpc_errors():
+                    call = call or method(next_request())
+                    message = await call.read()
+            except WeftError:
+                call = None
+                raise
+            return None if message is grpc.aio.EOF else cast("A", message)
+
+        try:
+            while (message := await self._retried_read(next_message)) is not None:
+                yield message
+        finally:
+            if call is not None:
+                call.cancel()
+
+    async def _retried_read(self, read: Callable[[], Awaitable[A]]) -> A:
+        config = self._config
+        return await call_with_retry(read, config.retry.watch, config.clock, config.chance)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise RuntimeError("this client is closed")
+
+
+def new_request_id() -> str:
+    """Return the key that all attempts of one mutation share."""
+    return str(uuid4())
+
+
+def _seconds_left(limit: Limit, elapsed: float) -> float | None:
+    if limit.span is None:
+        return None
+    return max(limit.span.total_seconds() - (elapsed if limit.in_all else 0), 0)
+
+
+def _metadata(context: CallContext | None) -> Metadata:
+    """Put the request id into the header, when a header can hold it."""
+    text = context.request_id if context else ""
+    fits = text.isascii() and text.isprintable() and text == text.strip()
+    return ((REQUEST_ID, text),) if text and fits and len(text) <= _MAX_HEADER_CHARS else ()
+
+
+@contextmanager
+def _rpc_errors() -> Iterator[None]:
+    """Raise what the server meant by the failure of an RPC."""
+    try:
+        yield
+    except grpc.aio.AioRpcError as error:
+        raise _converted(error) from error
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        # Nobody cancelled the caller: its channel was closed under the call.
+        raise CallCancelledError("the client was closed during the call") from None
+
+
+def _converted(error: grpc.aio.AioRpcError) -> WeftError:
+    """Rebuild the error; one of an execution that was accepted says its id."""
+    found = error_from_rpc(error, _PEER)
+    for key, value in error.initial_metadata() or ():
+        if key == EXECUTION_ID and isinstance(value, str):
+            found.metadata.setdefault("execution_id", value)
+    return found

@@ -1,0 +1,84 @@
+"""The typed clients behind one connection."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Self
+
+from weft.client._calls import CallConfig, Caller
+from weft.client._execution import ExecutionClient
+from weft.client._health import HealthClient
+from weft.client._registry import RegistryClient
+from weft.client._retries import RetryPolicies
+from weft.client._workflow import WorkflowClient
+from weft.core.clock import Clock, SystemClock
+from weft.core.errors import ValidationError, Violation
+from weft.core.reasons import Rule
+from weft.mesh.policies.retry import RandomSource
+
+
+class Client:
+    """The services of one Weft server; made by ``connect``.
+
+    Attributes:
+        registry: Services, their instances and their health.
+        workflows: Definitions and their versions.
+        executions: Runs of workflows, and direct calls of actions.
+        health: The standard health check of gRPC.
+    """
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+        self.registry = RegistryClient(caller)
+        self.workflows = WorkflowClient(caller)
+        self.executions = ExecutionClient(caller)
+        self.health = HealthClient(caller)
+
+    @property
+    def target(self) -> str:
+        """``host:port`` of the server."""
+        return self._caller.target
+
+    async def close(self) -> None:
+        """End all calls and the connection."""
+        await self._caller.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+def connect(
+    target: str = "127.0.0.1:7420",
+    *,
+    timeout: timedelta = timedelta(seconds=30),
+    retry: RetryPolicies | None = None,
+    clock: Clock | None = None,
+    chance: RandomSource | None = None,
+) -> Client:
+    """Return a client of the server at that address; the first call connects.
+
+    Use it as an async context manager, or ``close`` it::
+
+        async with connect("127.0.0.1:7420") as weft:
+            execution = await weft.executions.execute("greet", {"name": "Ada"})
+
+    Args:
+        target: ``host:port``, ``grpc://host:port`` or ``http://host:port``; a path is ignored.
+        timeout: How long one attempt of a call may take. Waiting for an
+            execution and watches have limits of their own.
+        retry: How often each kind of call is tried.
+        clock: Where waits come from.
+        chance: Where jitter comes from; by default the ``random`` module.
+
+    Raises:
+        ValidationError: The address or the timeout cannot be used.
+    """
+    if timeout <= timedelta():
+        raise ValidationError([Violation("timeout", f"{timeout} is not positive", Rule.OUT_OF_RANGE)])
+    config = CallConfig(
+        timeout=timeout, retry=retry or RetryPolicies(), clock=clock or SystemClock(), chance=chance
+    )
+    return Client(Caller(target, config))

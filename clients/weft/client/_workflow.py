@@ -1,0 +1,207 @@
+"""Typed calls of the WorkflowService."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import timedelta
+from functools import cached_property
+from typing import Any
+
+from weft.api.workflow.v1 import workflow_pb2
+from weft.api.workflow.v1 import workflow_service_pb2 as pb
+from weft.api.workflow.v1 import workflow_service_pb2_grpc as pb_grpc
+from weft.client import _enums as enums
+from weft.client import _from_proto as read
+from weft.client import _to_proto as write
+from weft.client._calls import Caller, new_request_id
+from weft.client._paging import all_pages
+from weft.client.records import Page, Problem, Step, Workflow
+
+
+class WorkflowClient:
+    """Definitions of workflows and their versions.
+
+    A ``workflow`` is named by its id or its name.
+    """
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    @cached_property
+    def _stub(self) -> pb_grpc.WorkflowServiceAsyncStub:
+        return pb_grpc.WorkflowServiceStub(self._caller.channel)
+
+    async def create(
+        self,
+        name: str,
+        steps: Sequence[Step | Mapping[str, Any]],
+        *,
+        description: str = "",
+        metadata: Mapping[str, Any] | None = None,
+        input_schema: Mapping[str, Any] | None = None,
+        output_schema: Mapping[str, Any] | None = None,
+        timeout: timedelta | None = None,
+        request_id: str = "",
+    ) -> Workflow:
+        """Create a workflow as version 1.
+
+        Args:
+            name: A DNS label, unique among workflows.
+            steps: Records, or mappings with the same keys; durations also as
+                seconds. The first one is where an execution begins.
+            description: For people.
+            metadata: Free JSON object.
+            input_schema: JSON Schema of the input.
+            output_schema: JSON Schema of the result.
+            timeout: How long an execution may take in all.
+            request_id: Idempotency key; made when empty.
+
+        Raises:
+            ValidationError: Every fault of the definition.
+            AlreadyExistsError: The name is taken.
+        """
+        definition = _definition(
+            name=name,
+            steps=steps,
+            description=description,
+            metadata=metadata,
+            input_schema=input_schema,
+            output_schema=output_schema,
+            timeout=timeout,
+        )
+        request = pb.CreateWorkflowRequest(workflow=definition, request_id=request_id or new_request_id())
+        answer = await self._caller.unary(self._stub.CreateWorkflow, request, self._caller.retry.create)
+        return read.workflow(answer.workflow, tuple(map(read.problem, answer.warnings)))
+
+    async def update(
+        self,
+        workflow: str,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        steps: Sequence[Step | Mapping[str, Any]] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        input_schema: Mapping[str, Any] | None = None,
+        output_schema: Mapping[str, Any] | None = None,
+        timeout: timedelta | None = None,
+        etag: str = "",
+        request_id: str = "",
+    ) -> Workflow:
+        """Change what is given; None leaves a field as it is.
+
+        Changed steps, schemas or timeout make a new version.
+
+        Raises:
+            ValidationError: Every fault of the definition.
+            ResourceNotFoundError: There is no such workflow.
+            AlreadyExistsError: The new name is taken.
+            ConflictError: It changed since the etag was read.
+        """
+        values = {
+            "name": name,
+            "description": description,
+            "steps": steps,
+            "metadata": metadata,
+            "input_schema": input_schema,
+            "output_schema": output_schema,
+            "timeout": timeout,
+        }
+        change = _definition(**values)
+        change.id = workflow
+        request = pb.UpdateWorkflowRequest(
+            workflow=change,
+            update_mask=write.mask(values),
+            etag=etag,
+            request_id=request_id or new_request_id(),
+        )
+        answer = await self._caller.unary(self._stub.UpdateWorkflow, request, self._caller.retry.update)
+        return read.workflow(answer.workflow, tuple(map(read.problem, answer.warnings)))
+
+    async def set_state(self, workflow: str, state: str, *, etag: str = "", request_id: str = "") -> Workflow:
+        """Move a workflow to ``ACTIVE`` or ``INACTIVE``."""
+        request = pb.SetWorkflowStateRequest(
+            workflow=workflow,
+            state=enums.WORKFLOW_STATE.number(state, "state"),
+            etag=etag,
+            request_id=request_id or new_request_id(),
+            payload_kind=write.JSON,
+        )
+        answer = await self._caller.unary(self._stub.SetWorkflowState, request, self._caller.retry.update)
+        return read.workflow(answer.workflow)
+
+    async def delete(self, workflow: str, *, etag: str = "", request_id: str = "") -> None:
+        """Delete a workflow; running executions go on."""
+        request = pb.DeleteWorkflowRequest(
+            workflow=workflow, etag=etag, request_id=request_id or new_request_id()
+        )
+        await self._caller.unary(self._stub.DeleteWorkflow, request, self._caller.retry.delete)
+
+    async def get(self, workflow: str, *, version: int = 0) -> Workflow:
+        """Read the latest version, or the one named."""
+        request = pb.GetWorkflowRequest(workflow=workflow, version=version, payload_kind=write.JSON)
+        answer = await self._caller.unary(self._stub.GetWorkflow, request, self._caller.retry.read)
+        return read.workflow(answer.workflow)
+
+    async def list(
+        self, *, state: str = "", page_size: int = 0, page_token: str = "", skip: int = 0
+    ) -> Page[Workflow]:
+        """Read one page of workflows, by name; an empty state means all."""
+        request = pb.ListWorkflowsRequest(
+            state=enums.WORKFLOW_STATE.optional(state, "state"),
+            payload_kind=write.JSON,
+            **write.paging(page_size, page_token, skip),
+        )
+        answer = await self._caller.unary(self._stub.ListWorkflows, request, self._caller.retry.read)
+        return _page(answer)
+
+    def iterate(self, *, state: str = "") -> AsyncIterator[Workflow]:
+        """Yield every workflow, page by page."""
+        return all_pages(lambda token: self.list(state=state, page_token=token))
+
+    async def versions(
+        self, workflow: str, *, page_size: int = 0, page_token: str = "", skip: int = 0
+    ) -> Page[Workflow]:
+        """Read one page of the versions of a workflow, newest first."""
+        request = pb.ListWorkflowVersionsRequest(
+            workflow=workflow, payload_kind=write.JSON, **write.paging(page_size, page_token, skip)
+        )
+        answer = await self._caller.unary(self._stub.ListWorkflowVersions, request, self._caller.retry.read)
+        return _page(answer)
+
+    async def validate(
+        self,
+        name: str,
+        steps: Sequence[Step | Mapping[str, Any]],
+        *,
+        description: str = "",
+        metadata: Mapping[str, Any] | None = None,
+        input_schema: Mapping[str, Any] | None = None,
+        output_schema: Mapping[str, Any] | None = None,
+        timeout: timedelta | None = None,
+    ) -> tuple[Problem, ...]:
+        """Return every problem of a definition, errors first; store nothing.
+
+        Raises:
+            ValidationError: It is no definition at all: an unknown field, or
+                a value of a wrong type.
+        """
+        definition = _definition(
+            name=name,
+            steps=steps,
+            description=description,
+            metadata=metadata,
+            input_schema=input_schema,
+            output_schema=output_schema,
+            timeout=timeout,
+        )
+        request = pb.ValidateWorkflowRequest(workflow=definition)
+        answer = await self._caller.unary(self._stub.ValidateWorkflow, request, self._caller.retry.read)
+        return tuple(map(read.problem, answer.problems))
+
+
+def _definition(**values: object) -> workflow_pb2.Workflow:
+    return write.build(workflow_pb2.Workflow, write.WORKFLOW, values)
+
+
+def _page(answer: pb.ListWorkflowsResponse | pb.ListWorkflowVersionsResponse) -> Page[Workflow]:
+    return Page(tuple(map(read.workflow, answer.workflows)), answer.next_page_token, answer.total_size)

@@ -1,0 +1,72 @@
+"""What all records share: their plain form, and pages of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Any, Generic, TypeVar
+
+from weft.core.context import CallContext
+from weft.core.errors import Code
+from weft.core.payload import JsonObject
+
+T = TypeVar("T")
+
+_AS_THEY_ARE: Mapping[str, str] = MappingProxyType({})
+
+
+class Record:
+    """Base of every record."""
+
+    __slots__ = ()
+
+    def to_dict(self) -> JsonObject:
+        """Return a JSON object: times in ISO 8601, durations as seconds, unset values as null."""
+        return as_dict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Record, Generic[T]):
+    """One page of a list."""
+
+    items: tuple[T, ...]
+    """What is on it."""
+    next_page_token: str = ""
+    """Ask for the page after with it; empty at the end."""
+    total_size: int = 0
+    """How many match on all pages."""
+
+
+def as_dict(record: object, names: Mapping[str, str] = _AS_THEY_ARE) -> JsonObject:
+    """Return a record as a JSON object.
+
+    Args:
+        record: A dataclass.
+        names: Other names for some of its fields, and of the records within;
+            the members of payloads keep theirs.
+    """
+    members: JsonObject = _plain(record, names)
+    return members
+
+
+def _plain(value: Any, names: Mapping[str, str]) -> Any:
+    for kind, write in _LEAVES:
+        if isinstance(value, kind):
+            return write(value)
+    if isinstance(value, list | tuple):
+        return [_plain(item, names) for item in value]
+    if is_dataclass(value):
+        return {names.get(f.name, f.name): _plain(getattr(value, f.name), names) for f in fields(value)}
+    return value
+
+
+_LEAVES: tuple[tuple[type, Callable[[Any], Any]], ...] = (
+    (Code, lambda code: code.name),
+    (datetime, datetime.isoformat),
+    (timedelta, timedelta.total_seconds),
+    (CallContext, CallContext.flat),
+    (Mapping, dict),
+)
+"""Values that are no record, with their JSON form."""

@@ -1,0 +1,102 @@
+"""Executions, their steps and their histories."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from weft.client.records._base import Record
+from weft.core.context import CallContext
+from weft.core.errors import Code, Violation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure(Record):
+    """Why an execution or a step failed: an error at rest."""
+
+    reason: str
+    """UPPER_SNAKE_CASE and stable."""
+    message: str
+    """For a person."""
+    code: Code
+    """The canonical code."""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """Every dynamic value of the message."""
+    violations: tuple[Violation, ...] = ()
+    """The faults of the input or output."""
+    retryable: bool = False
+    """Whether the same call may succeed later."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepExecution(Record):
+    """Where one step of an execution stands."""
+
+    step_id: str
+    """The step's id in the workflow."""
+    service: str
+    """Name of the service."""
+    action: str
+    """Name of the action."""
+    state: str
+    """``SCHEDULED``, ``COMPLETED``, ``FAILED`` or ``CANCELLED``."""
+    attempt: int
+    """How often it was dispatched, as far as is recorded."""
+    schedule_time: datetime | None = None
+    """When it was first scheduled."""
+    end_time: datetime | None = None
+    """When it reached its final state."""
+    failure: Failure | None = None
+    """Why it failed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution(Record):
+    """One run of one version of a workflow."""
+
+    id: str
+    """Assigned by the server."""
+    workflow_id: str
+    """Which workflow."""
+    workflow_name: str
+    """Its name at the start."""
+    workflow_version: int
+    """Which version, to the end."""
+    state: str
+    """``RUNNING``, ``COMPLETED``, ``FAILED``, ``CANCELLED`` or ``TIMED_OUT``."""
+    input: Mapping[str, Any] | None = None
+    """What it was started with; None in lists."""
+    result: Mapping[str, Any] | None = None
+    """Output of the last step; None unless it is ``COMPLETED``, and in lists."""
+    failure: Failure | None = None
+    """Why it ended, unless it is ``COMPLETED``."""
+    context: CallContext = field(default_factory=CallContext)
+    """What travels with it."""
+    steps: tuple[StepExecution, ...] = ()
+    """Every step that was scheduled so far; empty in lists."""
+    last_event_number: int = 0
+    """Number of the newest event of its history."""
+    create_time: datetime | None = None
+    """When it was accepted."""
+    end_time: datetime | None = None
+    """When it reached its final state."""
+    expire_time: datetime | None = None
+    """When it is timed out; None: never."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event(Record):
+    """One entry of a history."""
+
+    number: int
+    """1, 2, 3, … without gaps."""
+    time: datetime | None
+    """When it was recorded, by the server's clock."""
+    kind: str
+    """What happened, such as ``step_completed``."""
+    state: str = ""
+    """Where the execution stands after it; empty in a history."""
+    data: Mapping[str, Any] = field(default_factory=dict)
+    """What is recorded of it, as plain JSON values."""

@@ -1,0 +1,82 @@
+"""Workflows, their steps, and what is found in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from weft.client.records._base import Record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step(Record):
+    """One step: a call of an action, and where to go from there."""
+
+    id: str
+    """Unique in the workflow."""
+    service: str
+    """Name of a registered service."""
+    action: str
+    """Name of one of its actions."""
+    next: str = ""
+    """Id of the step that follows; empty at the end."""
+    input: Mapping[str, Any] | None = None
+    """What the action gets, with expressions as ``${ … }``; None takes what its schema names."""
+    timeout: timedelta | None = None
+    """How long one attempt may take."""
+    description: str = ""
+    """For people."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem(Record):
+    """One thing found in a definition."""
+
+    path: str
+    """Where, such as ``steps[1].next``."""
+    code: str
+    """Which rule, stable."""
+    message: str
+    """What is wrong."""
+    hint: str = ""
+    """What to do about it."""
+    severity: str = "ERROR"
+    """``ERROR`` or ``WARNING``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workflow(Record):
+    """A named, versioned definition made of steps."""
+
+    id: str
+    """Assigned by the server."""
+    name: str
+    """Unique among workflows that are not deleted."""
+    description: str = ""
+    """For people."""
+    steps: tuple[Step, ...] = ()
+    """The first one is where an execution begins."""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """Free JSON object."""
+    input_schema: Mapping[str, Any] | None = None
+    """JSON Schema of the input; None takes any object."""
+    output_schema: Mapping[str, Any] | None = None
+    """JSON Schema of the result; None takes any object."""
+    timeout: timedelta | None = None
+    """How long an execution may take in all; None: no limit."""
+    state: str = ""
+    """``ACTIVE`` or ``INACTIVE``."""
+    version: int = 0
+    """1, 2, 3, …"""
+    etag: str = ""
+    """Send it with a change to refuse overwriting another's."""
+    create_time: datetime | None = None
+    """When the workflow was created."""
+    update_time: datetime | None = None
+    """When it last changed."""
+    version_create_time: datetime | None = None
+    """When this version was created."""
+    warnings: tuple[Problem, ...] = ()
+    """What a create or update found that does not stand in the way."""
