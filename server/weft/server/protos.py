@@ -30,7 +30,7 @@ class _EnumWrapper(Protocol):
 
     def Name(self, number: Any) -> str: ...  # noqa: N802 - protobuf's own name
 
-    def Value(self, name: str | None) -> Any: ...  # noqa: N802 - protobuf's own name
+    def Value(self, name: str) -> Any: ...  # noqa: N802 - protobuf's own name
 
     def values(self) -> Any: ...
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import timedelta
 from typing import Any, Final, NoReturn, TypeVar
 
@@ -39,6 +39,7 @@ MAX_PAGE_SIZE: Final = 1_000
 _MAX_CONTEXT_VALUES: Final = 32
 _MAX_CONTEXT_CHARS: Final = 256
 _CONTEXT_KEY_LENGTH: Final = 63
+_FOREIGN_TOKEN: Final = "is not a token that this server gave out"  # noqa: S105 - no password
 
 
 class Faults:
@@ -81,6 +82,13 @@ class Faults:
         except ValidationError as error:
             self.extend(error.violations)
             return default
+
+    async def gather(self, check: Awaitable[object]) -> None:
+        """Wait for a further check, noting its faults."""
+        try:
+            await check
+        except ValidationError as error:
+            self.extend(error.violations)
 
     def raise_any(self) -> None:
         """End the request when any fault was found.
@@ -155,7 +163,12 @@ def read_mask(
 
 
 def read_page(
-    request: Any, scope: Sequence[str], faults: Faults, *, default_size: int = DEFAULT_PAGE_SIZE
+    request: Any,
+    scope: Sequence[str],
+    faults: Faults,
+    *,
+    default_size: int = DEFAULT_PAGE_SIZE,
+    numeric: bool = False,
 ) -> Page:
     """Read ``page_size``, ``page_token`` and, where there is one, ``skip``.
 
@@ -165,6 +178,7 @@ def read_page(
             scope is refused.
         faults: Where faults go.
         default_size: What a page size of 0 means.
+        numeric: Whether the paging key is a number.
     """
     size, skip = request.page_size, getattr(request, "skip", 0)
     if size < 0:
@@ -172,6 +186,9 @@ def read_page(
     if skip < 0:
         faults.add("skip", "must not be negative", Rule.OUT_OF_RANGE)
     after = faults.attempt(lambda: _read_token(request.page_token, scope), "")
+    if numeric and after and not (after.isdecimal() and len(after) < 19):
+        faults.add("page_token", _FOREIGN_TOKEN, Rule.PAGE_TOKEN_INVALID)
+        after = ""
     return Page(size=min(size or default_size, MAX_PAGE_SIZE), after=after, skip=max(0, skip))
 
 
@@ -188,7 +205,7 @@ def _read_token(token: str, scope: Sequence[str]) -> str:
         padded = token + "=" * (-len(token) % 4)
         after, found = orjson.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
     except (binascii.Error, ValueError, TypeError):
-        fault("page_token", "is not a token that this server gave out", Rule.PAGE_TOKEN_INVALID)
+        fault("page_token", _FOREIGN_TOKEN, Rule.PAGE_TOKEN_INVALID)
     if not isinstance(after, str) or found != _scope_hash(scope):
         fault("page_token", "belongs to another list or filter", Rule.PAGE_TOKEN_INVALID)
     return after

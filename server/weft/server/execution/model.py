@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum, unique
@@ -26,6 +26,7 @@ __all__ = [
     "StepFailed",
     "StepScheduled",
     "StepState",
+    "fold_event",
     "fold_steps",
 ]
 
@@ -244,31 +245,36 @@ class StepExecution:
     """Why it failed."""
 
 
-def fold_steps(events: Sequence[Event]) -> tuple[StepExecution, ...]:
+def fold_steps(events: Iterable[Event]) -> dict[str, StepExecution]:
     """Derive where every step stands from a history (from its beginning)."""
     steps: dict[str, StepExecution] = {}
     for event in events:
-        body = event.body
-        match body:
-            case StepScheduled():
-                known = steps.get(body.step_id)
-                steps[body.step_id] = StepExecution(
-                    step_id=body.step_id,
-                    state=StepState.SCHEDULED,
-                    attempt=body.attempt,
-                    schedule_time=known.schedule_time if known else event.time,
-                )
-            case StepCompleted():
-                _end(steps, body.step_id, StepState.COMPLETED, event.time)
-            case StepFailed():
-                _end(steps, body.step_id, StepState.FAILED, event.time, body.failure)
-            case ExecutionCancelled() | ExecutionTimedOut() | ExecutionFailed():
-                for step in list(steps.values()):
-                    if step.state is StepState.SCHEDULED:
-                        _end(steps, step.step_id, StepState.CANCELLED, event.time)
-            case _:
-                pass
-    return tuple(steps.values())
+        fold_event(steps, event)
+    return steps
+
+
+def fold_event(steps: dict[str, StepExecution], event: Event) -> None:
+    """Bring where every step stands up to date with one more event."""
+    body = event.body
+    match body:
+        case StepScheduled():
+            known = steps.get(body.step_id)
+            steps[body.step_id] = StepExecution(
+                step_id=body.step_id,
+                state=StepState.SCHEDULED,
+                attempt=body.attempt,
+                schedule_time=known.schedule_time if known else event.time,
+            )
+        case StepCompleted():
+            _end(steps, body.step_id, StepState.COMPLETED, event.time)
+        case StepFailed():
+            _end(steps, body.step_id, StepState.FAILED, event.time, body.failure)
+        case ExecutionCancelled() | ExecutionTimedOut() | ExecutionFailed():
+            for step in list(steps.values()):
+                if step.state is StepState.SCHEDULED:
+                    _end(steps, step.step_id, StepState.CANCELLED, event.time)
+        case _:
+            pass
 
 
 def _end(

@@ -1,0 +1,96 @@
+"""What an execution needs of its workflow's version, compiled once."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from weft.core.schema import ANY_OBJECT, Schema, compile_schema
+from weft.server.workflow.model import Step, Workflow
+from weft.server.workflow.template import Template, compile_template
+
+__all__ = ["Plan", "PlanCache", "PlannedStep", "compile_plan"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedStep:
+    """A step that is ready to run."""
+
+    step: Step
+    """As it was defined."""
+    template: Template | None
+    """Its explicit input; none: the implicit data flow."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A workflow's version that is ready to run."""
+
+    workflow_id: str
+    """Which workflow."""
+    workflow_name: str
+    """Its name."""
+    version: int
+    """Which version."""
+    first: str
+    """Id of the step to begin with."""
+    steps: Mapping[str, PlannedStep]
+    """By id."""
+    input_schema: Schema
+    """What an execution takes."""
+    output_schema: Schema
+    """What it gives."""
+    timeout: timedelta | None
+    """How long it may take in all."""
+
+
+def compile_plan(workflow: Workflow) -> Plan:
+    """Compile a definition that was checked when it was stored."""
+    definition = workflow.definition
+    return Plan(
+        workflow_id=workflow.id,
+        workflow_name=workflow.name,
+        version=workflow.version,
+        first=definition.steps[0].id,
+        steps={
+            step.id: PlannedStep(
+                step=step,
+                template=None
+                if step.input is None
+                else compile_template(step.input, f"steps[{number}].input"),
+            )
+            for number, step in enumerate(definition.steps)
+        },
+        input_schema=_schema(definition.input_schema),
+        output_schema=_schema(definition.output_schema),
+        timeout=definition.timeout,
+    )
+
+
+def _schema(definition: Mapping[str, object] | None) -> Schema:
+    return ANY_OBJECT if definition is None else compile_schema(definition)
+
+
+class PlanCache:
+    """Keeps the plans that were used last.
+
+    Args:
+        size: How many.
+    """
+
+    def __init__(self, size: int = 1_000) -> None:
+        self._size = size
+        self._plans: OrderedDict[tuple[str, int], Plan] = OrderedDict()
+
+    def of(self, workflow: Workflow) -> Plan:
+        """Return the plan of a workflow's version."""
+        key = (workflow.id, workflow.version)
+        plan = self._plans.get(key)
+        if plan is None or plan.workflow_name != workflow.name:
+            plan = self._plans[key] = compile_plan(workflow)
+            if len(self._plans) > self._size:
+                self._plans.popitem(last=False)
+        self._plans.move_to_end(key)
+        return plan

@@ -1,0 +1,324 @@
+"""Use cases of executions."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from weft.core.clock import Clock
+from weft.core.context import CallContext
+from weft.core.errors import (
+    PreconditionError,
+    ResourceNotFoundError,
+    ValidationError,
+)
+from weft.core.names import EXECUTION_PREFIX, is_id, new_id
+from weft.core.payload import JsonObject
+from weft.core.reasons import Reason
+from weft.core.schema import Schema
+from weft.server.execution.dispatch import CallIdentity, Dispatcher, Outcome
+from weft.server.execution.engine import Engine, EngineLimits, draining
+from weft.server.execution.model import (
+    Event,
+    Execution,
+    ExecutionCancelled,
+    ExecutionCompleted,
+    ExecutionStarted,
+    ExecutionState,
+    fold_steps,
+)
+from weft.server.execution.plan import Plan, PlanCache
+from weft.server.execution.run import ExecutionDetails, first_events
+from weft.server.store.base import (
+    ExecutionFilter,
+    ExecutionStore,
+    Page,
+    RequestKey,
+    Slice,
+    StaleWriteError,
+)
+from weft.server.workflow.model import WorkflowState
+from weft.server.workflow.service import WorkflowService
+
+__all__ = ["ExecutionService", "StartCommand"]
+
+_RECHECK_SECONDS: Final = 0.5
+"""How often a waiter looks again at an execution that nobody owns (yet)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartCommand:
+    """What to start, and how."""
+
+    workflow: str
+    """Id or name."""
+    version: int
+    """0: the latest."""
+    input: JsonObject
+    """What to start it with."""
+    text: bytes
+    """The same as JSON text."""
+    context: CallContext
+    """What travels with it."""
+    timeout: timedelta | None
+    """How long it may take in all; none: the workflow's own."""
+    key: RequestKey | None
+    """Makes the start idempotent."""
+
+
+class ExecutionService:
+    """Starts, follows and ends executions, and calls single actions.
+
+    Args:
+        store: Where histories are kept.
+        workflows: What can be started.
+        dispatcher: Calls actions.
+        clock: For times.
+        limits: How much the engine takes on.
+    """
+
+    def __init__(
+        self,
+        store: ExecutionStore,
+        workflows: WorkflowService,
+        dispatcher: Dispatcher,
+        clock: Clock,
+        limits: EngineLimits | None = None,
+    ) -> None:
+        self._store = store
+        self._workflows = workflows
+        self._dispatcher = dispatcher
+        self._clock = clock
+        self._plans = PlanCache()
+        self.engine = Engine(store, dispatcher, self._find_plan, clock, limits)
+
+    async def _find_plan(self, workflow_id: str, version: int) -> Plan:
+        """Return what an execution runs, also when its workflow was deleted since."""
+        workflow = await self._workflows.find(workflow_id, version)
+        if workflow is None:
+            raise ResourceNotFoundError("workflow", f"{workflow_id}@{version}")
+        return self._plans.of(workflow)
+
+    async def start(self, command: StartCommand) -> Execution:
+        """Accept an execution durably; a repeat returns the one that the first request started.
+
+        Raises:
+            ResourceNotFoundError: WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND.
+            PreconditionError: WORKFLOW_INACTIVE.
+            ValidationError: The input does not fit the workflow's schema.
+            AlreadyExistsError: REQUEST_ID_REUSED.
+            ExhaustedError: ENGINE_FULL.
+            ServiceUnavailableError: SERVER_DRAINING, STORE_UNAVAILABLE.
+        """
+        if command.key is not None:
+            first = await self._store.recall_execution(command.key)
+            if first is not None:
+                return first
+        plan = await self._startable(command)
+        self.engine.admit()
+        started = ExecutionStarted(
+            input=command.text,
+            context=command.context,
+            workflow_id=plan.workflow_id,
+            workflow_version=plan.version,
+            timeout=command.timeout or plan.timeout,
+        )
+        events = first_events(started, plan, self._clock)
+        execution = _accepted(started, plan, events)
+        with self.engine.starting(execution.id):
+            stored = await self._store.insert_execution(execution, events, command.key)
+            if stored.id == execution.id:
+                self.engine.own(stored, plan, events)
+        return stored
+
+    async def _startable(self, command: StartCommand) -> Plan:
+        workflow = await self._workflows.get(command.workflow, command.version)
+        if workflow.state is not WorkflowState.ACTIVE:
+            raise PreconditionError(
+                f"workflow {workflow.name!r} is inactive",
+                reason=Reason.WORKFLOW_INACTIVE,
+                metadata={"workflow": workflow.name},
+            )
+        plan = self._plans.of(workflow)
+        violations = plan.input_schema.violations(command.input, "input")
+        if violations:
+            raise ValidationError(violations, metadata={"workflow": workflow.name})
+        return plan
+
+    async def wait(self, execution: Execution) -> ExecutionDetails:
+        """Return an execution in its final state.
+
+        Raises:
+            ServiceUnavailableError: This server let go of it; it goes on elsewhere or later.
+        """
+        while not execution.state.final:
+            run = self.engine.owned(execution.id)
+            if run is not None:
+                await asyncio.shield(run.ended)
+                return run.details()
+            if self.engine.draining:
+                raise draining()
+            await self._change_of(execution.id)
+            execution = await self._existing(execution.id)
+        return await self.get(execution.id, payloads=True)
+
+    async def show(self, execution: Execution) -> ExecutionDetails:
+        """Return an execution with its steps and payloads, from memory where it is there."""
+        run = self.engine.owned(execution.id)
+        return run.details() if run is not None else await self.get(execution.id, payloads=True)
+
+    async def get(self, execution_id: str, *, payloads: bool) -> ExecutionDetails:
+        """Return an execution with its steps.
+
+        Raises:
+            ResourceNotFoundError: EXECUTION_NOT_FOUND.
+        """
+        execution = await self._existing(execution_id)
+        plan = await self._find_plan(execution.workflow_id, execution.workflow_version)
+        events = await self._all_events(execution)
+        first = last = None
+        if payloads:
+            first = (await self._store.read_events(execution.id, limit=1))[0].body
+            if execution.state is ExecutionState.COMPLETED:
+                after = execution.last_event - 1
+                last = (await self._store.read_events(execution.id, after=after, limit=1))[0].body
+        return ExecutionDetails(
+            execution=execution,
+            steps=tuple(fold_steps(events).values()),
+            plan=plan,
+            input=first.input if isinstance(first, ExecutionStarted) else None,
+            result=last.result if isinstance(last, ExecutionCompleted) else None,
+        )
+
+    async def _all_events(self, execution: Execution) -> list[Event]:
+        """Read the history as it was when the summary was, without payloads."""
+        events: list[Event] = []
+        while len(events) < execution.last_event:
+            page = await self._store.read_events(execution.id, after=len(events), payloads=False)
+            if not page:
+                break
+            events += page
+        return events[: execution.last_event]
+
+    async def list(self, wanted: ExecutionFilter, page: Page) -> Slice[Execution]:
+        """Return summaries, newest first."""
+        return await self._store.list_executions(wanted, page)
+
+    async def workflow_id(self, ref: str) -> str:
+        """Return the id behind a workflow's id or name.
+
+        Raises:
+            ResourceNotFoundError: WORKFLOW_NOT_FOUND: there is no such name.
+        """
+        return await self._workflows.resolve_id(ref)
+
+    async def history(self, execution_id: str, after: int, limit: int) -> tuple[tuple[Event, ...], bool]:
+        """Return a page of a history, and whether more follows.
+
+        Raises:
+            ResourceNotFoundError: EXECUTION_NOT_FOUND.
+        """
+        execution = await self._existing(execution_id)
+        events = await self._store.read_events(execution_id, after=after, limit=limit)
+        return events, bool(events) and events[-1].number < execution.last_event
+
+    async def watch(self, execution_id: str, after: int) -> AsyncIterator[tuple[Event, ExecutionState]]:
+        """Yield a history from an event on, past and coming, with the state after each event.
+
+        Raises:
+            ResourceNotFoundError: EXECUTION_NOT_FOUND.
+            ServiceUnavailableError: SERVER_DRAINING.
+        """
+        while True:
+            changed = self.engine.hub.next_change(execution_id)
+            execution = await self._existing(execution_id)
+            while after < execution.last_event:
+                for event in await self._store.read_events(execution_id, after=after):
+                    after = event.number
+                    is_last = event.number >= execution.last_event
+                    yield event, execution.state if is_last else ExecutionState.RUNNING
+            if execution.state.final:
+                return
+            if self.engine.draining:
+                raise draining()
+            await changed.wait()
+
+    async def cancel(self, execution_id: str, reason: str) -> Execution:
+        """End an execution: no step of it is dispatched once this returns.
+
+        Raises:
+            ResourceNotFoundError: EXECUTION_NOT_FOUND.
+            PreconditionError: EXECUTION_ENDED.
+        """
+        while True:
+            execution = await self._existing(execution_id)
+            if execution.state is ExecutionState.CANCELLED:
+                return execution
+            if execution.state.final:
+                raise PreconditionError(
+                    f"the execution is {execution.state} already",
+                    reason=Reason.EXECUTION_ENDED,
+                    metadata={"execution_id": execution_id, "state": str(execution.state)},
+                )
+            run = self.engine.owned(execution_id)
+            if run is None:
+                if self.engine.draining:
+                    raise draining()
+                await self._change_of(execution_id)
+                continue
+            with contextlib.suppress(StaleWriteError):
+                await self.engine.end(run, ExecutionCancelled(reason=reason))
+                return run.execution
+
+    async def _change_of(self, execution_id: str) -> None:
+        """Wait a moment for news of an execution that nobody owns (yet), such as recovery taking it on."""
+        changed = self.engine.hub.next_change(execution_id)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(changed.wait(), _RECHECK_SECONDS)
+
+    async def call_action(
+        self,
+        service: str,
+        action: str,
+        value: JsonObject,
+        context: CallContext,
+        timeout: timedelta | None,
+        idempotency_key: str,
+    ) -> Outcome:
+        """Call one action by name, without a record.
+
+        Raises:
+            WeftError: As ``Dispatcher.call``.
+        """
+        identity = CallIdentity(idempotency_key=idempotency_key or new_id("call"), context=context)
+
+        def given(_: Schema) -> JsonObject:
+            return value
+
+        return await self._dispatcher.call(service, action, given, identity, timeout)
+
+    async def _existing(self, execution_id: str) -> Execution:
+        found = None
+        if is_id(execution_id, EXECUTION_PREFIX):
+            found = await self._store.get_execution(execution_id)
+        if found is None:
+            raise ResourceNotFoundError("execution", execution_id)
+        return found
+
+
+def _accepted(started: ExecutionStarted, plan: Plan, events: tuple[Event, ...]) -> Execution:
+    now = events[0].time
+    return Execution(
+        id=new_id(EXECUTION_PREFIX),
+        workflow_id=plan.workflow_id,
+        workflow_name=plan.workflow_name,
+        workflow_version=plan.version,
+        context=started.context,
+        last_event=events[-1].number,
+        create_time=now,
+        expire_time=now + started.timeout if started.timeout else None,
+    )

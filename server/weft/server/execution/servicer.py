@@ -1,0 +1,206 @@
+"""ExecutionService on the wire: messages to use cases and back, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, Final
+
+import grpc.aio
+import orjson
+
+from weft.api.execution.v1 import execution_pb2, execution_service_pb2_grpc
+from weft.api.execution.v1 import execution_service_pb2 as pb
+from weft.core.context import CallContext
+from weft.core.metadata import EXECUTION_ID
+from weft.core.names import new_id
+from weft.core.payload import JsonObject, dumps, from_payload, kind_of, prefer, to_payload
+from weft.core.reasons import Rule
+from weft.server.execution import convert
+from weft.server.execution.service import ExecutionService, StartCommand
+from weft.server.requests import Faults, fingerprint, next_token, read_context, read_duration, read_page
+from weft.server.store.base import ExecutionFilter, RequestKey
+
+__all__ = ["ExecutionServicer"]
+
+_START_KEY: Final = "weft.api.execution.v1.ExecutionService/Start"
+"""Shared by StartExecution and ExecuteWorkflow, so that either joins what the other started."""
+
+_MAX_TIMEOUT: Final = timedelta(days=365)
+_MAX_CALL_TIMEOUT: Final = timedelta(hours=24)
+_MAX_REASON: Final = 1_024
+_HISTORY_PAGE: Final = 200
+_NOTHING: Final[JsonObject] = {}
+
+_StartRequest = pb.StartExecutionRequest | pb.ExecuteWorkflowRequest
+_Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
+    """Serves executions.
+
+    Args:
+        executions: Their use cases.
+    """
+
+    def __init__(self, executions: ExecutionService) -> None:
+        self._executions = executions
+
+    async def StartExecution(
+        self, request: pb.StartExecutionRequest, context: object
+    ) -> pb.StartExecutionResponse:
+        """Accept an execution and return it at once."""
+        execution = await self._executions.start(_read_start(request))
+        return pb.StartExecutionResponse(execution=await self._show(execution, kind_of(request.input)))
+
+    async def ExecuteWorkflow(
+        self, request: pb.ExecuteWorkflowRequest, context: _Context
+    ) -> pb.ExecuteWorkflowResponse:
+        """Accept an execution and wait for its end."""
+        execution = await self._executions.start(_read_start(request))
+        await context.send_initial_metadata(((EXECUTION_ID, execution.id),))
+        details = await self._executions.wait(execution)
+        return pb.ExecuteWorkflowResponse(execution=convert.details_to_proto(details, kind_of(request.input)))
+
+    async def GetExecution(self, request: pb.GetExecutionRequest, context: object) -> pb.GetExecutionResponse:
+        """Read one execution."""
+        _require("execution_id", request.execution_id)
+        payloads = request.view != execution_pb2.EXECUTION_VIEW_BASIC
+        details = await self._executions.get(request.execution_id, payloads=payloads)
+        kind = prefer(request.payload_kind)
+        return pb.GetExecutionResponse(execution=convert.details_to_proto(details, kind))
+
+    async def ListExecutions(
+        self, request: pb.ListExecutionsRequest, context: object
+    ) -> pb.ListExecutionsResponse:
+        """List executions, newest first."""
+        faults = Faults()
+        state = convert.state_from_proto(request.state)
+        scope = ("executions", request.workflow, str(state))
+        page = read_page(request, scope, faults)
+        faults.raise_any()
+        workflow_id = await self._executions.workflow_id(request.workflow) if request.workflow else None
+        found = await self._executions.list(ExecutionFilter(workflow_id=workflow_id, state=state), page)
+        return pb.ListExecutionsResponse(
+            executions=[convert.execution_to_proto(execution) for execution in found.items],
+            next_page_token=next_token(found.items[-1].id, scope) if found.more else "",
+            total_size=found.total,
+        )
+
+    async def GetExecutionHistory(
+        self, request: pb.GetExecutionHistoryRequest, context: object
+    ) -> pb.GetExecutionHistoryResponse:
+        """Read a page of a history."""
+        faults = Faults()
+        faults.required("execution_id", request.execution_id)
+        scope = ("history", request.execution_id)
+        page = read_page(request, scope, faults, default_size=_HISTORY_PAGE, numeric=True)
+        faults.raise_any()
+        events, more = await self._executions.history(request.execution_id, int(page.after or 0), page.size)
+        kind = prefer(request.payload_kind)
+        return pb.GetExecutionHistoryResponse(
+            events=[convert.event_to_proto(event, kind) for event in events],
+            next_page_token=next_token(str(events[-1].number), scope) if more else "",
+        )
+
+    async def WatchExecution(
+        self, request: pb.WatchExecutionRequest, context: object
+    ) -> AsyncIterator[pb.WatchExecutionResponse]:
+        """Stream a history, past and coming."""
+        faults = Faults()
+        faults.required("execution_id", request.execution_id)
+        if request.after_event_number < 0:
+            faults.add("after_event_number", "must not be negative", Rule.OUT_OF_RANGE)
+        faults.raise_any()
+        kind = prefer(request.payload_kind)
+        watched = self._executions.watch(request.execution_id, request.after_event_number)
+        async for event, state in watched:
+            yield pb.WatchExecutionResponse(
+                event=convert.event_to_proto(event, kind), state=convert.state_to_proto(state)
+            )
+
+    async def CancelExecution(
+        self, request: pb.CancelExecutionRequest, context: object
+    ) -> pb.CancelExecutionResponse:
+        """End an execution."""
+        faults = Faults()
+        faults.required("execution_id", request.execution_id)
+        faults.text("reason", request.reason, _MAX_REASON)
+        faults.text("request_id", request.request_id, 128)
+        faults.raise_any()
+        execution = await self._executions.cancel(request.execution_id, request.reason)
+        return pb.CancelExecutionResponse(execution=await self._show(execution, prefer(request.payload_kind)))
+
+    async def ExecuteServiceAction(
+        self, request: pb.ExecuteServiceActionRequest, context: _Context
+    ) -> pb.ExecuteServiceActionResponse:
+        """Call one action."""
+        faults = Faults()
+        faults.required("service", request.service)
+        faults.required("action", request.action)
+        faults.text("idempotency_key", request.idempotency_key, 256)
+        value = faults.attempt(lambda: from_payload(request.input, "input"), _NOTHING)
+        call_context = _with_request_id(read_context(request.context, faults))
+        timeout = read_duration(
+            request,
+            "timeout",
+            faults,
+            at_least=timedelta(milliseconds=1),
+            at_most=_MAX_CALL_TIMEOUT,
+        )
+        faults.raise_any()
+        outcome = await self._executions.call_action(
+            request.service, request.action, value, call_context, timeout, request.idempotency_key
+        )
+        return pb.ExecuteServiceActionResponse(
+            output=to_payload(outcome.text, kind_of(request.input)), instance_id=outcome.instance_id
+        )
+
+
+def _read_start(request: _StartRequest) -> StartCommand:
+    faults = Faults()
+    faults.required("workflow", request.workflow)
+    if request.version < 0:
+        faults.add("version", "must not be negative", Rule.OUT_OF_RANGE)
+    value = faults.attempt(lambda: from_payload(request.input, "input"), _NOTHING)
+    context = read_context(request.context, faults)
+    faults.text("request_id", request.request_id, 128)
+    timeout = read_duration(
+        request, "timeout", faults, at_least=timedelta(milliseconds=1), at_most=_MAX_TIMEOUT
+    )
+    faults.raise_any()
+    text = request.input.json or dumps(value, "input")
+    return StartCommand(
+        workflow=request.workflow,
+        version=request.version,
+        input=value,
+        text=text,
+        context=_with_request_id(context),
+        timeout=timeout,
+        key=_start_key(request, value),
+    )
+
+
+def _start_key(request: _StartRequest, value: dict[str, Any]) -> RequestKey | None:
+    """Return a key whose content is what was asked for, whichever RPC and payload kind was used."""
+    if not request.request_id:
+        return None
+    content = fingerprint(
+        request.workflow.encode(),
+        str(request.version).encode(),
+        orjson.dumps(value, option=orjson.OPT_SORT_KEYS),
+        request.context.SerializeToString(deterministic=True),
+        request.timeout.SerializeToString(deterministic=True),
+    )
+    return RequestKey(_START_KEY, request.request_id, content)
+
+
+def _with_request_id(context: CallContext) -> CallContext:
+    return context if context.request_id else replace(context, request_id=new_id("req"))
+
+
+def _require(field: str, value: str) -> None:
+    faults = Faults()
+    faults.required(field, value)
+    faults.raise_any()

@@ -1,0 +1,215 @@
+"""Use cases of workflows."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from weft.server.workflow.checks import find_problems
+
+from weft.core.clock import Clock
+from weft.core.errors import ConflictError, ResourceNotFoundError, ValidationError, Violation
+from weft.core.names import WORKFLOW_PREFIX, is_id, new_id
+from weft.core.reasons import Reason
+from weft.server.registry.model import Service
+from weft.server.store.base import Page, RequestKey, Slice, StaleWriteError, WorkflowStore
+from weft.server.workflow.model import Definition, Problem, Severity, Workflow, WorkflowState
+
+__all__ = ["WorkflowService"]
+
+FindService = Callable[[str], Awaitable[Service | None]]
+
+
+class WorkflowService:
+    """Creates, versions and finds workflows.
+
+    Args:
+        store: Where workflows are kept.
+        find_service: Looks a service up by name, for checking definitions.
+        clock: For times.
+    """
+
+    def __init__(self, store: WorkflowStore, find_service: FindService, clock: Clock) -> None:
+        self._store = store
+        self._find_service = find_service
+        self._clock = clock
+        self._cache: dict[tuple[str, int], Workflow] = {}
+        self._changes = 0
+
+    async def create(self, draft: Workflow, key: RequestKey | None) -> tuple[Workflow, tuple[Problem, ...]]:
+        """Store a new workflow as version 1; return it with the warnings.
+
+        Raises:
+            ValidationError: With every problem of the definition.
+            AlreadyExistsError: WORKFLOW_EXISTS.
+        """
+        if key is not None and (first := await self._store.recall_workflow(key)) is not None:
+            return first, ()
+        warnings = await self.check(draft.definition)
+        now = self._clock.now()
+        fresh = replace(
+            draft,
+            id=new_id(WORKFLOW_PREFIX),
+            create_time=now,
+            update_time=now,
+            version_create_time=now,
+        )
+        stored = await self._store.insert_workflow(fresh, key)
+        self._forget()
+        return stored, warnings
+
+    async def update(
+        self, ref: str, etag: str, change: Callable[[Workflow], Workflow], key: RequestKey | None
+    ) -> tuple[Workflow, tuple[Problem, ...]]:
+        """Change a workflow; another definition is a new version.
+
+        Raises:
+            ValidationError: With every problem of the new definition.
+            ResourceNotFoundError: WORKFLOW_NOT_FOUND.
+            AlreadyExistsError: WORKFLOW_EXISTS: the new name is taken.
+            ConflictError: ETAG_MISMATCH.
+        """
+        if key is not None and (first := await self._store.recall_workflow(key)) is not None:
+            return first, ()
+        while True:
+            current = await self._existing(ref)
+            _check_etag(etag, current)
+            changed = change(current)
+            if changed == current:
+                return current, ()
+            warnings: tuple[Problem, ...] = ()
+            now = self._clock.now()
+            new = replace(changed, revision=current.revision + 1, update_time=now)
+            if new.definition != current.definition:
+                warnings = await self.check(new.definition)
+                new = replace(new, version=current.version + 1, version_create_time=now)
+            try:
+                stored = await self._store.update_workflow(new, current.revision, key)
+            except StaleWriteError:
+                continue
+            self._forget()
+            return stored, warnings
+
+    async def set_state(self, ref: str, state: WorkflowState, etag: str, key: RequestKey | None) -> Workflow:
+        """Move a workflow to another state.
+
+        Raises:
+            ResourceNotFoundError: WORKFLOW_NOT_FOUND.
+            ConflictError: ETAG_MISMATCH.
+        """
+        workflow, _ = await self.update(ref, etag, lambda current: replace(current, state=state), key)
+        return workflow
+
+    async def delete(self, ref: str, etag: str, key: RequestKey | None) -> None:
+        """Delete a workflow; what runs goes on.
+
+        Raises:
+            ResourceNotFoundError: WORKFLOW_NOT_FOUND.
+            ConflictError: ETAG_MISMATCH.
+        """
+        if key is not None and await self._store.recall_workflow(key) is not None:
+            return
+        while True:
+            current = await self._existing(ref)
+            _check_etag(etag, current)
+            try:
+                await self._store.delete_workflow(current, current.revision, key)
+            except StaleWriteError:
+                continue
+            self._forget()
+            return
+
+    async def get(self, ref: str, version: int = 0) -> Workflow:
+        """Return a workflow in its latest version, or the one given.
+
+        Raises:
+            ResourceNotFoundError: WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND.
+        """
+        workflow = await self.find(ref, version)
+        if workflow is None or workflow.deleted:
+            if version and await self._alive(ref):
+                raise ResourceNotFoundError(
+                    "workflow version",
+                    f"{ref}@{version}",
+                    reason=Reason.WORKFLOW_VERSION_NOT_FOUND,
+                )
+            raise ResourceNotFoundError("workflow", ref)
+        return workflow
+
+    async def find(self, ref: str, version: int = 0) -> Workflow | None:
+        """Return a workflow, also a deleted one by its id; what was read is kept until a change."""
+        known = self._cache.get((ref, version))
+        if known is not None:
+            return known
+        changes = self._changes
+        workflow = await self._store.get_workflow(ref, version)
+        if workflow is not None and changes == self._changes:
+            self._cache[ref, version] = workflow
+        return workflow
+
+    async def resolve_id(self, ref: str) -> str:
+        """Return the id behind an id or a name; an id is taken as it is, also of a deleted workflow.
+
+        Raises:
+            ResourceNotFoundError: WORKFLOW_NOT_FOUND: there is no such name.
+        """
+        return ref if is_id(ref, WORKFLOW_PREFIX) else (await self.get(ref)).id
+
+    async def list(self, state: WorkflowState | None, page: Page) -> Slice[Workflow]:
+        """Return workflows by name."""
+        return await self._store.list_workflows(state, page)
+
+    async def list_versions(self, ref: str, page: Page) -> Slice[Workflow]:
+        """Return the versions of a workflow, newest first.
+
+        Raises:
+            ResourceNotFoundError: WORKFLOW_NOT_FOUND.
+        """
+        workflow = await self.get(ref)
+        return await self._store.list_workflow_versions(workflow.id, page)
+
+    async def problems(self, definition: Definition) -> tuple[Problem, ...]:
+        """Find everything that is wrong with a definition, against the registry as it is."""
+        names = {step.service for step in definition.steps if step.service}
+        found = {name: await self._find_service(name) for name in sorted(names)}
+        services = {name: service for name, service in found.items() if service is not None}
+        return tuple(find_problems(definition, services))
+
+    async def check(self, definition: Definition) -> tuple[Problem, ...]:
+        """Return the warnings of a definition that has no error.
+
+        Raises:
+            ValidationError: With every error.
+        """
+        problems = await self.problems(definition)
+        errors = [problem for problem in problems if problem.severity is Severity.ERROR]
+        if errors:
+            raise ValidationError([_violation(problem) for problem in errors])
+        return problems
+
+    async def _existing(self, ref: str) -> Workflow:
+        workflow = await self._store.get_workflow(ref)
+        if workflow is None or workflow.deleted:
+            raise ResourceNotFoundError("workflow", ref)
+        return workflow
+
+    async def _alive(self, ref: str) -> bool:
+        latest = await self.find(ref)
+        return latest is not None and not latest.deleted
+
+    def _forget(self) -> None:
+        self._changes += 1
+        self._cache.clear()
+
+
+def _violation(problem: Problem) -> Violation:
+    text = f"{problem.message} ({problem.hint})" if problem.hint else problem.message
+    return Violation(f"workflow.{problem.path}" if problem.path else "workflow", text, problem.code)
+
+
+def _check_etag(etag: str, current: Workflow) -> None:
+    if etag and etag != current.etag:
+        raise ConflictError(
+            f"workflow {current.name!r} changed since {etag!r} was read: it is {current.etag!r} now",
+            metadata={"etag": etag, "current_etag": current.etag},
+        )

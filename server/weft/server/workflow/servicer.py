@@ -1,0 +1,188 @@
+"""WorkflowService on the wire: messages to use cases and back, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final
+
+from weft.api.workflow.v1 import workflow_pb2, workflow_service_pb2_grpc
+from weft.api.workflow.v1 import workflow_service_pb2 as pb
+from weft.core.clock import Clock
+from weft.core.payload import prefer
+from weft.core.reasons import Rule
+from weft.server.requests import Faults, next_token, read_mask, read_page, request_key
+from weft.server.workflow import convert
+from weft.server.workflow.model import Problem, Severity, Workflow, WorkflowState
+from weft.server.workflow.service import WorkflowService
+
+__all__ = ["WorkflowServicer"]
+
+_METHOD: Final = "weft.api.workflow.v1.WorkflowService/"
+_DEFINITION: Final = ("steps", "input_schema", "output_schema", "timeout")
+
+
+class WorkflowServicer(workflow_service_pb2_grpc.WorkflowServiceServicer):
+    """Serves workflows.
+
+    Args:
+        workflows: Their use cases.
+        clock: For times of drafts.
+    """
+
+    def __init__(self, workflows: WorkflowService, clock: Clock) -> None:
+        self._workflows = workflows
+        self._clock = clock
+
+    async def CreateWorkflow(
+        self, request: pb.CreateWorkflowRequest, context: object
+    ) -> pb.CreateWorkflowResponse:
+        """Create a workflow as version 1."""
+        faults = Faults()
+        key = request_key(_METHOD + "CreateWorkflow", request, faults)
+        faults.name("workflow.name", request.workflow.name)
+        faults.text("workflow.description", request.workflow.description)
+        draft = convert.draft_from_proto(request.workflow, self._clock.now(), faults)
+        await self._add_problems(draft, faults)
+        workflow, warnings = await self._workflows.create(draft, key)
+        kind = convert.workflow_kind(request.workflow)
+        return pb.CreateWorkflowResponse(
+            workflow=convert.workflow_to_proto(workflow, kind),
+            warnings=[convert.problem_to_proto(problem) for problem in warnings],
+        )
+
+    async def _add_problems(self, draft: Workflow, faults: Faults) -> None:
+        """When the message has faults, look for those of the definition too: one answer for all."""
+        if faults.found:
+            await faults.gather(self._workflows.check(draft.definition))
+            faults.raise_any()
+
+    async def UpdateWorkflow(
+        self, request: pb.UpdateWorkflowRequest, context: object
+    ) -> pb.UpdateWorkflowResponse:
+        """Change fields of a workflow."""
+        faults = Faults()
+        key = request_key(_METHOD + "UpdateWorkflow", request, faults)
+        faults.required("workflow.id", request.workflow.id)
+        fields = read_mask(request.update_mask, request.workflow, convert.CHANGEABLE, faults)
+        change = _change(request.workflow, fields, faults)
+        faults.raise_any()
+        workflow, warnings = await self._workflows.update(request.workflow.id, request.etag, change, key)
+        kind = convert.workflow_kind(request.workflow)
+        return pb.UpdateWorkflowResponse(
+            workflow=convert.workflow_to_proto(workflow, kind),
+            warnings=[convert.problem_to_proto(problem) for problem in warnings],
+        )
+
+    async def SetWorkflowState(
+        self, request: pb.SetWorkflowStateRequest, context: object
+    ) -> pb.SetWorkflowStateResponse:
+        """Move a workflow to another state."""
+        faults = Faults()
+        key = request_key(_METHOD + "SetWorkflowState", request, faults)
+        faults.required("workflow", request.workflow)
+        state = convert.state_from_proto(request.state)
+        faults.required("state", state)
+        faults.raise_any()
+        workflow = await self._workflows.set_state(
+            request.workflow, state or WorkflowState.ACTIVE, request.etag, key
+        )
+        kind = prefer(request.payload_kind)
+        return pb.SetWorkflowStateResponse(workflow=convert.workflow_to_proto(workflow, kind))
+
+    async def DeleteWorkflow(
+        self, request: pb.DeleteWorkflowRequest, context: object
+    ) -> pb.DeleteWorkflowResponse:
+        """Delete a workflow."""
+        faults = Faults()
+        key = request_key(_METHOD + "DeleteWorkflow", request, faults)
+        faults.required("workflow", request.workflow)
+        faults.raise_any()
+        await self._workflows.delete(request.workflow, request.etag, key)
+        return pb.DeleteWorkflowResponse()
+
+    async def GetWorkflow(self, request: pb.GetWorkflowRequest, context: object) -> pb.GetWorkflowResponse:
+        """Read one workflow."""
+        faults = Faults()
+        faults.required("workflow", request.workflow)
+        if request.version < 0:
+            faults.add("version", "must not be negative", Rule.OUT_OF_RANGE)
+        faults.raise_any()
+        workflow = await self._workflows.get(request.workflow, request.version)
+        kind = prefer(request.payload_kind)
+        return pb.GetWorkflowResponse(workflow=convert.workflow_to_proto(workflow, kind))
+
+    async def ListWorkflows(
+        self, request: pb.ListWorkflowsRequest, context: object
+    ) -> pb.ListWorkflowsResponse:
+        """List workflows by name."""
+        faults = Faults()
+        state = convert.state_from_proto(request.state)
+        scope = ("workflows", str(state))
+        page = read_page(request, scope, faults)
+        faults.raise_any()
+        found = await self._workflows.list(state, page)
+        kind = prefer(request.payload_kind)
+        return pb.ListWorkflowsResponse(
+            workflows=[convert.workflow_to_proto(workflow, kind) for workflow in found.items],
+            next_page_token=next_token(found.items[-1].name, scope) if found.more else "",
+            total_size=found.total,
+        )
+
+    async def ListWorkflowVersions(
+        self, request: pb.ListWorkflowVersionsRequest, context: object
+    ) -> pb.ListWorkflowVersionsResponse:
+        """List the versions of a workflow, newest first."""
+        faults = Faults()
+        faults.required("workflow", request.workflow)
+        scope = ("versions", request.workflow)
+        page = read_page(request, scope, faults, numeric=True)
+        faults.raise_any()
+        found = await self._workflows.list_versions(request.workflow, page)
+        kind = prefer(request.payload_kind)
+        return pb.ListWorkflowVersionsResponse(
+            workflows=[convert.workflow_to_proto(workflow, kind) for workflow in found.items],
+            next_page_token=next_token(str(found.items[-1].version), scope) if found.more else "",
+            total_size=found.total,
+        )
+
+    async def ValidateWorkflow(
+        self, request: pb.ValidateWorkflowRequest, context: object
+    ) -> pb.ValidateWorkflowResponse:
+        """Find every problem of a definition."""
+        faults = Faults()
+        if request.workflow.name:
+            faults.name("workflow.name", request.workflow.name)
+        definition = convert.definition_from_proto(request.workflow, faults)
+        of_message = (
+            Problem(v.field.removeprefix("workflow."), v.reason, v.description) for v in faults.found
+        )
+        problems = (*of_message, *await self._workflows.problems(definition))
+        return pb.ValidateWorkflowResponse(
+            problems=[convert.problem_to_proto(problem) for problem in problems],
+            valid=all(problem.severity is not Severity.ERROR for problem in problems),
+        )
+
+
+def _change(
+    message: workflow_pb2.Workflow, fields: frozenset[str], faults: Faults
+) -> Callable[[Workflow], Workflow]:
+    """Return what an update does to the workflow as it is then."""
+    top: dict[str, Any] = {}
+    if "name" in fields:
+        faults.name("workflow.name", message.name)
+        top["name"] = message.name
+    if "description" in fields:
+        faults.text("workflow.description", message.description)
+        top["description"] = message.description
+    if "metadata" in fields:
+        top["metadata"] = convert.metadata_from_proto(message, faults)
+    versioned: dict[str, Any] = {}
+    if fields.intersection(_DEFINITION):
+        definition = convert.definition_from_proto(message, faults)
+        versioned = {name: getattr(definition, name) for name in _DEFINITION if name in fields}
+
+    def change(current: Workflow) -> Workflow:
+        return replace(current, **top, definition=replace(current.definition, **versioned))
+
+    return change
