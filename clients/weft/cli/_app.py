@@ -1,0 +1,205 @@
+"""What every command shares: the global options, error handling, and help with examples."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import cache
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from weft.cli._errors import report, report_defect, report_usage
+from weft.cli._inputs import parse_duration
+from weft.cli._plugins import Plugin, find_plugins
+from weft.cli._session import DEFAULT_TARGET, Output, Settings, remember
+from weft.core.errors import WeftError
+
+__all__ = ["Command", "RootGroup", "command", "duration", "group"]
+
+_PANEL = "Global options"
+
+
+def duration(text: str | None) -> Any:
+    """Read an option such as ``30s``; Typer calls this with what was typed."""
+    if text is None:
+        return None
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _keep(context: typer.Context, param: typer.CallbackParam, value: Any) -> Any:
+    remember(context, str(param.name), value)
+    return value
+
+
+def _keep_duration(context: typer.Context, param: typer.CallbackParam, value: str | None) -> Any:
+    remember(context, str(param.name), duration(value))
+    return value
+
+
+def _global_options(
+    target: Annotated[
+        str | None,
+        typer.Option(
+            "--target",
+            "-t",
+            callback=_keep,
+            expose_value=False,
+            metavar="HOST:PORT",
+            rich_help_panel=_PANEL,
+            help=f"The server; else the variable WEFT_TARGET, else {DEFAULT_TARGET}.",
+        ),
+    ] = None,
+    output: Annotated[
+        Output | None,
+        typer.Option(
+            "--output",
+            "-o",
+            callback=_keep,
+            expose_value=False,
+            case_sensitive=False,
+            rich_help_panel=_PANEL,
+            help="Form of the result on stdout; table by default.",
+        ),
+    ] = None,
+    timeout: Annotated[
+        str | None,
+        typer.Option(
+            "--timeout",
+            callback=_keep_duration,
+            expose_value=False,
+            metavar="DURATION",
+            rich_help_panel=_PANEL,
+            help="How long one request may take, such as 500ms, 30s or 5m.",
+        ),
+    ] = None,
+    no_color: Annotated[
+        bool,
+        typer.Option(
+            "--no-color",
+            callback=_keep,
+            expose_value=False,
+            rich_help_panel=_PANEL,
+            help="No colours on a terminal; the variable NO_COLOR does the same.",
+        ),
+    ] = False,
+    debug: Annotated[
+        bool,
+        typer.Option(
+            "--debug",
+            callback=_keep,
+            expose_value=False,
+            rich_help_panel=_PANEL,
+            help="Show where a defect of Weft happened.",
+        ),
+    ] = False,
+) -> None:
+    """Declare the options; their callbacks keep what they say."""
+
+
+@cache
+def _global_params() -> list[Any]:
+    """Let Typer make the options once; every command carries the same objects."""
+    template = typer.Typer(add_completion=False)
+    template.command()(_global_options)
+    return list(typer.main.get_command(template).params)
+
+
+def _add_global_params(params: list[Any]) -> None:
+    """Add the options whose names the command does not use itself."""
+    taken = {name for param in params for name in param.opts}
+    params.extend(param for param in _global_params() if taken.isdisjoint(param.opts))
+
+
+class Command(TyperCommand):
+    """A command that takes the global options after its name as well."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        _add_global_params(self.params)
+
+
+class RootGroup(TyperGroup):
+    """``weft`` itself: global options, commands of other packages, and error handling."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        _add_global_params(self.params)
+        self._plugins: dict[str, Plugin] | None = None
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Name every command, those of other packages last."""
+        return [*super().list_commands(ctx), *self._found_plugins()]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Find a command; another package's is loaded only when it runs."""
+        return super().get_command(ctx, cmd_name) or self._found_plugins().get(cmd_name)
+
+    def _found_plugins(self) -> dict[str, Plugin]:
+        if self._plugins is None:
+            self._plugins = {name: it for name, it in find_plugins().items() if name not in self.commands}
+        return self._plugins
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command, and turn every failure into a message and an exit code."""
+        try:
+            return super().invoke(ctx)
+        except (typer.Exit, typer.Abort, BrokenPipeError):
+            raise
+        except Exception as error:
+            raise typer.Exit(_report(error, Settings.of(ctx))) from None
+
+    def main(
+        self,
+        args: Any = None,
+        prog_name: Any = None,
+        complete_var: Any = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Parse and run; the exit code is the process's own when standing alone."""
+        try:
+            code = super().main(args, prog_name, complete_var, False, windows_expand_args, **extra)
+        except typer.TyperException as error:  # from an option before the command
+            code = _report_usage(error, as_json=False)
+        if standalone_mode:
+            sys.exit(code if isinstance(code, int) else 0)
+        return code
+
+
+def _report(error: Exception, settings: Settings) -> int:
+    as_json = settings.output is Output.JSON
+    if isinstance(error, WeftError):
+        return report(error, as_json=as_json, target=settings.target, debug=settings.debug)
+    if isinstance(error, typer.TyperException):
+        return _report_usage(error, as_json=as_json)
+    return report_defect(error, as_json=as_json, debug=settings.debug)
+
+
+def _report_usage(error: typer.TyperException, *, as_json: bool) -> int:
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return error.exit_code  # its text was the help, and is printed already
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "weft"
+    return report_usage(error.format_message(), command=path, as_json=as_json)
+
+
+def group(description: str) -> typer.Typer:
+    """Make a group of commands about one noun."""
+    return typer.Typer(no_args_is_help=True, help=description, add_completion=False)
+
+
+def command(app: typer.Typer, name: str, *examples: str) -> Callable[[Callable[..., None]], Any]:
+    """Add a function to a group as a command, with examples below its help."""
+    return app.command(name, cls=Command, epilog=_epilog(examples))
+
+
+def _epilog(examples: tuple[str, ...]) -> str:
+    heading = "[bold]Example[/bold]" if len(examples) == 1 else "[bold]Examples[/bold]"
+    escaped = [text.replace("[", "\\[") for text in examples]  # not markup
+    return "\n".join((heading, *(f"  [cyan]{text}[/cyan]" for text in escaped)))

@@ -1,0 +1,134 @@
+"""Bring workflows to what files say: validate all of them, then change what differs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from weft.cli._definitions import Definition, located
+from weft.core.errors import ResourceNotFoundError, ValidationError, Violation
+
+if TYPE_CHECKING:
+    from weft.client import Client, Problem, Workflow
+
+__all__ = ["Finding", "Outcome", "apply_all", "changes", "validate_all"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One problem, and the definition it is in."""
+
+    label: str
+    """Where the definition stands."""
+    problem: Problem
+    """What was found."""
+
+    @property
+    def is_error(self) -> bool:
+        """Whether the definition is refused for it."""
+        return self.problem.severity != "WARNING"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON object."""
+        return {"file": self.label, **self.problem.to_dict()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of one definition."""
+
+    what: str
+    """``created``, ``updated`` or ``unchanged``."""
+    workflow: Workflow
+    """As it is stored now."""
+    fields: tuple[str, ...] = ()
+    """What was changed."""
+
+    @property
+    def text(self) -> str:
+        """One line for a person."""
+        changed = f": {', '.join(self.fields)}" if self.fields else ""
+        return f"{self.what} (version {self.workflow.version}{changed})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON object."""
+        return {"outcome": self.what, "workflow": self.workflow.to_dict()}
+
+
+async def validate_all(weft: Client, definitions: list[Definition]) -> list[Finding]:
+    """Return every problem of every definition, in their order."""
+    findings: list[Finding] = []
+    for it in definitions:
+        try:
+            problems = await weft.workflows.validate(it.name, **it.values)
+        except ValidationError as error:
+            raise ValidationError([located(it.label, fault) for fault in error.violations]) from None
+        findings.extend(Finding(label=it.label, problem=problem) for problem in problems)
+    return findings
+
+
+async def apply_all(weft: Client, definitions: list[Definition]) -> tuple[list[Finding], list[Outcome]]:
+    """Create or update every workflow, when none has an error; return warnings and outcomes.
+
+    Raises:
+        ValidationError: A definition has errors; those of all are listed, and nothing was changed.
+    """
+    findings = await validate_all(weft, definitions)
+    faults = [_violation(finding) for finding in findings if finding.is_error]
+    if faults:
+        raise ValidationError(faults)
+    return findings, [await _apply(weft, it) for it in definitions]
+
+
+def _violation(finding: Finding) -> Violation:
+    problem = finding.problem
+    description = f"{problem.message} ({problem.hint})" if problem.hint else problem.message
+    return located(finding.label, Violation(problem.path, description, problem.code))
+
+
+async def _apply(weft: Client, it: Definition) -> Outcome:
+    try:
+        current = await weft.workflows.get(it.name)
+    except ResourceNotFoundError:
+        return Outcome(what="created", workflow=await weft.workflows.create(it.name, **it.values))
+    changed = changes(current, it.values)
+    if not changed:
+        return Outcome(what="unchanged", workflow=current)
+    updated = await weft.workflows.update(current.id, **changed, etag=current.etag)
+    return Outcome(what="updated", workflow=updated, fields=tuple(changed))
+
+
+def changes(current: Workflow, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields that differ, with their wanted values; a key that a file lacks is emptied."""
+    found: dict[str, Any] = {}
+    for name, empty in _EMPTY.items():
+        value = wanted.get(name) or empty
+        if value != (getattr(current, name) or empty):
+            found[name] = value
+    steps = wanted["steps"]
+    if [_step(step) for step in steps] != [_step(_members(step)) for step in current.steps]:
+        found["steps"] = steps
+    return found
+
+
+def _members(step: object) -> dict[str, Any]:
+    return {name: getattr(step, name) for name in _STEP_FIELDS}
+
+
+def _step(step: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a step's members in one form; no input and an empty input are two things."""
+    return {name: step.get(name) if name == "input" else step.get(name) or None for name in _STEP_FIELDS}
+
+
+_STEP_FIELDS: Final = ("id", "service", "action", "next", "input", "timeout", "description")
+
+_EMPTY: Final[Mapping[str, Any]] = {
+    "description": "",
+    "metadata": {},
+    "input_schema": {},
+    "output_schema": {},
+    "timeout": timedelta(0),
+}
+"""What clears each field: an empty schema takes anything, a timeout of zero is none."""

@@ -1,0 +1,102 @@
+"""Values from the command line: JSON, ``@file``, stdin, and durations."""
+
+from __future__ import annotations
+
+import re
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from weft.core.errors import ValidationError, Violation
+from weft.core.reasons import Rule
+
+__all__ = ["MAX_FILE_BYTES", "parse_duration", "read_bytes", "read_object", "source_name"]
+
+MAX_FILE_BYTES: Final = 1024 * 1024
+STDIN: Final = "-"
+
+_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
+_NUMBER: Final = re.compile(r"\d+(?:\.\d+)?")
+_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+
+
+def parse_duration(value: str | float) -> timedelta:
+    """Read ``500ms``, ``30s``, ``1h30m``, or a number of seconds.
+
+    Raises:
+        ValueError: It is none of these, or out of range.
+    """
+    text = str(value).strip().lower()
+    if _NUMBER.fullmatch(text):
+        return _seconds(float(text), text)
+    parts = _PART.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise ValueError(f"{text[:40]!r} is no duration; write 500ms, 30s, 5m, 1h30m or a number of seconds")
+    return _seconds(sum(float(number) * _UNITS[unit] for number, unit in parts), text)
+
+
+def _seconds(seconds: float, text: str) -> timedelta:
+    try:
+        return timedelta(seconds=seconds)
+    except OverflowError:
+        raise ValueError(f"{text[:40]!r} is longer than can be counted") from None
+
+
+def read_object(text: str, field: str = "input") -> dict[str, Any]:
+    """Read a JSON object from the command line: the text itself, ``@file``, or ``-`` for stdin.
+
+    A file that ends in ``.yaml`` or ``.yml`` is read as YAML.
+
+    Raises:
+        ValidationError: It cannot be read, or is no JSON object within the limits of a payload.
+    """
+    from weft.core import payload  # noqa: PLC0415 - protobuf is slow to import, and `--help` needs none
+
+    if text != STDIN and not text.startswith("@"):
+        return payload.loads(text.encode("utf-8", "surrogateescape"), field)
+    source = text.removeprefix("@")
+    data = read_bytes(source)
+    if is_yaml(source):
+        from weft.cli._documents import one_object  # noqa: PLC0415 - PyYAML, for those who use it
+
+        value = one_object(data, source)
+        payload.dumps(value, source_name(source))
+        return value
+    return payload.loads(data, source_name(source))
+
+
+def is_yaml(source: str) -> bool:
+    """Tell whether a file's name says that it is YAML."""
+    return source.lower().endswith((".yaml", ".yml"))
+
+
+def source_name(source: str) -> str:
+    """Return how messages call a file."""
+    return "stdin" if source == STDIN else source
+
+
+def read_bytes(source: str) -> bytes:
+    """Read a file, or stdin for ``-``.
+
+    Raises:
+        ValidationError: It cannot be read, or is larger than 1 MiB.
+    """
+    name = source_name(source)
+    try:
+        if source == STDIN:
+            data = sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
+        else:
+            with Path(source).open("rb") as file:
+                data = file.read(MAX_FILE_BYTES + 1)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise fault(name, f"cannot be read: {reason}", Rule.INVALID) from None
+    if len(data) > MAX_FILE_BYTES:
+        raise fault(name, f"is larger than {MAX_FILE_BYTES:,} bytes", Rule.PAYLOAD_TOO_LARGE)
+    return data
+
+
+def fault(field: str, description: str, rule: Rule) -> ValidationError:
+    """Make the error of a file or value with one fault."""
+    return ValidationError([Violation(field, description, rule)])

@@ -1,0 +1,100 @@
+"""One run of the command: where it goes, how it prints, and how it waits."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum, unique
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from weft.client import Client
+
+__all__ = ["DEFAULT_TARGET", "Output", "Settings", "call", "remember"]
+
+T = TypeVar("T")
+
+DEFAULT_TARGET: Final = "127.0.0.1:7420"
+TARGET_VARIABLE: Final = "WEFT_TARGET"
+_PREFIX: Final = "weft.cli."
+
+
+@unique
+class Output(StrEnum):
+    """The form of what goes to stdout."""
+
+    TABLE = "table"
+    JSON = "json"
+    YAML = "yaml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The global options, as they hold for the command that runs."""
+
+    target: str = DEFAULT_TARGET
+    """Where the server is: ``host:port``."""
+    output: Output = Output.TABLE
+    """The form of what goes to stdout."""
+    timeout: timedelta | None = None
+    """How long one request may take; none: the client's own default."""
+    color: bool = True
+    """Whether a terminal gets colours."""
+    debug: bool = False
+    """Whether a failure shows its traceback."""
+
+    @classmethod
+    def of(cls, context: typer.Context | Any) -> Settings:
+        """Read what the options before and after the command say, the later one winning."""
+        said = {
+            key.removeprefix(_PREFIX): value
+            for key, value in context.meta.items()
+            if key.startswith(_PREFIX) and value is not None
+        }
+        said.setdefault("target", os.environ.get(TARGET_VARIABLE) or DEFAULT_TARGET)
+        said["color"] = not said.pop("no_color", False) and not os.environ.get("NO_COLOR")
+        return cls(**said)
+
+    @property
+    def for_people(self) -> bool:
+        """Whether stdout gets text for people, rather than a document for programs."""
+        return self.output is Output.TABLE
+
+    @property
+    def on_terminal(self) -> bool:
+        """Whether stdout gets text for people who are watching it."""
+        return self.for_people and sys.stdout.isatty()
+
+
+def remember(context: typer.Context, name: str, value: object) -> None:
+    """Keep a global option for ``Settings.of``; nothing given changes nothing."""
+    if value is not None and value is not False:
+        context.meta[_PREFIX + name] = value
+
+
+def call(settings: Settings, work: Callable[[Client], Awaitable[T]], *, patient: bool = True) -> T:
+    """Connect, do the work, and close the connection, in an event loop of its own.
+
+    Args:
+        settings: Where to connect to, and how long a request may take.
+        work: What to do.
+        patient: Whether requests are tried again while the server is unavailable.
+    """
+    return asyncio.run(_connected(settings, work, patient=patient))
+
+
+async def _connected(settings: Settings, work: Callable[[Client], Awaitable[T]], *, patient: bool) -> T:
+    from weft.client import NO_RETRY, RetryPolicies, connect  # noqa: PLC0415 - gRPC is slow to import
+
+    options: dict[str, Any] = {"timeout": settings.timeout} if settings.timeout else {}
+    if not patient:
+        once = RetryPolicies(create=NO_RETRY, update=NO_RETRY, delete=NO_RETRY, read=NO_RETRY, watch=NO_RETRY)
+        options["retry"] = once
+    async with connect(settings.target, **options) as weft:
+        return await work(weft)

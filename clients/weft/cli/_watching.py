@@ -1,0 +1,113 @@
+"""Follow an execution to its end, in the form that suits where the text goes."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Final
+
+from weft.cli import _output as output
+from weft.cli._errors import Exit, report
+from weft.cli._progress import Progress, show_lines, show_live
+from weft.cli._session import Output, Settings
+from weft.core.errors import ActionFailedError, Code, WeftError
+from weft.core.reasons import Reason
+
+if TYPE_CHECKING:
+    from weft.client import Client, Execution
+
+__all__ = ["exit_code_of", "failure_of", "follow", "report_end", "wait_for_end"]
+
+_EXITS: Final = {"COMPLETED": Exit.OK, "RUNNING": Exit.OK, "TIMED_OUT": Exit.DEADLINE}
+
+
+async def follow(
+    weft: Client, settings: Settings, execution: Execution, *, after: int = 0, aside: bool = False
+) -> None:
+    """Show every event until the execution has ended.
+
+    Args:
+        weft: Who to ask.
+        settings: How to print.
+        execution: Which execution.
+        after: The last event number already seen.
+        aside: Whether a result will follow, so that people read the events on stderr.
+    """
+    events = weft.executions.watch(execution.id, after=after)
+    if not settings.for_people:
+        async for event in events:
+            output.stream_item(settings, event.to_dict())
+        return
+    stream = sys.stderr if aside else sys.stdout
+    if not stream.isatty():
+
+        def write(line: str) -> None:
+            stream.write(line + "\n")
+            stream.flush()
+
+        await show_lines(events, Progress(), write)
+        return
+    progress = Progress(await _step_ids(weft, execution))
+    title = f"{execution.workflow_name} v{execution.workflow_version}  {execution.id}"
+    await show_live(events, progress, title, output.console(settings, stderr=aside))
+
+
+async def wait_for_end(weft: Client, execution_id: str) -> None:
+    """Return when the execution has ended, however long that takes."""
+    async for _ in weft.executions.watch(execution_id):
+        pass
+
+
+async def _step_ids(weft: Client, execution: Execution) -> list[str]:
+    """Return the steps in the order they will run; none when the workflow is gone."""
+    try:
+        workflow = await weft.workflows.get(execution.workflow_id, version=execution.workflow_version)
+    except WeftError:
+        return []
+    steps = {step.id: step for step in workflow.steps}
+    order: list[str] = []
+    current = workflow.steps[0].id if workflow.steps else ""
+    while current in steps and current not in order:
+        order.append(current)
+        current = steps[current].next
+    return order
+
+
+def exit_code_of(execution: Execution) -> Exit:
+    """Return the exit code of an execution that has ended."""
+    return _EXITS.get(execution.state, Exit.FAILED)
+
+
+def failure_of(execution: Execution) -> WeftError:
+    """Return why an execution ended, as an error."""
+    where = next((f" at step {step.step_id}" for step in execution.steps if step.state == "FAILED"), "")
+    state = execution.state.replace("_", " ").lower()
+    if execution.failure is None:
+        return ActionFailedError(
+            f"execution {execution.id} {state}{where}",
+            reason=_REASONS.get(execution.state),
+            code=Code.ABORTED,
+        )
+    failure = execution.failure
+    return ActionFailedError(
+        f"execution {execution.id} {state}{where}: {failure.reason}: {failure.message}",
+        reason=failure.reason,
+        code=failure.code,
+        metadata={**failure.metadata, "execution": execution.id},
+        violations=failure.violations,
+    )
+
+
+_REASONS: Final = {
+    "CANCELLED": Reason.EXECUTION_CANCELLED,
+    "TIMED_OUT": Reason.EXECUTION_TIMEOUT,
+}
+
+
+def report_end(settings: Settings, execution: Execution) -> Exit:
+    """Say on stderr why an execution did not complete; return the exit code of how it ended."""
+    code = exit_code_of(execution)
+    if code is not Exit.OK:
+        report(failure_of(execution), as_json=settings.output is Output.JSON)
+        if settings.for_people:
+            output.note(f"Hint: `weft executions history {execution.id}` shows what happened.")
+    return code

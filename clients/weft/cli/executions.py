@@ -1,0 +1,177 @@
+"""``weft executions``: what runs, what ran, and how."""
+
+from __future__ import annotations
+
+from enum import StrEnum, unique
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from weft.cli import _output as output
+from weft.cli._app import command, group
+from weft.cli._complete import execution_ids, workflow_names
+from weft.cli._errors import Exit
+from weft.cli._options import LimitOption, PageTokenOption
+from weft.cli._progress import Progress
+from weft.cli._session import Settings, call
+from weft.cli._text import humanize_seconds, local_time
+from weft.cli._watching import follow, report_end
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from weft.client import Client, Execution, StepExecution
+
+__all__ = ["app"]
+
+app = group("See what runs and what ran; watch it, cancel it.")
+
+ExecutionArgument = Annotated[
+    str, typer.Argument(metavar="EXECUTION", help="Id of the execution.", autocompletion=execution_ids)
+]
+
+
+@unique
+class State(StrEnum):
+    """States to filter by."""
+
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    TIMED_OUT = "timed_out"
+
+
+@command(
+    app,
+    "list",
+    "weft executions list --state failed",
+    "weft executions list --workflow document-pipeline --output json",
+)
+def list_executions(
+    ctx: typer.Context,
+    workflow: Annotated[
+        str, typer.Option("--workflow", "-w", help="Only of this workflow.", autocompletion=workflow_names)
+    ] = "",
+    state: Annotated[
+        State | None, typer.Option(case_sensitive=False, help="Only executions in this state.")
+    ] = None,
+    limit: LimitOption = 50,
+    page_token: PageTokenOption = "",
+) -> None:
+    """List executions, newest first."""
+    settings = Settings.of(ctx)
+    wanted = state.upper() if state else ""
+    page = call(
+        settings,
+        lambda weft: weft.executions.list(
+            workflow=workflow, state=wanted, page_size=limit, page_token=page_token
+        ),
+    )
+    output.page(settings, page, ("ID", "WORKFLOW", "VERSION", "STATE", "STARTED", "DURATION"), _row)
+
+
+def _row(execution: Execution) -> tuple[object, ...]:
+    return (
+        execution.id,
+        execution.workflow_name,
+        execution.workflow_version,
+        execution.state,
+        local_time(execution.create_time),
+        _duration(execution.create_time, execution.end_time) or "-",
+    )
+
+
+def _duration(start: datetime | None, end: datetime | None) -> str:
+    return humanize_seconds((end - start).total_seconds()) if start and end else ""
+
+
+@command(app, "get", "weft executions get exe_01k…", "weft executions get exe_01k… --output json")
+def get_execution(ctx: typer.Context, execution: ExecutionArgument) -> None:
+    """Show one execution: its steps, and its result or why it failed."""
+    settings = Settings.of(ctx)
+    found = call(settings, lambda weft: weft.executions.get(execution))
+    if settings.for_people:
+        _show(settings, found)
+    else:
+        output.document(settings, found.to_dict())
+
+
+def _show(settings: Settings, found: Execution) -> None:
+    failure = f"{found.failure.reason}: {found.failure.message}" if found.failure else ""
+    output.fields(
+        settings,
+        [
+            ("Id", found.id),
+            ("Workflow", f"{found.workflow_name} (version {found.workflow_version})"),
+            ("State", found.state),
+            ("Failure", failure),
+            ("Context", output.compact(found.context.flat())),
+            ("Started", local_time(found.create_time)),
+            ("Ended", local_time(found.end_time)),
+            ("Duration", _duration(found.create_time, found.end_time)),
+            ("Input", output.compact(found.input)),
+        ],
+    )
+    for violation in found.failure.violations if found.failure else ():
+        output.fields(settings, [("  Fault", violation)])
+    if found.steps:
+        output.line(settings, "")
+        titles = ("STEP", "SERVICE", "ACTION", "STATE", "ATTEMPT", "DURATION", "FAILURE")
+        output.table(settings, titles, [_step_row(step) for step in found.steps])
+    if found.result is not None:
+        output.line(settings, "\nResult:")
+        output.pretty(settings, found.result)
+
+
+def _step_row(step: StepExecution) -> tuple[object, ...]:
+    took = _duration(step.schedule_time, step.end_time) or "-"
+    failure = f"{step.failure.reason}: {step.failure.message}" if step.failure else ""
+    return step.step_id, step.service, step.action, step.state, step.attempt, took, failure
+
+
+@command(app, "watch", "weft executions watch exe_01k…", "weft executions watch exe_01k… --output json")
+def watch(
+    ctx: typer.Context,
+    execution: ExecutionArgument,
+    after: Annotated[int, typer.Option(min=0, help="Only events with a higher number than this.")] = 0,
+) -> None:
+    """Follow an execution to its end; the exit code says how it ended."""
+    settings = Settings.of(ctx)
+
+    async def to_the_end(weft: Client) -> Execution:
+        found = await weft.executions.get(execution)
+        await follow(weft, settings, found, after=after)
+        return await weft.executions.get(execution)
+
+    code = report_end(settings, call(settings, to_the_end))
+    if code is not Exit.OK:
+        raise typer.Exit(code)
+
+
+@command(app, "cancel", "weft executions cancel exe_01k… --reason 'wrong input'")
+def cancel(
+    ctx: typer.Context,
+    execution: ExecutionArgument,
+    reason: Annotated[str, typer.Option(help="Why; it is recorded in the history.")] = "",
+) -> None:
+    """End an execution now: no further step of it is started."""
+    settings = Settings.of(ctx)
+    found = call(settings, lambda weft: weft.executions.cancel(execution, reason=reason))
+    output.record(settings, found, f"{found.id} ", found.state)
+
+
+@command(app, "history", "weft executions history exe_01k…", "weft executions history exe_01k… --output json")
+def history(ctx: typer.Context, execution: ExecutionArgument) -> None:
+    """Print every event that is recorded of an execution, oldest first."""
+    settings = Settings.of(ctx)
+
+    async def print_all(weft: Client) -> None:
+        progress = Progress()
+        async for event in weft.executions.history(execution):
+            if settings.for_people:
+                output.line(settings, f"{event.number:>4}  ", progress.add(event))
+            else:
+                output.stream_item(settings, event.to_dict())
+
+    call(settings, print_all)

@@ -1,0 +1,76 @@
+"""``weft health``: is everything well?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from weft.cli import _output as output
+from weft.cli._complete import service_names
+from weft.cli._errors import Exit
+from weft.cli._session import Settings, call
+from weft.cli._text import humanize_seconds
+from weft.cli.services import show_instances
+
+if TYPE_CHECKING:
+    from weft.client import DependencyHealth, IntegrationHealth, ServiceHealth
+
+__all__ = ["health"]
+
+
+def health(
+    ctx: typer.Context,
+    service: Annotated[
+        str,
+        typer.Argument(
+            metavar="[SERVICE]", help="Only this service, with its instances.", autocompletion=service_names
+        ),
+    ] = "",
+) -> None:
+    """Show how well the server, what it stands on, and every service is.
+
+    The exit code is 0 when all of it is healthy, else 1.
+    """
+    settings = Settings.of(ctx)
+    found: IntegrationHealth | ServiceHealth
+    if service:
+        found = one = call(settings, lambda weft: weft.registry.service_health(service))
+        if settings.for_people:
+            _show_service(settings, one)
+    else:
+        found = whole = call(settings, lambda weft: weft.registry.integration_health())
+        if settings.for_people:
+            _show_all(settings, whole)
+    if not settings.for_people:
+        output.document(settings, found.to_dict())
+    if found.health != "HEALTHY":
+        raise typer.Exit(Exit.FAILED)
+
+
+def _show_service(settings: Settings, found: ServiceHealth) -> None:
+    output.line(settings, f"{found.service} ", found.health)
+    if found.note:
+        output.line(settings, "Note: ", found.note)
+    if found.instances:
+        output.line(settings, "")
+        show_instances(settings, found.instances)
+
+
+def _show_all(settings: Settings, found: IntegrationHealth) -> None:
+    output.line(settings, "Weft ", found.health)
+    output.fields(settings, [(key.replace("_", " "), value) for key, value in found.server.items()])
+    output.line(settings, "")
+    rows = [_dependency_row(it) for it in found.dependencies] + [_service_row(it) for it in found.services]
+    output.table(settings, ("PART", "KIND", "HEALTH", "DETAIL"), rows)
+
+
+def _dependency_row(it: DependencyHealth) -> tuple[str, str, str, str]:
+    took = f"answered in {humanize_seconds(it.latency.total_seconds())}" if it.latency is not None else ""
+    return it.name, "dependency", it.health, it.note or took
+
+
+def _service_row(it: ServiceHealth) -> tuple[str, str, str, str]:
+    passing = sum(instance.health == "PASSING" for instance in it.instances)
+    counted = f"{passing} of {len(it.instances)} instances pass" if it.instances else "no instance"
+    return it.service, "service", it.health, it.note or counted

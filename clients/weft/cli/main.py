@@ -1,0 +1,66 @@
+"""The entry point of ``weft``: every command, by noun."""
+
+from __future__ import annotations
+
+import typer
+
+from weft.cli import doctor as doctor_
+from weft.cli import executions, services, workflows
+from weft.cli import health as health_
+from weft.cli import run as run_
+from weft.cli import version as version_
+from weft.cli._app import RootGroup, command
+from weft.cli._errors import EXIT_CODES
+
+__all__ = ["app", "main"]
+
+_EPILOG = "\n".join(
+    (
+        "[bold]Exit codes[/bold]",
+        *(f"  {int(code):>3}  {text}" for code, text in EXIT_CODES.items()),
+        "",
+        "",
+        "[bold]Examples[/bold]",
+        "  [cyan]weft server[/cyan]",
+        "  [cyan]weft services list --output json[/cyan]",
+        "  [cyan]weft workflows apply -f pipeline.yaml[/cyan]",
+        """  [cyan]weft run greet --input '{"name": "Ada"}' --watch[/cyan]""",
+    )
+)
+
+app = typer.Typer(
+    name="weft",
+    cls=RootGroup,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
+    rich_markup_mode="rich",
+    epilog=_EPILOG,
+    help="Registry, workflows and durable executions over gRPC.",
+)
+
+
+@app.callback()
+def _root() -> None:
+    """Make the application a group; the global options are the group's own."""
+
+
+app.add_typer(services.app, name="services")
+app.add_typer(workflows.app, name="workflows")
+app.add_typer(executions.app, name="executions")
+command(
+    app,
+    "run",
+    """weft run greet --input '{"name": "Ada"}'""",
+    "weft run document-pipeline --input @input.json --watch",
+    "weft run nightly --detach",
+)(run_.run)
+command(app, "call", """weft call sentiment analyze --input '{"text": "fine"}'""")(run_.call_action)
+command(app, "health", "weft health", "weft health sentiment")(health_.health)
+command(app, "doctor", "weft doctor", "weft doctor --target 127.0.0.1:7421")(doctor_.doctor)
+command(app, "version", "weft version")(version_.version)
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    app(prog_name="weft")

@@ -1,0 +1,173 @@
+"""``weft run`` and ``weft call``: execute a workflow, or one action of a service."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from weft.cli import _output as output
+from weft.cli._app import duration
+from weft.cli._complete import action_names, service_names, workflow_names
+from weft.cli._errors import Exit
+from weft.cli._inputs import read_object
+from weft.cli._options import InputOption
+from weft.cli._session import Settings, call
+from weft.cli._watching import follow, report_end, wait_for_end
+
+if TYPE_CHECKING:
+    from weft.client import Client, Execution
+
+__all__ = ["call_action", "run"]
+
+ContextOption = Annotated[
+    list[str] | None,
+    typer.Option("--context", metavar="KEY=VALUE", help="A value that travels with it; may be repeated."),
+]
+ProjectOption = Annotated[str, typer.Option("--project-id", help="The project it belongs to.")]
+
+
+@dataclass(slots=True, kw_only=True)
+class _Run:
+    """One start of a workflow, and what is known of it when Ctrl-C comes."""
+
+    workflow: str
+    values: dict[str, Any] = field(default_factory=dict)
+    execution_id: str = ""
+
+    async def start(self, weft: Client) -> Execution:
+        execution = await weft.executions.start(self.workflow, **self.values)
+        self.execution_id = execution.id
+        return execution
+
+    async def watch(self, weft: Client, settings: Settings) -> Execution:
+        execution = await self.start(weft)
+        await follow(weft, settings, execution, aside=True)
+        return await weft.executions.get(execution.id)
+
+    async def wait(self, weft: Client) -> Execution:
+        execution = await self.start(weft)
+        await wait_for_end(weft, execution.id)
+        return await weft.executions.get(execution.id)
+
+    def interrupted(self) -> Exit:
+        """Say how to go on: the server does not stop with us."""
+        if not self.execution_id:
+            output.note(
+                "\nStopped before the server answered; `weft executions list` shows whether it started."
+            )
+            return Exit.INTERRUPTED
+        output.note(f"\nStopped watching; execution {self.execution_id} goes on.")
+        output.note(f"  watch it again:  weft executions watch {self.execution_id}")
+        output.note(f"  cancel it:       weft executions cancel {self.execution_id}")
+        return Exit.INTERRUPTED
+
+
+def run(
+    ctx: typer.Context,
+    workflow: Annotated[
+        str,
+        typer.Argument(metavar="WORKFLOW", help="Name or id of the workflow.", autocompletion=workflow_names),
+    ],
+    input_: InputOption = "{}",
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Show progress step by step.")] = False,
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Print the id and do not wait.")] = False,
+    version: Annotated[int, typer.Option(min=0, help="Which version; 0 is the latest.")] = 0,
+    project_id: ProjectOption = "",
+    request_id: Annotated[
+        str,
+        typer.Option(
+            help="Idempotency key: the same id joins the execution it started, and is in its context."
+        ),
+    ] = "",
+    context: ContextOption = None,
+    timeout: Annotated[
+        str | None,
+        typer.Option(metavar="DURATION", help="End the execution as TIMED_OUT after this time, such as 30s."),
+    ] = None,
+) -> None:
+    """Execute a workflow and print its result.
+
+    Ctrl-C stops the waiting, not the execution. The exit code is 0 when it
+    completed, 1 when it failed or was cancelled, 7 when it timed out.
+    """
+    settings = Settings.of(ctx)
+    if watch and detach:
+        raise typer.BadParameter("--watch and --detach exclude each other", ctx=ctx)
+    task = _Run(
+        workflow=workflow,
+        values={
+            "input": read_object(input_),
+            "version": version,
+            "context": _context(ctx, project_id, request_id, context),
+            "request_id": request_id,
+            "timeout": duration(timeout),
+        },
+    )
+    try:
+        _run(settings, task, watch=watch, detach=detach)
+    except KeyboardInterrupt:
+        raise typer.Exit(task.interrupted()) from None
+
+
+def _run(settings: Settings, task: _Run, *, watch: bool, detach: bool) -> None:
+    if detach:
+        execution = call(settings, task.start)
+        output.record(settings, execution, execution.id, "")
+        return
+    if watch:
+        execution = call(settings, lambda weft: task.watch(weft, settings))
+    else:
+        execution = call(settings, task.wait)
+    if not settings.for_people and not watch:
+        output.document(settings, execution.to_dict())
+    elif settings.for_people and execution.state == "COMPLETED":
+        output.pretty(settings, execution.result or {})
+    code = report_end(settings, execution)
+    if code is not Exit.OK:
+        raise typer.Exit(code)
+
+
+def call_action(
+    ctx: typer.Context,
+    service: Annotated[
+        str,
+        typer.Argument(metavar="SERVICE", help="Name or id of the service.", autocompletion=service_names),
+    ],
+    action: Annotated[
+        str, typer.Argument(metavar="ACTION", help="Name of the action.", autocompletion=action_names)
+    ],
+    input_: InputOption = "{}",
+    project_id: ProjectOption = "",
+    context: ContextOption = None,
+    timeout: Annotated[
+        str | None,
+        typer.Option(metavar="DURATION", help="How long the action may take; else its own limit, else 60s."),
+    ] = None,
+) -> None:
+    """Call one action of a service, without a workflow and without a record."""
+    settings = Settings.of(ctx)
+    values = read_object(input_)
+    travels = _context(ctx, project_id, "", context)
+    limit: timedelta | None = duration(timeout)
+    result = call(
+        settings,
+        lambda weft: weft.executions.call(service, action, values, context=travels, timeout=limit),
+    )
+    output.pretty(settings, result)
+
+
+def _context(ctx: typer.Context, project_id: str, request_id: str, pairs: list[str] | None) -> dict[str, str]:
+    """Return what travels along; keys without a value are no context."""
+    known = {"project_id": project_id, "request_id": request_id}
+    found = {key: value for key, value in known.items() if value}
+    for pair in pairs or ():
+        key, equals, value = pair.partition("=")
+        if not key or not equals:
+            raise typer.BadParameter(
+                f"{pair!r} is not of the form KEY=VALUE", ctx=ctx, param_hint="--context"
+            )
+        found[key] = value
+    return found

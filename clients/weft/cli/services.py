@@ -1,0 +1,194 @@
+"""``weft services``: what is registered, and what it can do."""
+
+from __future__ import annotations
+
+from enum import StrEnum, unique
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from weft.cli import _output as output
+from weft.cli._app import command, group
+from weft.cli._complete import service_names
+from weft.cli._options import FileOption, LimitOption, PageTokenOption
+from weft.cli._session import Settings, call
+from weft.cli._text import local_time, plural
+from weft.core.errors import ValidationError
+
+if TYPE_CHECKING:
+    from weft.cli._definitions import Definition
+    from weft.client import Client, Instance, Service
+
+__all__ = ["app"]
+
+app = group("Register services, and see what they can do.")
+
+ServiceArgument = Annotated[
+    str, typer.Argument(metavar="SERVICE", help="Name or id of the service.", autocompletion=service_names)
+]
+
+
+@unique
+class State(StrEnum):
+    """States to filter by."""
+
+    ACTIVE = "active"
+    INACTIVE = "inactive"
+    DEPRECATED = "deprecated"
+
+
+@command(app, "list", "weft services list --state active", "weft services list --output json")
+def list_services(
+    ctx: typer.Context,
+    state: Annotated[
+        State | None, typer.Option(case_sensitive=False, help="Only services in this state.")
+    ] = None,
+    limit: LimitOption = 50,
+    page_token: PageTokenOption = "",
+) -> None:
+    """List the registered services by name."""
+    settings = Settings.of(ctx)
+    wanted = state.upper() if state else ""
+    page = call(
+        settings, lambda weft: weft.registry.list(state=wanted, page_size=limit, page_token=page_token)
+    )
+    output.page(settings, page, ("NAME", "STATE", "ACTIONS", "ENDPOINT", "UPDATED"), _row)
+
+
+def _row(service: Service) -> tuple[object, ...]:
+    actions = ", ".join(action.name for action in service.actions)
+    return service.name, service.state, actions, service.endpoint or "-", local_time(service.update_time)
+
+
+@command(app, "get", "weft services get text-extraction")
+def get_service(ctx: typer.Context, service: ServiceArgument) -> None:
+    """Show one service: its actions, and on a table its instances as well."""
+    settings = Settings.of(ctx)
+    if not settings.for_people:
+        output.document(settings, call(settings, lambda weft: weft.registry.get(service)).to_dict())
+        return
+
+    async def both(weft: Client) -> tuple[Service, tuple[Instance, ...]]:
+        found = await weft.registry.get(service)
+        return found, (await weft.registry.instances(found.id)).items
+
+    _show(settings, *call(settings, both))
+
+
+def _show(settings: Settings, service: Service, instances: tuple[Instance, ...]) -> None:
+    output.fields(
+        settings,
+        [
+            ("Name", service.name),
+            ("Id", service.id),
+            ("State", service.state),
+            ("Description", service.description),
+            ("Endpoint", service.endpoint),
+            ("Metadata", output.compact(service.metadata)),
+            ("Revision", service.revision),
+            ("Registered", local_time(service.create_time)),
+            ("Updated", local_time(service.update_time)),
+        ],
+    )
+    if service.actions:
+        output.line(settings, "")
+        rows = [
+            (it.name, _members(it.input_schema), _members(it.output_schema), it.description)
+            for it in service.actions
+        ]
+        output.table(settings, ("ACTION", "INPUT", "OUTPUT", "DESCRIPTION"), rows)
+    if instances:
+        output.line(settings, "")
+        show_instances(settings, instances)
+
+
+def _members(schema: Any) -> str:
+    """Summarise a schema: the names it gives, ``*`` at those it needs."""
+    properties = schema.get("properties") if schema else None
+    if not isinstance(properties, dict):
+        return "any"
+    required = schema.get("required") or ()
+    return ", ".join(f"{name}*" if name in required else name for name in properties) or "any"
+
+
+def show_instances(settings: Settings, instances: tuple[Instance, ...]) -> None:
+    """Write the table of instances."""
+    rows = [
+        (it.id, f"{it.protocol.lower()}://{it.host}:{it.port}", it.health, it.version, it.health_note)
+        for it in instances
+    ]
+    output.table(settings, ("INSTANCE", "ADDRESS", "HEALTH", "VERSION", "NOTE"), rows)
+
+
+@command(
+    app,
+    "register",
+    "weft services register -f services.yaml",
+    "weft services register -f services.yaml --replace",
+)
+def register(
+    ctx: typer.Context,
+    file: FileOption,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Change a service that is registered already.")
+    ] = False,
+) -> None:
+    """Register the services that a YAML or JSON file defines.
+
+    Keys: name, description, endpoint (grpc://…, http://…, https://…), metadata,
+    and actions, a list of name, description, input_schema, output_schema,
+    idempotent and timeout. A file may hold several YAML documents.
+    """
+    from weft.cli._definitions import read_services  # noqa: PLC0415 - PyYAML, for the commands that use it
+
+    settings = Settings.of(ctx)
+    definitions = read_services(file)
+    found = call(settings, lambda weft: _register_all(weft, definitions, replace=replace))
+    if settings.for_people:
+        for service in found:
+            actions = plural(len(service.actions), "action")
+            output.line(settings, f"{service.name} ", f"registered ({actions}, revision {service.revision})")
+    else:
+        output.document(settings, {"items": [service.to_dict() for service in found]})
+
+
+async def _register_all(weft: Client, definitions: list[Definition], *, replace: bool) -> list[Service]:
+    from weft.cli._definitions import located  # noqa: PLC0415 - as above
+
+    found = []
+    for it in definitions:
+        try:
+            found.append(await weft.registry.register(it.name, **it.values, replace=replace))
+        except ValidationError as error:
+            raise ValidationError([located(it.label, fault) for fault in error.violations]) from None
+    return found
+
+
+@command(app, "deregister", "weft services deregister text-extraction")
+def deregister(
+    ctx: typer.Context,
+    service: ServiceArgument,
+    etag: Annotated[str, typer.Option(help="Only when the service still has this etag.")] = "",
+) -> None:
+    """Remove a service and its instances; running calls finish."""
+    settings = Settings.of(ctx)
+    call(settings, lambda weft: weft.registry.deregister(service, etag=etag))
+    output.done(settings, service, "deregistered")
+
+
+@command(app, "activate", "weft services activate text-extraction")
+def activate(ctx: typer.Context, service: ServiceArgument) -> None:
+    """Let a service take calls."""
+    _set_state(ctx, service, "ACTIVE")
+
+
+@command(app, "deactivate", "weft services deactivate text-extraction")
+def deactivate(ctx: typer.Context, service: ServiceArgument) -> None:
+    """Let a service take no calls until it is activated."""
+    _set_state(ctx, service, "INACTIVE")
+
+
+def _set_state(ctx: typer.Context, service: str, state: str) -> None:
+    settings = Settings.of(ctx)
+    found = call(settings, lambda weft: weft.registry.set_state(service, state))
+    output.record(settings, found, f"{found.name} ", found.state)

@@ -1,0 +1,208 @@
+"""``weft workflows``: definitions, their versions, and what is wrong with them."""
+
+from __future__ import annotations
+
+from enum import StrEnum, unique
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from weft.cli import _output as output
+from weft.cli._app import command, group
+from weft.cli._complete import workflow_names
+from weft.cli._errors import Exit
+from weft.cli._options import FileOption, LimitOption, PageTokenOption
+from weft.cli._session import Settings, call
+from weft.cli._text import clean, humanize_seconds, local_time, plural
+
+if TYPE_CHECKING:
+    from weft.cli._apply import Finding
+    from weft.client import Step, Workflow
+
+__all__ = ["app"]
+
+app = group("Define workflows, and see their versions.")
+
+WorkflowArgument = Annotated[
+    str, typer.Argument(metavar="WORKFLOW", help="Name or id of the workflow.", autocompletion=workflow_names)
+]
+
+
+@unique
+class State(StrEnum):
+    """States to filter by."""
+
+    ACTIVE = "active"
+    INACTIVE = "inactive"
+
+
+@command(
+    app, "apply", "weft workflows apply -f pipeline.yaml", "cat pipeline.yaml | weft workflows apply -f -"
+)
+def apply(ctx: typer.Context, file: FileOption) -> None:
+    """Create or update the workflows that a YAML or JSON file defines.
+
+    Keys: name, description, metadata, input_schema, output_schema, timeout
+    (30s, 5m, or seconds), and steps, a list of id, service, action, next, input,
+    timeout and description. A file may hold several YAML documents; nothing is
+    changed when one of them has an error.
+    """
+    from weft.cli._apply import apply_all  # noqa: PLC0415 - PyYAML, for the commands that use it
+    from weft.cli._definitions import read_workflows  # noqa: PLC0415 - as above
+
+    settings = Settings.of(ctx)
+    definitions = read_workflows(file)
+    findings, outcomes = call(settings, lambda weft: apply_all(weft, definitions))
+    if not settings.for_people:
+        output.document(settings, {"items": [outcome.to_dict() for outcome in outcomes]})
+    for outcome in outcomes if settings.for_people else ():
+        output.line(
+            settings, f"{outcome.workflow.name} ", outcome.text, style=output.state_style(outcome.what)
+        )
+    for finding in findings:
+        output.note(_warning(finding))
+
+
+@command(app, "validate", "weft workflows validate -f pipeline.yaml")
+def validate(ctx: typer.Context, file: FileOption) -> None:
+    """Find every problem of the workflows in a file, and store nothing."""
+    from weft.cli._apply import validate_all  # noqa: PLC0415 - PyYAML, for the commands that use it
+    from weft.cli._definitions import read_workflows  # noqa: PLC0415 - as above
+
+    settings = Settings.of(ctx)
+    definitions = read_workflows(file)
+    findings = call(settings, lambda weft: validate_all(weft, definitions))
+    errors = sum(finding.is_error for finding in findings)
+    if not settings.for_people:
+        output.document(
+            settings, {"valid": not errors, "problems": [finding.to_dict() for finding in findings]}
+        )
+    else:
+        _show_findings(settings, findings, [it.name for it in definitions])
+    if errors:
+        raise typer.Exit(Exit.INVALID)
+
+
+def _show_findings(settings: Settings, findings: list[Finding], names: list[str]) -> None:
+    if not findings:
+        output.line(settings, f"{', '.join(names)} ", "valid", style="green")
+        return
+    rows = [
+        (it.problem.severity, f"{it.label}: {it.problem.path}", it.problem.message, it.problem.hint)
+        for it in findings
+    ]
+    output.table(settings, ("SEVERITY", "WHERE", "PROBLEM", "HINT"), rows)
+
+
+def _warning(finding: Finding) -> str:
+    hint = f" ({finding.problem.hint})" if finding.problem.hint else ""
+    return clean(f"Warning: {finding.label}: {finding.problem.path}: {finding.problem.message}{hint}")
+
+
+@command(app, "list", "weft workflows list", "weft workflows list --state inactive --output json")
+def list_workflows(
+    ctx: typer.Context,
+    state: Annotated[
+        State | None, typer.Option(case_sensitive=False, help="Only workflows in this state.")
+    ] = None,
+    limit: LimitOption = 50,
+    page_token: PageTokenOption = "",
+) -> None:
+    """List the workflows by name, each in its latest version."""
+    settings = Settings.of(ctx)
+    wanted = state.upper() if state else ""
+    page = call(
+        settings, lambda weft: weft.workflows.list(state=wanted, page_size=limit, page_token=page_token)
+    )
+    output.page(settings, page, ("NAME", "STATE", "VERSION", "STEPS", "UPDATED"), _row)
+
+
+def _row(workflow: Workflow) -> tuple[object, ...]:
+    path = " → ".join(step.id for step in workflow.steps)
+    return workflow.name, workflow.state, workflow.version, path, local_time(workflow.update_time)
+
+
+@command(
+    app, "get", "weft workflows get document-pipeline", "weft workflows get document-pipeline --version 2"
+)
+def get_workflow(
+    ctx: typer.Context,
+    workflow: WorkflowArgument,
+    version: Annotated[int, typer.Option(min=0, help="Which version; 0 is the latest.")] = 0,
+) -> None:
+    """Show one workflow and its steps."""
+    settings = Settings.of(ctx)
+    found = call(settings, lambda weft: weft.workflows.get(workflow, version=version))
+    if not settings.for_people:
+        output.document(settings, found.to_dict())
+        return
+    output.fields(
+        settings,
+        [
+            ("Name", found.name),
+            ("Id", found.id),
+            ("State", found.state),
+            ("Version", found.version),
+            ("Description", found.description),
+            ("Metadata", output.compact(found.metadata)),
+            ("Input schema", output.compact(found.input_schema)),
+            ("Output schema", output.compact(found.output_schema)),
+            ("Timeout", humanize_seconds(found.timeout.total_seconds()) if found.timeout else ""),
+            ("Created", local_time(found.create_time)),
+            ("Updated", local_time(found.update_time)),
+        ],
+    )
+    output.line(settings, "")
+    rows = [_step_row(step) for step in found.steps]
+    output.table(settings, ("STEP", "SERVICE", "ACTION", "NEXT", "INPUT", "TIMEOUT"), rows)
+
+
+def _step_row(step: Step) -> tuple[object, ...]:
+    limit = humanize_seconds(step.timeout.total_seconds()) if step.timeout else "-"
+    mapping = "implicit" if step.input is None else output.compact(step.input) or "{}"
+    return step.id, step.service, step.action, step.next or "(end)", mapping, limit
+
+
+@command(app, "versions", "weft workflows versions document-pipeline")
+def versions(
+    ctx: typer.Context,
+    workflow: WorkflowArgument,
+    limit: LimitOption = 50,
+    page_token: PageTokenOption = "",
+) -> None:
+    """List the versions of a workflow, newest first."""
+    settings = Settings.of(ctx)
+    page = call(
+        settings, lambda weft: weft.workflows.versions(workflow, page_size=limit, page_token=page_token)
+    )
+    output.page(settings, page, ("VERSION", "CREATED", "STEPS"), _version_row)
+
+
+def _version_row(workflow: Workflow) -> tuple[object, ...]:
+    return workflow.version, local_time(workflow.version_create_time), plural(len(workflow.steps), "step")
+
+
+@command(app, "delete", "weft workflows delete document-pipeline")
+def delete(ctx: typer.Context, workflow: WorkflowArgument) -> None:
+    """Delete a workflow; what runs goes on, and past executions stay readable."""
+    settings = Settings.of(ctx)
+    call(settings, lambda weft: weft.workflows.delete(workflow))
+    output.done(settings, workflow, "deleted")
+
+
+@command(app, "activate", "weft workflows activate document-pipeline")
+def activate(ctx: typer.Context, workflow: WorkflowArgument) -> None:
+    """Let a workflow be started."""
+    _set_state(ctx, workflow, "ACTIVE")
+
+
+@command(app, "deactivate", "weft workflows deactivate document-pipeline")
+def deactivate(ctx: typer.Context, workflow: WorkflowArgument) -> None:
+    """Let a workflow not be started until it is activated; what runs goes on."""
+    _set_state(ctx, workflow, "INACTIVE")
+
+
+def _set_state(ctx: typer.Context, workflow: str, state: str) -> None:
+    settings = Settings.of(ctx)
+    found = call(settings, lambda weft: weft.workflows.set_state(workflow, state))
+    output.record(settings, found, f"{found.name} ", found.state)
