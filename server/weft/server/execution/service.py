@@ -162,8 +162,10 @@ class ExecutionService:
                 return run.details()
             if self.engine.draining:
                 raise draining()
-            await self._change_of(execution.id)
+            changed = self.engine.hub.next_change(execution.id)
             execution = await self._existing(execution.id)
+            if not execution.state.final and self.engine.owned(execution.id) is None:
+                await _moment(changed)
         return await self.get(execution.id, payloads=True)
 
     async def show(self, execution: Execution) -> ExecutionDetails:
@@ -268,17 +270,11 @@ class ExecutionService:
             if run is None:
                 if self.engine.draining:
                     raise draining()
-                await self._change_of(execution_id)
+                await _moment(self.engine.hub.next_change(execution_id))
                 continue
             with contextlib.suppress(StaleWriteError):
                 await self.engine.end(run, ExecutionCancelled(reason=reason))
                 return run.execution
-
-    async def _change_of(self, execution_id: str) -> None:
-        """Wait a moment for news of an execution that nobody owns (yet), such as recovery taking it on."""
-        changed = self.engine.hub.next_change(execution_id)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(changed.wait(), _RECHECK_SECONDS)
 
     async def call_action(
         self,
@@ -322,3 +318,9 @@ def _accepted(started: ExecutionStarted, plan: Plan, events: tuple[Event, ...]) 
         create_time=now,
         expire_time=now + started.timeout if started.timeout else None,
     )
+
+
+async def _moment(changed: asyncio.Event) -> None:
+    """Wait shortly for news of an execution that nobody owns (yet), such as recovery taking it on."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(changed.wait(), _RECHECK_SECONDS)

@@ -52,7 +52,8 @@ class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
     ) -> pb.StartExecutionResponse:
         """Accept an execution and return it at once."""
         execution = await self._executions.start(_read_start(request))
-        return pb.StartExecutionResponse(execution=await self._show(execution, kind_of(request.input)))
+        details = await self._executions.show(execution)
+        return pb.StartExecutionResponse(execution=convert.details_to_proto(details, kind_of(request.input)))
 
     async def ExecuteWorkflow(
         self, request: pb.ExecuteWorkflowRequest, context: _Context
@@ -130,7 +131,10 @@ class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
         faults.text("request_id", request.request_id, 128)
         faults.raise_any()
         execution = await self._executions.cancel(request.execution_id, request.reason)
-        return pb.CancelExecutionResponse(execution=await self._show(execution, prefer(request.payload_kind)))
+        details = await self._executions.show(execution)
+        return pb.CancelExecutionResponse(
+            execution=convert.details_to_proto(details, prefer(request.payload_kind))
+        )
 
     async def ExecuteServiceAction(
         self, request: pb.ExecuteServiceActionRequest, context: _Context

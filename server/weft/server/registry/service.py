@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
@@ -16,7 +17,15 @@ from weft.core.reasons import Reason
 from weft.discovery.model import Health
 from weft.server.registry.instances import InstanceTable
 from weft.server.registry.model import Instance, Service, ServiceState
-from weft.server.store.base import Page, RegistryStore, RequestKey, Slice, StaleWriteError
+from weft.server.store.base import (
+    Page,
+    RegistryStore,
+    RequestKey,
+    Slice,
+    StaleWriteError,
+    StoreFullError,
+    StoreUnavailableError,
+)
 
 __all__ = ["HealthReport", "RegistryService"]
 
@@ -67,7 +76,8 @@ class RegistryService:
             for instance in self._instances.sweep():
                 _log.info("instance %s is gone: no heartbeat for long", instance.id)
                 self._instances.remove(instance.id)
-                await self._store.delete_instance(instance.id)
+                with contextlib.suppress(StoreUnavailableError, StoreFullError):
+                    await self._store.delete_instance(instance.id)  # else it goes after a restart
 
     # ---- services
 

@@ -257,7 +257,7 @@ async def _check(name: str, check: DependencyCheck) -> registry_pb2.DependencyHe
     health, note = registry_pb2.HEALTH_STATUS_HEALTHY, ""
     try:
         await check()
-    except Exception as error:  # noqa: BLE001 - whatever it is, the answer is that it does not work
+    except Exception as error:
         health, note = registry_pb2.HEALTH_STATUS_UNHEALTHY, str(error)
     took = timedelta(seconds=time.monotonic() - started)
     return registry_pb2.DependencyHealth(name=name, health=health, note=note, latency=duration(took))

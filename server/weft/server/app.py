@@ -1,0 +1,209 @@
+"""The composition root: the only place that knows every part and names an adapter."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import socket
+from importlib.metadata import version
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import grpc.aio
+from grpc_channelz.v1 import channelz
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from weft.api.execution.v1 import execution_service_pb2, execution_service_pb2_grpc
+from weft.api.registry.v1 import registry_service_pb2, registry_service_pb2_grpc
+from weft.api.workflow.v1 import workflow_service_pb2, workflow_service_pb2_grpc
+from weft.core.clock import Clock, SystemClock
+from weft.core.payload import JsonObject
+from weft.discovery.model import Protocol
+from weft.mesh.caller import ActionCaller
+from weft.mesh.grpc_actions import GrpcActionTransport
+from weft.mesh.http_actions import HttpActionTransport
+from weft.mesh.rpc import SERVER_OPTIONS
+from weft.server.config import ConfigError, ServerConfig
+from weft.server.execution.dispatch import Dispatcher
+from weft.server.execution.service import ExecutionService
+from weft.server.execution.servicer import ExecutionServicer
+from weft.server.health import HealthReporter
+from weft.server.housekeeping import forget_old_requests
+from weft.server.interceptors import CallLog, InterceptorChain, RequestContext
+from weft.server.registry.resolver import RegistryResolver
+from weft.server.registry.service import RegistryService
+from weft.server.registry.servicer import RegistryServicer
+from weft.server.store.base import Store
+from weft.server.store.sqlite import SqliteStore
+from weft.server.workflow.service import WorkflowService
+from weft.server.workflow.servicer import WorkflowServicer
+
+__all__ = ["WeftServer"]
+
+_log = logging.getLogger("weft.server")
+
+_SERVICES = (
+    registry_service_pb2.DESCRIPTOR.services_by_name["RegistryService"].full_name,
+    workflow_service_pb2.DESCRIPTOR.services_by_name["WorkflowService"].full_name,
+    execution_service_pb2.DESCRIPTOR.services_by_name["ExecutionService"].full_name,
+)
+
+
+class WeftServer:
+    """One server process: store, registry, workflows, engine, and the port they are served on.
+
+    Args:
+        config: How it runs.
+        clock: Where it takes its time from.
+    """
+
+    def __init__(self, config: ServerConfig, clock: Clock | None = None) -> None:
+        self._config = config
+        self._clock = clock or SystemClock()
+        self._background: list[asyncio.Task[Any]] = []
+        self._stopped = False
+        self.address = ""
+
+    async def start(self) -> None:
+        """Open the store, recover, and serve.
+
+        Raises:
+            ConfigError: The address cannot be used.
+            StoreInUseError: Another process has the data directory.
+            StoreUnavailableError: The store cannot be opened.
+        """
+        self._check_port()
+        self._build()
+        await self._store.open()
+        try:
+            await self._registry.load()
+            await self._health.start()
+            self._listen()
+            await self._server.start()
+        except BaseException:
+            await self._store.close()
+            raise
+        self._store.subscribe(self._executions.engine.store_changed)
+        self._executions.engine.start_recovery()
+        for job in (
+            self._registry.run(),
+            self._health.run(),
+            forget_old_requests(self._store, self._clock),
+        ):
+            self._background.append(asyncio.create_task(job))
+        _log.info("ready", extra={"address": self.address, "store": self._store.name})
+
+    def _build(self) -> None:
+        """Put the parts together, from the bottom up."""
+        clock = self._clock
+        self._store: Store = SqliteStore(_database_path(self._config), clock)
+        self._registry = RegistryService(self._store, clock)
+        self._caller = ActionCaller(
+            RegistryResolver(self._registry),
+            {Protocol.GRPC: GrpcActionTransport(clock), Protocol.HTTP: HttpActionTransport()},
+            instance_wait=self._config.instance_wait,
+        )
+        dispatcher = Dispatcher(self._registry, self._caller)
+        self._workflows = WorkflowService(self._store, self._registry.find, clock)
+        self._executions = ExecutionService(
+            self._store, self._workflows, dispatcher, clock, self._config.limits
+        )
+        self._health = HealthReporter(self._store, _SERVICES, clock)
+        self._chain = InterceptorChain((RequestContext(), CallLog()))
+        self._server = grpc.aio.server(
+            interceptors=(self._chain,), options=(*SERVER_OPTIONS, ("grpc.enable_channelz", 1))
+        )
+        self._add_servicers()
+
+    def _add_servicers(self) -> None:
+        server, clock = self._server, self._clock
+        dependencies = {"store": self._store.check, "engine": self._check_engine}
+        registry = RegistryServicer(self._registry, clock, dependencies, self._about)
+        registry_service_pb2_grpc.add_RegistryServiceServicer_to_server(registry, server)
+        workflow_service_pb2_grpc.add_WorkflowServiceServicer_to_server(
+            WorkflowServicer(self._workflows, clock), server
+        )
+        execution_service_pb2_grpc.add_ExecutionServiceServicer_to_server(
+            ExecutionServicer(self._executions), server
+        )
+        health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, server)
+        channelz.add_channelz_servicer(server)
+        names = (*_SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
+        reflection.enable_server_reflection(
+            (*names, "grpc.channelz.v1.Channelz", reflection.SERVICE_NAME), server
+        )
+
+    async def _check_engine(self) -> None:
+        if self._executions.engine.draining:
+            raise RuntimeError("stopping")
+
+    def _about(self) -> JsonObject:
+        return {
+            "version": version("weft"),
+            "address": self.address,
+            "store": self._store.name,
+            "pid": os.getpid(),
+            "open_executions": self._executions.engine.open_count,
+        }
+
+    def _check_port(self) -> None:
+        """Try the address first, as gRPC's own message does not say what is wrong."""
+        host, port = self._config.address
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError as error:
+                why = error.strerror or str(error)
+                if error.errno == errno.EADDRINUSE:
+                    why = "the port is taken (is another weft server running?)"
+                raise ConfigError(f"cannot listen on {self._config.listen}: {why}") from None
+
+    def _listen(self) -> None:
+        host, port = self._config.address
+        shown = f"[{host}]" if ":" in host else host
+        try:
+            bound = self._server.add_insecure_port(f"{shown}:{port}")
+        except RuntimeError as error:
+            raise ConfigError(f"cannot listen on {self._config.listen}: {error}") from None
+        self.address = f"{shown}:{bound}"
+
+    async def stop(self) -> None:
+        """Drain: report NOT_SERVING, finish what runs within the grace, and let go. Idempotent."""
+        if self._stopped:
+            return
+        self._stopped = True
+        grace = self._config.drain_grace
+        _log.info("draining", extra={"open_executions": self._executions.engine.open_count})
+        await self._health.drain()
+        stopping = asyncio.create_task(self._server.stop(grace.total_seconds()))
+        await self._executions.engine.drain(grace)
+        self._chain.cancel_streams()
+        await stopping
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        await self._caller.close()
+        await self._store.close()
+        _log.info("stopped")
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+
+def _database_path(config: ServerConfig) -> Path | None:
+    return None if config.data_dir is None else config.data_dir / "weft.db"

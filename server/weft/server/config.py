@@ -1,0 +1,69 @@
+"""Settings of the server: typed, frozen, checked once."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+from weft.server.execution.engine import EngineLimits
+
+__all__ = ["DEFAULT_LISTEN", "ConfigError", "ServerConfig"]
+
+DEFAULT_LISTEN = "127.0.0.1:7420"
+
+
+class ConfigError(Exception):
+    """The server cannot start like this; the message says why in one line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerConfig:
+    """How a server runs."""
+
+    listen: str = DEFAULT_LISTEN
+    """``host:port`` of the loopback interface; port 0 takes a free one."""
+    data_dir: Path | None = None
+    """Where everything is kept; None keeps it in memory only, for tests."""
+    drain_grace: timedelta = timedelta(seconds=10)
+    """How long running calls and steps may take to finish at a stop."""
+    instance_wait: timedelta = timedelta(seconds=10)
+    """How long a call of an action waits for a healthy instance when there is none."""
+    limits: EngineLimits = field(default_factory=EngineLimits)
+    """How much the engine takes on at once."""
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without touching anything.
+
+        Raises:
+            ConfigError: With the setting's name.
+        """
+        host, port = self.address
+        if not _is_loopback(host):
+            raise ConfigError(
+                f"refused to listen on {host}:{port}: this release has neither TLS nor authentication, "
+                "so it serves the loopback interface only (127.0.0.1, localhost or [::1])"
+            )
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port of ``listen``.
+
+        Raises:
+            ConfigError: It is not ``host:port``.
+        """
+        host, separator, port = self.listen.rpartition(":")
+        host = host.removeprefix("[").removesuffix("]")
+        if not separator or not host or not port.isdecimal() or int(port) > 65_535:
+            raise ConfigError(f"listen: {self.listen!r} is not host:port")
+        return host, int(port)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,155 @@
+"""The four RPC shapes folded into one: a concern sees a call start, and sees it end.
+
+Handler types of grpc.aio are loose, so the casts of the server live here, and
+only here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any, Protocol
+
+import grpc
+import grpc.aio
+
+from weft.core.errors import CallCancelledError, WeftError
+from weft.mesh.rpc import abort_with
+from weft.server.interceptors.errors import as_weft_error
+
+__all__ = ["Call", "Concern", "InterceptorChain"]
+
+_Context = grpc.aio.ServicerContext[Any, Any]
+_Handler = Callable[[Any, _Context], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One running RPC."""
+
+    method: str
+    """Full name, such as ``/weft.api.registry.v1.RegistryService/GetService``."""
+    metadata: dict[str, str]
+    """What the caller sent, binary entries left out."""
+    started: float
+    """``perf_counter`` at its start."""
+
+
+class Concern(Protocol):
+    """Something that happens around every call."""
+
+    def on_start(self, call: Call) -> object:
+        """See a call start; what it returns is handed to ``on_end``."""
+        ...
+
+    def on_end(self, call: Call, token: Any, error: WeftError | None) -> None:
+        """See a call end, in the reverse order of the starts."""
+        ...
+
+
+class InterceptorChain(grpc.aio.ServerInterceptor):
+    """Wraps every handler in the concerns, and turns what escapes into a status.
+
+    Args:
+        concerns: From the outermost to the innermost.
+    """
+
+    def __init__(self, concerns: Sequence[Concern]) -> None:
+        self._concerns = tuple(concerns)
+        self._wrapped: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
+        self._streams: set[asyncio.Task[Any]] = set()
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+        """Return the wrapped handler of a method; it is wrapped once."""
+        method = handler_call_details.method
+        wrapped = self._wrapped.get(method)
+        if wrapped is None:
+            handler = await continuation(handler_call_details)
+            if handler is None:
+                return None
+            wrapped = self._wrapped[method] = self._wrap(handler, method)
+        return wrapped
+
+    def cancel_streams(self) -> None:
+        """End every stream that is still open."""
+        for task in list(self._streams):
+            task.cancel()
+
+    def _wrap(self, handler: Any, method: str) -> grpc.RpcMethodHandler[Any, Any]:
+        shapes = {
+            (False, False): ("unary_unary", grpc.unary_unary_rpc_method_handler),
+            (False, True): ("unary_stream", grpc.unary_stream_rpc_method_handler),
+            (True, False): ("stream_unary", grpc.stream_unary_rpc_method_handler),
+            (True, True): ("stream_stream", grpc.stream_stream_rpc_method_handler),
+        }
+        attribute, make = shapes[handler.request_streaming, handler.response_streaming]
+        inner: _Handler = getattr(handler, attribute)
+        around = self._around_stream if handler.response_streaming else self._around_unary
+        made: grpc.RpcMethodHandler[Any, Any] = make(
+            around(inner, method),
+            request_deserializer=handler.request_deserializer,
+            response_serializer=handler.response_serializer,
+        )
+        return made
+
+    def _around_unary(self, inner: _Handler, method: str) -> _Handler:
+        async def handle(request: Any, context: _Context) -> Any:
+            call, tokens = self._start(method, context)
+            try:
+                response = await inner(request, context)
+            except BaseException as error:
+                await self._fail(call, tokens, context, error)
+                raise
+            self._end(call, tokens, None)
+            return response
+
+        return handle
+
+    def _around_stream(self, inner: _Handler, method: str) -> _Handler:
+        async def handle(request: Any, context: _Context) -> AsyncIterator[Any]:
+            call, tokens = self._start(method, context)
+            task = asyncio.current_task()
+            if task is not None:
+                self._streams.add(task)
+                task.add_done_callback(self._streams.discard)
+            try:
+                produced = inner(request, context)
+                if inspect.isawaitable(produced):
+                    await produced  # it writes to the context itself
+                else:
+                    async for response in produced:
+                        yield response
+            except BaseException as error:
+                await self._fail(call, tokens, context, error)
+                raise
+            self._end(call, tokens, None)
+
+        return handle
+
+    def _start(self, method: str, context: _Context) -> tuple[Call, list[object]]:
+        metadata = {k: v for k, v in context.invocation_metadata() or () if isinstance(v, str)}
+        call = Call(method, metadata, perf_counter())
+        return call, [concern.on_start(call) for concern in self._concerns]
+
+    def _end(self, call: Call, tokens: list[object], error: WeftError | None) -> None:
+        for concern, token in zip(reversed(self._concerns), reversed(tokens), strict=True):
+            concern.on_end(call, token, error)
+
+    async def _fail(self, call: Call, tokens: list[object], context: _Context, error: BaseException) -> None:
+        """End a failed call: cancelled, aborted on purpose, or with a status of ours."""
+        if isinstance(error, asyncio.CancelledError | GeneratorExit):
+            self._end(call, tokens, CallCancelledError("the caller gave up"))
+            raise error
+        if isinstance(error, grpc.aio.AbortError) or not isinstance(error, Exception):
+            self._end(call, tokens, None)
+            raise error
+        ours = as_weft_error(error, call.method)
+        self._end(call, tokens, ours)
+        await abort_with(context, ours)
