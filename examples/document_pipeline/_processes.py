@@ -49,8 +49,9 @@ class Processes:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if not self._kept:
-            # Another Ctrl-C must not leave half of them behind; the wait is bounded.
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            # Another signal must not leave half of them behind; the wait is bounded.
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_IGN)
             _stop(self._records, self._reap)
             self._pid_file.remove()
 
@@ -95,9 +96,16 @@ class Processes:
         for child, record in zip(self._children, self._records, strict=True):
             code = child.poll()
             if code is not None:
-                said = last_message(self._log(record.name))
-                prefix = "" if record.name == "server" and said else f"{record.name} ended with code {code}: "
-                raise RunError(f"{prefix}{said or 'it left no message'}", exit_code=code if code > 0 else 1)
+                raise RunError(self._farewell(record.name, code), exit_code=code if code > 0 else 1)
+
+    def _farewell(self, name: str, code: int) -> str:
+        """Say why a process ended; the server says it itself, when it refuses to start."""
+        log = self._log(name)
+        said, by_itself = last_message(log)
+        if by_itself and name == "server":
+            return said
+        how = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+        return f"{name} ended with {how}{f': {said}' if said else ''}; its log is {log}"
 
     def keep(self) -> None:
         """Leave the processes running when the block ends."""
@@ -111,16 +119,20 @@ class Processes:
             child.poll()
 
 
-def last_message(log: Path) -> str:
-    """Return why a process ended: its last line that says `Error:`, else its last line."""
+def last_message(log: Path) -> tuple[str, bool]:
+    """Return why a process ended, and whether it said so on purpose, with `Error:`.
+
+    Without such a line it is the last one that is no record of a structured log.
+    """
     try:
         text = log.read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return ""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+        return "", False
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("{")]
     errors = [line for line in lines if line.lower().startswith("error:")]
-    line = (errors or lines or [""])[-1]
-    return line[len("error:") :].strip() if errors else line
+    if errors:
+        return errors[-1][len("error:") :].strip(), True
+    return (lines or [""])[-1], False
 
 
 def stop_recorded(pid_file: PidFile) -> str:

@@ -17,7 +17,7 @@ __all__ = ["hints", "results"]
 
 _KINDS = {"application/pdf": "PDF", "text/html": "HTML", "text/plain": "text"}
 _TONES = {"positive": "green", "negative": "red", "neutral": "yellow"}
-_SENTENCE = 110
+_SENTENCE = 95
 
 _METHOD = "weft.api.execution.v1.ExecutionService/ExecuteWorkflow"
 
@@ -64,7 +64,7 @@ def _tone(output: Mapping[str, Any]) -> Text:
     if "score" not in output:
         return Text("")
     word = str(output.get("sentiment"))
-    return Text(f"{word} {float(output['score']):+.2f}", style=_TONES.get(word, ""))
+    return Text(f"{word} {float(output['score']):+.3f}", style=_TONES.get(word, ""))
 
 
 def _number(value: object) -> str:

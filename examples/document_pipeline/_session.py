@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -183,11 +183,11 @@ async def _run_document(
         run.fail(f"{error} ({error.reason})")
 
 
-def _print_times(console: Console, place: Place, runs: Iterable[DocumentRun], first: float | None) -> None:
-    done = [run for run in runs if run.succeeded]
+def _print_times(console: Console, place: Place, runs: Sequence[DocumentRun], first: float | None) -> None:
+    done = sum(run.succeeded for run in runs)
     early = f"; the first result was there after {first - place.started:.2f} s" if first is not None else ""
     total = time.perf_counter() - place.started
-    console.print(f"{len(done)} documents in {total:.2f} s{early}.", highlight=False)
+    console.print(f"{done} of {len(runs)} documents in {total:.2f} s{early}.", highlight=False)
 
 
 def try_next(place: Place) -> None:

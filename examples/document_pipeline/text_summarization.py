@@ -7,14 +7,15 @@ Start it from the root of the repository::
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from examples.document_pipeline._options import parser
 from examples.document_pipeline._summary import Summary, summary_of
+from pydantic import Field
 
-from weft.service import ActionFailedError, Code, Service
+from weft.service import Service
 
 __all__ = ["service"]
-
-MOST_SENTENCES = 50
 
 DESCRIPTION = "Picks the most telling sentences of a text."
 
@@ -27,14 +28,8 @@ service = Service(
 
 # A plain function: counting keeps a CPU busy, so it runs in a thread and the event loop stays free.
 @service.action(idempotent=True)
-def summarize(text: str, max_sentences: int = 3) -> Summary:
-    """Pick the most telling sentences, 1 to 50 of them, in the order of the text."""
-    if not 1 <= max_sentences <= MOST_SENTENCES:
-        raise ActionFailedError(
-            f"max_sentences is {max_sentences}; it must be from 1 to {MOST_SENTENCES}",
-            reason="MAX_SENTENCES_OUT_OF_RANGE",
-            code=Code.INVALID_ARGUMENT,
-        )
+def summarize(text: str, max_sentences: Annotated[int, Field(ge=1, le=50)] = 3) -> Summary:
+    """Pick the most telling sentences and keep them in the order of the text."""
     return summary_of(text, max_sentences)
 
 

@@ -108,7 +108,7 @@ def test_results_show_what_was_found() -> None:
     console = Console(file=StringIO(), width=160)
     console.print(results([finished(), failed]))
     text = str(getattr(console.file, "getvalue", str)())
-    for word in ("the-raven.html", "HTML", "1,096", "negative -0.14", "Once upon a midnight dreary."):
+    for word in ("the-raven.html", "HTML", "1,096", "negative -0.139", "Once upon a midnight dreary."):
         assert word in text
     assert "cannot be read (DOCUMENT_UNREADABLE)" in text
 
@@ -232,13 +232,14 @@ def test_knows_its_own_process() -> None:
 @pytest.mark.parametrize(
     ("log", "message"),
     [
-        ("starting\nError: cannot listen: taken\nHint: take another\n", "cannot listen: taken"),
-        ("Traceback\n  File\nOSError: no such thing\n\n", "OSError: no such thing"),
-        ("", ""),
+        ("starting\nError: cannot listen: taken\nHint: take another\n", ("cannot listen: taken", True)),
+        ("Traceback\n  File\nOSError: no such thing\n\n", ("OSError: no such thing", False)),
+        ('{"event": "ready"}\n', ("", False)),
+        ("", ("", False)),
     ],
 )
-def test_passes_on_why_a_process_ended(tmp_path: Path, log: str, message: str) -> None:
+def test_passes_on_why_a_process_ended(tmp_path: Path, log: str, message: tuple[str, bool]) -> None:
     """Of a log, the line that says what went wrong is passed on."""
     (tmp_path / "server.log").write_text(log, encoding="utf-8")
     assert last_message(tmp_path / "server.log") == message
-    assert not last_message(tmp_path / "missing.log")
+    assert last_message(tmp_path / "missing.log") == ("", False)
