@@ -1,0 +1,263 @@
+"""What the models look like at rest; every adapter keeps them in this form.
+
+A document is JSON text with a member per field of the dataclass. Times are
+integer microseconds since 1970, durations integer microseconds. The payload of
+an event stands beside its document, byte by byte as it came; in the document
+``null`` keeps its place.
+
+Whoever renames a field of a model changes this form, and needs a migration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+import orjson
+
+from weft.core.context import CallContext
+from weft.core.errors import Code, Violation
+from weft.discovery.model import Health, Protocol
+from weft.server.execution.model import (
+    Event,
+    EventBody,
+    Execution,
+    ExecutionCancelled,
+    ExecutionCompleted,
+    ExecutionFailed,
+    ExecutionStarted,
+    ExecutionState,
+    ExecutionTimedOut,
+    Failure,
+    StepCompleted,
+    StepFailed,
+    StepScheduled,
+)
+from weft.server.registry.model import Action, Instance, Service, ServiceState
+from weft.server.workflow.model import Definition, Step, Workflow, WorkflowState
+
+__all__ = [
+    "NO_PAYLOAD",
+    "EventRow",
+    "WorkflowRow",
+    "decode_event",
+    "decode_execution",
+    "decode_instance",
+    "decode_service",
+    "decode_workflow",
+    "decode_workflow_row",
+    "encode",
+    "encode_definition",
+    "encode_event",
+    "encode_workflow_head",
+    "from_micros",
+    "to_micros",
+]
+
+NO_PAYLOAD = b"{}"
+"""What stands for a payload that was not asked for."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_NO_DEFINITION = Definition()
+
+_KINDS: dict[type[EventBody], tuple[str, str]] = {
+    ExecutionStarted: ("execution_started", "input"),
+    StepScheduled: ("step_scheduled", ""),
+    StepCompleted: ("step_completed", "output"),
+    StepFailed: ("step_failed", ""),
+    ExecutionCompleted: ("execution_completed", "result"),
+    ExecutionFailed: ("execution_failed", ""),
+    ExecutionCancelled: ("execution_cancelled", ""),
+    ExecutionTimedOut: ("execution_timed_out", ""),
+}
+"""The name of each kind of event at rest, and which of its fields is the payload."""
+
+_BODIES = {kind: (body, payload) for body, (kind, payload) in _KINDS.items()}
+
+
+class EventRow(NamedTuple):
+    """An event at rest."""
+
+    number: int
+    """Its place in the history."""
+    time: int
+    """When it was recorded, in microseconds."""
+    kind: str
+    """What happened."""
+    attributes: str
+    """JSON text of everything but the payload."""
+    payload: bytes | None
+    """Its input, output or result, if its kind has one."""
+
+    @property
+    def size(self) -> int:
+        """How many bytes it counts for in a limit."""
+        return len(self.attributes) + len(self.payload or b"")
+
+
+class WorkflowRow(NamedTuple):
+    """One version of a workflow at rest."""
+
+    head: str
+    """JSON text of what all versions share, as it is now."""
+    deleted: int
+    """Whether the workflow is deleted."""
+    version: int
+    """Which version this is."""
+    create_time: int
+    """When this version was created, in microseconds."""
+    definition: str
+    """JSON text of what this version does."""
+
+
+def to_micros(time: datetime) -> int:
+    """Return microseconds since 1970 of a time with a zone."""
+    return (time - _EPOCH) // _MICROSECOND
+
+
+def from_micros(micros: int) -> datetime:
+    """Return the time, in UTC."""
+    return _EPOCH + timedelta(microseconds=micros)
+
+
+def encode(value: Service | Instance | Workflow | Execution | Definition | EventBody) -> str:
+    """Write a model as a document."""
+    return orjson.dumps(value, default=_plain, option=orjson.OPT_PASSTHROUGH_DATETIME).decode()
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return to_micros(value)
+    if isinstance(value, timedelta):
+        return value // _MICROSECOND
+    if isinstance(value, bytes):
+        return None
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} has no form at rest")
+
+
+def decode_service(document: str) -> Service:
+    """Read a service."""
+    record = orjson.loads(document)
+    record["actions"] = tuple(_action(action) for action in record["actions"])
+    record["state"] = ServiceState(record["state"])
+    _revive_times(record, "create_time", "update_time")
+    return Service(**record)
+
+
+def decode_instance(document: str) -> Instance:
+    """Read an instance."""
+    record = orjson.loads(document)
+    record["protocol"] = Protocol(record["protocol"])
+    record["tags"] = tuple(record["tags"])
+    record["health"] = Health(record["health"])
+    record["ttl"] = timedelta(microseconds=record["ttl"])
+    _revive_times(record, "register_time", "heartbeat_time")
+    return Instance(**record)
+
+
+def encode_workflow_head(workflow: Workflow) -> str:
+    """Write what all versions of a workflow share."""
+    return encode(replace(workflow, definition=_NO_DEFINITION))
+
+
+def encode_definition(definition: Definition) -> str:
+    """Write what one version does."""
+    return encode(definition)
+
+
+def decode_workflow(document: str) -> Workflow:
+    """Read a workflow that was written as a whole."""
+    record = orjson.loads(document)
+    record["definition"] = _definition(record["definition"])
+    record["state"] = WorkflowState(record["state"])
+    _revive_times(record, "create_time", "update_time", "version_create_time")
+    return Workflow(**record)
+
+
+def decode_workflow_row(row: WorkflowRow) -> Workflow:
+    """Put a workflow together in one of its versions."""
+    return replace(
+        decode_workflow(row.head),
+        deleted=bool(row.deleted),
+        version=row.version,
+        version_create_time=from_micros(row.create_time),
+        definition=_definition(orjson.loads(row.definition)),
+    )
+
+
+def decode_execution(document: str) -> Execution:
+    """Read the summary of an execution."""
+    record = orjson.loads(document)
+    record["state"] = ExecutionState(record["state"])
+    record["failure"] = _failure(record["failure"])
+    record["context"] = CallContext(**record["context"])
+    _revive_times(record, "create_time", "end_time", "expire_time")
+    return Execution(**record)
+
+
+def encode_event(event: Event) -> EventRow:
+    """Write an event."""
+    body = event.body
+    kind, payload = _KINDS[type(body)]
+    return EventRow(
+        event.number,
+        to_micros(event.time),
+        kind,
+        encode(body),
+        getattr(body, payload) if payload else None,
+    )
+
+
+def decode_event(row: EventRow) -> Event:
+    """Read an event; a payload that was left out is ``NO_PAYLOAD``."""
+    body, payload = _BODIES[row.kind]
+    record = orjson.loads(row.attributes)
+    if payload:
+        record[payload] = NO_PAYLOAD if row.payload is None else row.payload
+    if "failure" in record:
+        record["failure"] = _failure(record["failure"])
+    if "context" in record:
+        record["context"] = CallContext(**record["context"])
+    _revive_durations(record, "timeout")
+    return Event(row.number, from_micros(row.time), body(**record))
+
+
+def _action(record: dict[str, Any]) -> Action:
+    _revive_durations(record, "timeout")
+    return Action(**record)
+
+
+def _definition(record: dict[str, Any]) -> Definition:
+    record["steps"] = tuple(_step(step) for step in record["steps"])
+    _revive_durations(record, "timeout")
+    return Definition(**record)
+
+
+def _step(record: dict[str, Any]) -> Step:
+    _revive_durations(record, "timeout")
+    return Step(**record)
+
+
+def _failure(record: dict[str, Any] | None) -> Failure | None:
+    if record is None:
+        return None
+    record["code"] = Code(record["code"])
+    record["violations"] = tuple(Violation(**violation) for violation in record["violations"])
+    return Failure(**record)
+
+
+def _revive_times(record: dict[str, Any], *names: str) -> None:
+    for name in names:
+        if record[name] is not None:
+            record[name] = from_micros(record[name])
+
+
+def _revive_durations(record: dict[str, Any], *names: str) -> None:
+    for name in names:
+        if record.get(name) is not None:
+            record[name] = timedelta(microseconds=record[name])

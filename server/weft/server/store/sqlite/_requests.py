@@ -1,0 +1,50 @@
+"""Request keys: a repeat returns what the first request returned."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from weft.core.errors import AlreadyExistsError
+from weft.core.reasons import Reason
+from weft.server.store.base import RequestKey
+from weft.server.store.sqlite._database import SQL
+
+__all__ = ["check_fingerprint", "recall", "record"]
+
+
+def recall(connection: sqlite3.Connection, key: RequestKey | None) -> str | None:
+    """Return the document that the first request with a key returned.
+
+    Raises:
+        AlreadyExistsError: REQUEST_ID_REUSED: its content was another.
+    """
+    if key is None:
+        return None
+    row = connection.execute(SQL["recall_request"], (key.method, key.request_id)).fetchone()
+    if row is None:
+        return None
+    check_fingerprint(key, row[0])
+    document: str = row[1]
+    return document
+
+
+def record(connection: sqlite3.Connection, key: RequestKey | None, document: str, time: int) -> None:
+    """Remember what a request returned."""
+    if key is not None:
+        connection.execute(
+            SQL["record_request"], (key.method, key.request_id, key.fingerprint, document, time)
+        )
+
+
+def check_fingerprint(key: RequestKey, first: bytes) -> None:
+    """Refuse a repeat with another content.
+
+    Raises:
+        AlreadyExistsError: REQUEST_ID_REUSED.
+    """
+    if first != key.fingerprint:
+        raise AlreadyExistsError(
+            f"request_id {key.request_id!r} was used before, with another content",
+            reason=Reason.REQUEST_ID_REUSED,
+            metadata={"request_id": key.request_id, "method": key.method},
+        )
