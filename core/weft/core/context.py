@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-__all__ = ["CallContext", "bind_log_context", "current_log_context"]
+__all__ = ["CallContext", "bind_log_context", "current_log_context", "set_log_context"]
 
 _EMPTY: Mapping[str, str] = MappingProxyType({})
 
@@ -36,6 +36,11 @@ _log_context: ContextVar[Mapping[str, str]] = ContextVar("weft_log_context", def
 def current_log_context() -> Mapping[str, str]:
     """Return the values that log lines of the running task carry."""
     return _log_context.get()
+
+
+def set_log_context(**values: str) -> None:
+    """Add values to every log line that the rest of the running task, and what it starts, writes."""
+    _log_context.set({**_log_context.get(), **values})
 
 
 @contextmanager
