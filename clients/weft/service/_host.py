@@ -1,0 +1,159 @@
+"""One running instance of a service: its gRPC server, its registration, its end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+from typing import Final
+
+import grpc.aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from weft.api.action.v1 import action_service_pb2, action_service_pb2_grpc
+from weft.core.names import INSTANCE_PREFIX, new_id
+from weft.mesh.rpc import SERVER_OPTIONS
+from weft.service._calls import Calls
+from weft.service._config import Address, HostConfig, parse_address
+from weft.service._model import ServiceDefinition
+from weft.service._registration import Registration
+from weft.service._servicer import ActionServicer
+from weft.service._threads import Threads
+
+__all__ = ["Host"]
+
+_log = logging.getLogger("weft.service")
+
+_ACTION_SERVICE: Final = action_service_pb2.DESCRIPTOR.services_by_name["ActionService"].full_name
+_FLUSH_SECONDS: Final = 0.5
+"""For the last answers to leave, and the most that a watcher of our health delays the end."""
+
+
+class Host:
+    """A service that is being hosted; made by ``Service.hosted``.
+
+    Attributes:
+        address: ``host:port`` that it serves on.
+        instance_id: Id of this instance in the registry.
+        registered: Set while the registry knows this instance.
+    """
+
+    def __init__(self, service: ServiceDefinition, config: HostConfig) -> None:
+        self.address = ""
+        self.instance_id = config.instance_id or _instance_id(service.name)
+        self.registered = asyncio.Event()
+        self._service = service
+        self._config = config
+        self._calls = Calls(service.name)
+        self._threads = Threads(config.threads, f"weft-{service.name}")
+        self._health = health.aio.HealthServicer()
+        self._server = grpc.aio.server(options=SERVER_OPTIONS)
+        self._registration: Registration | None = None
+        self._registering: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Serve, then register; a registry that cannot be reached is tried again in the background.
+
+        Raises:
+            OSError: The address to listen on cannot be had.
+            WeftError: The registry refused the registration.
+        """
+        address = self._bind()
+        self.address = str(address)
+        await self._add_services()
+        await self._server.start()
+        if self._config.server is not None:
+            await self._register(address, self._config.server)
+
+    async def wait(self) -> None:
+        """Wait for ever, or until the registry refuses the registration.
+
+        Raises:
+            WeftError: It did.
+        """
+        if self._registering is not None:
+            await asyncio.shield(self._registering)
+        await asyncio.Event().wait()
+
+    async def stop(self) -> None:
+        """Deregister, refuse new calls, let the running ones finish, and end.
+
+        Cancelling it skips the wait for running calls.
+        """
+        try:
+            await self._deregister()
+            await self._drain()
+        finally:
+            await self._halt()
+
+    def _bind(self) -> Address:
+        wanted = parse_address(self._config.listen, "listen")
+        try:
+            port = self._server.add_insecure_port(str(wanted))
+        except RuntimeError as error:
+            raise OSError(
+                f"cannot listen on {wanted}: the port is taken or the address is not here"
+            ) from error
+        return Address(wanted.host, port)
+
+    async def _add_services(self) -> None:
+        servicer = ActionServicer(self._service, self._calls, self._threads, self._config.clock)
+        action_service_pb2_grpc.add_ActionServiceServicer_to_server(servicer, self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        for name in ("", _ACTION_SERVICE, self._service.name):
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        names = (_ACTION_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, self._server)
+
+    async def _register(self, bound: Address, server: str) -> None:
+        chosen = self._config.advertise
+        address = parse_address(chosen, "advertise") if chosen else bound
+        registration = Registration(self._service, self.instance_id, address, server, self._config)
+        self._registration = registration
+        self.registered = registration.registered
+        self._registering = asyncio.create_task(
+            registration.run(), name=f"registration of {self.instance_id}"
+        )
+        attempted = asyncio.create_task(registration.attempted.wait())
+        try:
+            await asyncio.wait((attempted, self._registering), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            attempted.cancel()
+        if self._registering.done():
+            self._registering.result()
+        self._registering.add_done_callback(_log_refusal)
+
+    async def _deregister(self) -> None:
+        if self._registering is not None:
+            self._registering.cancel()
+            await asyncio.wait((self._registering,))
+        if self._registration is not None:
+            await self._registration.close()
+            self._registration = None
+
+    async def _drain(self) -> None:
+        self._calls.refuse()
+        with suppress(TimeoutError):  # a watcher that does not read would hold this up for ever
+            async with asyncio.timeout(1.0):
+                await self._health.enter_graceful_shutdown()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._config.drain.total_seconds()):
+                await self._calls.finished()
+
+    async def _halt(self) -> None:
+        self._calls.refuse()
+        cut = await self._calls.halt()
+        if cut:
+            _log.warning("%s stopped with %d calls unfinished", self.instance_id, cut)
+        await self._server.stop(_FLUSH_SECONDS)
+        self._threads.close()
+
+
+def _instance_id(name: str) -> str:
+    return f"{name}-{new_id(INSTANCE_PREFIX).removeprefix(f'{INSTANCE_PREFIX}_')}"
+
+
+def _log_refusal(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.error("serving on without being registered: %s", error)

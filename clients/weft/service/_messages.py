@@ -1,0 +1,74 @@
+"""Definitions as the messages of the registry."""
+
+from __future__ import annotations
+
+from google.protobuf import duration_pb2
+
+from weft.api.common.v1 import payload_pb2
+from weft.api.registry.v1 import registry_pb2, registry_service_pb2
+from weft.core.payload import PayloadKind, to_payload, to_struct
+from weft.discovery.model import Health
+from weft.service._config import Address, HostConfig
+from weft.service._model import ActionDefinition, ServiceDefinition
+
+__all__ = ["HEALTH_STATES", "action_message", "register_instance_request", "register_service_request"]
+
+HEALTH_STATES = {
+    Health.PASSING: registry_pb2.HEALTH_STATE_PASSING,
+    Health.WARNING: registry_pb2.HEALTH_STATE_WARNING,
+    Health.CRITICAL: registry_pb2.HEALTH_STATE_CRITICAL,
+    Health.DRAINING: registry_pb2.HEALTH_STATE_DRAINING,
+}
+
+
+def action_message(action: ActionDefinition, kind: PayloadKind) -> registry_pb2.Action:
+    """Describe an action, with its schemas in the kind asked for."""
+    message = registry_pb2.Action(
+        name=action.name,
+        description=action.description,
+        input_schema=to_payload(action.input.schema, kind),
+        output_schema=to_payload(action.output.schema, kind),
+        idempotent=action.idempotent,
+    )
+    if action.timeout is not None:
+        message.timeout.FromTimedelta(action.timeout)
+    return message
+
+
+def register_service_request(service: ServiceDefinition) -> registry_service_pb2.RegisterServiceRequest:
+    """Say what the service can do, replacing what was said before."""
+    kind = payload_pb2.PAYLOAD_KIND_JSON
+    return registry_service_pb2.RegisterServiceRequest(
+        service=registry_pb2.Service(
+            name=service.name,
+            description=service.description,
+            actions=[action_message(action, kind) for action in service.actions.values()],
+            metadata=to_struct(service.metadata),
+        ),
+        on_conflict=registry_service_pb2.CONFLICT_POLICY_REPLACE,
+    )
+
+
+def register_instance_request(
+    service: ServiceDefinition,
+    instance_id: str,
+    address: Address,
+    config: HostConfig,
+) -> registry_service_pb2.RegisterInstanceRequest:
+    """Say where one instance of the service is."""
+    ttl = duration_pb2.Duration()
+    ttl.FromTimedelta(config.ttl)
+    return registry_service_pb2.RegisterInstanceRequest(
+        service=service.name,
+        instance=registry_pb2.Instance(
+            id=instance_id,
+            host=address.host,
+            port=address.port,
+            protocol=registry_pb2.PROTOCOL_GRPC,
+            weight=service.weight,
+            tags=service.tags,
+            version=service.version,
+            zone=service.zone,
+            ttl=ttl,
+        ),
+    )

@@ -1,0 +1,173 @@
+"""Keeps one instance registered: registers, sends heartbeats, and starts again when forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any, Final, Protocol, TypeVar
+
+import grpc.aio
+
+from weft.api.registry.v1 import registry_service_pb2, registry_service_pb2_grpc
+from weft.core.errors import Code, WeftError
+from weft.discovery.model import Health
+from weft.mesh.policies.retry import RetryPolicy, backoff
+from weft.mesh.rpc import CHANNEL_OPTIONS, error_from_rpc
+from weft.service._config import Address, HostConfig
+from weft.service._health import ask
+from weft.service._messages import HEALTH_STATES, register_instance_request, register_service_request
+from weft.service._model import ServiceDefinition
+from weft.service._threads import Threads
+
+__all__ = ["Registration"]
+
+_log = logging.getLogger("weft.service")
+
+_RPC_TIMEOUT: Final = timedelta(seconds=5)
+_DEREGISTER_TIMEOUT: Final = timedelta(seconds=2)
+
+_RETRIES: Final = RetryPolicy(base_delay=timedelta(seconds=0.2), max_delay=timedelta(seconds=5))
+_MOST_RETRIES: Final = 16
+"""From here on the wait no longer grows, and counting on would overflow it."""
+
+_CHANNEL_OPTIONS: Final = (
+    *CHANNEL_OPTIONS,
+    # Ours is the back-off: the channel's own would grow to two minutes.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 500),
+)
+
+_REFUSALS: Final = frozenset(
+    {
+        Code.INVALID_ARGUMENT,
+        Code.ALREADY_EXISTS,
+        Code.PERMISSION_DENIED,
+        Code.UNAUTHENTICATED,
+        Code.UNIMPLEMENTED,
+    }
+)
+"""What the same request gets again tomorrow."""
+
+_Response_co = TypeVar("_Response_co", covariant=True)
+
+
+class _Method(Protocol[_Response_co]):
+    """A unary RPC of a stub."""
+
+    def __call__(self, request: Any, *, timeout: float) -> Awaitable[_Response_co]: ...
+
+
+class Registration:
+    """The registration of one instance at one server.
+
+    Args:
+        service: What is registered.
+        instance_id: The instance's id.
+        address: Where callers dial it.
+        server: ``host:port`` of the registry.
+        config: Time to live, clock and chance.
+    """
+
+    def __init__(
+        self, service: ServiceDefinition, instance_id: str, address: Address, server: str, config: HostConfig
+    ) -> None:
+        self.registered = asyncio.Event()
+        self.attempted = asyncio.Event()
+        self._service = service
+        self._instance_id = instance_id
+        self._server = server
+        self._config = config
+        self._service_request = register_service_request(service)
+        self._instance_request = register_instance_request(service, instance_id, address, config)
+        self._threads = Threads(1, f"weft-{service.name}-health")
+        self._channel = grpc.aio.insecure_channel(server, options=_CHANNEL_OPTIONS)
+        self._stub = registry_service_pb2_grpc.RegistryServiceStub(self._channel)
+        self._interval = config.ttl / 3
+        self._failures = 0
+        self._known = False
+        """Whether the server took us once."""
+
+    async def run(self) -> None:
+        """Register, then send heartbeats for ever.
+
+        Raises:
+            WeftError: The server refused the registration before it ever took it.
+        """
+        while True:
+            try:
+                wait = await (self._heartbeat() if self.registered.is_set() else self._register())
+                self._recovered()
+            except WeftError as error:
+                wait = self._failed(error)
+            self.attempted.set()
+            await self._config.clock.sleep(wait.total_seconds())
+
+    async def close(self) -> None:
+        """Deregister the instance, as far as the server can be reached, and hang up."""
+        request = registry_service_pb2.DeregisterInstanceRequest(instance_id=self._instance_id)
+        try:
+            with suppress(WeftError):  # without it the time to live ends the registration
+                await _rpc(self._stub.DeregisterInstance, request, _DEREGISTER_TIMEOUT)
+        finally:
+            self.registered.clear()
+            self._threads.close()
+            await self._channel.close()
+
+    async def _register(self) -> timedelta:
+        request = self._instance_request
+        health, request.instance.health_note = await self._health()
+        request.instance.health = HEALTH_STATES[health]
+        await _rpc(self._stub.RegisterService, self._service_request)
+        response = await _rpc(self._stub.RegisterInstance, request)
+        self._interval = response.heartbeat_interval.ToTimedelta() or self._config.ttl / 3
+        self._known = True
+        self.registered.set()
+        _log.info("%s registered at %s", self._instance_id, self._server)
+        return self._interval
+
+    async def _heartbeat(self) -> timedelta:
+        health, note = await self._health()
+        request = registry_service_pb2.HeartbeatRequest(
+            instance_id=self._instance_id, health=HEALTH_STATES[health], health_note=note
+        )
+        try:
+            await _rpc(self._stub.Heartbeat, request)
+        except WeftError as error:
+            if error.code is not Code.NOT_FOUND:
+                raise
+            _log.warning("%s is not known to %s any more, registering again", self._instance_id, self._server)
+            self.registered.clear()
+            return timedelta()
+        return self._interval
+
+    async def _health(self) -> tuple[Health, str]:
+        return await ask(self._service.health_check, self._threads, self._interval)
+
+    def _recovered(self) -> None:
+        if self._failures and self.registered.is_set():
+            _log.info("%s reached %s again", self._instance_id, self._server)
+        self._failures = 0
+
+    def _failed(self, error: WeftError) -> timedelta:
+        """Return how long to wait, or raise what waiting does not help."""
+        if error.code in _REFUSALS and not self._known:
+            error.add_note(f"while registering {self._service.name} at {self._server}")
+            raise error
+        if self._failures == 0:
+            _log.warning("%s cannot reach the registry at %s: %s", self._instance_id, self._server, error)
+        self._failures = min(self._failures + 1, _MOST_RETRIES)
+        own = backoff(_RETRIES, self._failures, self._config.chance)
+        return max(own, error.retry_after or timedelta())
+
+
+async def _rpc(
+    method: _Method[_Response_co], request: object, timeout: timedelta = _RPC_TIMEOUT
+) -> _Response_co:
+    try:
+        return await method(request, timeout=timeout.total_seconds())
+    except grpc.aio.AioRpcError as error:
+        raise error_from_rpc(error, "registry") from error

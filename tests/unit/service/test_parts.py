@@ -1,0 +1,205 @@
+"""The parts of a host that need no network."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import threading
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from weft.core.errors import ServiceUnavailableError
+from weft.core.reasons import Reason
+from weft.core.testing import ManualClock
+from weft.discovery.model import Health
+from weft.service import ActionContext, HostOptions, current_context
+from weft.service._calls import Calls
+from weft.service._config import HostConfig, parse_address
+from weft.service._context import activate
+from weft.service._health import ask
+from weft.service._threads import Threads
+
+_variable = contextvars.ContextVar[str]("_variable")
+
+
+def test_the_context_tells_the_time_left() -> None:
+    """``remaining`` shrinks with the clock and never falls below zero."""
+    clock = ManualClock()
+    context = ActionContext(service="s", action="a", clock=clock, deadline=clock.now() + timedelta(seconds=5))
+    assert context.remaining == timedelta(seconds=5)
+    clock._elapsed = 9.0
+    assert context.remaining == timedelta()
+    assert ActionContext(service="s", action="a").remaining is None
+
+
+def test_the_current_context_holds_inside_only() -> None:
+    """Outside of an action there is none."""
+    context = ActionContext(service="s", action="a")
+    with activate(context):
+        assert current_context() is context
+    with pytest.raises(LookupError, match="no action is running"):
+        current_context()
+
+
+def test_log_lines_carry_the_ids(caplog: pytest.LogCaptureFixture) -> None:
+    """The logger is named after the service, and a line's own extra fields stay."""
+    context = ActionContext(service="s", action="a", execution_id="exe_1", attempt=2)
+    with caplog.at_level(logging.INFO):
+        context.logger.info("hello %s", "you", extra={"mine": 1})
+    (record,) = caplog.records
+    fields = vars(record)
+    assert record.name == "weft.service.s"
+    assert (fields["execution_id"], fields["attempt"], fields["mine"]) == ("exe_1", "2", 1)
+    assert "step_id" not in fields
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("127.0.0.1:0", ("127.0.0.1", 0)), ("[::1]:80", ("::1", 80)), ("localhost:65535", ("localhost", 65535))],
+)
+def test_addresses(text: str, expected: tuple[str, int]) -> None:
+    """An address splits in two and reads the same again."""
+    address = parse_address(text, "listen")
+    assert address == expected
+    assert str(address) == text
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"listen": "127.0.0.1"},
+        {"listen": "127.0.0.1:65536"},
+        {"listen": "::1:80"},
+        {"listen": "[localhost]:80"},
+        {"listen": "0.0.0.0:80"},
+        {"listen": "example.org:80"},
+        {"server": "127.0.0.1:0"},
+        {"server": "http://x"},
+        {"advertise": "host:"},
+        {"instance_id": "no spaces"},
+        {"ttl": timedelta(seconds=0.5)},
+        {"drain": timedelta(seconds=-1)},
+        {"threads": 0},
+    ],
+)
+def test_wrong_options_are_named(options: dict[str, Any]) -> None:
+    """Each option is checked before anything starts, and named."""
+    with pytest.raises(ValueError, match=next(iter(options))):
+        HostConfig(**options)
+
+
+def test_options_and_config_have_the_same_names() -> None:
+    """What can be passed is what is documented."""
+    assert set(HostOptions.__annotations__) == set(HostConfig.__dataclass_fields__)
+
+
+async def test_threads_are_bounded_and_carry_context_variables() -> None:
+    """No more than the size run at once; all get done; each sees its caller's variables."""
+    threads = Threads(2, "test")
+    running, most = 0, 0
+    lock = threading.Lock()
+    together = threading.Barrier(2)
+
+    def work() -> str:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        together.wait(5)
+        with lock:
+            running -= 1
+        return _variable.get()
+
+    async def call(text: str) -> str:
+        _variable.set(text)
+        return await threads.run(work)
+
+    results = await asyncio.gather(*(asyncio.create_task(call(str(i))) for i in range(6)))
+    assert results == ["0", "1", "2", "3", "4", "5"]
+    assert most == 2
+    threads.close()
+
+
+async def test_threads_pass_on_what_is_raised() -> None:
+    """Exceptions come back, also those that a future cannot hold."""
+    threads = Threads(1, "test")
+
+    def stop() -> None:
+        raise StopIteration(1)
+
+    def leave() -> None:
+        raise SystemExit(3)
+
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        await threads.run(stop)
+    with pytest.raises(SystemExit):
+        await threads.run(leave)
+    assert await threads.run(lambda: 7) == 7
+    threads.close()
+
+
+async def test_a_cancelled_job_that_waits_does_not_run() -> None:
+    """Giving up before a thread is free means that nothing happens."""
+    threads = Threads(1, "test")
+    gate = threading.Event()
+    ran: list[int] = []
+    first = asyncio.create_task(threads.run(lambda: gate.wait(5)))
+    second = asyncio.create_task(threads.run(lambda: ran.append(1)))
+    await asyncio.sleep(0)
+    second.cancel()
+    await asyncio.sleep(0)
+    gate.set()
+    assert await first
+    await threads.run(lambda: None)
+    assert not ran
+    threads.close()
+
+
+async def test_calls_are_refused_while_draining_and_cut_at_the_end() -> None:
+    """Draining refuses new calls, waits for running ones, and tells those it cuts off."""
+    calls = Calls("demo")
+    entered = asyncio.Event()
+
+    async def call() -> None:
+        with calls.enter():
+            entered.set()
+            await asyncio.Event().wait()
+
+    running = asyncio.create_task(call())
+    await entered.wait()
+    calls.refuse()
+    with pytest.raises(ServiceUnavailableError) as refused, calls.enter():
+        pass
+    assert refused.value.reason == Reason.SERVER_DRAINING
+    assert await calls.halt() == 1
+    with pytest.raises(ServiceUnavailableError) as cut:
+        await running
+    assert cut.value.reason == Reason.SERVER_DRAINING
+    await calls.finished()
+
+
+async def test_health_checks() -> None:
+    """None passes, text is critical, a state is itself; a check that fails or hangs is critical."""
+    threads = Threads(1, "test")
+
+    async def hangs() -> None:
+        await asyncio.Event().wait()
+
+    async def warns() -> Health:
+        return Health.WARNING
+
+    def fails() -> None:
+        raise ConnectionError("no database \udcff")
+
+    limit = timedelta(seconds=5)
+    assert await ask(None, threads, limit) == (Health.PASSING, "")
+    assert await ask(lambda: None, threads, limit) == (Health.PASSING, "")
+    assert await ask(lambda: "disk full", threads, limit) == (Health.CRITICAL, "disk full")
+    assert await ask(warns, threads, limit) == (Health.WARNING, "")
+    assert await ask(fails, threads, limit) == (Health.CRITICAL, "ConnectionError: no database ?")
+    health, note = await ask(hangs, threads, timedelta(seconds=0.02))
+    assert (health, note) == (Health.CRITICAL, "the health check did not answer within 0.02 s")
+    threads.close()
