@@ -28,14 +28,15 @@ def parse_target(target: str) -> str:
     Raises:
         ValidationError: It is none of these.
     """
-    parts = urlsplit(target.strip() if "://" in target else f"grpc://{target.strip()}")
+    text = target.strip()
+    try:
+        parts = urlsplit(text if "://" in text else f"grpc://{text}")
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise _fault(f"{target[:80]!r} is no address: {error}") from None
     if parts.scheme not in _SCHEMES:
         known = ", ".join(f"{scheme}://" for scheme in _SCHEMES)
         raise _fault(f"{parts.scheme}:// is not spoken here; use {known} or none")
-    try:
-        host, port = parts.hostname, parts.port
-    except ValueError as error:
-        raise _fault(f"{target[:80]!r}: {error}") from None
     if not host or not port or parts.username is not None:
         raise _fault(f"{target[:80]!r} is not of the form host:port")
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

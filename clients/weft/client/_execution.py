@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from datetime import timedelta
 from functools import cached_property
@@ -174,7 +174,7 @@ class ExecutionClient:
         answer = await self._caller.unary(self._stub.GetExecutionHistory, request, self._caller.retry.read)
         return Page(tuple(map(read.event, answer.events)), answer.next_page_token)
 
-    async def watch(self, execution_id: str, *, after: int = 0) -> AsyncIterator[Event]:
+    async def watch(self, execution_id: str, *, after: int = 0) -> AsyncGenerator[Event, None]:
         """Yield every event, past and coming, until the execution has ended.
 
         It goes on by itself, from the last number, after the server was unavailable.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -162,7 +162,7 @@ class RegistryClient:
         answer = await self._caller.unary(self._stub.ListInstances, request, self._caller.retry.read)
         return Page(tuple(map(read.instance, answer.instances)), answer.next_page_token, answer.total_size)
 
-    async def watch_instances(self, service: str) -> AsyncIterator[tuple[Instance, ...]]:
+    async def watch_instances(self, service: str) -> AsyncGenerator[tuple[Instance, ...], None]:
         """Yield all instances of a service now, and again after every change.
 
         It goes on by itself after the server was unavailable. A service that

@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from google.protobuf.message import Message
+
+from weft.api.common.v1 import failure_pb2, payload_pb2
+from weft.api.execution.v1 import execution_pb2
+from weft.api.registry.v1 import registry_pb2, registry_service_pb2
+from weft.api.workflow.v1 import workflow_pb2
+from weft.client import _from_proto as read
+from weft.client import _to_proto as write
+from weft.client import records
+from weft.client.records import Execution, Failure, Page, Service, Step, Workflow
+from weft.core.context import CallContext
+from weft.core.errors import Code, Violation
+
+PAIRS: list[tuple[type[Message], type]] = [
+    (registry_pb2.Service, records.Service),
+    (registry_pb2.Action, records.Action),
+    (registry_pb2.Instance, records.Instance),
+    (registry_pb2.ServiceHealth, records.ServiceHealth),
+    (registry_pb2.DependencyHealth, records.DependencyHealth),
+    (registry_service_pb2.GetIntegrationHealthResponse, records.IntegrationHealth),
+    (workflow_pb2.Workflow, records.Workflow),
+    (workflow_pb2.Step, records.Step),
+    (workflow_pb2.Problem, records.Problem),
+    (execution_pb2.Execution, records.Execution),
+    (execution_pb2.StepExecution, records.StepExecution),
+    (failure_pb2.Failure, records.Failure),
+]
+
+
+@pytest.mark.parametrize(("message", "record"), PAIRS, ids=[pair[1].__name__ for pair in PAIRS])
+def test_records_have_the_fields_of_their_messages(message: type[Message], record: type) -> None:
+    """A field that the contract gains does not get lost on the way."""
+    extra = {"warnings"} if record is Workflow else set()
+    assert {f.name for f in dataclasses.fields(record)} - extra == set(message.DESCRIPTOR.fields_by_name)
+
+
+@pytest.mark.parametrize(
+    ("message", "table", "output_only"),
+    [
+        (registry_pb2.Action, write.ACTION, set()),
+        (workflow_pb2.Step, write.STEP, set()),
+        (
+            registry_pb2.Service,
+            write.SERVICE,
+            {"id", "state", "revision", "etag", "create_time", "update_time"},
+        ),
+        (
+            workflow_pb2.Workflow,
+            write.WORKFLOW,
+            {"id", "state", "version", "etag", "create_time", "update_time", "version_create_time"},
+        ),
+        (
+            registry_pb2.Instance,
+            write.INSTANCE,
+            {"service", "health", "health_note", "register_time", "heartbeat_time"},
+        ),
+    ],
+)
+def test_everything_that_a_caller_may_set_can_be_written(
+    message: type[Message], table: dict[str, Any], output_only: set[str]
+) -> None:
+    """The tables name every field but those that the server owns."""
+    assert set(table) == set(message.DESCRIPTOR.fields_by_name) - output_only
+
+
+EVENT_BODIES = sorted(field.name for field in execution_pb2.Event.DESCRIPTOR.oneofs_by_name["kind"].fields)
+
+
+@pytest.mark.parametrize("kind", EVENT_BODIES)
+def test_every_event_becomes_plain_json(kind: str) -> None:
+    """Whatever a history holds can be printed; each field of the event is there."""
+    message = execution_pb2.Event(number=1)
+    body: Message = getattr(message, kind)
+    body.SetInParent()
+    for field in body.DESCRIPTOR.fields:
+        if field.message_type is not None:
+            getattr(body, field.name).SetInParent()
+
+    event = read.event(message, execution_pb2.EXECUTION_STATE_RUNNING)
+
+    assert (event.kind, event.state) == (kind, "RUNNING")
+    assert set(json.loads(json.dumps(event.to_dict()))["data"]) == set(body.DESCRIPTOR.fields_by_name)
+
+
+def test_to_dict_is_json() -> None:
+    """Times are ISO 8601, durations seconds, codes names, contexts flat, unset values null."""
+    execution = Execution(
+        id="exe_1",
+        workflow_id="wf_1",
+        workflow_name="docs",
+        workflow_version=1,
+        state="FAILED",
+        input={"state": [1, {"a": None}]},
+        failure=Failure(
+            reason="NO_INSTANCE",
+            message="nobody",
+            code=Code.UNAVAILABLE,
+            violations=(Violation("a", "is wrong"),),
+        ),
+        context=CallContext(project_id="p", values={"tenant": "x"}),
+        create_time=datetime(2026, 3, 1, 12, 30, tzinfo=UTC),
+    )
+
+    found = execution.to_dict()
+
+    assert json.loads(json.dumps(found)) == found
+    assert found["create_time"] == "2026-03-01T12:30:00+00:00"
+    assert found["end_time"] is None
+    assert found["input"] == {"state": [1, {"a": None}]}
+    assert found["failure"]["code"] == "UNAVAILABLE"
+    assert found["failure"]["violations"] == [{"field": "a", "description": "is wrong", "reason": "INVALID"}]
+    assert found["context"] == {"project_id": "p", "tenant": "x"}
+
+
+def test_pages_become_dicts_with_their_items() -> None:
+    """A page of records is plain all the way down."""
+    page = Page((Service(id="svc_1", name="text"),), "t", 3)
+    found = page.to_dict()
+    assert [item["name"] for item in found["items"]] == ["text"]
+    assert (found["next_page_token"], found["total_size"]) == ("t", 3)
+
+
+def test_what_to_dict_gives_can_be_written_again() -> None:
+    """Definitions survive the way through a file."""
+    steps = (
+        Step(id="a", service="s", action="x", next="b", input={}, timeout=timedelta(seconds=1.5)),
+        Step(id="b", service="s", action="y"),
+    )
+    plain = {"steps": [json.loads(json.dumps(step.to_dict())) for step in steps]}
+
+    message = write.build(workflow_pb2.Workflow, write.WORKFLOW, plain)
+
+    assert tuple(map(read.step, message.steps)) == steps
+
+
+def test_unset_and_empty_payloads_differ() -> None:
+    """No mapping at all is not the same as a mapping of nothing."""
+    assert read.step(workflow_pb2.Step()).input is None
+    assert read.step(workflow_pb2.Step(input=payload_pb2.Payload(json=b"{}"))).input == {}
+
+
+def test_values_of_a_newer_server_do_not_break_an_older_client() -> None:
+    """An unknown state is its number, an unknown code is UNKNOWN."""
+    assert read.service(registry_pb2.Service(state=99)).state == "99"  # type: ignore[arg-type]  # open enum
+    assert read.failure(failure_pb2.Failure(code=99)).code is Code.UNKNOWN
+    assert read.event(execution_pb2.Event(number=3)).kind == ""
+
+
+def test_records_are_frozen() -> None:
+    """What the server said stays what it said."""
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Service(id="svc_1", name="text").name = "other"  # type: ignore[misc]  # that is the point
