@@ -139,3 +139,18 @@ async def test_instances_are_watched_across_restarts(weft: Client, peer: Peer) -
 
     assert sets == [(), ("a",), ("a", "b")]
     assert {call.request.service for call in peer.calls} == {"text"}
+
+
+async def test_a_watch_outlives_a_restart_of_the_server(peer: Peer) -> None:
+    """The connection breaks in the middle of the stream and comes back; the caller sees one stream."""
+    peer.on("WatchExecution", [scheduled(1), forever])
+    async with connect(peer.target) as weft:
+        watch = weft.executions.watch("exe_1")
+        assert (await anext(watch)).number == 1
+        await peer.stop()
+        back = Peer(peer.port)
+        back.on("WatchExecution", [completed(2)])
+        await back.start()
+        assert [event.number async for event in watch] == [2]
+        await back.stop()
+    assert back.last.after_event_number == 1
