@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import json
 import logging
+import signal
 import socket
 import sys
 import threading
@@ -470,6 +471,10 @@ async def wait() -> dict[str, str]:
     return {"loop": type(asyncio.get_running_loop()).__module__}
 
 @service.action
+async def wait_long() -> None:
+    await asyncio.sleep(60)
+
+@service.action
 def hang() -> None:
     time.sleep(60)
 
@@ -513,3 +518,21 @@ async def test_a_signal_drains_and_ends_the_process() -> None:
             await hanging
         out, err = await asyncio.wait_for(child.communicate(), 10)
         assert (child.returncode, out.decode(), err.decode()) == (0, "ended\n", "")
+
+
+async def test_a_second_signal_skips_the_drain() -> None:
+    """Who asks twice does not wait; the call that was cut off is told to go elsewhere."""
+    async with process() as (child, channel):
+        health = health_of(channel)
+        running = asyncio.create_task(invoke(channel, invocation("wait_long")))
+        watch = health.Watch(health_pb2.HealthCheckRequest())
+        assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
+        child.send_signal(signal.SIGINT)
+        assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        assert not running.done()
+        child.send_signal(signal.SIGINT)
+        with pytest.raises(ServiceUnavailableError) as caught:
+            await running
+        assert caught.value.reason == Reason.SERVER_DRAINING
+        out, err = await asyncio.wait_for(child.communicate(), 5)
+        assert (child.returncode, out.decode(), err.decode().count("Traceback")) == (0, "ended\n", 0)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -16,11 +17,19 @@ import pytest
 
 from weft.api.registry.v1 import registry_pb2, registry_service_pb2_grpc
 from weft.api.registry.v1 import registry_service_pb2 as pb
-from weft.core.errors import ResourceNotFoundError, ValidationError, Violation, WeftError
+from weft.core.errors import (
+    ResourceNotFoundError,
+    ServiceUnavailableError,
+    ValidationError,
+    Violation,
+    WeftError,
+)
 from weft.core.payload import from_payload
 from weft.core.testing import ManualClock
 from weft.mesh.rpc import SERVER_OPTIONS, abort_with
 from weft.service import Health, Service
+from weft.service._config import Address, HostConfig
+from weft.service._registration import Registration
 
 pytestmark = pytest.mark.integration
 
@@ -286,3 +295,14 @@ async def test_a_registry_that_hangs_does_not_hold_up_the_end(clock: ManualClock
         async with service().hosted(server=f"127.0.0.1:{port}", clock=clock):
             pass
         assert 1.5 < asyncio.get_running_loop().time() - before < 4
+
+
+async def test_the_wait_between_attempts_stays_bounded() -> None:
+    """A registry may stay away for days: the wait grows to five seconds, give or take a fifth."""
+    config = HostConfig(chance=random.Random(1))
+    address = Address("127.0.0.1", 1)
+    registration = Registration(service().definition, "mine", address, "127.0.0.1:1", config)
+    waits = [registration._failed(ServiceUnavailableError("registry")) for _ in range(3_000)]
+    assert timedelta(seconds=0.16) <= waits[0] <= timedelta(seconds=0.24)
+    assert all(timedelta(seconds=4) <= wait <= timedelta(seconds=6) for wait in waits[6:])
+    await registration.close()
