@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.contract.store.adapters import ADAPTERS
 
+from tests.contract.store.adapters import ADAPTERS
 from weft.core.testing import ManualClock
 from weft.server.store.base import Store
 

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+
 from tests.contract.store.samples import (
     ALL_BODIES,
     FAILURE,
@@ -17,7 +18,6 @@ from tests.contract.store.samples import (
     key,
     output,
 )
-
 from weft.core.errors import AlreadyExistsError
 from weft.core.reasons import Reason
 from weft.server.execution.model import (

@@ -7,9 +7,9 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+
 from tests.contract.store.adapters import ADAPTERS
 from tests.contract.store.samples import execution, first_events, key, service, workflow
-
 from weft.core.testing import ManualClock
 from weft.server.store.base import Page, Store, StoreState, StoreUnavailableError
 

@@ -6,8 +6,8 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from tests.contract.store.samples import instance, key, service
 
+from tests.contract.store.samples import instance, key, service
 from weft.core.errors import AlreadyExistsError
 from weft.core.reasons import Reason
 from weft.discovery.model import Health

@@ -7,8 +7,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from tests.contract.store.samples import NOW, definition, key, workflow
 
+from tests.contract.store.samples import NOW, definition, key, workflow
 from weft.core.errors import AlreadyExistsError
 from weft.core.reasons import Reason
 from weft.server.store.base import Page, StaleWriteError, Store

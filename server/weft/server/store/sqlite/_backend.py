@@ -14,6 +14,7 @@ from weft.core.clock import Clock, SystemClock
 from weft.server.store.base import StoreState, StoreUnavailableError
 from weft.server.store.codec import to_micros
 from weft.server.store.sqlite._database import SQL, Database
+from weft.server.store.sqlite._faults import Fault
 from weft.server.store.sqlite._jobs import Work
 from weft.server.store.sqlite._readers import Readers
 from weft.server.store.sqlite._writer import Writer
@@ -142,9 +143,8 @@ class Backend:
         probe.add_done_callback(lambda done: done.cancelled() or done.exception())
         return probe
 
-    def _on_change(self) -> None:
-        broken = self._writer is not None and self._writer.fault is not None
-        state = StoreState.BROKEN if broken else StoreState.HEALTHY
+    def _on_change(self, fault: Fault | None) -> None:
+        state = StoreState.BROKEN if fault else StoreState.HEALTHY
         if state is self._state:
             return
         self._state = state

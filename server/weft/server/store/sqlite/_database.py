@@ -83,7 +83,8 @@ class Database:
             raise IsADirectoryError(f"{self.path} is a directory")
 
     def reopen(self) -> sqlite3.Connection:
-        """Connect again to the database that is there; a lost one is not made anew."""
+        """Connect again to the same file; a lost one is not made anew, another one not taken for it."""
+        self._check_identity()
         return self._connect_and_migrate("rw")
 
     def reader(self) -> sqlite3.Connection:
@@ -116,7 +117,7 @@ class Database:
     def _check_identity(self) -> None:
         """Notice that the file was removed or replaced: what is written would be lost."""
         if self.path is not None and _identity(self.path) != self._identity:
-            raise StoreUnavailableError(f"{self.where} was replaced by another file")
+            raise StoreUnavailableError(f"{self.where} was replaced by another file; restart to use that one")
 
     def _connect_and_migrate(self, mode: str) -> sqlite3.Connection:
         connection = self._connect(mode)
@@ -126,7 +127,8 @@ class Database:
         except BaseException:
             connection.close()
             raise
-        self._identity = _identity(self.path) if self.path else None
+        if self.path is not None:
+            self._identity = _identity(self.path)
         return connection
 
     def _connect(self, mode: str) -> sqlite3.Connection:

@@ -39,14 +39,14 @@ class Writer:
 
     Args:
         database: Where to write.
-        on_change: Called in the event loop when ``fault`` has changed.
+        on_change: Called in the event loop when ``fault`` has changed, with the new one.
 
     Attributes:
         fault: Why nothing can be written, as far as the event loop was told.
         generation: Counts the times that the database came back.
     """
 
-    def __init__(self, database: Database, on_change: Callable[[], None]) -> None:
+    def __init__(self, database: Database, on_change: Callable[[Fault | None], None]) -> None:
         self.fault: Fault | None = None
         self.generation = 0
         self._database = database
@@ -186,7 +186,7 @@ class Writer:
 
     def _announce(self, fault: Fault | None) -> None:
         self.fault = fault
-        self._on_change()
+        self._on_change(fault)
 
     def _close(self) -> None:
         """Write everything back to the database file, so that it is whole by itself."""

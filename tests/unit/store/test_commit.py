@@ -1,0 +1,109 @@
+"""Group commit: many units, one transaction, each whole or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from weft.core.errors import InternalError
+from weft.server.store.base import StaleWriteError
+from weft.server.store.sqlite._commit import commit
+from weft.server.store.sqlite._jobs import Job
+
+Work = Callable[[sqlite3.Connection], object]
+
+
+@pytest.fixture(name="connection")
+def small_database() -> Iterator[sqlite3.Connection]:
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection.execute("CREATE TABLE t (a INTEGER PRIMARY KEY) STRICT")
+    yield connection
+    connection.close()
+
+
+def insert(*values: int) -> Work:
+    def work(connection: sqlite3.Connection) -> int:
+        for value in values:
+            connection.execute("INSERT INTO t VALUES (?)", (value,))
+        return len(values)
+
+    return work
+
+
+def refuse(_: sqlite3.Connection) -> None:
+    raise StaleWriteError("too late")
+
+
+def insert_then_refuse(connection: sqlite3.Connection) -> None:
+    insert(100)(connection)
+    refuse(connection)
+
+
+def rows(connection: sqlite3.Connection) -> list[int]:
+    assert not connection.in_transaction
+    return [value for (value,) in connection.execute("SELECT a FROM t ORDER BY a")]
+
+
+async def run(connection: sqlite3.Connection, *works: Work) -> list[object]:
+    loop = asyncio.get_running_loop()
+    outcomes = commit(connection, [Job(work, loop.create_future()) for work in works])
+    return [outcome.error or outcome.result for outcome in outcomes]
+
+
+async def test_units_share_a_transaction(connection: sqlite3.Connection) -> None:
+    """One BEGIN and one COMMIT, without savepoints, however many units there are."""
+    traced: list[str] = []
+    connection.set_trace_callback(traced.append)
+    await run(connection, insert(1), refuse, insert(2, 3))
+    assert [text for text in traced if not text.startswith("INSERT")] == ["BEGIN IMMEDIATE", "COMMIT"]
+    assert rows(connection) == [1, 2, 3]
+
+
+async def test_a_unit_that_refuses_fails_alone(connection: sqlite3.Connection) -> None:
+    """Those before and after it are committed."""
+    results = await run(connection, insert(1), refuse, insert(2))
+    assert isinstance(results[1], StaleWriteError)
+    assert (results[0], results[2]) == (1, 1)
+    assert rows(connection) == [1, 2]
+
+
+async def test_what_a_failed_unit_wrote_is_undone(connection: sqlite3.Connection) -> None:
+    """And only that."""
+    results = await run(connection, insert(1), insert_then_refuse, insert(2))
+    assert isinstance(results[1], StaleWriteError)
+    assert (results[0], results[2]) == (1, 1)
+    assert rows(connection) == [1, 2]
+
+
+async def test_a_broken_constraint_is_a_defect(connection: sqlite3.Connection) -> None:
+    """No type of sqlite3 reaches the caller; the unit leaves nothing."""
+    results = await run(connection, insert(1), insert(2, 1), insert(3))
+    assert isinstance(results[1], InternalError)
+    assert "UNIQUE constraint failed" in results[1].message
+    assert rows(connection) == [1, 3]
+
+
+async def test_a_full_disk_stops_everything(connection: sqlite3.Connection) -> None:
+    """The error leaves, and nothing of the batch is there."""
+    connection.execute("CREATE TABLE big (a BLOB)")
+    connection.execute("PRAGMA max_page_count = 4")
+
+    def fill(connection: sqlite3.Connection) -> None:
+        connection.execute("INSERT INTO big VALUES (zeroblob(100000))")
+
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        await run(connection, insert(1), fill, insert(2))
+    assert rows(connection) == []
+
+
+async def test_units_run_in_their_order(connection: sqlite3.Connection) -> None:
+    """The later one sees what the earlier one wrote."""
+
+    def count(connection: sqlite3.Connection) -> int:
+        found: int = connection.execute("SELECT count(*) FROM t").fetchone()[0]
+        return found
+
+    assert await run(connection, count, insert(1), count, insert(2), count) == [0, 1, 1, 1, 2]
