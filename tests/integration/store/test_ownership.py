@@ -122,7 +122,7 @@ async def test_a_reader_cannot_write(store: SqliteStore) -> None:
 
 @pytest.mark.parametrize("round_", range(3))
 async def test_what_was_acknowledged_survives_a_kill(path: Path, round_: int) -> None:
-    """Kill -9 in full flight: every acknowledged event is there, no history has a gap, nobody is locked out."""
+    """Kill -9 in full flight loses no acknowledged event and leaves neither a gap in a history nor a lock."""
     process = start_acker(path)
     acks = read_acks(process, 200 * (round_ + 1))
     os.kill(process.pid, signal.SIGKILL)
