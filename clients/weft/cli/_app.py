@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Annotated, Any
 
@@ -130,6 +130,7 @@ class RootGroup(TyperGroup):
         super().__init__(**options)
         _add_global_params(self.params)
         self._plugins: dict[str, Plugin] | None = None
+        self._as_json = False
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Name every command, those of other packages last."""
@@ -151,7 +152,7 @@ class RootGroup(TyperGroup):
         except (typer.Exit, typer.Abort, BrokenPipeError):
             raise
         except Exception as error:
-            raise typer.Exit(_report(error, Settings.of(ctx))) from None
+            raise typer.Exit(_report(error, Settings.of(ctx), as_json=self._as_json)) from None
 
     def main(
         self,
@@ -163,21 +164,29 @@ class RootGroup(TyperGroup):
         **extra: Any,
     ) -> Any:
         """Parse and run; the exit code is the process's own when standing alone."""
+        words = sys.argv[1:] if args is None else list(args)
+        self._as_json = asks_for_json(words)
         try:
             code = super().main(args, prog_name, complete_var, False, windows_expand_args, **extra)
         except typer.TyperException as error:  # from an option before the command
-            code = _report_usage(error, as_json=False)
+            code = _report_usage(error, as_json=self._as_json)
         if standalone_mode:
             sys.exit(code if isinstance(code, int) else 0)
         return code
 
 
-def _report(error: Exception, settings: Settings) -> int:
+def asks_for_json(words: Sequence[str]) -> bool:
+    """Tell whether a command line asks for JSON, even one that is otherwise wrong."""
+    joined = "\0".join(word.lower() for word in words)
+    return any(form in joined for form in ("--output\0json", "--output=json", "-o\0json", "-ojson"))
+
+
+def _report(error: Exception, settings: Settings, *, as_json: bool) -> int:
+    if isinstance(error, typer.TyperException):  # perhaps raised before --output was read
+        return _report_usage(error, as_json=as_json)
     as_json = settings.output is Output.JSON
     if isinstance(error, WeftError):
         return report(error, as_json=as_json, target=settings.target, debug=settings.debug)
-    if isinstance(error, typer.TyperException):
-        return _report_usage(error, as_json=as_json)
     return report_defect(error, as_json=as_json, debug=settings.debug)
 
 

@@ -8,8 +8,15 @@ import traceback
 from enum import IntEnum
 from typing import Any, Final
 
-from weft.cli._text import clean, plural
-from weft.core.errors import ActionFailedError, Code, InternalError, ServiceUnavailableError, WeftError
+from weft.cli._text import clean
+from weft.core.errors import (
+    ActionFailedError,
+    Code,
+    InternalError,
+    ServiceUnavailableError,
+    Violation,
+    WeftError,
+)
 from weft.core.reasons import Reason
 
 __all__ = ["EXIT_CODES", "Exit", "exit_code", "report", "report_defect", "report_usage"]
@@ -92,7 +99,7 @@ def report(error: WeftError, *, as_json: bool, target: str = "", debug: bool = F
         _write_json(_document(error))
         return exit_code(error)
     _write(f"Error: {_summary(error)}")
-    for violation in error.violations:
+    for violation in _listed(error):
         _write(f"  {clean(str(violation))}")
     hint = _hint(error, target)
     if hint:
@@ -101,10 +108,18 @@ def report(error: WeftError, *, as_json: bool, target: str = "", debug: bool = F
 
 
 def _summary(error: WeftError) -> str:
-    """Return the message, unless the violations below say it all."""
-    if error.violations and error.code is Code.INVALID_ARGUMENT:
-        return f"{plural(len(error.violations), 'fault')} in the input"
-    return clean(error.message)
+    """Return the message; of faults in the input the only one, or how many follow."""
+    if error.code is not Code.INVALID_ARGUMENT or not error.violations:
+        return clean(error.message)
+    if len(error.violations) == 1:
+        return clean(str(error.violations[0]))
+    return f"{len(error.violations)} faults in the input"
+
+
+def _listed(error: WeftError) -> tuple[Violation, ...]:
+    """Return the violations that the summary does not say."""
+    alone = error.code is Code.INVALID_ARGUMENT and len(error.violations) == 1
+    return () if alone else error.violations
 
 
 def _hint(error: WeftError, target: str) -> str:

@@ -17,8 +17,8 @@ MAX_FILE_BYTES: Final = 1024 * 1024
 STDIN: Final = "-"
 
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
-_NUMBER: Final = re.compile(r"\d+(?:\.\d+)?")
-_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_NUMBER: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+_PART: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 
 
 def parse_duration(value: str | float) -> timedelta:

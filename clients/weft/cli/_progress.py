@@ -68,14 +68,35 @@ class Progress:
 
     def add(self, event: Event) -> str:
         """Take an event in, and say in one line what happened."""
-        handle = _HANDLERS.get(event.kind)
-        text = clean(handle(self, event) if handle else event.kind)
+        text = clean(self._fold(event))
         moment = event.time.astimezone().strftime("%H:%M:%S.%f")[:-3] if event.time else "--:--:--.---"
         return f"{moment}  {text}"
 
     def now(self) -> float:
         """Return the time of our own clock."""
         return self._monotonic()
+
+    def _fold(self, event: Event) -> str:
+        match event.kind:
+            case "step_scheduled":
+                text = self._scheduled(event)
+            case "step_completed":
+                text = self._completed(event)
+            case "step_failed":
+                text = self._failed(event)
+            case "execution_started":
+                text = "execution started"
+            case "execution_completed":
+                text = self._finish(event, "COMPLETED")
+            case "execution_failed":
+                text = self._finish(event, "FAILED", _failure_text(event.data.get("failure")))
+            case "execution_cancelled":
+                text = self._finish(event, "CANCELLED", str(event.data.get("reason") or ""))
+            case "execution_timed_out":
+                text = self._finish(event, "TIMED_OUT", _limit_text(event.data.get("timeout")))
+            case newer:
+                text = newer
+        return text
 
     def _step(self, event: Event) -> tuple[str, StepProgress]:
         step_id = str(event.data.get("step_id", ""))
@@ -109,12 +130,12 @@ class Progress:
         seconds = step.seconds(self.now())
         return "" if seconds is None else f" in {humanize_seconds(seconds)}"
 
-    def _finish(self, event: Event, state: str, words: str, note: str = "") -> str:
+    def _finish(self, event: Event, state: str, note: str = "") -> str:
         self.state, self.note = state, note
         for step in self.steps.values():
             if step.state == "SCHEDULED":
                 step.state, step.ended = "CANCELLED", event.time
-        return f"execution {words}{_because(note)}"
+        return f"execution {state.replace('_', ' ').lower()}{_because(note)}"
 
 
 def _because(note: str) -> str:
@@ -127,26 +148,8 @@ def _failure_text(failure: Any) -> str:
     return f"{failure.get('reason', '')}: {failure.get('message', '')}"
 
 
-def _timed_out(progress: Progress, event: Event) -> str:
-    limit = event.data.get("timeout")
-    note = f"longer than {humanize_seconds(float(limit))}" if limit else ""
-    return progress._finish(event, "TIMED_OUT", "timed out", note)  # noqa: SLF001 - one of its handlers
-
-
-_HANDLERS: Final[dict[str, Callable[[Progress, Event], str]]] = {
-    "execution_started": lambda _progress, _event: "execution started",
-    "step_scheduled": Progress._scheduled,  # noqa: SLF001 - the table of its handlers
-    "step_completed": Progress._completed,  # noqa: SLF001 - same
-    "step_failed": Progress._failed,  # noqa: SLF001 - same
-    "execution_completed": lambda it, event: it._finish(event, "COMPLETED", "completed"),  # noqa: SLF001 - same
-    "execution_failed": lambda it, event: it._finish(  # noqa: SLF001 - same
-        event, "FAILED", "failed", _failure_text(event.data.get("failure"))
-    ),
-    "execution_cancelled": lambda it, event: it._finish(  # noqa: SLF001 - same
-        event, "CANCELLED", "cancelled", str(event.data.get("reason") or "")
-    ),
-    "execution_timed_out": _timed_out,
-}
+def _limit_text(seconds: Any) -> str:
+    return f"longer than {humanize_seconds(float(seconds))}" if seconds else ""
 
 
 async def show_lines(events: AsyncIterator[Event], progress: Progress, write: Callable[[str], None]) -> None:

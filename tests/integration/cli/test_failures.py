@@ -1,0 +1,123 @@
+"""What a person and a script see when the server refuses, or is not there."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from tests.integration.cli.conftest import Weft
+from tests.integration.cli.samples import service, services, workflow
+from tests.integration.cli.scripted import ScriptedServer
+from weft.api.workflow.v1 import workflow_service_pb2
+from weft.core.errors import (
+    AlreadyExistsError,
+    Code,
+    ConflictError,
+    DeadlineExceededError,
+    ExhaustedError,
+    InternalError,
+    PreconditionError,
+    ResourceNotFoundError,
+    UnexpectedStatusError,
+    ValidationError,
+    Violation,
+    WeftError,
+)
+from weft.core.reasons import Reason
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ResourceNotFoundError("service", "x"), 3),
+        (ValidationError([Violation("service", "is no name")]), 4),
+        (AlreadyExistsError("taken"), 5),
+        (PreconditionError("inactive"), 5),
+        (ConflictError("changed"), 5),
+        (ExhaustedError("full", reason=Reason.ENGINE_FULL), 6),
+        (DeadlineExceededError("late"), 7),
+        (InternalError("broken"), 70),
+        (UnexpectedStatusError("odd", code=Code.UNIMPLEMENTED), 70),
+        (UnexpectedStatusError("who are you?", code=Code.UNAUTHENTICATED), 1),
+    ],
+)
+def test_each_error_has_its_exit_code(
+    server: ScriptedServer, weft: Weft, error: WeftError, code: int
+) -> None:
+    """The class of a failure is told by the exit code; people get one line, programs a document."""
+    server.on("GetService", error)
+    plain = weft("services", "get", "x")
+    assert (plain.exit_code, plain.stdout) == (code, "")
+    assert plain.stderr == f"Error: {error}\n"
+    document = json.loads(weft("services", "get", "x", "-o", "json").stderr)["error"]
+    assert document["code"] == error.code.name
+    assert document["message"] == error.message
+    assert document["violations"] == (error.validation_errors if isinstance(error, ValidationError) else [])
+
+
+def test_nobody_answers(weft: Weft) -> None:
+    """An absent server is the exit code 6, with a hint what to do."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        target = f"127.0.0.1:{taken.getsockname()[1]}"
+        result = weft("services", "list", "--target", target)
+    assert result.exit_code == 6
+    error, hint = result.stderr.splitlines()
+    assert error.startswith("Error: ")
+    assert target in hint
+
+
+def test_a_request_that_takes_too_long(server: ScriptedServer, weft: Weft) -> None:
+    """--timeout bounds a request that is not answered."""
+    server.on("GetService", None)
+    assert weft("services", "get", "x", "--timeout", "200ms").exit_code == 7
+
+
+def test_a_target_that_is_none(weft: Weft) -> None:
+    """A wrong address is a fault of the input, named by its option."""
+    result = weft("services", "list", "-t", "nowhere")
+    assert result.exit_code == 4
+    assert result.stderr.startswith("Error: target: 'nowhere'")
+
+
+def test_texts_of_strangers_are_harmless(server: ScriptedServer, weft: Weft) -> None:
+    """Escape sequences in messages and values reach no terminal."""
+    server.on("GetService", ResourceNotFoundError("service", "x", message="\x1b]0;owned\x07gone\nError: not"))
+    result = weft("services", "get", "x")
+    assert result.stderr == "Error: ]0;owned gone Error: not\n"
+
+
+def _completions(target: str, line: str, word: int) -> list[str]:
+    env = {
+        **os.environ,
+        "WEFT_TARGET": target,
+        "_WEFT_COMPLETE": "complete_bash",
+        "COMP_WORDS": line,
+        "COMP_CWORD": str(word),
+    }
+    command = [sys.executable, "-m", "weft.cli"]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=30)
+    assert not done.stderr
+    return done.stdout.split()
+
+
+def test_completion_asks_the_server(server: ScriptedServer) -> None:
+    """Names of services, actions and workflows are offered as they are registered."""
+    server.on("ListServices", services(service("sentiment"), service("summary")))
+    server.on("ListWorkflows", workflow_service_pb2.ListWorkflowsResponse(workflows=[workflow()]))
+    assert _completions(server.target, "weft services get s", 3) == ["sentiment", "summary"]
+    assert _completions(server.target, "weft call sentiment a", 3) == ["analyze"]
+    assert _completions(server.target, "weft run g", 2) == ["greet"]
+
+
+def test_completion_without_a_server_is_silent() -> None:
+    """Nothing is offered and nothing is said when nobody answers."""
+    assert _completions("127.0.0.1:1", "weft run g", 2) == []
+    assert _completions("127.0.0.1:1", "weft serv", 1) == ["services", "server"]

@@ -1,0 +1,154 @@
+"""``weft services`` against a real gRPC server."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.integration.cli.conftest import Weft
+from tests.integration.cli.samples import instance, service, services
+from tests.integration.cli.scripted import ScriptedServer
+from weft.api.registry.v1 import registry_pb2
+from weft.api.registry.v1 import registry_service_pb2 as pb
+from weft.core.errors import AlreadyExistsError
+from weft.core.payload import from_payload
+from weft.core.reasons import Reason
+
+pytestmark = pytest.mark.integration
+
+
+def test_list_shows_a_plain_table(server: ScriptedServer, weft: Weft) -> None:
+    """Piped, a table has no ANSI codes, no frame and no wrapped line."""
+    server.on("ListServices", services(service(description="\x1b[31mred\x1b[0m"), service("x" * 60)))
+    result = weft("services", "list")
+    assert result.exit_code == 0
+    head, first, second = result.stdout.splitlines()
+    assert head.split() == ["NAME", "STATE", "ACTIONS", "ENDPOINT", "UPDATED"]
+    assert first.startswith("sentiment")
+    assert "analyze" in first
+    assert second.startswith("x" * 60 + "  ACTIVE")
+    assert "\x1b" not in result.stdout
+
+
+def test_list_as_json_is_one_document(server: ScriptedServer, weft: Weft) -> None:
+    """JSON of a list has the items, the next token and the total, and nothing else is on stdout."""
+    server.on("ListServices", services(service(), token="t1", total=7))
+    result = weft("services", "list", "--output", "json", "--limit", "1", "--state", "ACTIVE")
+    found = json.loads(result.stdout)
+    assert (found["next_page_token"], found["total_size"]) == ("t1", 7)
+    assert found["items"][0]["name"] == "sentiment"
+    assert found["items"][0]["actions"][0]["input_schema"]["required"] == ["text"]
+    assert server.last("ListServices").page_size == 1
+    assert server.last("ListServices").state == registry_pb2.SERVICE_STATE_ACTIVE
+
+
+def test_list_as_yaml(server: ScriptedServer, weft: Weft) -> None:
+    """YAML holds the same document as JSON."""
+    server.on("ListServices", services(service()))
+    as_json = json.loads(weft("services", "list", "-o", "json").stdout)
+    assert yaml.safe_load(weft("services", "list", "-o", "yaml").stdout) == as_json
+
+
+def test_list_says_how_to_see_more(server: ScriptedServer, weft: Weft) -> None:
+    """A page that is not the last says so on stderr."""
+    server.on("ListServices", services(service(), token="t1", total=7))
+    result = weft("services", "list")
+    assert "1 of 7 shown" in result.stderr
+    assert "--page-token t1" in result.stderr
+    assert "t1" not in result.stdout
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_global_options_work_on_both_sides(server: ScriptedServer, weft: Weft, before: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    """--output and --target are taken before and after the command."""
+    server.on("ListServices", services())
+    options = ["--output", "json", "--target", server.target]
+    words = ["services", "list"]
+    result = weft(*options, *words) if before else weft(*words, *options)
+    assert json.loads(result.stdout)["items"] == []
+
+
+def test_the_later_option_wins(server: ScriptedServer, weft: Weft) -> None:
+    """What is said after the command overrides what is said before it."""
+    server.on("ListServices", services())
+    result = weft("-t", "127.0.0.1:1", "services", "list", "-t", server.target, "-o", "json")
+    assert result.exit_code == 0
+
+
+def test_get_shows_actions_and_instances(server: ScriptedServer, weft: Weft) -> None:
+    """The table of one service has its actions, with required names starred, and its instances."""
+    server.on("GetService", pb.GetServiceResponse(service=service(endpoint="http://127.0.0.1:8080")))
+    server.on("ListInstances", pb.ListInstancesResponse(instances=[instance()]))
+    result = weft("services", "get", "sentiment")
+    assert "Endpoint: http://127.0.0.1:8080" in result.stdout.splitlines()
+    assert "text*" in result.stdout
+    assert "grpc://127.0.0.1:9000" in result.stdout
+
+
+def test_get_as_json_is_the_record(server: ScriptedServer, weft: Weft) -> None:
+    """JSON of one service is the service alone."""
+    server.on("GetService", pb.GetServiceResponse(service=service()))
+    assert json.loads(weft("services", "get", "sentiment", "-o", "json").stdout)["etag"] == "r3"
+
+
+SERVICE_FILE = """
+name: sentiment
+endpoint: http://127.0.0.1:8080
+actions:
+  - name: analyze
+    timeout: 1m30s
+    idempotent: true
+    input_schema: {type: object}
+"""
+
+
+def test_register_sends_what_the_file_says(server: ScriptedServer, weft: Weft, tmp_path: Path) -> None:
+    """Every key of the file arrives, durations included."""
+    server.on("RegisterService", pb.RegisterServiceResponse(service=service()))
+    file = tmp_path / "service.yaml"
+    file.write_text(SERVICE_FILE)
+    result = weft("services", "register", "-f", str(file), "--replace")
+    assert result.stdout == "sentiment registered (1 action, revision 3)\n"
+    sent = server.last("RegisterService")
+    assert sent.on_conflict == pb.CONFLICT_POLICY_REPLACE
+    assert sent.service.endpoint == "http://127.0.0.1:8080"
+    assert sent.service.actions[0].timeout.seconds == 90
+    assert sent.service.actions[0].idempotent
+    assert from_payload(sent.service.actions[0].input_schema) == {"type": "object"}
+
+
+def test_register_of_a_taken_name_is_a_conflict(server: ScriptedServer, weft: Weft) -> None:
+    """The server's refusal is the exit code 5."""
+    server.on("RegisterService", AlreadyExistsError("'sentiment' exists", reason=Reason.SERVICE_EXISTS))
+    result = weft("services", "register", "-f", "-", stdin='{"name": "sentiment"}')
+    assert result.exit_code == 5
+    assert result.stderr == "Error: 'sentiment' exists\n"
+    assert server.last("RegisterService").on_conflict != pb.CONFLICT_POLICY_REPLACE
+
+
+def test_deregister(server: ScriptedServer, weft: Weft) -> None:
+    """A removal says what was removed, for people and for programs."""
+    server.on("DeregisterService", pb.DeregisterServiceResponse())
+    assert weft("services", "deregister", "sentiment", "--etag", "r3").stdout == "sentiment deregistered\n"
+    assert server.last("DeregisterService").etag == "r3"
+    found = json.loads(weft("services", "deregister", "sentiment", "-o", "json").stdout)
+    assert found == {"name": "sentiment", "outcome": "deregistered"}
+
+
+@pytest.mark.parametrize(
+    ("verb", "state"),
+    [
+        ("activate", registry_pb2.SERVICE_STATE_ACTIVE),
+        ("deactivate", registry_pb2.SERVICE_STATE_INACTIVE),
+    ],
+)
+def test_state_changes(
+    server: ScriptedServer, weft: Weft, verb: str, state: registry_pb2.ServiceState.ValueType
+) -> None:
+    """Activate and deactivate move the service to the state of that name."""
+    server.on("SetServiceState", pb.SetServiceStateResponse(service=service()))
+    assert weft("services", verb, "sentiment").exit_code == 0
+    assert server.last("SetServiceState").state == state

@@ -1,0 +1,150 @@
+"""``weft workflows`` against a real gRPC server."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.integration.cli.conftest import Weft
+from tests.integration.cli.samples import problem, workflow, workflow_answer
+from tests.integration.cli.scripted import ScriptedServer
+from weft.api.workflow.v1 import workflow_pb2
+from weft.api.workflow.v1 import workflow_service_pb2 as pb
+from weft.core.errors import ConflictError, ResourceNotFoundError
+
+pytestmark = pytest.mark.integration
+
+GREET = """
+name: greet
+steps:
+  - {id: first, service: hello, action: say, next: second}
+  - {id: second, service: hello, action: shout, input: {text: "${ input.a }"}}
+"""
+
+MISSING = ResourceNotFoundError("workflow", "greet")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    found = tmp_path / "greet.yaml"
+    found.write_text(GREET)
+    return found
+
+
+@pytest.fixture
+def valid(server: ScriptedServer) -> ScriptedServer:
+    server.on("ValidateWorkflow", pb.ValidateWorkflowResponse(valid=True))
+    return server
+
+
+def test_apply_creates(valid: ScriptedServer, weft: Weft, file: Path) -> None:
+    """A name that is not there is created."""
+    valid.on("GetWorkflow", MISSING)
+    valid.on("CreateWorkflow", workflow_answer(pb.CreateWorkflowResponse))
+    result = weft("workflows", "apply", "-f", str(file))
+    assert result.stdout == "greet created (version 2)\n"
+    assert [step.id for step in valid.last("CreateWorkflow").workflow.steps] == ["first", "second"]
+
+
+def test_apply_of_the_same_changes_nothing(valid: ScriptedServer, weft: Weft, file: Path) -> None:
+    """What is stored already is not sent again."""
+    valid.on("GetWorkflow", workflow_answer(pb.GetWorkflowResponse))
+    result = weft("workflows", "apply", "-f", str(file))
+    assert result.stdout == "greet unchanged (version 2)\n"
+    assert "UpdateWorkflow" not in valid.requests
+
+
+def test_apply_updates_what_differs(valid: ScriptedServer, weft: Weft, file: Path) -> None:
+    """Only changed fields are sent, based on the etag that was compared; a missing key is emptied."""
+    valid.on("GetWorkflow", workflow_answer(pb.GetWorkflowResponse, description="Old."))
+    valid.on("UpdateWorkflow", workflow_answer(pb.UpdateWorkflowResponse))
+    file.write_text(GREET + "timeout: 5m\n")
+    result = weft("workflows", "apply", "-f", str(file))
+    assert result.stdout == "greet updated (version 2: description, timeout)\n"
+    sent = valid.last("UpdateWorkflow")
+    assert sorted(sent.update_mask.paths) == ["description", "timeout"]
+    assert sent.workflow.timeout.ToTimedelta() == timedelta(minutes=5)
+    assert sent.etag == "r5"
+
+
+def test_apply_from_stdin_takes_several_documents(valid: ScriptedServer, weft: Weft) -> None:
+    """- reads stdin; every document of it is applied, and JSON lists all outcomes."""
+    valid.on("GetWorkflow", MISSING)
+    valid.on("CreateWorkflow", workflow_answer(pb.CreateWorkflowResponse))
+    both = GREET + "---" + GREET.replace("greet", "greet-too")
+    result = weft("workflows", "apply", "-f", "-", "-o", "json", stdin=both)
+    found = json.loads(result.stdout)["items"]
+    assert [item["outcome"] for item in found] == ["created", "created"]
+    assert [it.workflow.name for it in valid.requests["CreateWorkflow"]] == ["greet", "greet-too"]
+
+
+def test_apply_shows_every_problem_and_stores_nothing(server: ScriptedServer, weft: Weft, file: Path) -> None:
+    """A definition with an error is refused with path, message and hint, before any change."""
+    found = problem(
+        path="steps[0].service", code="SERVICE_UNKNOWN", message="no 'helo'", hint="did you mean 'hello'?"
+    )
+    server.on("ValidateWorkflow", found)
+    result = weft("workflows", "apply", "-f", str(file))
+    assert result.exit_code == 4
+    assert f"{file}: steps[0].service: no 'helo' (did you mean 'hello'?)" in result.stderr
+    assert set(server.requests) == {"ValidateWorkflow"}
+
+
+def test_apply_shows_warnings_and_goes_on(server: ScriptedServer, weft: Weft, file: Path) -> None:
+    """A warning stands on stderr and does not stop the change."""
+    warning = problem(path="steps[0]", message="is deprecated", severity=workflow_pb2.SEVERITY_WARNING)
+    server.on("ValidateWorkflow", warning)
+    server.on("GetWorkflow", workflow_answer(pb.GetWorkflowResponse))
+    result = weft("workflows", "apply", "-f", str(file))
+    assert result.exit_code == 0
+    assert result.stderr == f"Warning: {file}: steps[0]: is deprecated\n"
+
+
+def test_apply_that_lost_a_race_is_a_conflict(valid: ScriptedServer, weft: Weft, file: Path) -> None:
+    """Somebody else's change in between is not overwritten."""
+    valid.on("GetWorkflow", workflow_answer(pb.GetWorkflowResponse, description="Old."))
+    valid.on("UpdateWorkflow", ConflictError("it changed since r5"))
+    assert weft("workflows", "apply", "-f", str(file)).exit_code == 5
+
+
+def test_validate(server: ScriptedServer, weft: Weft, file: Path) -> None:
+    """Problems are the result: a table or a document on stdout, and the exit code 4."""
+    server.on("ValidateWorkflow", problem(path="steps[1].next", code="STEP_UNKNOWN", message="no step 'x'"))
+    result = weft("workflows", "validate", "-f", str(file))
+    assert result.exit_code == 4
+    assert "steps[1].next" in result.stdout
+    found = json.loads(weft("workflows", "validate", "-f", str(file), "-o", "json").stdout)
+    assert found["valid"] is False
+    assert found["problems"][0]["code"] == "STEP_UNKNOWN"
+    assert found["problems"][0]["file"] == str(file)
+
+
+def test_validate_of_a_good_file(valid: ScriptedServer, weft: Weft, file: Path) -> None:
+    """Without a problem it says so and exits 0."""
+    result = weft("workflows", "validate", "-f", str(file))
+    assert (result.exit_code, result.stdout) == (0, "greet valid\n")
+
+
+def test_list_get_and_versions(server: ScriptedServer, weft: Weft) -> None:
+    """The tables name the steps, their order and their inputs."""
+    server.on("ListWorkflows", pb.ListWorkflowsResponse(workflows=[workflow()], total_size=1))
+    server.on("ListWorkflowVersions", pb.ListWorkflowVersionsResponse(workflows=[workflow()], total_size=1))
+    server.on("GetWorkflow", workflow_answer(pb.GetWorkflowResponse))
+    assert "first → second" in weft("workflows", "list").stdout
+    assert "2 steps" in weft("workflows", "versions", "greet").stdout
+    shown = weft("workflows", "get", "greet", "--version", "2").stdout
+    assert '{"text": "${ input.a }"}' in shown
+    assert server.last("GetWorkflow").version == 2
+
+
+def test_delete_and_states(server: ScriptedServer, weft: Weft) -> None:
+    """delete, activate and deactivate each send their request."""
+    server.on("DeleteWorkflow", pb.DeleteWorkflowResponse())
+    server.on("SetWorkflowState", workflow_answer(pb.SetWorkflowStateResponse))
+    assert weft("workflows", "delete", "greet").stdout == "greet deleted\n"
+    assert weft("workflows", "activate", "greet").stdout == "greet ACTIVE\n"
+    weft("workflows", "deactivate", "greet")
+    assert server.last("SetWorkflowState").state == workflow_pb2.WORKFLOW_STATE_INACTIVE

@@ -1,0 +1,80 @@
+"""How far an execution is, folded from its events."""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from rich.console import Console
+
+from weft.cli._progress import Progress, _renderer
+from weft.client import Event
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def _event(kind: str, milliseconds: int = 0, **data: Any) -> Event:
+    return Event(number=1, time=START + timedelta(milliseconds=milliseconds), kind=kind, data=data)
+
+
+def _text(line: str) -> str:
+    return line.split("  ", 1)[1]
+
+
+def test_durations_come_from_one_clock_each() -> None:
+    """A step that runs is timed by our clock, one that ended by the server's; they are never mixed."""
+    now = 100.0
+    progress = Progress(["a"], lambda: now)
+    assert progress.steps["a"].seconds(now) is None
+    progress.add(_event("step_scheduled", step_id="a", attempt=1))
+    assert progress.steps["a"].seconds(103.5) == 3.5
+    progress.add(_event("step_completed", 250, step_id="a", attempt=1))
+    assert progress.steps["a"].seconds(999.0) == 0.25
+
+
+def test_a_failure_and_its_end() -> None:
+    """Reason and message of a failure are in the line and in the row."""
+    progress = Progress()
+    failure = {"reason": "NO_VOICE", "message": "sore\x1b[31m\nthroat"}
+    progress.add(_event("step_scheduled", step_id="a"))
+    line = progress.add(_event("step_failed", 1_500, step_id="a", attempt=1, failure=failure))
+    assert _text(line) == "a failed in 1.5s: NO_VOICE: sore [31m throat"
+    assert _text(progress.add(_event("execution_failed", failure=failure))).startswith(
+        "execution failed: NO_VOICE"
+    )
+    assert (progress.state, progress.steps["a"].state) == ("FAILED", "FAILED")
+
+
+def test_the_end_ends_what_runs() -> None:
+    """A step that was running when the execution was cancelled is shown as cancelled."""
+    progress = Progress()
+    progress.add(_event("step_scheduled", step_id="a"))
+    assert (
+        _text(progress.add(_event("execution_cancelled", reason="enough"))) == "execution cancelled: enough"
+    )
+    assert progress.steps["a"].state == "CANCELLED"
+
+
+def test_time_out_says_the_limit() -> None:
+    """The limit that was exceeded is in the line."""
+    assert _text(Progress().add(_event("execution_timed_out", timeout=90.0))) == (
+        "execution timed out: longer than 1m30s"
+    )
+
+
+def test_events_of_a_newer_server() -> None:
+    """A kind that is not known is shown by its name; a time that is missing does not matter."""
+    assert Progress().add(Event(number=9, time=None, kind="step_parked")) == "--:--:--.---  step_parked"
+
+
+def test_the_live_table() -> None:
+    """A row per step, those to come included; markup in names is text."""
+    progress = Progress(["a", "[red]b"], lambda: 5.0)
+    progress.add(_event("step_scheduled", step_id="a", attempt=3, cause="server restart"))
+    file = io.StringIO()
+    Console(file=file, width=100, markup=False).print(_renderer(progress, "greet")())
+    title, first, second = file.getvalue().splitlines()
+    assert title == "greet  RUNNING"
+    assert first.split()[1:] == ["a", "scheduled", "attempt", "3", "0ms", "server", "restart"]
+    assert second.split() == ["·", "[red]b", "pending"]
