@@ -33,19 +33,20 @@ from weft.core.errors import (
 )
 from weft.core.reasons import ACTION_DOMAIN, DOMAIN, Reason
 
-__all__ = ["from_code", "from_status", "to_status"]
+__all__ = ["clip", "from_code", "from_status", "to_status"]
 
 _MAX_VIOLATIONS = 100
-"""What fits, with long paths, into the metadata that gRPC lets through (8 KB) is
-decided by size as well: see ``_MAX_DETAIL_BYTES``."""
-
-_MAX_DETAIL_BYTES = 5_000
-_MAX_MESSAGE_CHARS = 1_024
+_MAX_VIOLATION_BYTES = 3_000
+_MAX_METADATA_BYTES = 1_000
+_MAX_MESSAGE_BYTES = 600
+_MAX_VALUE_BYTES = 300
+"""A status travels, in base64, in trailing metadata, of which gRPC lets about 8 KB through: these
+limits keep it below 7 KB, whatever the error holds."""
 
 
 def to_status(error: WeftError) -> status_pb2.Status:
     """Pack an error, small enough for the trailing metadata of a call."""
-    message = _shorten(error.message, _MAX_MESSAGE_CHARS)
+    message = clip(error.message, _MAX_MESSAGE_BYTES)
     status = status_pb2.Status(code=int(error.code), message=message)
     for detail in _details(error):
         packed = any_pb2.Any()
@@ -64,27 +65,30 @@ def _details(
     | error_details_pb2.PreconditionFailure
 ]:
     domain = ACTION_DOMAIN if isinstance(error, ActionFailedError) else DOMAIN
-    metadata = {key: _shorten(value, 256) for key, value in error.metadata.items()}
     found: list[
         error_details_pb2.ErrorInfo
         | error_details_pb2.BadRequest
         | error_details_pb2.ResourceInfo
         | error_details_pb2.RetryInfo
         | error_details_pb2.PreconditionFailure
-    ] = [error_details_pb2.ErrorInfo(reason=error.reason, domain=domain, metadata=metadata)]
+    ] = [
+        error_details_pb2.ErrorInfo(
+            reason=clip(str(error.reason), 63), domain=domain, metadata=_metadata(error)
+        )
+    ]
     if error.violations:
         found.append(_bad_request(error))
     if isinstance(error, ResourceNotFoundError):
         found.append(
             error_details_pb2.ResourceInfo(
-                resource_type=error.resource_type,
-                resource_name=error.resource_id,
-                description=_shorten(error.message, 256),
+                resource_type=clip(error.resource_type, 64),
+                resource_name=clip(error.resource_id, 200),
+                description=clip(error.message, _MAX_VALUE_BYTES),
             )
         )
     if isinstance(error, PreconditionError):
         failure = error_details_pb2.PreconditionFailure()
-        failure.violations.add(type=error.reason, description=_shorten(error.message, 256))
+        failure.violations.add(type=error.reason, description=clip(error.message, _MAX_VALUE_BYTES))
         found.append(failure)
     if error.retry_after is not None:
         delay = duration_pb2.Duration()
@@ -93,20 +97,31 @@ def _details(
     return found
 
 
+def _metadata(error: WeftError) -> dict[str, str]:
+    """Return as many entries as fit, in their order."""
+    kept: dict[str, str] = {}
+    size = 0
+    for key, value in error.metadata.items():
+        short_key, short_value = clip(key, 64), clip(str(value), _MAX_VALUE_BYTES)
+        size += len(short_key.encode()) + len(short_value.encode()) + 8
+        if size > _MAX_METADATA_BYTES:
+            break
+        kept[short_key] = short_value
+    return kept
+
+
 def _bad_request(error: WeftError) -> error_details_pb2.BadRequest:
     """List the violations; when they do not all fit, the last entry says how many more."""
     packed = error_details_pb2.BadRequest()
     size = 0
     for number, violation in enumerate(error.violations):
-        description = _shorten(violation.description, 512)
-        size += len(violation.field.encode()) + len(description.encode()) + len(violation.reason) + 16
-        if number >= _MAX_VIOLATIONS or size > _MAX_DETAIL_BYTES:
+        field, text = clip(violation.field, 200), clip(violation.description, 400)
+        size += len(field.encode()) + len(text.encode()) + len(violation.reason) + 16
+        if number >= _MAX_VIOLATIONS or size > _MAX_VIOLATION_BYTES:
             left = len(error.violations) - number
             packed.field_violations.add(description=f"and {left} more", reason="MORE")
             break
-        packed.field_violations.add(
-            field=_shorten(violation.field, 256), description=description, reason=violation.reason
-        )
+        packed.field_violations.add(field=field, description=text, reason=violation.reason)
     return packed
 
 
@@ -196,5 +211,9 @@ def _code(number: int) -> Code:
         return Code.UNKNOWN
 
 
-def _shorten(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+def clip(text: str, limit: int) -> str:
+    """Cut a text to that many bytes of UTF-8, and make it UTF-8 where it is none."""
+    data = text.encode("utf-8", "replace")
+    if len(data) <= limit:
+        return data.decode()
+    return data[: limit - 3].decode("utf-8", "ignore") + "…"
