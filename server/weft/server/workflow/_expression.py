@@ -1,0 +1,275 @@
+"""One CEL expression: compiled once, evaluated often."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import cel
+
+from weft.server.workflow import _cost
+from weft.server.workflow._syntax import Group, Mention, parse
+from weft.server.workflow._values import EvaluationError, kind_of, to_json
+
+__all__ = [
+    "FUNCTIONS",
+    "TYPE_NAMES",
+    "CompileError",
+    "Expression",
+    "RunningScope",
+    "compile_expression",
+]
+
+TYPE_NAMES: Final = frozenset(
+    ["bool", "bytes", "double", "int", "list", "map", "null_type", "optional_type", "string", "type", "uint"]
+)
+"""What ``type(x)`` is compared with; they need no declaration."""
+FUNCTIONS: Final = frozenset(
+    [
+        "bytes",
+        "contains",
+        "double",
+        "duration",
+        "dyn",
+        "endsWith",
+        "has",
+        "hasValue",
+        "int",
+        "matches",
+        "none",
+        "of",
+        "ofNonZeroValue",
+        "or",
+        "orValue",
+        "size",
+        "startsWith",
+        "string",
+        "timestamp",
+        "type",
+        "uint",
+        "value",
+        "getDate",
+        "getDayOfMonth",
+        "getDayOfWeek",
+        "getDayOfYear",
+        "getFullYear",
+        "getHours",
+        "getMilliseconds",
+        "getMinutes",
+        "getMonth",
+        "getSeconds",
+    ]
+)
+"""What the library can call, beside comprehensions and operators."""
+
+_JSON_ROOTS: Final = frozenset({"input", "steps"})
+"""Values that came as JSON and need no second look."""
+_FIRST_ERROR: Final = re.compile(r"ERROR: <input>:(\d+):(\d+): ([^\n]*)")
+_MORE: Final = re.compile(
+    r"( expecting \{| The value is outside| CEL does not coerce| Check (that|function)).*", re.DOTALL
+)
+_MAX_TEXT: Final = 300
+
+
+class CompileError(ValueError):
+    """An expression cannot be used; ``offset`` says where in it, when that is known."""
+
+    def __init__(self, message: str, offset: int = 0) -> None:
+        super().__init__(message)
+        self.offset = offset
+
+
+class RunningScope:
+    """The values of one rendering, handed to the library at most once.
+
+    Only what the expressions mention is handed over: converting a value costs
+    as much as reading it.
+    """
+
+    __slots__ = ("_context", "_mentions", "_values", "_work")
+
+    def __init__(self, values: Mapping[str, Any], mentioned: tuple[Mention, ...]) -> None:
+        self._values = values
+        self._mentions = mentioned
+        self._context: cel.Context | None = None
+        self._work = 0
+
+    def resolve(self, mention: Mention) -> Any:
+        """Return the value that a variable and literal members lead to."""
+        if mention.root not in self._values:
+            raise EvaluationError(f"no value {mention.root!r}")
+        value = self._values[mention.root]
+        for member in mention.members:
+            value = _member(value, member)
+        return value
+
+    def context(self) -> cel.Context:
+        """Return the values in the form of the library."""
+        if self._context is None:
+            self._context = cel.Context(variables=_project(self._values, self._mentions))
+        return self._context
+
+    def charge(self, group: Group) -> None:
+        """Refuse to go on when everything so far, and this, may be too much work."""
+        self._work += _cost.bound(group, self._size)
+        if self._work > _cost.MAX_WORK:
+            raise EvaluationError(
+                f"over these values it could take more than {_cost.MAX_WORK:,} steps; "
+                "use a smaller list, or an action"
+            )
+
+    def _size(self, mention: Mention) -> tuple[int, int]:
+        value: Any = self._values.get(mention.root)
+        for member in mention.members:
+            try:
+                value = _member(value, member)
+            except EvaluationError:
+                break
+        return _cost.size_of(value), len(value) if isinstance(value, dict | list) else 1
+
+
+class Expression:
+    """A compiled expression.
+
+    Attributes:
+        source: What stands between ``${`` and ``}``.
+        mentions: The variables it uses, with their literal members.
+        functions: The functions it calls.
+    """
+
+    __slots__ = ("_evaluate", "_group", "functions", "mentions", "path_only", "source")
+
+    def __init__(self, source: str, program: cel.Program, group: Group) -> None:
+        self.source = source
+        self.mentions = tuple(dict.fromkeys(_cost.mentions(group)))
+        self.functions = frozenset(_cost.calls(group))
+        self._group = group
+        self.path_only = _only_mention(group)
+        self._evaluate = self._choose(program)
+
+    def evaluate(self, scope: RunningScope) -> Any:
+        """Return the value as JSON has it.
+
+        Raises:
+            EvaluationError: It has none, or JSON cannot say it.
+        """
+        return self._evaluate(scope)
+
+    def _choose(self, program: cel.Program) -> Callable[[RunningScope], Any]:
+        """Take the shortest way there is: a plain path needs no library, and copies nothing."""
+        path = self.path_only
+        if path is not None:
+            if path.root in _JSON_ROOTS:
+                return lambda scope: scope.resolve(path)
+            return lambda scope: to_json(scope.resolve(path), 1)
+        if _cost.is_risky(self._group):
+            return lambda scope: self._charged(program, scope)
+        return lambda scope: _execute(program, scope)
+
+    def _charged(self, program: cel.Program, scope: RunningScope) -> Any:
+        scope.charge(self._group)
+        return _execute(program, scope)
+
+
+def compile_expression(source: str) -> Expression:
+    """Compile what stands between ``${`` and ``}``.
+
+    Raises:
+        CompileError: It is no CEL, or its comprehensions nest too deep.
+    """
+    if not source.strip():
+        raise CompileError("it is empty")
+    try:
+        program = cel.compile(source)
+    except ValueError as error:
+        raise _syntax_fault(source, str(error)) from None
+    group = parse(source)
+    if _cost.nesting(group) > _cost.MAX_NESTING:
+        raise CompileError(f"comprehensions nest deeper than {_cost.MAX_NESTING} levels")
+    return Expression(source, program, group)
+
+
+def _only_mention(group: Group) -> Mention | None:
+    """Return the path that an expression is, when it is nothing else."""
+    if len(group.chains) != 1 or len(group.chains[0]) != 1:
+        return None
+    only = group.chains[0][0]
+    return only if isinstance(only, Mention) and only.root not in TYPE_NAMES else None
+
+
+def _execute(program: cel.Program, scope: RunningScope) -> Any:
+    try:
+        value = program.execute(scope.context())
+    except Exception as error:  # whatever the library raises, the author of the expression is told
+        raise EvaluationError(_evaluation_fault(error)) from None
+    return to_json(value, 1)
+
+
+def _member(value: Any, member: str | int) -> Any:
+    """Take one member, with the outcomes that the library has."""
+    if isinstance(value, dict):
+        if member in value:
+            return value[member]
+        raise EvaluationError(f"no such key {member!r}")
+    if isinstance(value, list) and isinstance(member, int):
+        if member < len(value):
+            return value[member]
+        raise EvaluationError(f"index out of bounds: {member}")
+    raise EvaluationError(f"a {kind_of(value)} has no member {member!r}")
+
+
+def _project(values: Mapping[str, Any], mentioned: tuple[Mention, ...]) -> dict[str, Any]:
+    """Copy of the values only what is mentioned; what does not exist is left out."""
+    shortest: list[tuple[str, ...]] = []
+    for path in sorted(_names(mention) for mention in mentioned):
+        if not shortest or path[: len(shortest[-1])] != shortest[-1]:
+            shortest.append(path)
+    found: dict[str, Any] = {}
+    for path in shortest:
+        _copy_path(values, found, path)
+    return found
+
+
+def _names(mention: Mention) -> tuple[str, ...]:
+    names = [mention.root]
+    for member in mention.members:
+        if isinstance(member, int):
+            break
+        names.append(member)
+    return tuple(names)
+
+
+def _copy_path(source: Mapping[str, Any], target: dict[str, Any], path: tuple[str, ...]) -> None:
+    for name in path[:-1]:
+        if name not in source:
+            return
+        inner = source[name]
+        if not isinstance(inner, dict):
+            target[name] = inner
+            return
+        source, target = inner, target.setdefault(name, {})
+    if path[-1] in source:
+        target[path[-1]] = source[path[-1]]
+
+
+def _syntax_fault(source: str, text: str) -> CompileError:
+    """Make one line of what the library says, and find the place."""
+    found = _FIRST_ERROR.search(text)
+    if found is None:
+        return CompileError(_shorten(text))
+    lines = source.split("\n")
+    before = sum(len(line) + 1 for line in lines[: int(found[1]) - 1])
+    message = found[3].replace("'<EOF>'", "the end")
+    return CompileError(_shorten(message), min(before + int(found[2]) - 1, len(source)))
+
+
+def _evaluation_fault(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"no such key {error.args[0]!r}" if error.args else "no such key"
+    return _shorten(str(error)) or type(error).__name__
+
+
+def _shorten(text: str) -> str:
+    line = _MORE.sub("", text).strip().replace("\n", " ").rstrip(".")
+    return line if len(line) <= _MAX_TEXT else line[: _MAX_TEXT - 1] + "…"

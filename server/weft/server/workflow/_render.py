@@ -1,0 +1,104 @@
+"""Functions that render the parts of a template."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias
+
+import orjson
+
+from weft.core.errors import PreconditionError
+from weft.core.payload import JsonObject
+from weft.core.reasons import Reason
+from weft.server.workflow._expression import Expression, RunningScope
+from weft.server.workflow._values import EvaluationError
+
+__all__ = [
+    "Render",
+    "broken_render",
+    "expression_render",
+    "list_render",
+    "object_render",
+    "shorten",
+    "text_render",
+]
+
+Render: TypeAlias = Callable[[RunningScope], Any]
+
+_SHOWN: Final = 200
+
+
+def object_render(base: JsonObject, changing: list[tuple[str, Render]]) -> Render:
+    """Return how to render an object of which some members hold expressions."""
+
+    def render(scope: RunningScope) -> JsonObject:
+        result = base.copy()
+        for name, render_member in changing:
+            result[name] = render_member(scope)
+        return result
+
+    return render
+
+
+def list_render(base: list[Any], changing: list[tuple[int, Render]]) -> Render:
+    """Return how to render a list of which some items hold expressions."""
+
+    def render(scope: RunningScope) -> list[Any]:
+        result = base.copy()
+        for index, render_item in changing:
+            result[index] = render_item(scope)
+        return result
+
+    return render
+
+
+def text_render(parts: list[str | Render], path: str) -> Render:
+    """Return how to render text with expressions inserted."""
+
+    def render(scope: RunningScope) -> str:
+        return "".join([part if isinstance(part, str) else _as_text(part(scope), path) for part in parts])
+
+    return render
+
+
+def _as_text(value: Any, path: str) -> str:
+    if isinstance(value, str):
+        return value
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError as error:
+        raise _failure(path, "", str(error)) from None
+
+
+def expression_render(expression: Expression, path: str) -> Render:
+    """Return how to render a value that is one expression."""
+
+    def render(scope: RunningScope) -> Any:
+        try:
+            return expression.evaluate(scope)
+        except EvaluationError as error:
+            raise _failure(path, expression.source, str(error)) from None
+
+    return render
+
+
+def broken_render(path: str, source: str) -> Render:
+    """Return how to render what was not compiled: not at all."""
+
+    def render(_: RunningScope) -> Any:
+        raise _failure(path, source, "the expression is not valid")
+
+    return render
+
+
+def _failure(path: str, source: str, error: str) -> PreconditionError:
+    return PreconditionError(
+        f"{path}: {error}",
+        reason=Reason.EXPRESSION_FAILED,
+        metadata={"path": path, "expression": shorten(source.strip()), "error": error},
+    )
+
+
+def shorten(text: str) -> str:
+    """Cut what an error repeats: errors travel in headers."""
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
