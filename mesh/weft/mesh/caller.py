@@ -7,6 +7,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from typing import Final
 
 from weft.core.errors import ServiceUnavailableError, WeftError
 from weft.core.reasons import Reason
@@ -19,6 +20,8 @@ __all__ = ["ActionCaller"]
 
 _log = logging.getLogger("weft.mesh")
 
+_WATCH_AGAIN_SECONDS: Final = 0.5
+
 
 class _Watched:
     """The newest snapshot of one service, kept up to date by a task."""
@@ -30,10 +33,16 @@ class _Watched:
         self.task = asyncio.create_task(self._follow(resolver, service), name=f"watch {service}")
 
     async def _follow(self, resolver: Resolver, service: str) -> None:
-        async for snapshot in resolver.watch(service):
-            self.snapshot = snapshot
-            self.changed.set()
-            self.changed = asyncio.Event()
+        """Follow the source for good: one that fails is asked again, and what it said last still holds."""
+        while True:
+            try:
+                async for snapshot in resolver.watch(service):
+                    self.snapshot = snapshot
+                    self.changed.set()
+                    self.changed = asyncio.Event()
+            except Exception as error:  # whatever a source raises must not end the watch
+                _log.warning("the source of instances of %s failed: %s", service, error)
+            await asyncio.sleep(_WATCH_AGAIN_SECONDS)
 
     def untried(self, tried: set[Endpoint]) -> tuple[Endpoint, ...]:
         if self.snapshot is None:

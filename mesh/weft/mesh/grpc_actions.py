@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import Final
 
 import grpc.aio
 import orjson
@@ -17,20 +19,28 @@ from weft.core.errors import (
     Code,
     DeadlineExceededError,
     ExhaustedError,
+    PreconditionError,
     ResourceNotFoundError,
     ServiceUnavailableError,
     UnexpectedStatusError,
+    ValidationError,
+    Violation,
     WeftError,
 )
 from weft.core.metadata import STATUS_DETAILS
 from weft.core.payload import from_struct
-from weft.core.reasons import Reason
+from weft.core.reasons import Reason, Rule
 from weft.discovery.model import Endpoint
 from weft.mesh.actions import ActionCall
 from weft.mesh.pool import ChannelPool
 from weft.mesh.rpc import error_from_rpc
 
-__all__ = ["GrpcActionTransport"]
+__all__ = ["GrpcActionTransport", "action_timeout"]
+
+_TOO_LARGE: Final = "larger than max"
+"""How gRPC says that a message is over the limit; RESOURCE_EXHAUSTED alone may be anybody's quota."""
+_MAX_REASON: Final = 63
+"""The longest reason that an ErrorInfo may have (AIP-193)."""
 
 
 class GrpcActionTransport:
@@ -57,7 +67,7 @@ class GrpcActionTransport:
                 response = await stub.InvokeAction(_request(call), timeout=left)
             except grpc.aio.AioRpcError as error:
                 raise _failure(error, call, endpoint, timeout) from None
-        return _output(response.output)
+        return _output(response, call)
 
     async def close(self) -> None:
         """Close every connection."""
@@ -84,11 +94,25 @@ def _request(call: ActionCall) -> action_service_pb2.InvokeActionRequest:
     )
 
 
-def _output(payload: payload_pb2.Payload) -> bytes:
+def _output(response: action_service_pb2.InvokeActionResponse | None, call: ActionCall) -> bytes:
     """Return JSON text, also from a provider that answers with a Struct whatever was asked."""
-    if payload.HasField("struct"):
-        return orjson.dumps(from_struct(payload.struct, "output"))
-    return payload.json or b"{}"
+    if response is None:  # what grpc.aio makes of bytes that are no such message
+        raise _invalid(call, [Violation("output", "is no InvokeActionResponse", Rule.PAYLOAD_INVALID)])
+    if not response.output.HasField("struct"):
+        return response.output.json or b"{}"
+    try:
+        return orjson.dumps(from_struct(response.output.struct, "output"))
+    except ValidationError as error:
+        raise _invalid(call, error.violations) from None
+
+
+def _invalid(call: ActionCall, violations: Sequence[Violation]) -> PreconditionError:
+    return PreconditionError(
+        f"{call.service}.{call.action} answered what is no output: {violations[0]}",
+        reason=Reason.ACTION_OUTPUT_INVALID,
+        metadata=_names(call),
+        violations=violations,
+    )
 
 
 def _failure(
@@ -105,7 +129,7 @@ def _failure(
     where = f"{call.service}.{call.action} at {endpoint.address}"
     if isinstance(error, DeadlineExceededError):
         return action_timeout(call, timeout)
-    if isinstance(error, ExhaustedError):
+    if isinstance(error, ExhaustedError) and _TOO_LARGE in error.message:
         return ExhaustedError(
             f"{where}: {error.message}", reason=Reason.ACTION_OUTPUT_TOO_LARGE, metadata=_names(call)
         )
@@ -118,12 +142,14 @@ def _failure(
             reason=Reason.ACTION_UNAVAILABLE,
             metadata=_names(call),
         )
-    return ActionFailedError(f"{where} failed: {error.message}", metadata=_names(call))
+    code = error.code if isinstance(error, ExhaustedError) else Code.ABORTED
+    return ActionFailedError(f"{where} failed: {error.message}", code=code, metadata=_names(call))
 
 
 def _as_action_failure(error: WeftError) -> WeftError:
-    """Never pass on UNKNOWN or INTERNAL: they would look like a fault of ours."""
-    if isinstance(error, UnexpectedStatusError) or error.code in {Code.UNKNOWN, Code.INTERNAL}:
+    """Never pass on UNKNOWN or INTERNAL, which look like a fault of ours, nor an error that says OK."""
+    error.reason = error.reason[:_MAX_REASON]
+    if isinstance(error, UnexpectedStatusError) or error.code in {Code.OK, Code.UNKNOWN, Code.INTERNAL}:
         return ActionFailedError(error.message, reason=error.reason, metadata=error.metadata)
     return error
 

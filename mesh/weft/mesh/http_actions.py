@@ -66,7 +66,7 @@ class HttpActionTransport:
                 allow_redirects=False,
             ) as response:
                 body = await _read(response, call)
-        except aiohttp.ClientConnectorError as error:
+        except (aiohttp.ClientConnectorError, aiohttp.InvalidURL, UnicodeError) as error:
             raise UnreachableError(
                 call.service, f"no connection to {call.service} at {url}: {error}"
             ) from None
@@ -161,4 +161,4 @@ def _own_words(body: bytes) -> tuple[str, str]:
     error = parsed.get("error", parsed) if isinstance(parsed, dict) else {}
     if not isinstance(error, dict):
         return "", str(error)[:_MAX_ERROR_TEXT]
-    return str(error.get("reason", ""))[:63], str(error.get("message", ""))[:_MAX_ERROR_TEXT]
+    return str(error.get("reason") or "")[:63], str(error.get("message") or "")[:_MAX_ERROR_TEXT]

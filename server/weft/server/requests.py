@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import re
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import timedelta
 from typing import Any, Final, NoReturn, TypeVar
@@ -21,6 +22,7 @@ from weft.core.reasons import Rule
 from weft.server.store.base import Page, RequestKey
 
 __all__ = [
+    "MAX_REF",
     "Faults",
     "next_token",
     "read_context",
@@ -34,11 +36,13 @@ T = TypeVar("T")
 
 MAX_TEXT: Final = 8_192
 MAX_REQUEST_ID: Final = 128
+MAX_REF: Final = 128
+"""The longest id or name; a longer one names nothing, and has no place in the answer."""
 DEFAULT_PAGE_SIZE: Final = 50
 MAX_PAGE_SIZE: Final = 1_000
 _MAX_CONTEXT_VALUES: Final = 32
 _MAX_CONTEXT_CHARS: Final = 256
-_CONTEXT_KEY_LENGTH: Final = 63
+_CONTEXT_KEY: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _FOREIGN_TOKEN: Final = "is not a token that this server gave out"  # noqa: S105 - no password
 
 
@@ -64,6 +68,11 @@ class Faults:
         """Check that a field is set."""
         if not value:
             self.add(field, "is required", Rule.REQUIRED)
+
+    def ref(self, field: str, value: str) -> None:
+        """Check that an id or a name is given, and no longer than one can be."""
+        self.required(field, value)
+        self.text(field, value, MAX_REF)
 
     def text(self, field: str, value: str, limit: int = MAX_TEXT) -> None:
         """Check the length of a text."""
@@ -136,8 +145,8 @@ def read_context(message: context_pb2.CallContext, faults: Faults, field: str = 
         faults.text(f"{field}.{name}", getattr(message, name), _MAX_CONTEXT_CHARS)
     faults.count(f"{field}.values", message.values, _MAX_CONTEXT_VALUES)
     for key, value in message.values.items():
-        if not (key.isidentifier() and key == key.lower() and len(key) <= _CONTEXT_KEY_LENGTH):
-            faults.add(f"{field}.values", f"key {key[:80]!r} does not match [a-z][a-z0-9_]{{0,62}}")
+        if _CONTEXT_KEY.fullmatch(key) is None:
+            faults.add(f"{field}.values", f"key {key[:80]!r} does not match {_CONTEXT_KEY.pattern}")
         faults.text(f"{field}.values.{key[:80]}", value, _MAX_CONTEXT_CHARS)
     return CallContext(
         project_id=message.project_id, request_id=message.request_id, values=dict(message.values)

@@ -19,7 +19,15 @@ from weft.core.payload import JsonObject, dumps, from_payload, kind_of, prefer, 
 from weft.core.reasons import Rule
 from weft.server.execution import convert
 from weft.server.execution.service import ExecutionService, StartCommand
-from weft.server.requests import Faults, fingerprint, next_token, read_context, read_duration, read_page
+from weft.server.requests import (
+    MAX_REF,
+    Faults,
+    fingerprint,
+    next_token,
+    read_context,
+    read_duration,
+    read_page,
+)
 from weft.server.store.base import ExecutionFilter, RequestKey
 
 __all__ = ["ExecutionServicer"]
@@ -78,6 +86,7 @@ class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
         """List executions, newest first."""
         faults = Faults()
         state = convert.state_from_proto(request.state)
+        faults.text("workflow", request.workflow, MAX_REF)
         scope = ("executions", request.workflow, str(state))
         page = read_page(request, scope, faults)
         faults.raise_any()
@@ -94,7 +103,7 @@ class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
     ) -> pb.GetExecutionHistoryResponse:
         """Read a page of a history."""
         faults = Faults()
-        faults.required("execution_id", request.execution_id)
+        faults.ref("execution_id", request.execution_id)
         scope = ("history", request.execution_id)
         page = read_page(request, scope, faults, default_size=_HISTORY_PAGE, numeric=True)
         faults.raise_any()
@@ -110,7 +119,7 @@ class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
     ) -> AsyncIterator[pb.WatchExecutionResponse]:
         """Stream a history, past and coming."""
         faults = Faults()
-        faults.required("execution_id", request.execution_id)
+        faults.ref("execution_id", request.execution_id)
         if request.after_event_number < 0:
             faults.add("after_event_number", "must not be negative", Rule.OUT_OF_RANGE)
         faults.raise_any()
@@ -126,7 +135,7 @@ class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
     ) -> pb.CancelExecutionResponse:
         """End an execution."""
         faults = Faults()
-        faults.required("execution_id", request.execution_id)
+        faults.ref("execution_id", request.execution_id)
         faults.text("reason", request.reason, _MAX_REASON)
         faults.text("request_id", request.request_id, 128)
         faults.raise_any()
@@ -141,8 +150,8 @@ class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
     ) -> pb.ExecuteServiceActionResponse:
         """Call one action."""
         faults = Faults()
-        faults.required("service", request.service)
-        faults.required("action", request.action)
+        faults.ref("service", request.service)
+        faults.ref("action", request.action)
         faults.text("idempotency_key", request.idempotency_key, 256)
         value = faults.attempt(lambda: from_payload(request.input, "input"), _NOTHING)
         call_context = _with_request_id(read_context(request.context, faults))
@@ -164,7 +173,7 @@ class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
 
 def _read_start(request: _StartRequest) -> StartCommand:
     faults = Faults()
-    faults.required("workflow", request.workflow)
+    faults.ref("workflow", request.workflow)
     if request.version < 0:
         faults.add("version", "must not be negative", Rule.OUT_OF_RANGE)
     value = faults.attempt(lambda: from_payload(request.input, "input"), _NOTHING)
@@ -206,5 +215,5 @@ def _with_request_id(context: CallContext) -> CallContext:
 
 def _require(field: str, value: str) -> None:
     faults = Faults()
-    faults.required(field, value)
+    faults.ref(field, value)
     faults.raise_any()

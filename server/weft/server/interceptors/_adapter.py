@@ -15,8 +15,9 @@ from typing import Any, Protocol
 
 import grpc
 import grpc.aio
+from google.protobuf.message import DecodeError
 
-from weft.core.errors import CallCancelledError, WeftError
+from weft.core.errors import CallCancelledError, ValidationError, Violation, WeftError
 from weft.mesh.rpc import abort_with
 from weft.server.interceptors.errors import as_weft_error
 
@@ -36,6 +37,16 @@ class Call:
     """What the caller sent, binary entries left out."""
     started: float
     """``perf_counter`` at its start."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Unreadable:
+    """Bytes that are no request: they travel on into the handler, to be refused with a status of ours.
+
+    What a deserializer raises, grpc.aio answers with UNKNOWN and no details.
+    """
+
+    why: str
 
 
 class Concern(Protocol):
@@ -90,11 +101,11 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
             (True, True): ("stream_stream", grpc.stream_stream_rpc_method_handler),
         }
         attribute, make = shapes[handler.request_streaming, handler.response_streaming]
-        inner: _Handler = getattr(handler, attribute)
+        inner = _refuse_unreadable(getattr(handler, attribute), streaming=handler.request_streaming)
         around = self._around_stream if handler.response_streaming else self._around_unary
         made: grpc.RpcMethodHandler[Any, Any] = make(
             around(inner, method),
-            request_deserializer=handler.request_deserializer,
+            request_deserializer=_tolerant(handler.request_deserializer),
             response_serializer=handler.response_serializer,
         )
         return made
@@ -153,3 +164,34 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
         ours = as_weft_error(error, call.method)
         self._end(call, tokens, ours)
         await abort_with(context, ours)
+
+
+def _tolerant(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | None:
+    if deserialize is None:
+        return None
+
+    def read(data: bytes) -> Any:
+        try:
+            return deserialize(data)
+        except DecodeError as error:
+            return _Unreadable(str(error))
+
+    return read
+
+
+def _refuse_unreadable(inner: _Handler, *, streaming: bool) -> _Handler:
+    def handle(request: Any, context: _Context) -> Any:
+        return inner(_all_readable(request) if streaming else _readable(request), context)
+
+    return handle
+
+
+async def _all_readable(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    async for request in requests:
+        yield _readable(request)
+
+
+def _readable(request: Any) -> Any:
+    if isinstance(request, _Unreadable):
+        raise ValidationError([Violation("", f"the request cannot be read: {request.why}")])
+    return request

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
 from weft.api.registry.v1 import registry_pb2
 from weft.core.names import ACTION_NAME, INSTANCE_ID, INSTANCE_PREFIX, check_name, new_id
-from weft.core.payload import JsonObject, PayloadKind, dumps, from_struct, kind_of, to_struct
+from weft.core.payload import UNSAID, JsonObject, PayloadKind, dumps, from_struct, kind_of, to_struct
 from weft.core.reasons import Rule
 from weft.core.schema import compile_schema
 from weft.discovery.model import Health, Protocol
@@ -20,7 +21,7 @@ from weft.server.protos import (
     set_object,
     timestamp,
 )
-from weft.server.registry.endpoint import parse_endpoint
+from weft.server.registry.endpoint import is_host, parse_endpoint
 from weft.server.registry.model import Action, Instance, Service
 from weft.server.registry.service import HealthReport
 from weft.server.requests import Faults, read_duration
@@ -45,13 +46,14 @@ _MAX_TAG_CHARS: Final = 128
 _MAX_INSTANCE_METADATA: Final = 64
 _MAX_METADATA_VALUE: Final = 512
 _MAX_WEIGHT: Final = 10_000
+_URL_PATH: Final = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
 _DEFAULT_TTL: Final = timedelta(seconds=30)
 _DAY: Final = timedelta(days=1)
 
 
-def service_kind(message: registry_pb2.Service) -> PayloadKind:
-    """Tell which kind of payload a caller used for the schemas."""
-    return kind_of(*(s for a in message.actions for s in (a.input_schema, a.output_schema)))
+def service_kind(message: registry_pb2.Service, asked: PayloadKind = UNSAID) -> PayloadKind:
+    """Tell which kind of payload to answer a caller in."""
+    return kind_of(*(s for a in message.actions for s in (a.input_schema, a.output_schema)), asked=asked)
 
 
 def service_to_proto(service: Service, kind: PayloadKind) -> registry_pb2.Service:
@@ -176,7 +178,8 @@ def _check_instance(message: registry_pb2.Instance, faults: Faults) -> None:
     if message.id:
         faults.extend(check_name("instance.id", message.id, INSTANCE_ID))
     faults.required("instance.host", message.host)
-    faults.text("instance.host", message.host, 253)
+    if message.host and not is_host(message.host):
+        faults.add("instance.host", f"{message.host[:80]!r} is neither a host name nor an IP address")
     if not 1 <= message.port <= 65_535:
         faults.add("instance.port", "must be between 1 and 65535", Rule.OUT_OF_RANGE)
     if not 0 <= message.weight <= _MAX_WEIGHT:
@@ -191,6 +194,10 @@ def _check_instance(message: registry_pb2.Instance, faults: Faults) -> None:
     faults.text("instance.version", message.version, _MAX_TAG_CHARS)
     faults.text("instance.zone", message.zone, _MAX_TAG_CHARS)
     faults.text("instance.health_note", message.health_note, 1_024)
+    if message.protocol == registry_pb2.PROTOCOL_HTTP and "path" in message.metadata:
+        path = message.metadata["path"]
+        if _URL_PATH.fullmatch(path) is None:
+            faults.add("instance.metadata.path", f"{path[:80]!r} is no path of a URL, such as /actions")
 
 
 def instance_to_proto(instance: Instance, service: str) -> registry_pb2.Instance:

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from urllib.parse import urlsplit
 
 from weft.core.errors import ValidationError, Violation
 from weft.core.reasons import Rule
 from weft.discovery.model import Endpoint, Protocol
 
-__all__ = ["parse_endpoint"]
+__all__ = ["is_host", "parse_endpoint"]
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _MAX_LENGTH = 2_048
+_MAX_HOST = 253
+_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+
+
+def is_host(text: str) -> bool:
+    """Tell whether a text is a host name or an IP address, and so cannot change what is dialled."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        labels = text.removesuffix(".").split(".")
+        named = all(_LABEL.fullmatch(label) for label in labels) and not labels[-1].isdecimal()
+        return named and len(text) <= _MAX_HOST
+    return "%" not in text  # a zone may be any text
 
 
 def parse_endpoint(url: str, field: str = "endpoint") -> Endpoint:
@@ -36,6 +51,8 @@ def parse_endpoint(url: str, field: str = "endpoint") -> Endpoint:
     port = port or _DEFAULT_PORTS.get(parts.scheme)
     if not host or not port:
         raise _fault(field, "has no host" if not host else "has no port", Rule.INVALID)
+    if not is_host(host):
+        raise _fault(field, f"{host[:80]!r} is neither a host name nor an IP address", Rule.INVALID)
     if parts.username or parts.query or parts.fragment:
         raise _fault(field, "must not have credentials, a query or a fragment", Rule.INVALID)
     is_grpc = parts.scheme == "grpc"

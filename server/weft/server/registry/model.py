@@ -117,6 +117,7 @@ class Instance:
             host=self.host,
             port=self.port,
             protocol=self.protocol,
+            path=self.metadata.get("path", "").rstrip("/") if self.protocol is Protocol.HTTP else "",
             weight=self.weight,
             tags=self.tags,
             metadata=self.metadata,

@@ -142,10 +142,11 @@ class RegistryService:
         while True:
             current = await self._existing(ref)
             _check_etag(etag, current)
-            changed = change(current)
-            if changed == current:
-                return current
-            new = replace(changed, revision=current.revision + 1, update_time=self._clock.now())
+            new = change(current)
+            if new != current:
+                new = replace(new, revision=current.revision + 1, update_time=self._clock.now())
+            elif key is None:
+                return current  # with a key it is written as it is, so that the key is remembered
             try:
                 stored = await self._store.update_service(new, current.revision, key)
             except StaleWriteError:
@@ -271,11 +272,24 @@ class RegistryService:
         Raises:
             ResourceNotFoundError: SERVICE_NOT_FOUND.
         """
-        found = self._instances.of_service((await self.get(ref)).id) if ref else self._instances.everything()
-        wanted = [instance for instance in found if health is None or instance.health is health]
-        rest = [instance for instance in wanted if instance.id > page.after][page.skip :]
-        items = [(await self.get(instance.service_id), instance) for instance in rest[: page.size]]
-        return Slice(tuple(items), len(rest) > page.size, len(wanted))
+        if ref:
+            service = await self.get(ref)
+            found, services = self._instances.of_service(service.id), {service.id: service}
+        else:
+            found = self._instances.everything()
+            services = await self._find_all({instance.service_id for instance in found})
+        wanted = [
+            (services[i.service_id], i)
+            for i in found
+            if i.service_id in services and (health is None or i.health is health)
+        ]
+        rest = [item for item in wanted if item[1].id > page.after][page.skip :]
+        return Slice(tuple(rest[: page.size]), len(rest) > page.size, len(wanted))
+
+    async def _find_all(self, ids: set[str]) -> dict[str, Service]:
+        """Return services by id, without those that went in the meantime."""
+        found = {service_id: await self.find(service_id) for service_id in ids}
+        return {service_id: service for service_id, service in found.items() if service is not None}
 
     async def watch_instances(self, ref: str) -> AsyncIterator[tuple[Instance, ...]]:
         """Yield the instances of a service, now and after every change, until the caller leaves.

@@ -17,7 +17,7 @@ from weft.server.protos import duration, enum_from_proto, timestamp
 from weft.server.registry import convert
 from weft.server.registry.model import Service, ServiceState
 from weft.server.registry.service import RegistryService
-from weft.server.requests import Faults, next_token, read_mask, read_page, request_key
+from weft.server.requests import MAX_REF, Faults, next_token, read_mask, read_page, request_key
 
 __all__ = ["DependencyCheck", "RegistryServicer"]
 
@@ -85,14 +85,14 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
         """Change fields of a service."""
         faults = Faults()
         key = request_key(_METHOD + "UpdateService", request, faults)
-        faults.required("service.id", request.service.id)
+        faults.ref("service.id", request.service.id)
         fields = read_mask(request.update_mask, request.service, _CHANGEABLE, faults)
         changes = self._read_changes(request.service, fields, faults)
         faults.raise_any()
         service = await self._registry.update(
             request.service.id, request.etag, lambda current: replace(current, **changes), key
         )
-        kind = convert.service_kind(request.service)
+        kind = convert.service_kind(request.service, request.payload_kind)
         return pb.UpdateServiceResponse(service=convert.service_to_proto(service, kind))
 
     def _read_changes(
@@ -114,7 +114,7 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
         """Move a service to another state."""
         faults = Faults()
         key = request_key(_METHOD + "SetServiceState", request, faults)
-        faults.required("service", request.service)
+        faults.ref("service", request.service)
         state = _state(request.state)
         faults.required("state", state)
         faults.raise_any()
@@ -130,7 +130,7 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
         """Remove a service and its instances."""
         faults = Faults()
         key = request_key(_METHOD + "DeregisterService", request, faults)
-        faults.required("service", request.service)
+        faults.ref("service", request.service)
         faults.raise_any()
         await self._registry.deregister(request.service, request.etag, key)
         return pb.DeregisterServiceResponse()
@@ -161,7 +161,7 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
     ) -> pb.RegisterInstanceResponse:
         """Register a live instance."""
         faults = Faults()
-        faults.required("service", request.service)
+        faults.ref("service", request.service)
         draft = convert.instance_from_proto(request.instance, self._clock.now(), faults)
         faults.raise_any()
         service, instance = await self._registry.register_instance(request.service, draft)
@@ -173,7 +173,7 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
     async def Heartbeat(self, request: pb.HeartbeatRequest, context: object) -> pb.HeartbeatResponse:
         """Take note that an instance is alive."""
         faults = Faults()
-        faults.required("instance_id", request.instance_id)
+        faults.ref("instance_id", request.instance_id)
         faults.text("health_note", request.health_note, 1_024)
         faults.raise_any()
         health = convert.health_from_proto(request.health) or Health.PASSING
@@ -195,6 +195,7 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
         faults = Faults()
         health = convert.health_from_proto(request.health)
         scope = ("instances", request.service, str(health))
+        faults.text("service", request.service, MAX_REF)
         page = read_page(request, scope, faults)
         faults.raise_any()
         found = await self._registry.list_instances(request.service, health, page)
@@ -269,7 +270,7 @@ def _state(number: int) -> ServiceState | None:
 
 def _require(field: str, value: str) -> None:
     faults = Faults()
-    faults.required(field, value)
+    faults.ref(field, value)
     faults.raise_any()
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from weft.server.workflow.checks import find_problems
-
 from weft.core.clock import Clock
 from weft.core.errors import ConflictError, ResourceNotFoundError, ValidationError, Violation
 from weft.core.names import WORKFLOW_PREFIX, is_id, new_id
 from weft.core.reasons import Reason
 from weft.server.registry.model import Service
 from weft.server.store.base import Page, RequestKey, Slice, StaleWriteError, WorkflowStore
+from weft.server.workflow.checks import find_problems
 from weft.server.workflow.model import Definition, Problem, Severity, Workflow, WorkflowState
 
 __all__ = ["WorkflowService"]
@@ -74,12 +73,13 @@ class WorkflowService:
         while True:
             current = await self._existing(ref)
             _check_etag(etag, current)
-            changed = change(current)
-            if changed == current:
-                return current, ()
-            warnings: tuple[Problem, ...] = ()
+            new = change(current)
             now = self._clock.now()
-            new = replace(changed, revision=current.revision + 1, update_time=now)
+            warnings: tuple[Problem, ...] = ()
+            if new != current:
+                new = replace(new, revision=current.revision + 1, update_time=now)
+            elif key is None:
+                return current, ()  # with a key it is written as it is, so that the key is remembered
             if new.definition != current.definition:
                 warnings = await self.check(new.definition)
                 new = replace(new, version=current.version + 1, version_create_time=now)

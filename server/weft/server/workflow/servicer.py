@@ -63,12 +63,12 @@ class WorkflowServicer(workflow_service_pb2_grpc.WorkflowServiceServicer):
         """Change fields of a workflow."""
         faults = Faults()
         key = request_key(_METHOD + "UpdateWorkflow", request, faults)
-        faults.required("workflow.id", request.workflow.id)
+        faults.ref("workflow.id", request.workflow.id)
         fields = read_mask(request.update_mask, request.workflow, convert.CHANGEABLE, faults)
         change = _change(request.workflow, fields, faults)
         faults.raise_any()
         workflow, warnings = await self._workflows.update(request.workflow.id, request.etag, change, key)
-        kind = convert.workflow_kind(request.workflow)
+        kind = convert.workflow_kind(request.workflow, request.payload_kind)
         return pb.UpdateWorkflowResponse(
             workflow=convert.workflow_to_proto(workflow, kind),
             warnings=[convert.problem_to_proto(problem) for problem in warnings],
@@ -80,7 +80,7 @@ class WorkflowServicer(workflow_service_pb2_grpc.WorkflowServiceServicer):
         """Move a workflow to another state."""
         faults = Faults()
         key = request_key(_METHOD + "SetWorkflowState", request, faults)
-        faults.required("workflow", request.workflow)
+        faults.ref("workflow", request.workflow)
         state = convert.state_from_proto(request.state)
         faults.required("state", state)
         faults.raise_any()
@@ -96,7 +96,7 @@ class WorkflowServicer(workflow_service_pb2_grpc.WorkflowServiceServicer):
         """Delete a workflow."""
         faults = Faults()
         key = request_key(_METHOD + "DeleteWorkflow", request, faults)
-        faults.required("workflow", request.workflow)
+        faults.ref("workflow", request.workflow)
         faults.raise_any()
         await self._workflows.delete(request.workflow, request.etag, key)
         return pb.DeleteWorkflowResponse()
@@ -104,7 +104,7 @@ class WorkflowServicer(workflow_service_pb2_grpc.WorkflowServiceServicer):
     async def GetWorkflow(self, request: pb.GetWorkflowRequest, context: object) -> pb.GetWorkflowResponse:
         """Read one workflow."""
         faults = Faults()
-        faults.required("workflow", request.workflow)
+        faults.ref("workflow", request.workflow)
         if request.version < 0:
             faults.add("version", "must not be negative", Rule.OUT_OF_RANGE)
         faults.raise_any()
@@ -134,7 +134,7 @@ class WorkflowServicer(workflow_service_pb2_grpc.WorkflowServiceServicer):
     ) -> pb.ListWorkflowVersionsResponse:
         """List the versions of a workflow, newest first."""
         faults = Faults()
-        faults.required("workflow", request.workflow)
+        faults.ref("workflow", request.workflow)
         scope = ("versions", request.workflow)
         page = read_page(request, scope, faults, numeric=True)
         faults.raise_any()
