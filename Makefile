@@ -13,7 +13,6 @@ CODE := core discovery mesh clients server examples benchmarks tests tools
 PROTOS := $(sort $(wildcard protos/weft/api/*/v1/*.proto))
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-export PYTHONWARNINGS := default
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -105,6 +105,7 @@ class RegistryClient:
         change = write.build(registry_pb2.Service, write.SERVICE, values)
         change.id = service
         request = pb.UpdateServiceRequest(
+            payload_kind=write.JSON,
             service=change,
             update_mask=write.mask(values),
             etag=etag,

@@ -109,6 +109,7 @@ class WorkflowClient:
         change = _definition(**values)
         change.id = workflow
         request = pb.UpdateWorkflowRequest(
+            payload_kind=write.JSON,
             workflow=change,
             update_mask=write.mask(values),
             etag=etag,

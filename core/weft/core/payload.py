@@ -22,6 +22,7 @@ from weft.core.reasons import Rule
 __all__ = [
     "MAX_DEPTH",
     "MAX_PAYLOAD_BYTES",
+    "UNSAID",
     "JsonObject",
     "PayloadKind",
     "dumps",
@@ -36,6 +37,9 @@ __all__ = [
 
 JsonObject: TypeAlias = dict[str, Any]
 PayloadKind: TypeAlias = payload_pb2.PayloadKind.ValueType
+
+UNSAID: PayloadKind = payload_pb2.PAYLOAD_KIND_UNSPECIFIED
+"""No kind asked for."""
 
 MAX_PAYLOAD_BYTES = 1024 * 1024
 MAX_DEPTH = 32
@@ -135,14 +139,14 @@ def to_payload(value: Mapping[str, Any] | bytes, kind: PayloadKind) -> payload_p
     return payload_pb2.Payload(struct=to_struct(parsed))
 
 
-def kind_of(*payloads: payload_pb2.Payload) -> PayloadKind:
-    """Tell which kind a caller used: that of the first payload that is set, else STRUCT."""
+def kind_of(*payloads: payload_pb2.Payload, asked: PayloadKind = UNSAID) -> PayloadKind:
+    """Tell which kind to answer in: that of the first payload that is set, else the one asked for."""
     for payload in payloads:
         if payload.HasField("json"):
             return payload_pb2.PAYLOAD_KIND_JSON
         if payload.HasField("struct"):
-            break
-    return payload_pb2.PAYLOAD_KIND_STRUCT
+            return payload_pb2.PAYLOAD_KIND_STRUCT
+    return prefer(asked)
 
 
 def prefer(kind: PayloadKind) -> PayloadKind:

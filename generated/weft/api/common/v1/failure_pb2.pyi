@@ -28,7 +28,7 @@ class FieldViolation(_message.Message):
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     field: _builtins.str
-    """Where: a dotted path such as `steps[1].next` or `input.document_url`."""
+    """Where: a dotted path such as `workflow.steps[1].next` or `input.document_url`."""
     description: _builtins.str
     """What is wrong, for a person."""
     reason: _builtins.str

@@ -119,10 +119,13 @@ class UpdateServiceRequest(_message.Message):
     UPDATE_MASK_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PAYLOAD_KIND_FIELD_NUMBER: _builtins.int
     etag: _builtins.str
     """The etag the change is based on; empty overwrites whatever is there."""
     request_id: _builtins.str
     """Idempotency key."""
+    payload_kind: _payload_pb2.PayloadKind.ValueType
+    """In which kind the answer carries payloads, when the request has none of its own."""
     @_builtins.property
     def service(self) -> _registry_pb2.Service:
         """Required: id (an id or a name) and the fields to change."""
@@ -140,10 +143,11 @@ class UpdateServiceRequest(_message.Message):
         update_mask: _field_mask_pb2.FieldMask | None = ...,
         etag: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        payload_kind: _payload_pb2.PayloadKind.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["service", b"service", "update_mask", b"update_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "request_id", b"request_id", "service", b"service", "update_mask", b"update_mask"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "payload_kind", b"payload_kind", "request_id", b"request_id", "service", b"service", "update_mask", b"update_mask"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -414,7 +418,9 @@ class RegisterInstanceRequest(_message.Message):
     """Required: id or name of the service."""
     @_builtins.property
     def instance(self) -> _registry_pb2.Instance:
-        """Required: host and port. Output-only fields are ignored."""
+        """Required: host and port. Output-only fields are ignored. With an id of the
+        registrant's own, a repeat replaces; without one, it is another instance.
+        """
 
     def __init__(
         self,
