@@ -39,8 +39,6 @@ __all__ = ["GrpcActionTransport", "action_timeout"]
 
 _TOO_LARGE: Final = "larger than max"
 """How gRPC says that a message is over the limit; RESOURCE_EXHAUSTED alone may be anybody's quota."""
-_MAX_REASON: Final = 63
-"""The longest reason that an ErrorInfo may have (AIP-193)."""
 
 
 class GrpcActionTransport:
@@ -148,7 +146,6 @@ def _failure(
 
 def _as_action_failure(error: WeftError) -> WeftError:
     """Never pass on UNKNOWN or INTERNAL, which look like a fault of ours, nor an error that says OK."""
-    error.reason = error.reason[:_MAX_REASON]
     if isinstance(error, UnexpectedStatusError) or error.code in {Code.OK, Code.UNKNOWN, Code.INTERNAL}:
         return ActionFailedError(error.message, reason=error.reason, metadata=error.metadata)
     return error

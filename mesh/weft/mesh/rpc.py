@@ -7,7 +7,7 @@ from typing import Final, NoReturn
 import grpc
 import grpc.aio
 from google.protobuf.message import DecodeError
-from google.rpc import error_details_pb2, status_pb2
+from google.rpc import status_pb2
 
 from weft.core.errors import Code, ServiceUnavailableError, WeftError
 from weft.core.metadata import STATUS_DETAILS
@@ -41,12 +41,6 @@ sharing, which is on by default, a second server on the same port starts silentl
 counts streams that the peer has ended already, and so refuses an honest client's 101st call, which the
 client would have queued by itself: up to three in four calls of a burst failed (all measured)."""
 
-_MAX_MESSAGE: Final = 1_024
-"""Bytes of ``grpc-message``, where all but printable ASCII takes three for one."""
-_MAX_DETAILS: Final = 6_400
-"""Bytes of ``grpc-status-details-bin``: together with the message below ``MAX_METADATA_BYTES``, and so
-below the 8 KB from which a client refuses an answer at random and shows an error of its own instead."""
-
 _MAX_MESSAGE_BYTES: Final = 300
 """``grpc-message`` writes each byte beyond ASCII as three; the details carry the longer text."""
 
@@ -56,37 +50,10 @@ _CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 async def abort_with(context: grpc.aio.ServicerContext[object, object], error: WeftError) -> NoReturn:
     """End the running RPC with the error and all its details."""
     status = to_status(error)
-    _fit(status)
     context.set_trailing_metadata(
         (*(context.trailing_metadata() or ()), (STATUS_DETAILS, status.SerializeToString()))
     )
     await context.abort(_CODES[int(error.code)], clip(status.message, _MAX_MESSAGE_BYTES))
-
-
-def _fit(status: status_pb2.Status) -> None:
-    """Cut a status to what gets through: first its message, then the longest values of its metadata."""
-    has_violations = any(packed.Is(error_details_pb2.BadRequest.DESCRIPTOR) for packed in status.details)
-    status.message = _cut(status.message, _MAX_MESSAGE // 2 if has_violations else _MAX_MESSAGE)
-    excess = status.ByteSize() - _MAX_DETAILS
-    if excess <= 0:
-        return
-    info = error_details_pb2.ErrorInfo()
-    status.details[0].Unpack(info)
-    for key in sorted(info.metadata, key=lambda key: len(info.metadata[key]), reverse=True):
-        if excess > 0:
-            excess -= len(info.metadata[key].encode())
-            del info.metadata[key]
-    status.details[0].Pack(info)
-
-
-def _cut(text: str, limit: int) -> str:
-    """Shorten a text to a number of bytes in the percent-encoding of ``grpc-message``."""
-    used = 0
-    for position, character in enumerate(text):
-        used += 1 if " " <= character <= "~" and character != "%" else 3 * len(character.encode())
-        if used > limit - 9 and position + 1 < len(text):
-            return text[:position] + "…"
-    return text
 
 
 def error_from_rpc(error: grpc.aio.AioRpcError, peer: str = "weft") -> WeftError:
