@@ -17,7 +17,7 @@ import orjson
 from weft.core.errors import ValidationError, Violation
 from weft.core.reasons import Rule
 
-__all__ = ["ANY_OBJECT", "MAX_SCHEMA_BYTES", "Schema", "compile_schema", "join_path"]
+__all__ = ["ANY_OBJECT", "MAX_SCHEMA_BYTES", "Schema", "compile_schema", "join_path", "resolve_local"]
 
 MAX_SCHEMA_BYTES: Final = 64 * 1024
 MAX_SCHEMA_DEPTH: Final = 32
@@ -37,15 +37,16 @@ class Schema:
         definition: The schema as it was given.
         properties: The names it gives to members of the object, with their subschemas.
         required: The names that a value must have.
+        top: The part that names the members: where references at the top lead to.
         closed: Whether other names are refused.
     """
 
-    __slots__ = ("_validator", "closed", "definition", "properties", "required")
+    __slots__ = ("_validator", "closed", "definition", "properties", "required", "top")
 
     def __init__(self, definition: Mapping[str, Any], validator: jsonschema_rs.Validator) -> None:
         self.definition = definition
         self._validator = validator
-        top = _resolve_top(definition)
+        self.top = top = _resolve_top(definition)
         properties = top.get("properties", {})
         self.properties: Mapping[str, Any] = properties if isinstance(properties, dict) else {}
         self.required: tuple[str, ...] = tuple(top.get("required", ()))
@@ -171,23 +172,25 @@ def _in_place_children(node: Mapping[str, Any], root: Mapping[str, Any]) -> Iter
     for keyword in _IN_PLACE_ONE:
         if keyword in node:
             child = node[keyword]
-            yield _resolve_local(root, child) if isinstance(child, str) else child
+            yield resolve_local(root, child) if isinstance(child, str) else child
     dependent = node.get("dependentSchemas")
     if isinstance(dependent, Mapping):
         yield from dependent.values()
 
 
-def _resolve_local(root: Mapping[str, Any], reference: str) -> object:
-    """Follow a JSON pointer within the schema; anything else has no weight here."""
+def resolve_local(root: Mapping[str, Any], reference: object) -> object:
+    """Follow a JSON pointer within a schema; what cannot be followed is the schema that takes anything."""
+    if not isinstance(reference, str) or not (reference == "#" or reference.startswith("#/")):
+        return True
     node: Any = root
-    for part in reference.removeprefix("#").split("/")[1:]:
+    for part in reference.split("/")[1:]:
         name = part.replace("~1", "/").replace("~0", "~")
-        if isinstance(node, Mapping):
-            node = node.get(name)
+        if isinstance(node, Mapping) and name in node:
+            node = node[name]
         elif isinstance(node, list) and name.isdecimal() and int(name) < len(node):
             node = node[int(name)]
         else:
-            return None
+            return True
     return node
 
 
@@ -197,7 +200,7 @@ def _resolve_top(definition: Mapping[str, Any]) -> Mapping[str, Any]:
     for _ in range(MAX_SCHEMA_DEPTH):
         if not isinstance(node, Mapping) or not isinstance(node.get("$ref"), str) or "properties" in node:
             break
-        node = _resolve_local(definition, node["$ref"])
+        node = resolve_local(definition, node["$ref"])
     return node if isinstance(node, Mapping) else {}
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from weft.core.schema import ANY_OBJECT, Schema
+from weft.core.schema import ANY_OBJECT, Schema, resolve_local
 
 __all__ = ["ALL_TYPES", "ANY_SHAPE", "Shape", "Types", "allows_objects", "disjoint", "show_types"]
 
@@ -52,7 +52,7 @@ class Shape:
     __slots__ = ("_types", "schema", "strict", "vague")
 
     def __init__(self, schema: Schema) -> None:
-        top = _top(schema.definition)
+        top = schema.top
         opening = not _OPENING.isdisjoint(top) or _has_siblings(schema.definition)
         self.schema = schema
         self.strict = schema.closed and "patternProperties" not in top
@@ -119,7 +119,7 @@ class Types:
     def _find(self, node: Mapping[str, Any], depth: int) -> frozenset[str]:
         if "$ref" in node:
             # Older drafts ignore what stands beside a reference, so only the target counts.
-            return self.of(_follow(self._root, node["$ref"]), depth + 1)
+            return self.of(resolve_local(self._root, node["$ref"]), depth + 1)
         types = _declared(node)
         for keyword in ("anyOf", "oneOf"):
             branches = node.get(keyword)
@@ -159,29 +159,6 @@ def _types_of_value(value: object) -> frozenset[str]:
     if isinstance(value, float):
         return frozenset({"integer" if value.is_integer() else _FRACTION})
     return _expand(names.get(type(value)))
-
-
-def _follow(root: Mapping[str, Any], reference: object) -> object:
-    """Follow a JSON pointer within the schema; what cannot be followed may be anything."""
-    if not isinstance(reference, str) or not (reference == "#" or reference.startswith("#/")):
-        return True
-    node: object = root
-    for part in reference[2:].split("/") if len(reference) > 1 else ():
-        name = part.replace("~1", "/").replace("~0", "~")
-        if not isinstance(node, Mapping) or name not in node:
-            return True
-        node = node[name]
-    return node
-
-
-def _top(definition: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the schema that names the members: the one that references at the top lead to."""
-    node: object = definition
-    for _ in range(_MAX_DEPTH):
-        if not isinstance(node, Mapping) or "$ref" not in node or "properties" in node:
-            break
-        node = _follow(definition, node["$ref"])
-    return node if isinstance(node, Mapping) else {}
 
 
 def _has_siblings(definition: Mapping[str, Any]) -> bool:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from weft.api.workflow.v1 import workflow_pb2
-from weft.core.payload import JsonObject, PayloadKind, dumps, from_struct, kind_of, to_struct
+from weft.core.payload import UNSAID, JsonObject, PayloadKind, dumps, from_struct, kind_of, to_struct
 from weft.server.protos import (
     duration,
     enum_from_proto,
@@ -46,10 +46,10 @@ _MAX_TIMEOUT: Final = timedelta(days=365)
 _MAX_STEPS: Final = 1_000
 
 
-def workflow_kind(message: workflow_pb2.Workflow) -> PayloadKind:
-    """Tell which kind of payload a caller used."""
+def workflow_kind(message: workflow_pb2.Workflow, asked: PayloadKind = UNSAID) -> PayloadKind:
+    """Tell which kind of payload to answer a caller in."""
     steps = (step.input for step in message.steps)
-    return kind_of(message.input_schema, message.output_schema, *steps)
+    return kind_of(message.input_schema, message.output_schema, *steps, asked=asked)
 
 
 def workflow_to_proto(workflow: Workflow, kind: PayloadKind) -> workflow_pb2.Workflow:

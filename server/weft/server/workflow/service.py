@@ -9,7 +9,7 @@ from weft.core.clock import Clock
 from weft.core.errors import ConflictError, ResourceNotFoundError, ValidationError, Violation
 from weft.core.names import WORKFLOW_PREFIX, is_id, new_id
 from weft.core.reasons import Reason
-from weft.server.registry.model import Service
+from weft.server.registry.model import Service, ServiceState
 from weft.server.store.base import Page, RequestKey, Slice, StaleWriteError, WorkflowStore
 from weft.server.workflow.checks import find_problems
 from weft.server.workflow.model import Definition, Problem, Severity, Workflow, WorkflowState
@@ -81,7 +81,7 @@ class WorkflowService:
             elif key is None:
                 return current, ()  # with a key it is written as it is, so that the key is remembered
             if new.definition != current.definition:
-                warnings = await self.check(new.definition)
+                warnings = await self.check(new.definition, known=current.definition)
                 new = replace(new, version=current.version + 1, version_create_time=now)
             try:
                 stored = await self._store.update_workflow(new, current.revision, key)
@@ -168,20 +168,30 @@ class WorkflowService:
         workflow = await self.get(ref)
         return await self._store.list_workflow_versions(workflow.id, page)
 
-    async def problems(self, definition: Definition) -> tuple[Problem, ...]:
-        """Find everything that is wrong with a definition, against the registry as it is."""
+    async def problems(self, definition: Definition, known: Definition | None = None) -> tuple[Problem, ...]:
+        """Find everything that is wrong with a definition, against the registry as it is.
+
+        Args:
+            definition: What to check.
+            known: What it follows on: a deprecated service that stands there may stay.
+        """
         names = {step.service for step in definition.steps if step.service}
-        found = {name: await self._find_service(name) for name in sorted(names)}
-        services = {name: service for name, service in found.items() if service is not None}
+        kept = {step.service for step in known.steps} if known else set[str]()
+        services: dict[str, Service] = {}
+        for name in sorted(names):
+            service = await self._find_service(name)
+            if service is not None:
+                tolerated = service.state is ServiceState.DEPRECATED and name in kept
+                services[name] = replace(service, state=ServiceState.ACTIVE) if tolerated else service
         return tuple(find_problems(definition, services))
 
-    async def check(self, definition: Definition) -> tuple[Problem, ...]:
+    async def check(self, definition: Definition, known: Definition | None = None) -> tuple[Problem, ...]:
         """Return the warnings of a definition that has no error.
 
         Raises:
             ValidationError: With every error.
         """
-        problems = await self.problems(definition)
+        problems = await self.problems(definition, known)
         errors = [problem for problem in problems if problem.severity is Severity.ERROR]
         if errors:
             raise ValidationError([_violation(problem) for problem in errors])
