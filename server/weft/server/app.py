@@ -147,6 +147,7 @@ class WeftServer:
             "address": self.address,
             "store": self._store.name,
             "pid": os.getpid(),
+            "time": self._clock.now().isoformat(),
             "open_executions": self._executions.engine.open_count,
         }
 
