@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
+
 from examples.document_pipeline._formats import Content, read_html, read_pdf, read_text
 from examples.document_pipeline._text import words
-
 from weft.core.errors import ActionFailedError, Code
 
 __all__ = ["MAX_DOCUMENT_BYTES", "MAX_TEXT_BYTES", "Extracted", "extract_document", "is_supported"]

@@ -6,12 +6,13 @@ import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
-from examples.document_pipeline._runs import DocumentRun, StepState
 from rich.console import Console
 from rich.live import Live
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
+
+from examples.document_pipeline._runs import DocumentRun, StepState
 
 __all__ = ["Progress"]
 

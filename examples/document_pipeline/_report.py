@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import json
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from examples.document_pipeline._place import Place, stop_command
-from examples.document_pipeline._runs import DocumentRun
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from examples.document_pipeline._place import Place, stop_command
+from examples.document_pipeline._runs import DocumentRun
 
 __all__ = ["hints", "results"]
 
 _KINDS = {"application/pdf": "PDF", "text/html": "HTML", "text/plain": "text"}
 _TONES = {"positive": "green", "negative": "red", "neutral": "yellow"}
-_SENTENCE = 95
 
 _METHOD = "weft.api.execution.v1.ExecutionService/ExecuteWorkflow"
 
 
 def results(runs: Sequence[DocumentRun]) -> Table:
     """Return one row per document."""
-    table = Table(title="Results", title_justify="left")
+    table = Table(title="Results", title_justify="left", box=SIMPLE_HEAD)
     for heading, options in _COLUMNS.items():
         table.add_column(heading, **options)
     for run in runs:
@@ -38,7 +38,7 @@ _COLUMNS: Mapping[str, Mapping[str, Any]] = {
     "pages": {"justify": "right"},
     "words": {"justify": "right"},
     "sentiment": {"no_wrap": True},
-    "summary, first sentence": {"ratio": 1, "min_width": 20},
+    "summary, first sentence": {"ratio": 1, "min_width": 16},
     "time": {"justify": "right", "no_wrap": True},
 }
 
@@ -48,7 +48,7 @@ def _row(run: DocumentRun) -> list[str | Text]:
     tone = run.outputs.get("analyze-sentiment", {})
     summary = run.outputs.get("generate-summary", {})
     sentences = summary.get("sentences") or [""]
-    last = Text(run.failure, style="red") if run.failure else Text(_short(str(sentences[0])))
+    last = Text(run.failure, style="red") if run.failure else _one_line(str(sentences[0]))
     return [
         run.name,
         _KINDS.get(str(document.get("media_type")), ""),
@@ -72,8 +72,8 @@ def _number(value: object) -> str:
     return f"{int(value):,}" if isinstance(value, int | float) else ""
 
 
-def _short(sentence: str) -> str:
-    return textwrap.shorten(sentence, _SENTENCE, placeholder=" …")
+def _one_line(sentence: str) -> Text:
+    return Text(" ".join(sentence.split()), no_wrap=True, overflow="ellipsis")
 
 
 def hints(console: Console, place: Place, example: str) -> None:

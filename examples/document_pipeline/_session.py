@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 import yaml
+from rich.console import Console
+
 from examples.document_pipeline._place import HOST, Place, RunError
 from examples.document_pipeline._processes import SERVICES, Processes
 from examples.document_pipeline._progress import Progress
 from examples.document_pipeline._report import hints, results
 from examples.document_pipeline._runs import DocumentRun
-from rich.console import Console
-
 from weft.client import AlreadyExistsError, Client, ResourceNotFoundError, WeftError, connect
 
 __all__ = ["run_all", "try_next"]

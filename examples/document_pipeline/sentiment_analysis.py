@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from examples.document_pipeline._options import parser
 from examples.document_pipeline._sentiment import Sentiment, sentiment_of
-
 from weft.service import ActionFailedError, Code, Service
 
 __all__ = ["service"]

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from examples.document_pipeline._extract import Extracted, extract_document
 from examples.document_pipeline._options import parser
-
 from weft.service import Service
 
 __all__ = ["service"]

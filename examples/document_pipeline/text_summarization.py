@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from examples.document_pipeline._options import parser
-from examples.document_pipeline._summary import Summary, summary_of
 from pydantic import Field
 
+from examples.document_pipeline._options import parser
+from examples.document_pipeline._summary import Summary, summary_of
 from weft.service import Service
 
 __all__ = ["service"]

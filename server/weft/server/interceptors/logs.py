@@ -14,7 +14,7 @@ _log = logging.getLogger("weft.server.rpc")
 
 
 class CallLog:
-    """Logs how calls end: successes and what the caller did wrong at DEBUG, the rest above."""
+    """Logs how calls end: successes at DEBUG, failures at INFO, defects of ours at ERROR."""
 
     def on_start(self, call: Call) -> None:
         """Nothing: the call's own start time is enough."""
