@@ -90,6 +90,16 @@ class WorkflowService:
             self._forget()
             return stored, warnings
 
+    async def check_change(self, ref: str, change: Callable[[Workflow], Workflow]) -> None:
+        """Check the definition that a change would lead to, when the workflow is there.
+
+        Raises:
+            ValidationError: With every problem of the new definition.
+        """
+        current = await self.find(ref)
+        if current is not None and not current.deleted:
+            await self.check(change(current).definition, known=current.definition)
+
     async def set_state(self, ref: str, state: WorkflowState, etag: str, key: RequestKey | None) -> Workflow:
         """Move a workflow to another state.
 

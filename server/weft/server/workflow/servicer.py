@@ -66,6 +66,8 @@ class WorkflowServicer(workflow_service_pb2_grpc.WorkflowServiceServicer):
         faults.ref("workflow.id", request.workflow.id)
         fields = read_mask(request.update_mask, request.workflow, convert.CHANGEABLE, faults)
         change = _change(request.workflow, fields, faults)
+        if faults.found:  # then those of the definition belong into the same answer
+            await faults.gather(self._workflows.check_change(request.workflow.id, change))
         faults.raise_any()
         workflow, warnings = await self._workflows.update(request.workflow.id, request.etag, change, key)
         kind = convert.workflow_kind(request.workflow, request.payload_kind)
@@ -153,6 +155,8 @@ class WorkflowServicer(workflow_service_pb2_grpc.WorkflowServiceServicer):
         faults = Faults()
         if request.workflow.name:
             faults.name("workflow.name", request.workflow.name)
+        faults.text("workflow.description", request.workflow.description)
+        convert.metadata_from_proto(request.workflow, faults)
         definition = convert.definition_from_proto(request.workflow, faults)
         of_message = (
             Problem(v.field.removeprefix("workflow."), v.reason, v.description) for v in faults.found
