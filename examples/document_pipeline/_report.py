@@ -38,7 +38,7 @@ _COLUMNS: Mapping[str, Mapping[str, Any]] = {
     "pages": {"justify": "right"},
     "words": {"justify": "right"},
     "sentiment": {"no_wrap": True},
-    "summary, first sentence": {"ratio": 1, "min_width": 16},
+    "summary": {"ratio": 1, "min_width": 16},
     "time": {"justify": "right", "no_wrap": True},
 }
 
