@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -104,8 +104,8 @@ class Engine:
 
     # ---- taking on and letting go
 
-    def admit(self) -> None:
-        """Check that another execution may be accepted.
+    def admit(self, execution_id: str) -> None:
+        """Keep a place for an execution that is being stored; recovery lets it alone until it is ``settled``.
 
         Raises:
             ServiceUnavailableError: SERVER_DRAINING.
@@ -113,20 +113,17 @@ class Engine:
         """
         if self._draining:
             raise draining()
-        if len(self._runs) >= self._limits.open_executions:
+        taken = len(self._runs) + len(self._starting)
+        if taken >= self._limits.open_executions:
             raise ExhaustedError(
-                f"{len(self._runs):,} executions are open; no more are accepted now",
+                f"{taken:,} executions are open; no more are accepted now",
                 retry_after=timedelta(seconds=1),
             )
-
-    @contextlib.contextmanager
-    def starting(self, execution_id: str) -> Iterator[None]:
-        """Keep recovery away from an execution while it is being stored and not yet owned."""
         self._starting.add(execution_id)
-        try:
-            yield
-        finally:
-            self._starting.discard(execution_id)
+
+    def settled(self, execution_id: str) -> None:
+        """Give back the place of an execution: it is owned by now, or it was not stored."""
+        self._starting.discard(execution_id)
 
     def own(self, execution: Execution, plan: Plan, history: tuple[Event, ...]) -> Run:
         """Take on an execution that is stored, and run it."""
@@ -180,16 +177,19 @@ class Engine:
         if execution.id in self._runs or execution.id in self._starting:
             return False
         try:
-            await self._resume(execution)
+            return await self._resume(execution)
         except StoreUnavailableError:
             raise
         except Exception:  # one that cannot be resumed must not stop the others
             _log.exception("execution %s cannot be resumed", execution.id)
             return False
-        return True
 
-    async def _resume(self, execution: Execution) -> None:
-        """Go on where the history ends, saying so in the history."""
+    async def _resume(self, listed: Execution) -> bool:
+        """Go on where the history ends, saying so in the history; tell whether there was something to do."""
+        # It may have ended since it was listed; nobody owns it now, so what is read now stays true.
+        execution = await self._store.get_execution(listed.id)
+        if execution is None or execution.state.final:
+            return False
         plan = await self._find_plan(execution.workflow_id, execution.workflow_version)
         events: list[Event] = []
         while page := await self._store.read_events(execution.id, after=events[-1].number if events else 0):
@@ -198,6 +198,7 @@ class Engine:
         again = StepScheduled(step_id=run.step_id, attempt=run.attempt + 1, cause="the server restarted")
         self._runs[execution.id] = run
         run.task = asyncio.create_task(self._drive(run, again), name=f"run {execution.id}")
+        return True
 
     async def drain(self, grace: timedelta) -> None:
         """Stop at a durable point: finish the steps that run, within the grace, and start no more."""
@@ -220,24 +221,48 @@ class Engine:
         return self._draining
 
     def _release(self, run: Run, error: WeftError) -> None:
-        self._runs.pop(run.execution.id, None)
+        self._forget(run)
         if run.task is not None and run.task is not asyncio.current_task():
             run.task.cancel()
         if not run.ended.done():
             run.ended.set_exception(error)
+
+    def _forget(self, run: Run) -> None:
+        """Own an execution no longer, unless it was taken on again since."""
+        if self._runs.get(run.execution.id) is run:
+            del self._runs[run.execution.id]
 
     # ---- running
 
     async def end(self, run: Run, body: EventBody) -> None:
         """Bring an execution to a final state from outside, and stop what runs for it.
 
+        A caller who leaves does not stop it half way: what is on its way to the
+        disk would be recorded there and not here.
+
         Raises:
             StaleWriteError: It has ended already.
         """
-        await run.record(self._store, self.hub, self._clock, body)
-        self._runs.pop(run.execution.id, None)
+        await asyncio.shield(self._end(run, body))
+
+    async def _end(self, run: Run, body: EventBody) -> None:
+        try:
+            await run.record(self._store, self.hub, self._clock, body)
+        except StaleWriteError:
+            self._stale(run)
+            raise
+        self._forget(run)
         if run.task is not None:
             run.task.cancel()
+
+    def _stale(self, run: Run) -> None:
+        """Let go of a run that was refused a write; unless it has ended here, read again what is stored."""
+        if run.execution.state.final or self._runs.get(run.execution.id) is not run:
+            return
+        _log.warning("execution %s is not as it was last seen; reading it again", run.execution.id)
+        self._release(run, StoreUnavailableError("the execution changed meanwhile; look again"))
+        if not self._draining:
+            self.start_recovery()
 
     async def _drive(self, run: Run, first: StepScheduled | None = None) -> None:
         """Run an execution to its end, or until this server lets go of it."""
@@ -253,7 +278,7 @@ class Engine:
                         return
                     await self._step(run)
             except StaleWriteError:
-                _log.debug("ended by somebody else")
+                self._stale(run)
             except (StoreUnavailableError, StoreFullError) as error:
                 _log.warning("stopped: %s", error)
                 self._release(run, error)
@@ -264,12 +289,14 @@ class Engine:
                 if timer is not None:
                     timer.cancel()
                 if run.execution.state.final:
-                    self._runs.pop(run.execution.id, None)
+                    self._forget(run)
 
     async def _step(self, run: Run) -> None:
         """Run the scheduled step once and record how it went and what follows."""
         planned = run.plan.steps[run.step_id]
         async with self._turns:
+            if self._draining:
+                return  # its turn came too late; it is recorded as due
             try:
                 completed, output = await self._attempt(run, planned)
             except WeftError as error:
@@ -347,7 +374,7 @@ class Engine:
             await self._clock.sleep(left)
         timed_out = ExecutionTimedOut(timeout=expire_time - run.execution.create_time)
         with contextlib.suppress(StaleWriteError, StoreUnavailableError, StoreFullError):
-            await asyncio.shield(self.end(run, timed_out))
+            await self.end(run, timed_out)
 
 
 def draining() -> ServiceUnavailableError:

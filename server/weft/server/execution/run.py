@@ -31,7 +31,7 @@ from weft.server.execution.model import (
 from weft.server.execution.plan import Plan
 from weft.server.store.base import ExecutionStore, StaleWriteError
 
-__all__ = ["ExecutionDetails", "Run", "first_events", "number_events"]
+__all__ = ["ExecutionDetails", "Run", "first_events", "number_events", "state_after"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +137,11 @@ def number_events(last: int, bodies: Sequence[EventBody], clock: Clock) -> tuple
     """Give the next numbers and the present time to what happened."""
     now = clock.now()
     return tuple(Event(last + offset, now, body) for offset, body in enumerate(bodies, start=1))
+
+
+def state_after(body: EventBody) -> ExecutionState:
+    """Return where an execution stands after an event."""
+    return _final_state(body)[0]
 
 
 def _summarize(execution: Execution, events: Sequence[Event]) -> Execution:

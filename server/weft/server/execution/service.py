@@ -32,7 +32,7 @@ from weft.server.execution.model import (
     fold_steps,
 )
 from weft.server.execution.plan import Plan, PlanCache
-from weft.server.execution.run import ExecutionDetails, first_events
+from weft.server.execution.run import ExecutionDetails, first_events, state_after
 from weft.server.store.base import (
     ExecutionFilter,
     ExecutionStore,
@@ -119,7 +119,6 @@ class ExecutionService:
             if first is not None:
                 return first
         plan = await self._startable(command)
-        self.engine.admit()
         started = ExecutionStarted(
             input=command.text,
             context=command.context,
@@ -129,10 +128,20 @@ class ExecutionService:
         )
         events = first_events(started, plan, self._clock)
         execution = _accepted(started, plan, events)
-        with self.engine.starting(execution.id):
-            stored = await self._store.insert_execution(execution, events, command.key)
+        self.engine.admit(execution.id)
+        # A caller who leaves does not stop it half way: what is on its way to the disk is accepted, and run.
+        accepting = asyncio.create_task(self._accept(execution, plan, events, command.key))
+        return await asyncio.shield(accepting)
+
+    async def _accept(
+        self, execution: Execution, plan: Plan, events: tuple[Event, ...], key: RequestKey | None
+    ) -> Execution:
+        try:
+            stored = await self._store.insert_execution(execution, events, key)
             if stored.id == execution.id:
                 self.engine.own(stored, plan, events)
+        finally:
+            self.engine.settled(execution.id)
         return stored
 
     async def _startable(self, command: StartCommand) -> Plan:
@@ -241,8 +250,7 @@ class ExecutionService:
             while after < execution.last_event:
                 for event in await self._store.read_events(execution_id, after=after):
                     after = event.number
-                    is_last = event.number >= execution.last_event
-                    yield event, execution.state if is_last else ExecutionState.RUNNING
+                    yield event, state_after(event.body)
             if execution.state.final:
                 return
             if self.engine.draining:

@@ -1,0 +1,82 @@
+"""A real store that breaks when it is told to, exactly as the port says a store may break."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from enum import Enum
+
+from weft.server.execution.model import Event, Execution
+from weft.server.store.base import RequestKey, StoreFullError, StoreState, StoreUnavailableError
+from weft.server.store.sqlite import SqliteStore
+
+
+class Fault(Enum):
+    """How a write fails."""
+
+    LOST = "fails, and nothing was written"
+    KEPT = "fails, and yet it was written"
+    FULL = "fails for want of space; nothing was written"
+
+
+class FlakyStore(SqliteStore):
+    """An in-memory store whose next writes of executions fail as planned; ``heal`` ends that."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self.plan: list[Fault | None] = []
+        self.broken = False
+        self.gate: asyncio.Event | None = None
+        self.at_gate = asyncio.Event()
+        self._told: list[Callable[[StoreState], None]] = []
+
+    def subscribe(self, listener: Callable[[StoreState], None]) -> None:
+        self._told.append(listener)
+
+    @property
+    def state(self) -> StoreState:
+        return StoreState.BROKEN if self.broken else StoreState.HEALTHY
+
+    def heal(self) -> None:
+        """Come back, if it was away."""
+        if self.broken:
+            self.broken = False
+            self._tell(StoreState.HEALTHY)
+
+    def _tell(self, state: StoreState) -> None:
+        for listener in self._told:
+            listener(state)
+
+    async def insert_execution(
+        self, execution: Execution, events: Sequence[Event], key: RequestKey | None = None
+    ) -> Execution:
+        fault = await self._next_fault()
+        if fault in {None, Fault.KEPT}:
+            stored = await super().insert_execution(execution, events, key)
+            if fault is None:
+                return stored
+        raise self._break(fault)
+
+    async def append_events(self, execution: Execution, events: Sequence[Event], expected_last: int) -> None:
+        fault = await self._next_fault()
+        if fault in {None, Fault.KEPT}:
+            await super().append_events(execution, events, expected_last)
+            if fault is None:
+                return
+        raise self._break(fault)
+
+    async def _next_fault(self) -> Fault | None:
+        if self.gate is not None:
+            self.at_gate.set()
+            await self.gate.wait()
+        if self.broken:
+            return Fault.LOST
+        return self.plan.pop(0) if self.plan else None
+
+    def _break(self, fault: Fault | None) -> Exception:
+        if not self.broken:
+            self.broken = True
+            self._tell(StoreState.BROKEN)
+        if fault is Fault.FULL:
+            return StoreFullError("no space left")
+        return StoreUnavailableError("the disk is gone")
