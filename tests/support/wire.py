@@ -134,7 +134,7 @@ def take_apart(error: grpc.aio.AioRpcError) -> Refusal:
     trailing = tuple(error.trailing_metadata() or ())
     packed = [value for key, value in trailing if key == "grpc-status-details-bin"]
     assert len(packed) == 1, f"no details: {error}"
-    status = status_pb2.Status.FromString(cast(bytes, packed[0]))
+    status = status_pb2.Status.FromString(cast("bytes", packed[0]))
     assert status.code == error.code().value[0]
     shown = (error.details() or "").removesuffix("…")
     assert shown
@@ -162,9 +162,9 @@ def take_apart(error: grpc.aio.AioRpcError) -> Refusal:
 def _details(status: status_pb2.Status, kind: type[T]) -> list[T]:
     found: list[T] = []
     for packed in status.details:
-        if packed.Is(cast(Any, kind).DESCRIPTOR):
+        if packed.Is(cast("Any", kind).DESCRIPTOR):
             detail = kind()
-            packed.Unpack(cast(Any, detail))
+            packed.Unpack(cast("Any", detail))
             found.append(detail)
     return found
 

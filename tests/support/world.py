@@ -132,8 +132,9 @@ async def populated() -> AsyncIterator[World]:
             )
         text = {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}
         steps = (step("shout", "texts", "shout", "count"), step("count", "texts", "count"))
-        for name in ("shouting", "asleep", "gone"):
-            created = await wire.workflows.CreateWorkflow(definition(name, *steps, input_schema=text))
+        for name in ("shouting", "asleep"):
+            await wire.workflows.CreateWorkflow(definition(name, *steps, input_schema=text))
+        gone = await wire.workflows.CreateWorkflow(definition("gone", *steps))
         await wire.workflows.SetWorkflowState(
             workflow_service_pb2.SetWorkflowStateRequest(
                 workflow="asleep", state=workflow_pb2.WORKFLOW_STATE_INACTIVE
@@ -144,4 +145,4 @@ async def populated() -> AsyncIterator[World]:
             execution_service_pb2.ExecuteWorkflowRequest(workflow="shouting", input=payload({"text": "ab"}))
         )
         assert ran.execution.state == execution_pb2.EXECUTION_STATE_COMPLETED
-        yield World(wire, ended=ran.execution.id, deleted=created.workflow.id)
+        yield World(wire, ended=ran.execution.id, deleted=gone.workflow.id)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from google.protobuf import duration_pb2, struct_pb2
+from google.protobuf.message import Message
 
 from tests.support.refusals import Case, check, faulty, missing, wrong_state
 from tests.support.wire import STRUCT, nested, payload, raw_json
@@ -16,7 +19,11 @@ pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
 
 LONG = "x" * 200
 GHOST = "exe_" + "0" * 26
-STARTS = {"StartExecution": pb.StartExecutionRequest, "ExecuteWorkflow": pb.ExecuteWorkflowRequest}
+StartRequest = type[pb.StartExecutionRequest] | type[pb.ExecuteWorkflowRequest]
+STARTS: dict[str, StartRequest] = {
+    "StartExecution": pb.StartExecutionRequest,
+    "ExecuteWorkflow": pb.ExecuteWorkflowRequest,
+}
 READS_OF_ONE = {
     "GetExecution": pb.GetExecutionRequest,
     "GetExecutionHistory": pb.GetExecutionHistoryRequest,
@@ -44,6 +51,10 @@ def not_a_number() -> struct_pb2.Struct:
     return struct
 
 
+def of_deleted(make: StartRequest) -> Callable[[World], Message]:
+    return lambda world: make(workflow=world.deleted, input=payload({"text": ""}))
+
+
 PAYLOADS: dict[str, tuple[payload_pb2.Payload, Rule]] = {
     "array": (raw_json(b"[]"), Rule.PAYLOAD_INVALID),
     "text": (raw_json(b'"text"'), Rule.PAYLOAD_INVALID),
@@ -56,11 +67,14 @@ PAYLOADS: dict[str, tuple[payload_pb2.Payload, Rule]] = {
     "not a number": (raw_json(b'{"text": NaN}'), Rule.PAYLOAD_INVALID),
     "not a number, as Struct": (payload_pb2.Payload(struct=not_a_number()), Rule.PAYLOAD_INVALID),
     "deeper than 32": (payload(nested(33)), Rule.PAYLOAD_TOO_DEEP),
-    "deeper than 32, as arrays": (raw_json(b'{"text": ' + b"[" * 32 + b"]" * 32 + b"}"), Rule.PAYLOAD_TOO_DEEP),
+    "deeper than 32, as arrays": (
+        raw_json(b'{"text": ' + b"[" * 32 + b"]" * 32 + b"}"),
+        Rule.PAYLOAD_TOO_DEEP,
+    ),
     "deeper than any stack": (raw_json(b'{"a":' * 100_000 + b"1" + b"}" * 100_000), Rule.PAYLOAD_TOO_DEEP),
     "over 1 MiB": (raw_json(b'{"text": "' + b"x" * 1_048_576 + b'"}'), Rule.PAYLOAD_TOO_LARGE),
     "over 1 MiB, as Struct": (payload({"text": "x" * 1_048_576}, STRUCT), Rule.PAYLOAD_TOO_LARGE),
-}  # fmt: skip
+}
 PAYLOAD_CASES = [
     faulty(f"input: {promise}", method, request, ("input", rule))
     for promise, (value, rule) in PAYLOADS.items()
@@ -102,11 +116,13 @@ START_CASES = [
             ("input", Rule.SCHEMA_MISMATCH),
         ),
         missing("unknown workflow", method, make(workflow="ghost"), Reason.WORKFLOW_NOT_FOUND),
-        missing("unknown version", method, make(workflow="shouting", version=9), Reason.WORKFLOW_VERSION_NOT_FOUND),
+        missing(
+            "unknown version", method, make(workflow="shouting", version=9), Reason.WORKFLOW_VERSION_NOT_FOUND
+        ),
         missing(
             "deleted workflow",
             method,
-            lambda world, make=make: make(workflow=world.deleted, input=payload({"text": ""})),
+            of_deleted(make),
             Reason.WORKFLOW_NOT_FOUND,
         ),
         wrong_state(
@@ -116,7 +132,7 @@ START_CASES = [
             Reason.WORKFLOW_INACTIVE,
         ),
     )
-]  # fmt: skip
+]
 
 ONE_CASES = [
     case
@@ -130,42 +146,101 @@ ONE_CASES = [
 ]
 
 OTHERS = [
-    faulty("all of its paging wrong", "ListExecutions",
-           pb.ListExecutionsRequest(page_size=-1, skip=-1, page_token="=", workflow=LONG),
-           ("page_size", Rule.OUT_OF_RANGE), ("skip", Rule.OUT_OF_RANGE), ("workflow", Rule.TOO_LONG),
-           ("page_token", Rule.PAGE_TOKEN_INVALID)),
-    missing("unknown workflow", "ListExecutions", pb.ListExecutionsRequest(workflow="ghost"),
-            Reason.WORKFLOW_NOT_FOUND),
-    faulty("without anything, all of its paging wrong", "GetExecutionHistory",
-           pb.GetExecutionHistoryRequest(page_size=-1, page_token="nope"),
-           ("execution_id", Rule.REQUIRED), ("page_size", Rule.OUT_OF_RANGE),
-           ("page_token", Rule.PAGE_TOKEN_INVALID)),
-    faulty("negative event number", "WatchExecution", pb.WatchExecutionRequest(after_event_number=-1),
-           ("execution_id", Rule.REQUIRED), ("after_event_number", Rule.OUT_OF_RANGE)),
-    faulty("everything wrong at once", "CancelExecution",
-           pb.CancelExecutionRequest(reason="x" * 1_025, request_id=LONG),
-           ("execution_id", Rule.REQUIRED), ("reason", Rule.TOO_LONG), ("request_id", Rule.TOO_LONG)),
-    wrong_state("execution that ended", "CancelExecution",
-                lambda world: pb.CancelExecutionRequest(execution_id=world.ended), Reason.EXECUTION_ENDED),
-    faulty("without anything", "ExecuteServiceAction", pb.ExecuteServiceActionRequest(),
-           ("service", Rule.REQUIRED), ("action", Rule.REQUIRED)),
-    faulty("everything wrong at once", "ExecuteServiceAction",
-           pb.ExecuteServiceActionRequest(
-               input=raw_json(b"[]"), context=TANGLED, idempotency_key="x" * 257,
-               timeout=duration_pb2.Duration(seconds=-1)),
-           ("service", Rule.REQUIRED), ("action", Rule.REQUIRED), ("input", Rule.PAYLOAD_INVALID),
-           *TANGLED_FAULTS, ("idempotency_key", Rule.TOO_LONG), ("timeout", Rule.OUT_OF_RANGE)),
-    faulty("input that the action's schema forbids", "ExecuteServiceAction",
-           pb.ExecuteServiceActionRequest(
-               service="texts", action="shout", input=payload({"text": [], "times": "many"}, STRUCT)),
-           ("input.text", Rule.SCHEMA_MISMATCH), ("input.times", Rule.SCHEMA_MISMATCH)),
-    missing("unknown service", "ExecuteServiceAction",
-            pb.ExecuteServiceActionRequest(service="ghost", action="act"), Reason.SERVICE_NOT_FOUND),
-    missing("unknown action", "ExecuteServiceAction",
-            pb.ExecuteServiceActionRequest(service="texts", action="whisper"), Reason.ACTION_NOT_FOUND),
-    wrong_state("inactive service", "ExecuteServiceAction",
-                pb.ExecuteServiceActionRequest(service="idle", action="work"), Reason.SERVICE_INACTIVE),
-]  # fmt: skip
+    faulty(
+        "all of its paging wrong",
+        "ListExecutions",
+        pb.ListExecutionsRequest(page_size=-1, skip=-1, page_token="=", workflow=LONG),
+        ("page_size", Rule.OUT_OF_RANGE),
+        ("skip", Rule.OUT_OF_RANGE),
+        ("workflow", Rule.TOO_LONG),
+        ("page_token", Rule.PAGE_TOKEN_INVALID),
+    ),
+    missing(
+        "unknown workflow",
+        "ListExecutions",
+        pb.ListExecutionsRequest(workflow="ghost"),
+        Reason.WORKFLOW_NOT_FOUND,
+    ),
+    faulty(
+        "without anything, all of its paging wrong",
+        "GetExecutionHistory",
+        pb.GetExecutionHistoryRequest(page_size=-1, page_token="nope"),
+        ("execution_id", Rule.REQUIRED),
+        ("page_size", Rule.OUT_OF_RANGE),
+        ("page_token", Rule.PAGE_TOKEN_INVALID),
+    ),
+    faulty(
+        "negative event number",
+        "WatchExecution",
+        pb.WatchExecutionRequest(after_event_number=-1),
+        ("execution_id", Rule.REQUIRED),
+        ("after_event_number", Rule.OUT_OF_RANGE),
+    ),
+    faulty(
+        "everything wrong at once",
+        "CancelExecution",
+        pb.CancelExecutionRequest(reason="x" * 1_025, request_id=LONG),
+        ("execution_id", Rule.REQUIRED),
+        ("reason", Rule.TOO_LONG),
+        ("request_id", Rule.TOO_LONG),
+    ),
+    wrong_state(
+        "execution that ended",
+        "CancelExecution",
+        lambda world: pb.CancelExecutionRequest(execution_id=world.ended),
+        Reason.EXECUTION_ENDED,
+    ),
+    faulty(
+        "without anything",
+        "ExecuteServiceAction",
+        pb.ExecuteServiceActionRequest(),
+        ("service", Rule.REQUIRED),
+        ("action", Rule.REQUIRED),
+    ),
+    faulty(
+        "everything wrong at once",
+        "ExecuteServiceAction",
+        pb.ExecuteServiceActionRequest(
+            input=raw_json(b"[]"),
+            context=TANGLED,
+            idempotency_key="x" * 257,
+            timeout=duration_pb2.Duration(seconds=-1),
+        ),
+        ("service", Rule.REQUIRED),
+        ("action", Rule.REQUIRED),
+        ("input", Rule.PAYLOAD_INVALID),
+        *TANGLED_FAULTS,
+        ("idempotency_key", Rule.TOO_LONG),
+        ("timeout", Rule.OUT_OF_RANGE),
+    ),
+    faulty(
+        "input that the action's schema forbids",
+        "ExecuteServiceAction",
+        pb.ExecuteServiceActionRequest(
+            service="texts", action="shout", input=payload({"text": [], "times": "many"}, STRUCT)
+        ),
+        ("input.text", Rule.SCHEMA_MISMATCH),
+        ("input.times", Rule.SCHEMA_MISMATCH),
+    ),
+    missing(
+        "unknown service",
+        "ExecuteServiceAction",
+        pb.ExecuteServiceActionRequest(service="ghost", action="act"),
+        Reason.SERVICE_NOT_FOUND,
+    ),
+    missing(
+        "unknown action",
+        "ExecuteServiceAction",
+        pb.ExecuteServiceActionRequest(service="texts", action="whisper"),
+        Reason.ACTION_NOT_FOUND,
+    ),
+    wrong_state(
+        "inactive service",
+        "ExecuteServiceAction",
+        pb.ExecuteServiceActionRequest(service="idle", action="work"),
+        Reason.SERVICE_INACTIVE,
+    ),
+]
 
 CASES = [*START_CASES, *PAYLOAD_CASES, *ONE_CASES, *OTHERS]
 

@@ -62,7 +62,9 @@ def not_a_number() -> struct_pb2.Struct:
 
 
 REGISTER = [
-    faulty("without anything", "RegisterService", pb.RegisterServiceRequest(), ("service.name", Rule.REQUIRED)),
+    faulty(
+        "without anything", "RegisterService", pb.RegisterServiceRequest(), ("service.name", Rule.REQUIRED)
+    ),
     faulty(
         "everything wrong at once",
         "RegisterService",
@@ -93,14 +95,26 @@ REGISTER = [
         ("service.actions[2].name", Rule.INVALID),
         ("service.actions[2].timeout", Rule.OUT_OF_RANGE),
     ),
-    faulty("257 actions", "RegisterService", registration("fresh", *(f"a{n}" for n in range(257))),
-           ("service.actions", Rule.TOO_MANY)),
-    faulty("metadata over 64 KB", "RegisterService", service(metadata=to_struct({"x": "x" * 65_536})),
-           ("service.metadata", Rule.PAYLOAD_TOO_LARGE)),
-    faulty("metadata deeper than 32", "RegisterService", service(metadata=to_struct(nested(33))),
-           ("service.metadata", Rule.PAYLOAD_TOO_DEEP)),
+    faulty(
+        "257 actions",
+        "RegisterService",
+        registration("fresh", *(f"a{n}" for n in range(257))),
+        ("service.actions", Rule.TOO_MANY),
+    ),
+    faulty(
+        "metadata over 64 KB",
+        "RegisterService",
+        service(metadata=to_struct({"x": "x" * 65_536})),
+        ("service.metadata", Rule.PAYLOAD_TOO_LARGE),
+    ),
+    faulty(
+        "metadata deeper than 32",
+        "RegisterService",
+        service(metadata=to_struct(nested(33))),
+        ("service.metadata", Rule.PAYLOAD_TOO_DEEP),
+    ),
     taken("second one of a name", "RegisterService", registration("texts", "act"), Reason.SERVICE_EXISTS),
-]  # fmt: skip
+]
 
 NAMES = [
     faulty(f"name {name[:20]!r}", "RegisterService", service(name=name), ("service.name", Rule.INVALID))
@@ -194,33 +208,68 @@ CHANGES = [
     missing("unknown name", "UpdateService", update("name", id="ghost", name="b"), Reason.SERVICE_NOT_FOUND),
     missing("unknown id", "UpdateService", update("name", id=GHOST, name="b"), Reason.SERVICE_NOT_FOUND),
     taken("name that is taken", "UpdateService", update("name", name="idle"), Reason.SERVICE_EXISTS),
-    stale("UpdateService", pb.UpdateServiceRequest(
-        service=registry_pb2.Service(id="texts", description="new"), etag="r999")),
-    faulty("without anything", "SetServiceState", pb.SetServiceStateRequest(),
-           ("service", Rule.REQUIRED), ("state", Rule.REQUIRED)),
-    faulty("state of a later release", "SetServiceState",
-           pb.SetServiceStateRequest(service="texts", state=99),  # type: ignore[arg-type] # no such number
-           ("state", Rule.REQUIRED)),
-    missing("unknown service", "SetServiceState",
-            pb.SetServiceStateRequest(service="ghost", state=registry_pb2.SERVICE_STATE_ACTIVE),
-            Reason.SERVICE_NOT_FOUND),
-    stale("SetServiceState", pb.SetServiceStateRequest(
-        service="texts", state=registry_pb2.SERVICE_STATE_INACTIVE, etag="r999")),
-    faulty("without anything", "DeregisterService", pb.DeregisterServiceRequest(), ("service", Rule.REQUIRED)),
-    missing("unknown service", "DeregisterService", pb.DeregisterServiceRequest(service="ghost"),
-            Reason.SERVICE_NOT_FOUND),
+    stale(
+        "UpdateService",
+        pb.UpdateServiceRequest(service=registry_pb2.Service(id="texts", description="new"), etag="r999"),
+    ),
+    faulty(
+        "without anything",
+        "SetServiceState",
+        pb.SetServiceStateRequest(),
+        ("service", Rule.REQUIRED),
+        ("state", Rule.REQUIRED),
+    ),
+    faulty(
+        "state of a later release",
+        "SetServiceState",
+        pb.SetServiceStateRequest(service="texts", state=99),  # type: ignore[arg-type] # no such number
+        ("state", Rule.REQUIRED),
+    ),
+    missing(
+        "unknown service",
+        "SetServiceState",
+        pb.SetServiceStateRequest(service="ghost", state=registry_pb2.SERVICE_STATE_ACTIVE),
+        Reason.SERVICE_NOT_FOUND,
+    ),
+    stale(
+        "SetServiceState",
+        pb.SetServiceStateRequest(service="texts", state=registry_pb2.SERVICE_STATE_INACTIVE, etag="r999"),
+    ),
+    faulty(
+        "without anything", "DeregisterService", pb.DeregisterServiceRequest(), ("service", Rule.REQUIRED)
+    ),
+    missing(
+        "unknown service",
+        "DeregisterService",
+        pb.DeregisterServiceRequest(service="ghost"),
+        Reason.SERVICE_NOT_FOUND,
+    ),
     stale("DeregisterService", pb.DeregisterServiceRequest(service="texts", etag="other")),
-]  # fmt: skip
+]
 
 INSTANCES = [
-    faulty("without anything", "RegisterInstance", pb.RegisterInstanceRequest(),
-           ("service", Rule.REQUIRED), ("instance.host", Rule.REQUIRED), ("instance.port", Rule.OUT_OF_RANGE)),
+    faulty(
+        "without anything",
+        "RegisterInstance",
+        pb.RegisterInstanceRequest(),
+        ("service", Rule.REQUIRED),
+        ("instance.host", Rule.REQUIRED),
+        ("instance.port", Rule.OUT_OF_RANGE),
+    ),
     faulty(
         "everything wrong at once",
         "RegisterInstance",
         instance(
-            id="-x", host="two words", port=65_536, weight=10_001, tags=["x" * 129, *("t",) * 64],
-            metadata={"k": "v" * 513}, version=LONG, zone=LONG, health_note="x" * 1_025, ttl=span(0.5),
+            id="-x",
+            host="two words",
+            port=65_536,
+            weight=10_001,
+            tags=["x" * 129, *("t",) * 64],
+            metadata={"k": "v" * 513},
+            version=LONG,
+            zone=LONG,
+            health_note="x" * 1_025,
+            ttl=span(0.5),
         ),
         ("instance.id", Rule.INVALID),
         ("instance.host", Rule.INVALID),
@@ -235,57 +284,113 @@ INSTANCES = [
         ("instance.ttl", Rule.OUT_OF_RANGE),
     ),
     *(
-        faulty(f"host {host[:20]!r}", "RegisterInstance", instance(host=host), ("instance.host", Rule.INVALID))
+        faulty(
+            f"host {host[:20]!r}", "RegisterInstance", instance(host=host), ("instance.host", Rule.INVALID)
+        )
         for host in ("a/b", "a@b", "..", "a\n", "\0", "[::1]", "1.2.3.4.5", "ä", "x" * 254, "::1%/evil", "-a")
     ),
-    faulty("ttl beyond 10 min", "RegisterInstance", instance(ttl=span(601)), ("instance.ttl", Rule.OUT_OF_RANGE)),
-    faulty("65 entries of metadata", "RegisterInstance", instance(metadata={f"k{n}": "" for n in range(65)}),
-           ("instance.metadata", Rule.TOO_MANY)),
-    faulty("path that is none", "RegisterInstance",
-           instance(protocol=registry_pb2.PROTOCOL_HTTP, metadata={"path": "/a?b=c"}),
-           ("instance.metadata.path", Rule.INVALID)),
-    missing("unknown service", "RegisterInstance",
-            pb.RegisterInstanceRequest(service="ghost", instance=registry_pb2.Instance(host="h", port=1)),
-            Reason.SERVICE_NOT_FOUND),
-    taken("id of another service's instance", "RegisterInstance",
-          pb.RegisterInstanceRequest(
-              service="idle", instance=registry_pb2.Instance(id="texts-1", host="h", port=1)),
-          Reason.INSTANCE_EXISTS),
-    faulty("without anything", "Heartbeat", pb.HeartbeatRequest(health_note="x" * 1_025),
-           ("instance_id", Rule.REQUIRED), ("health_note", Rule.TOO_LONG)),
-    missing("unknown instance", "Heartbeat", pb.HeartbeatRequest(instance_id="ghost"),
-            Reason.INSTANCE_NOT_FOUND),
-    faulty("without anything", "DeregisterInstance", pb.DeregisterInstanceRequest(),
-           ("instance_id", Rule.REQUIRED)),
-    missing("unknown instance", "DeregisterInstance", pb.DeregisterInstanceRequest(instance_id="ghost"),
-            Reason.INSTANCE_NOT_FOUND),
-]  # fmt: skip
+    faulty(
+        "ttl beyond 10 min", "RegisterInstance", instance(ttl=span(601)), ("instance.ttl", Rule.OUT_OF_RANGE)
+    ),
+    faulty(
+        "65 entries of metadata",
+        "RegisterInstance",
+        instance(metadata={f"k{n}": "" for n in range(65)}),
+        ("instance.metadata", Rule.TOO_MANY),
+    ),
+    faulty(
+        "path that is none",
+        "RegisterInstance",
+        instance(protocol=registry_pb2.PROTOCOL_HTTP, metadata={"path": "/a?b=c"}),
+        ("instance.metadata.path", Rule.INVALID),
+    ),
+    missing(
+        "unknown service",
+        "RegisterInstance",
+        pb.RegisterInstanceRequest(service="ghost", instance=registry_pb2.Instance(host="h", port=1)),
+        Reason.SERVICE_NOT_FOUND,
+    ),
+    taken(
+        "id of another service's instance",
+        "RegisterInstance",
+        pb.RegisterInstanceRequest(
+            service="idle", instance=registry_pb2.Instance(id="texts-1", host="h", port=1)
+        ),
+        Reason.INSTANCE_EXISTS,
+    ),
+    faulty(
+        "without anything",
+        "Heartbeat",
+        pb.HeartbeatRequest(health_note="x" * 1_025),
+        ("instance_id", Rule.REQUIRED),
+        ("health_note", Rule.TOO_LONG),
+    ),
+    missing(
+        "unknown instance", "Heartbeat", pb.HeartbeatRequest(instance_id="ghost"), Reason.INSTANCE_NOT_FOUND
+    ),
+    faulty(
+        "without anything",
+        "DeregisterInstance",
+        pb.DeregisterInstanceRequest(),
+        ("instance_id", Rule.REQUIRED),
+    ),
+    missing(
+        "unknown instance",
+        "DeregisterInstance",
+        pb.DeregisterInstanceRequest(instance_id="ghost"),
+        Reason.INSTANCE_NOT_FOUND,
+    ),
+]
 
 READS = [
     faulty("without anything", "GetService", pb.GetServiceRequest(), ("service", Rule.REQUIRED)),
-    faulty("name longer than any", "GetService", pb.GetServiceRequest(service=LONG), ("service", Rule.TOO_LONG)),
-    faulty("name of 3 MB", "GetService", pb.GetServiceRequest(service="x" * 3_000_000),
-           ("service", Rule.TOO_LONG)),
+    faulty(
+        "name longer than any", "GetService", pb.GetServiceRequest(service=LONG), ("service", Rule.TOO_LONG)
+    ),
+    faulty(
+        "name of 3 MB",
+        "GetService",
+        pb.GetServiceRequest(service="x" * 3_000_000),
+        ("service", Rule.TOO_LONG),
+    ),
     missing("unknown name", "GetService", pb.GetServiceRequest(service="ghost"), Reason.SERVICE_NOT_FOUND),
     missing("unknown id", "GetService", pb.GetServiceRequest(service=GHOST), Reason.SERVICE_NOT_FOUND),
     missing("name with NUL", "GetService", pb.GetServiceRequest(service="a\0b"), Reason.SERVICE_NOT_FOUND),
-    missing("128 characters beyond ASCII", "GetService", pb.GetServiceRequest(service="😀" * 128),
-            Reason.SERVICE_NOT_FOUND),
-    faulty("all of its paging wrong", "ListServices",
-           pb.ListServicesRequest(page_size=-1, skip=-1, page_token="nope"),
-           ("page_size", Rule.OUT_OF_RANGE), ("skip", Rule.OUT_OF_RANGE),
-           ("page_token", Rule.PAGE_TOKEN_INVALID)),
-    faulty("all of its paging wrong", "ListInstances",
-           pb.ListInstancesRequest(page_size=-1, skip=-1, page_token="nope", service=LONG),
-           ("page_size", Rule.OUT_OF_RANGE), ("skip", Rule.OUT_OF_RANGE), ("service", Rule.TOO_LONG),
-           ("page_token", Rule.PAGE_TOKEN_INVALID)),
-    missing("unknown service", "ListInstances", pb.ListInstancesRequest(service="ghost"),
-            Reason.SERVICE_NOT_FOUND),
+    missing(
+        "128 characters beyond ASCII",
+        "GetService",
+        pb.GetServiceRequest(service="😀" * 128),
+        Reason.SERVICE_NOT_FOUND,
+    ),
+    faulty(
+        "all of its paging wrong",
+        "ListServices",
+        pb.ListServicesRequest(page_size=-1, skip=-1, page_token="nope"),
+        ("page_size", Rule.OUT_OF_RANGE),
+        ("skip", Rule.OUT_OF_RANGE),
+        ("page_token", Rule.PAGE_TOKEN_INVALID),
+    ),
+    faulty(
+        "all of its paging wrong",
+        "ListInstances",
+        pb.ListInstancesRequest(page_size=-1, skip=-1, page_token="nope", service=LONG),
+        ("page_size", Rule.OUT_OF_RANGE),
+        ("skip", Rule.OUT_OF_RANGE),
+        ("service", Rule.TOO_LONG),
+        ("page_token", Rule.PAGE_TOKEN_INVALID),
+    ),
+    missing(
+        "unknown service", "ListInstances", pb.ListInstancesRequest(service="ghost"), Reason.SERVICE_NOT_FOUND
+    ),
     faulty("without anything", "WatchInstances", pb.WatchInstancesRequest(), ("service", Rule.REQUIRED)),
     faulty("without anything", "GetServiceHealth", pb.GetServiceHealthRequest(), ("service", Rule.REQUIRED)),
-    missing("unknown service", "GetServiceHealth", pb.GetServiceHealthRequest(service="ghost"),
-            Reason.SERVICE_NOT_FOUND),
-]  # fmt: skip
+    missing(
+        "unknown service",
+        "GetServiceHealth",
+        pb.GetServiceHealthRequest(service="ghost"),
+        Reason.SERVICE_NOT_FOUND,
+    ),
+]
 
 CASES = [*REGISTER, *NAMES, *ENDPOINTS, *SCHEMA_CASES, *CHANGES, *INSTANCES, *READS]
 

@@ -63,43 +63,113 @@ def ring(count: int) -> list[workflow_pb2.Step]:
 
 
 FORMS = [
-    faulty("without anything", "CreateWorkflow", pb.CreateWorkflowRequest(),
-           ("workflow.name", Rule.REQUIRED), ("workflow.steps", Rule.REQUIRED)),
-    faulty("an empty step", "CreateWorkflow", workflow(workflow_pb2.Step()),
-           ("workflow.steps[0].id", Rule.REQUIRED), ("workflow.steps[0].service", Rule.REQUIRED),
-           ("workflow.steps[0].action", Rule.REQUIRED)),
-    faulty("unknown service", "CreateWorkflow", workflow(step("a", "ghost", "count")),
-           ("workflow.steps[0].service", Rule.SERVICE_UNKNOWN)),
-    faulty("unknown action", "CreateWorkflow", workflow(step("a", "texts", "whisper")),
-           ("workflow.steps[0].action", Rule.ACTION_UNKNOWN)),
-    faulty("unknown step", "CreateWorkflow", workflow(step("a", "texts", "count", "ghost")),
-           ("workflow.steps[0].next", Rule.STEP_UNKNOWN)),
-    faulty("deprecated service", "CreateWorkflow", workflow(step("a", "retired", "work")),
-           ("workflow.steps[0].service", Rule.SERVICE_NOT_USABLE)),
-    faulty("step that follows itself", "CreateWorkflow", workflow(step("a", "texts", "count", "a")),
-           ("workflow.steps[0].next", Rule.STEP_CYCLE)),
-    faulty("cycle of three", "CreateWorkflow", workflow(*ring(3)), ("workflow.steps[2].next", Rule.STEP_CYCLE)),
-    faulty("cycle that nothing leads to", "CreateWorkflow",
-           workflow(COUNT, step("a", "texts", "count", "b"), step("b", "texts", "count", "a")),
-           ("workflow.steps[1]", Rule.STEP_UNREACHABLE), ("workflow.steps[2]", Rule.STEP_UNREACHABLE),
-           ("workflow.steps[2].next", Rule.STEP_CYCLE)),
-    faulty("unreachable step", "CreateWorkflow", workflow(COUNT, step("lost", "texts", "count")),
-           ("workflow.steps[1]", Rule.STEP_UNREACHABLE)),
-    faulty("duplicate step", "CreateWorkflow", workflow(COUNT, COUNT),
-           ("workflow.steps[1].id", Rule.STEP_ID_DUPLICATE)),
-    faulty("1,001 steps", "CreateWorkflow", workflow(*chain(1_000), step("more", "texts", "count")),
-           ("workflow.steps", Rule.TOO_MANY)),
-    faulty("metadata deeper than 32", "CreateWorkflow", workflow(metadata=to_struct(nested(33))),
-           ("workflow.metadata", Rule.PAYLOAD_TOO_DEEP)),
-    faulty("metadata over 64 KB", "CreateWorkflow", workflow(metadata=to_struct({"x": "x" * 65_536})),
-           ("workflow.metadata", Rule.PAYLOAD_TOO_LARGE)),
-    faulty("timeout over a year", "CreateWorkflow",
-           workflow(timeout=duration_pb2.Duration(seconds=400 * 86_400)), ("workflow.timeout", Rule.OUT_OF_RANGE)),
-    faulty("negative timeout", "CreateWorkflow", workflow(timeout=duration_pb2.Duration(seconds=-1)),
-           ("workflow.timeout", Rule.OUT_OF_RANGE)),
-    faulty("timeout beyond all bounds", "CreateWorkflow",
-           workflow(timeout=duration_pb2.Duration(seconds=2**63 - 1)), ("workflow.timeout", Rule.OUT_OF_RANGE)),
-    taken("second one of a name", "CreateWorkflow", definition("shouting", SHOUT, COUNT), Reason.WORKFLOW_EXISTS),
+    faulty(
+        "without anything",
+        "CreateWorkflow",
+        pb.CreateWorkflowRequest(),
+        ("workflow.name", Rule.REQUIRED),
+        ("workflow.steps", Rule.REQUIRED),
+    ),
+    faulty(
+        "an empty step",
+        "CreateWorkflow",
+        workflow(workflow_pb2.Step()),
+        ("workflow.steps[0].id", Rule.REQUIRED),
+        ("workflow.steps[0].service", Rule.REQUIRED),
+        ("workflow.steps[0].action", Rule.REQUIRED),
+    ),
+    faulty(
+        "unknown service",
+        "CreateWorkflow",
+        workflow(step("a", "ghost", "count")),
+        ("workflow.steps[0].service", Rule.SERVICE_UNKNOWN),
+    ),
+    faulty(
+        "unknown action",
+        "CreateWorkflow",
+        workflow(step("a", "texts", "whisper")),
+        ("workflow.steps[0].action", Rule.ACTION_UNKNOWN),
+    ),
+    faulty(
+        "unknown step",
+        "CreateWorkflow",
+        workflow(step("a", "texts", "count", "ghost")),
+        ("workflow.steps[0].next", Rule.STEP_UNKNOWN),
+    ),
+    faulty(
+        "deprecated service",
+        "CreateWorkflow",
+        workflow(step("a", "retired", "work")),
+        ("workflow.steps[0].service", Rule.SERVICE_NOT_USABLE),
+    ),
+    faulty(
+        "step that follows itself",
+        "CreateWorkflow",
+        workflow(step("a", "texts", "count", "a")),
+        ("workflow.steps[0].next", Rule.STEP_CYCLE),
+    ),
+    faulty(
+        "cycle of three", "CreateWorkflow", workflow(*ring(3)), ("workflow.steps[2].next", Rule.STEP_CYCLE)
+    ),
+    faulty(
+        "cycle that nothing leads to",
+        "CreateWorkflow",
+        workflow(COUNT, step("a", "texts", "count", "b"), step("b", "texts", "count", "a")),
+        ("workflow.steps[1]", Rule.STEP_UNREACHABLE),
+        ("workflow.steps[2]", Rule.STEP_UNREACHABLE),
+        ("workflow.steps[2].next", Rule.STEP_CYCLE),
+    ),
+    faulty(
+        "unreachable step",
+        "CreateWorkflow",
+        workflow(COUNT, step("lost", "texts", "count")),
+        ("workflow.steps[1]", Rule.STEP_UNREACHABLE),
+    ),
+    faulty(
+        "duplicate step",
+        "CreateWorkflow",
+        workflow(COUNT, COUNT),
+        ("workflow.steps[1].id", Rule.STEP_ID_DUPLICATE),
+    ),
+    faulty(
+        "1,001 steps",
+        "CreateWorkflow",
+        workflow(*chain(1_000), step("more", "texts", "count")),
+        ("workflow.steps", Rule.TOO_MANY),
+    ),
+    faulty(
+        "metadata deeper than 32",
+        "CreateWorkflow",
+        workflow(metadata=to_struct(nested(33))),
+        ("workflow.metadata", Rule.PAYLOAD_TOO_DEEP),
+    ),
+    faulty(
+        "metadata over 64 KB",
+        "CreateWorkflow",
+        workflow(metadata=to_struct({"x": "x" * 65_536})),
+        ("workflow.metadata", Rule.PAYLOAD_TOO_LARGE),
+    ),
+    faulty(
+        "timeout over a year",
+        "CreateWorkflow",
+        workflow(timeout=duration_pb2.Duration(seconds=400 * 86_400)),
+        ("workflow.timeout", Rule.OUT_OF_RANGE),
+    ),
+    faulty(
+        "negative timeout",
+        "CreateWorkflow",
+        workflow(timeout=duration_pb2.Duration(seconds=-1)),
+        ("workflow.timeout", Rule.OUT_OF_RANGE),
+    ),
+    faulty(
+        "timeout beyond all bounds",
+        "CreateWorkflow",
+        workflow(timeout=duration_pb2.Duration(seconds=2**63 - 1)),
+        ("workflow.timeout", Rule.OUT_OF_RANGE),
+    ),
+    taken(
+        "second one of a name", "CreateWorkflow", definition("shouting", SHOUT, COUNT), Reason.WORKFLOW_EXISTS
+    ),
     faulty(
         "everything wrong at once, also what only the registry knows",
         "CreateWorkflow",
@@ -133,7 +203,7 @@ FORMS = [
         ("workflow.steps[3].id", Rule.INVALID),
         ("workflow.steps[3]", Rule.STEP_UNREACHABLE),
     ),
-]  # fmt: skip
+]
 
 SCHEMAS: dict[str, tuple[payload_pb2.Payload, str, Rule]] = {
     "no schema": (payload({"type": 12}, STRUCT), ".type", Rule.SCHEMA_INVALID),
@@ -179,68 +249,150 @@ CHANGES = [
         faulty(f"mask {path!r}", "UpdateWorkflow", update(path), ("update_mask", Rule.MASK_PATH_UNKNOWN))
         for path in ("nope", "state", "version", "workflow.name", "steps.id")
     ),
-    faulty("everything wrong at once", "UpdateWorkflow",
-           pb.UpdateWorkflowRequest(
-               request_id=LONG,
-               workflow=workflow_pb2.Workflow(
-                   description="x" * 8_193, timeout=duration_pb2.Duration(seconds=-1)),
-               update_mask=field_mask_pb2.FieldMask(paths=["name", "description", "timeout", "colour"])),
-           ("request_id", Rule.TOO_LONG), ("workflow.id", Rule.REQUIRED), ("workflow.name", Rule.REQUIRED),
-           ("workflow.description", Rule.TOO_LONG), ("workflow.timeout", Rule.OUT_OF_RANGE),
-           ("update_mask", Rule.MASK_PATH_UNKNOWN)),
-    faulty("faults of the request and of the definition", "UpdateWorkflow",
-           pb.UpdateWorkflowRequest(
-               workflow=workflow_pb2.Workflow(id="shouting", steps=ring(2)),
-               update_mask=field_mask_pb2.FieldMask(paths=["steps", "colour"])),
-           ("update_mask", Rule.MASK_PATH_UNKNOWN), ("workflow.steps[1].next", Rule.STEP_CYCLE)),
-    faulty("definition with a cycle", "UpdateWorkflow", update(steps=ring(2)),
-           ("workflow.steps[1].next", Rule.STEP_CYCLE)),
+    faulty(
+        "everything wrong at once",
+        "UpdateWorkflow",
+        pb.UpdateWorkflowRequest(
+            request_id=LONG,
+            workflow=workflow_pb2.Workflow(
+                description="x" * 8_193, timeout=duration_pb2.Duration(seconds=-1)
+            ),
+            update_mask=field_mask_pb2.FieldMask(paths=["name", "description", "timeout", "colour"]),
+        ),
+        ("request_id", Rule.TOO_LONG),
+        ("workflow.id", Rule.REQUIRED),
+        ("workflow.name", Rule.REQUIRED),
+        ("workflow.description", Rule.TOO_LONG),
+        ("workflow.timeout", Rule.OUT_OF_RANGE),
+        ("update_mask", Rule.MASK_PATH_UNKNOWN),
+    ),
+    faulty(
+        "faults of the request and of the definition",
+        "UpdateWorkflow",
+        pb.UpdateWorkflowRequest(
+            workflow=workflow_pb2.Workflow(id="shouting", steps=ring(2)),
+            update_mask=field_mask_pb2.FieldMask(paths=["steps", "colour"]),
+        ),
+        ("update_mask", Rule.MASK_PATH_UNKNOWN),
+        ("workflow.steps[1].next", Rule.STEP_CYCLE),
+    ),
+    faulty(
+        "definition with a cycle",
+        "UpdateWorkflow",
+        update(steps=ring(2)),
+        ("workflow.steps[1].next", Rule.STEP_CYCLE),
+    ),
     faulty("no steps any more", "UpdateWorkflow", update("steps"), ("workflow.steps", Rule.REQUIRED)),
-    missing("unknown workflow", "UpdateWorkflow", update(id="ghost", description="new"),
-            Reason.WORKFLOW_NOT_FOUND),
-    missing("deleted workflow", "UpdateWorkflow", lambda world: update(id=world.deleted, description="new"),
-            Reason.WORKFLOW_NOT_FOUND),
+    missing(
+        "unknown workflow", "UpdateWorkflow", update(id="ghost", description="new"), Reason.WORKFLOW_NOT_FOUND
+    ),
+    missing(
+        "deleted workflow",
+        "UpdateWorkflow",
+        lambda world: update(id=world.deleted, description="new"),
+        Reason.WORKFLOW_NOT_FOUND,
+    ),
     taken("name that is taken", "UpdateWorkflow", update(name="asleep"), Reason.WORKFLOW_EXISTS),
-    stale("UpdateWorkflow", pb.UpdateWorkflowRequest(
-        workflow=workflow_pb2.Workflow(id="shouting", description="new"), etag="r999")),
-    faulty("without anything", "SetWorkflowState", pb.SetWorkflowStateRequest(),
-           ("workflow", Rule.REQUIRED), ("state", Rule.REQUIRED)),
-    missing("unknown workflow", "SetWorkflowState",
-            pb.SetWorkflowStateRequest(workflow=GHOST, state=workflow_pb2.WORKFLOW_STATE_ACTIVE),
-            Reason.WORKFLOW_NOT_FOUND),
-    stale("SetWorkflowState", pb.SetWorkflowStateRequest(
-        workflow="shouting", state=workflow_pb2.WORKFLOW_STATE_INACTIVE, etag="r999")),
+    stale(
+        "UpdateWorkflow",
+        pb.UpdateWorkflowRequest(
+            workflow=workflow_pb2.Workflow(id="shouting", description="new"), etag="r999"
+        ),
+    ),
+    faulty(
+        "without anything",
+        "SetWorkflowState",
+        pb.SetWorkflowStateRequest(),
+        ("workflow", Rule.REQUIRED),
+        ("state", Rule.REQUIRED),
+    ),
+    missing(
+        "unknown workflow",
+        "SetWorkflowState",
+        pb.SetWorkflowStateRequest(workflow=GHOST, state=workflow_pb2.WORKFLOW_STATE_ACTIVE),
+        Reason.WORKFLOW_NOT_FOUND,
+    ),
+    stale(
+        "SetWorkflowState",
+        pb.SetWorkflowStateRequest(
+            workflow="shouting", state=workflow_pb2.WORKFLOW_STATE_INACTIVE, etag="r999"
+        ),
+    ),
     faulty("without anything", "DeleteWorkflow", pb.DeleteWorkflowRequest(), ("workflow", Rule.REQUIRED)),
-    missing("unknown workflow", "DeleteWorkflow", pb.DeleteWorkflowRequest(workflow="ghost"),
-            Reason.WORKFLOW_NOT_FOUND),
-    missing("deleted workflow", "DeleteWorkflow",
-            lambda world: pb.DeleteWorkflowRequest(workflow=world.deleted), Reason.WORKFLOW_NOT_FOUND),
+    missing(
+        "unknown workflow",
+        "DeleteWorkflow",
+        pb.DeleteWorkflowRequest(workflow="ghost"),
+        Reason.WORKFLOW_NOT_FOUND,
+    ),
+    missing(
+        "deleted workflow",
+        "DeleteWorkflow",
+        lambda world: pb.DeleteWorkflowRequest(workflow=world.deleted),
+        Reason.WORKFLOW_NOT_FOUND,
+    ),
     stale("DeleteWorkflow", pb.DeleteWorkflowRequest(workflow="shouting", etag="r999")),
-]  # fmt: skip
+]
 
 READS = [
-    faulty("without anything, version -1", "GetWorkflow", pb.GetWorkflowRequest(version=-1),
-           ("workflow", Rule.REQUIRED), ("version", Rule.OUT_OF_RANGE)),
-    faulty("name longer than any", "GetWorkflow", pb.GetWorkflowRequest(workflow=LONG),
-           ("workflow", Rule.TOO_LONG)),
-    missing("unknown name", "GetWorkflow", pb.GetWorkflowRequest(workflow="ghost"), Reason.WORKFLOW_NOT_FOUND),
-    missing("deleted workflow", "GetWorkflow", lambda world: pb.GetWorkflowRequest(workflow=world.deleted),
-            Reason.WORKFLOW_NOT_FOUND),
-    missing("unknown version", "GetWorkflow", pb.GetWorkflowRequest(workflow="shouting", version=2**63 - 1),
-            Reason.WORKFLOW_VERSION_NOT_FOUND),
-    missing("version of an unknown workflow", "GetWorkflow", pb.GetWorkflowRequest(workflow="ghost", version=2),
-            Reason.WORKFLOW_NOT_FOUND),
-    faulty("all of its paging wrong", "ListWorkflows",
-           pb.ListWorkflowsRequest(page_size=-1, skip=-1, page_token="\0"),
-           ("page_size", Rule.OUT_OF_RANGE), ("skip", Rule.OUT_OF_RANGE),
-           ("page_token", Rule.PAGE_TOKEN_INVALID)),
-    faulty("without anything, all of its paging wrong", "ListWorkflowVersions",
-           pb.ListWorkflowVersionsRequest(page_size=-1, skip=-1, page_token="nope"),
-           ("workflow", Rule.REQUIRED), ("page_size", Rule.OUT_OF_RANGE), ("skip", Rule.OUT_OF_RANGE),
-           ("page_token", Rule.PAGE_TOKEN_INVALID)),
-    missing("unknown workflow", "ListWorkflowVersions", pb.ListWorkflowVersionsRequest(workflow="ghost"),
-            Reason.WORKFLOW_NOT_FOUND),
-]  # fmt: skip
+    faulty(
+        "without anything, version -1",
+        "GetWorkflow",
+        pb.GetWorkflowRequest(version=-1),
+        ("workflow", Rule.REQUIRED),
+        ("version", Rule.OUT_OF_RANGE),
+    ),
+    faulty(
+        "name longer than any",
+        "GetWorkflow",
+        pb.GetWorkflowRequest(workflow=LONG),
+        ("workflow", Rule.TOO_LONG),
+    ),
+    missing(
+        "unknown name", "GetWorkflow", pb.GetWorkflowRequest(workflow="ghost"), Reason.WORKFLOW_NOT_FOUND
+    ),
+    missing(
+        "deleted workflow",
+        "GetWorkflow",
+        lambda world: pb.GetWorkflowRequest(workflow=world.deleted),
+        Reason.WORKFLOW_NOT_FOUND,
+    ),
+    missing(
+        "unknown version",
+        "GetWorkflow",
+        pb.GetWorkflowRequest(workflow="shouting", version=2**63 - 1),
+        Reason.WORKFLOW_VERSION_NOT_FOUND,
+    ),
+    missing(
+        "version of an unknown workflow",
+        "GetWorkflow",
+        pb.GetWorkflowRequest(workflow="ghost", version=2),
+        Reason.WORKFLOW_NOT_FOUND,
+    ),
+    faulty(
+        "all of its paging wrong",
+        "ListWorkflows",
+        pb.ListWorkflowsRequest(page_size=-1, skip=-1, page_token="\0"),
+        ("page_size", Rule.OUT_OF_RANGE),
+        ("skip", Rule.OUT_OF_RANGE),
+        ("page_token", Rule.PAGE_TOKEN_INVALID),
+    ),
+    faulty(
+        "without anything, all of its paging wrong",
+        "ListWorkflowVersions",
+        pb.ListWorkflowVersionsRequest(page_size=-1, skip=-1, page_token="nope"),
+        ("workflow", Rule.REQUIRED),
+        ("page_size", Rule.OUT_OF_RANGE),
+        ("skip", Rule.OUT_OF_RANGE),
+        ("page_token", Rule.PAGE_TOKEN_INVALID),
+    ),
+    missing(
+        "unknown workflow",
+        "ListWorkflowVersions",
+        pb.ListWorkflowVersionsRequest(workflow="ghost"),
+        Reason.WORKFLOW_NOT_FOUND,
+    ),
+]
 
 CASES = [*FORMS, *SCHEMA_CASES, *INPUT_CASES, *CHANGES, *READS]
 
