@@ -1,0 +1,78 @@
+"""A unary echo over gRPC: the server process and the two ways to call it.
+
+Both servers run the same handler. ``raw`` is what grpc.aio gives; ``weft`` has
+the interceptors and options of the Weft server.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+from typing import Any, Final
+
+import grpc
+import grpc.aio
+
+from benchmarks.loops import run
+from benchmarks.processes import announce
+from weft.api.common.v1.payload_pb2 import Payload
+from weft.mesh.rpc import SERVER_OPTIONS
+from weft.server.interceptors import CallLog, InterceptorChain, RequestContext
+from weft.server.logs import configure_logging
+
+__all__ = ["Echo", "echo_method"]
+
+Echo = grpc.aio.UnaryUnaryMultiCallable[Payload, Payload]
+
+_SERVICE: Final = "weft.benchmarks.EchoService"
+
+
+def echo_method(channel: grpc.aio.Channel) -> Echo:
+    """Return the RPC on a channel."""
+    method: Echo = channel.unary_unary(
+        f"/{_SERVICE}/Echo",
+        request_serializer=Payload.SerializeToString,
+        response_deserializer=Payload.FromString,
+    )
+    return method
+
+
+async def _echo(request: Payload, _: grpc.aio.ServicerContext[Any, Any]) -> Payload:
+    return request
+
+
+def _server(stack: str) -> grpc.aio.Server:
+    if stack == "weft":
+        configure_logging("info", "json")
+        chain = InterceptorChain((RequestContext(), CallLog()))
+        server = grpc.aio.server(interceptors=(chain,), options=SERVER_OPTIONS)
+    else:
+        server = grpc.aio.server(options=(("grpc.so_reuseport", 0),))
+    handler = grpc.unary_unary_rpc_method_handler(
+        _echo, request_deserializer=Payload.FromString, response_serializer=Payload.SerializeToString
+    )
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, {"Echo": handler}),))
+    return server
+
+
+async def _serve(stack: str) -> None:
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    server = _server(stack)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    announce(f"127.0.0.1:{port}")
+    await stop.wait()
+    await server.stop(None)
+
+
+def main() -> None:
+    """Serve until SIGTERM."""
+    parser = argparse.ArgumentParser(description="An echo server to measure.")
+    parser.add_argument("stack", choices=("raw", "weft"))
+    run(_serve(parser.parse_args().stack))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,12 @@
+"""All benchmarks, in the order in which they run. A new one is added here."""
+
+from __future__ import annotations
+
+from benchmarks.fsyncs import FsyncsBenchmark
+from benchmarks.harness import Benchmark
+from benchmarks.rpc import RpcBenchmark
+from benchmarks.workflow import WorkflowBenchmark
+
+__all__ = ["BENCHMARKS"]
+
+BENCHMARKS: tuple[Benchmark, ...] = (RpcBenchmark(), WorkflowBenchmark(), FsyncsBenchmark())
