@@ -22,13 +22,15 @@ async def test_an_honest_burst_is_served(at_once: int) -> None:
         return request
 
     server = grpc.aio.server(options=SERVER_OPTIONS)
-    methods = {"Echo": grpc.unary_unary_rpc_method_handler(echo)}
+    methods: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
+        "Echo": grpc.unary_unary_rpc_method_handler(echo)
+    }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Burst", methods),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=CHANNEL_OPTIONS) as channel:
-            call = channel.unary_unary("/test.Burst/Echo")
+            call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary("/test.Burst/Echo")
             for _ in range(3):
                 answers = await asyncio.gather(*(call(b"x") for _ in range(at_once)))
                 assert answers == [b"x"] * at_once
