@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import grpc
 import grpc.aio
@@ -40,8 +40,6 @@ DETAIL_TYPES = (
     error_details_pb2.RetryInfo,
     error_details_pb2.PreconditionFailure,
 )
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -140,7 +138,7 @@ def take_apart(error: grpc.aio.AioRpcError) -> Refusal:
     assert shown
     assert status.message.startswith(shown)
     assert Code(status.code) not in {Code.OK, Code.UNKNOWN, Code.INTERNAL}, error
-    found = {kind: _details(status, kind) for kind in DETAIL_TYPES}
+    found: dict[Any, list[Any]] = {kind: _details(status, kind) for kind in DETAIL_TYPES}
     assert sum(len(details) for details in found.values()) == len(status.details), "a detail of another type"
     (info,) = found[error_details_pb2.ErrorInfo]
     assert all(len(details) <= 1 for details in found.values())
@@ -159,12 +157,12 @@ def take_apart(error: grpc.aio.AioRpcError) -> Refusal:
     )
 
 
-def _details(status: status_pb2.Status, kind: type[T]) -> list[T]:
-    found: list[T] = []
+def _details(status: status_pb2.Status, kind: Any) -> list[Any]:
+    found: list[Any] = []
     for packed in status.details:
-        if packed.Is(cast("Any", kind).DESCRIPTOR):
+        if packed.Is(kind.DESCRIPTOR):
             detail = kind()
-            packed.Unpack(cast("Any", detail))
+            packed.Unpack(detail)
             found.append(detail)
     return found
 

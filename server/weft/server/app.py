@@ -184,7 +184,7 @@ class WeftServer:
         await self._health.drain()
         stopping = asyncio.create_task(self._server.stop(grace.total_seconds()))
         await self._executions.engine.drain(grace)
-        self._chain.cancel_streams()
+        self._chain.end_streams()
         await stopping
         for task in self._background:
             task.cancel()

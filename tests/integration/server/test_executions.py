@@ -160,7 +160,9 @@ async def test_large_integers_are_exact_as_json(world: World) -> None:
 async def test_the_version_asked_for_is_the_one_that_runs(world: World) -> None:
     """An old version can be started; without a number it is the latest."""
     wire = world.wire
-    await wire.workflows.CreateWorkflow(definition("moving", step("a", "texts", "count", mapping={"text": "1"})))
+    await wire.workflows.CreateWorkflow(
+        definition("moving", step("a", "texts", "count", mapping={"text": "1"}))
+    )
     await wire.workflows.UpdateWorkflow(
         workflow_service_pb2.UpdateWorkflowRequest(
             workflow=workflow_pb2.Workflow(

@@ -51,7 +51,12 @@ def full(name: str, kind: PayloadKind) -> registry_pb2.Service:
 async def test_a_service_comes_back_as_it_was_registered(wire: Wire, kind: PayloadKind) -> None:
     """What was set is stored; id, state, revision, etag and times are the server's; kinds are kept."""
     wanted = full(f"sums-{kind}", kind)
-    wanted.id, wanted.revision, wanted.etag, wanted.state = "mine", 9, "r9", registry_pb2.SERVICE_STATE_INACTIVE
+    wanted.id, wanted.revision, wanted.etag, wanted.state = (
+        "mine",
+        9,
+        "r9",
+        registry_pb2.SERVICE_STATE_INACTIVE,
+    )
     response = await wire.registry.RegisterService(pb.RegisterServiceRequest(service=wanted))
     stored = response.service
     assert is_id(stored.id, "svc")
@@ -107,7 +112,9 @@ async def test_an_update_changes_what_its_mask_names(wire: Wire, kind: PayloadKi
     assert [action.name for action in new.actions] == ["sub"]
     assert value_in(new.actions[0].input_schema, kind) == TAKES
     assert (new.revision, new.etag != old.etag) == (old.revision + 1, True)
-    assert (await wire.registry.GetService(pb.GetServiceRequest(service=name, payload_kind=kind))).service == new
+    assert (
+        await wire.registry.GetService(pb.GetServiceRequest(service=name, payload_kind=kind))
+    ).service == new
 
 
 async def test_an_update_without_a_mask_changes_what_is_populated(wire: Wire) -> None:

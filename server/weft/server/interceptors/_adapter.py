@@ -19,7 +19,7 @@ from google.protobuf.message import DecodeError
 
 from weft.core.errors import CallCancelledError, ValidationError, Violation, WeftError
 from weft.mesh.rpc import abort_with
-from weft.server.interceptors.errors import as_weft_error
+from weft.server.interceptors.errors import as_weft_error, stopping
 
 __all__ = ["Call", "Concern", "InterceptorChain"]
 
@@ -72,6 +72,7 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
         self._concerns = tuple(concerns)
         self._wrapped: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
         self._streams: set[asyncio.Task[Any]] = set()
+        self._ended: set[asyncio.Task[Any]] = set()
 
     async def intercept_service(
         self,
@@ -88,9 +89,15 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
             wrapped = self._wrapped[method] = self._wrap(handler, method)
         return wrapped
 
-    def cancel_streams(self) -> None:
-        """End every stream that is still open."""
+    def end_streams(self) -> None:
+        """End every stream that is still open with UNAVAILABLE, SERVER_DRAINING.
+
+        To cancel its task is not enough: grpc.aio then sends no status, and the
+        server's own stop waits for the stream as long as its grace allows.
+        """
         for task in list(self._streams):
+            self._ended.add(task)
+            task.add_done_callback(self._ended.discard)
             task.cancel()
 
     def _wrap(self, handler: Any, method: str) -> grpc.RpcMethodHandler[Any, Any]:
@@ -155,6 +162,10 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
 
     async def _fail(self, call: Call, tokens: list[object], context: _Context, error: BaseException) -> None:
         """End a failed call: cancelled, aborted on purpose, or with a status of ours."""
+        task = asyncio.current_task()
+        if isinstance(error, asyncio.CancelledError) and task is not None and task in self._ended:
+            task.uncancel()
+            error = stopping()
         if isinstance(error, asyncio.CancelledError | GeneratorExit):
             self._end(call, tokens, CallCancelledError("the caller gave up"))
             raise error
