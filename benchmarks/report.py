@@ -49,19 +49,24 @@ def table(figures: Mapping[Figure, Summary]) -> str:
 
 def _row(figure: Figure, summary: Summary) -> tuple[str, ...]:
     numbers = (f"{_rounded(number):g}" for number in (summary.value, summary.low, summary.high))
-    return (figure.name, *numbers, figure.unit, _goal(figure, summary.value))
+    return (figure.name, *numbers, figure.unit, _goal(figure, summary))
 
 
-def _goal(figure: Figure, value: float) -> str:
+def _goal(figure: Figure, summary: Summary) -> str:
     if figure.at_most is not None:
-        return f"<= {figure.at_most:g} {_verdict(met=value <= figure.at_most)}"
+        limit = figure.at_most
+        return f"<= {limit:g} {_verdict(best=summary.low <= limit, worst=summary.high <= limit)}"
     if figure.at_least is not None:
-        return f">= {figure.at_least:g} {_verdict(met=value >= figure.at_least)}"
+        limit = figure.at_least
+        return f">= {limit:g} {_verdict(best=summary.high >= limit, worst=summary.low >= limit)}"
     return ""
 
 
-def _verdict(*, met: bool) -> str:
-    return "met" if met else "MISSED"
+def _verdict(*, best: bool, worst: bool) -> str:
+    """Judge only when every round says the same."""
+    if best is not worst:
+        return "unclear"
+    return "met" if worst else "MISSED"
 
 
 def _line(row: Sequence[str], widths: Sequence[int]) -> str:

@@ -22,13 +22,25 @@ from weft.core.clock import SystemClock
 __all__ = ["RpcBenchmark"]
 
 _LEVELS = (1, 32, 128)
-_SIDES = ("raw", "weft", "heartbeat")
+_SIDES = ("raw", "control", "weft", "heartbeat")
+"""``control`` is a second raw server: its ratio to the first is what no difference looks like."""
 _UNITS = {"p50": "ms", "p99": "ms", "rate": "1/s"}
 _TTL = timedelta(minutes=10)
 
 
 def _figures() -> tuple[Figure, ...]:
     ratio = partial(Figure, unit="ratio", side="weft", base="raw")
+    control = [
+        Figure(
+            name=f"rpc.control/raw.{metric}.c{c}",
+            unit="ratio",
+            side="control",
+            base="raw",
+            concurrency=c,
+            metric=metric,
+        )
+        for c, metric in ((1, "p50"), (32, "rate"), (128, "rate"))
+    ]
     absolute = [
         Figure(name=f"rpc.{side}.{metric}.c{c}", unit=unit, side=side, concurrency=c, metric=metric)
         for side in _SIDES
@@ -39,13 +51,14 @@ def _figures() -> tuple[Figure, ...]:
         Figure(
             name=f"rpc.{side}.retries.c{c}", unit="1/1000", side=side, concurrency=c, metric=RetryCount.METRIC
         )
-        for side in _SIDES[1:]
+        for side in _SIDES[2:]
         for c in _LEVELS
     ]
     return (
         ratio(name="rpc.weft/raw.p50.c1", concurrency=1, metric="p50", at_most=1.20),
         ratio(name="rpc.weft/raw.rate.c32", concurrency=32, metric="rate", at_least=0.85),
         ratio(name="rpc.weft/raw.rate.c128", concurrency=128, metric="rate"),
+        *control,
         *absolute,
         *retries,
     )
@@ -61,8 +74,9 @@ class RpcBenchmark:
 
     @asynccontextmanager
     async def setup(self, processes: Processes) -> AsyncIterator[Sequence[Side]]:
-        """Start the three servers and connect to each."""
+        """Start the four servers and connect to each."""
         raw = processes.start("echo-raw", "benchmarks.echo", "raw")
+        twin = processes.start("echo-control", "benchmarks.echo", "raw")
         weft = processes.start("echo-weft", "benchmarks.echo", "weft")
         server = processes.start_server()
         retries = RetryCount()
@@ -72,10 +86,12 @@ class RpcBenchmark:
         caller = Caller(await weft.address(), config)
         async with (
             grpc.aio.insecure_channel(await raw.address()) as channel,
+            grpc.aio.insecure_channel(await twin.address()) as control,
             connect(await server.address(), chance=retries) as client,
         ):
             operations = (
                 _raw(echo_method(channel)),
+                _raw(echo_method(control)),
                 _weft(caller, echo_method(caller.channel)),
                 await _heartbeat(client),
             )
