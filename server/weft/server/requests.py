@@ -19,12 +19,12 @@ from weft.core.context import CallContext
 from weft.core.errors import ValidationError, Violation
 from weft.core.names import NAME, check_name
 from weft.core.reasons import Rule
-from weft.server.store.base import Page, RequestKey
+from weft.server.store.base import Page, RequestKey, Slice
 
 __all__ = [
     "MAX_REF",
     "Faults",
-    "next_token",
+    "close_page",
     "read_context",
     "read_duration",
     "read_mask",
@@ -33,6 +33,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+M = TypeVar("M", bound=Message)
 
 MAX_TEXT: Final = 8_192
 MAX_REQUEST_ID: Final = 128
@@ -40,6 +41,8 @@ MAX_REF: Final = 128
 """The longest id or name; a longer one names nothing, and has no place in the answer."""
 DEFAULT_PAGE_SIZE: Final = 50
 MAX_PAGE_SIZE: Final = 1_000
+_MAX_PAGE_BYTES: Final = 3 * 1024 * 1024
+"""A page ends early rather than be refused by its reader, who takes 4 MiB at most."""
 _MAX_CONTEXT_VALUES: Final = 32
 _MAX_CONTEXT_CHARS: Final = 256
 _CONTEXT_KEY: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -201,7 +204,26 @@ def read_page(
     return Page(size=min(size or default_size, MAX_PAGE_SIZE), after=after, skip=max(0, skip))
 
 
-def next_token(after: str, scope: Sequence[str]) -> str:
+def close_page(
+    found: Slice[T], messages: Sequence[M], key: Callable[[T], str], scope: Sequence[str]
+) -> tuple[Sequence[M], str]:
+    """Return the messages of a page that fit into one answer, and the token of the page that follows.
+
+    Args:
+        found: The items of the page.
+        messages: The same as messages.
+        key: The paging key of an item.
+        scope: As in ``read_page``.
+    """
+    size = 0
+    for count, message in enumerate(messages):
+        size += message.ByteSize()
+        if count and size > _MAX_PAGE_BYTES:
+            return messages[:count], _token(key(found.items[count - 1]), scope)
+    return messages, _token(key(found.items[-1]), scope) if found.more else ""
+
+
+def _token(after: str, scope: Sequence[str]) -> str:
     """Make the token of the page that begins after an item."""
     content = orjson.dumps([after, _scope_hash(scope)])
     return base64.urlsafe_b64encode(content).decode().rstrip("=")

@@ -11,7 +11,7 @@ import pytest_asyncio
 from google.protobuf.message import Message
 
 from tests.support.wire import METHODS, Wire, payload
-from tests.support.world import World, definition, populated, registration, step
+from tests.support.world import World, definition, populated, registration, serving, step
 from weft.api.execution.v1 import execution_pb2
 from weft.api.execution.v1 import execution_service_pb2 as executions
 from weft.api.registry.v1 import registry_pb2
@@ -19,6 +19,7 @@ from weft.api.registry.v1 import registry_service_pb2 as registry
 from weft.api.workflow.v1 import workflow_pb2
 from weft.api.workflow.v1 import workflow_service_pb2 as workflows
 from weft.core.errors import Code
+from weft.core.payload import JsonObject
 from weft.core.reasons import Reason, Rule
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
@@ -198,6 +199,25 @@ async def test_a_history_is_walked_by_token(world: World, size: int) -> None:
         request.execution_id = ran.execution.id
         refusal = await world.wire.refusal("GetExecutionHistory", request)
         assert refusal.violations == (("page_token", Rule.PAGE_TOKEN_INVALID),)
+
+
+async def test_a_page_ends_early_rather_than_be_too_large_to_read() -> None:
+    """Services of 2 MB each come on pages of their own: a client takes no more than 4 MiB at once."""
+    schema: JsonObject = {"description": "x" * 60_000}
+    async with serving() as wire:
+        for name in ("bulky-1", "bulky-2", "bulky-3"):
+            actions = (f"a{number}" for number in range(33))
+            await wire.registry.RegisterService(registration(name, *actions, input_schema=schema))
+        names: list[str] = []
+        request = registry.ListServicesRequest()
+        while True:
+            page = await wire.registry.ListServices(request)
+            assert page.total_size == 3
+            names += [service.name for service in page.services]
+            request.page_token = page.next_page_token
+            if not request.page_token:
+                break
+        assert names == ["bulky-1", "bulky-2", "bulky-3"]
 
 
 async def test_every_list_is_covered() -> None:

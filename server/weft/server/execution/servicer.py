@@ -22,13 +22,13 @@ from weft.server.execution.service import ExecutionService, StartCommand
 from weft.server.requests import (
     MAX_REF,
     Faults,
+    close_page,
     fingerprint,
-    next_token,
     read_context,
     read_duration,
     read_page,
 )
-from weft.server.store.base import ExecutionFilter, RequestKey
+from weft.server.store.base import ExecutionFilter, RequestKey, Slice
 
 __all__ = ["ExecutionServicer"]
 
@@ -92,11 +92,9 @@ class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
         faults.raise_any()
         workflow_id = await self._executions.workflow_id(request.workflow) if request.workflow else None
         found = await self._executions.list(ExecutionFilter(workflow_id=workflow_id, state=state), page)
-        return pb.ListExecutionsResponse(
-            executions=[convert.execution_to_proto(execution) for execution in found.items],
-            next_page_token=next_token(found.items[-1].id, scope) if found.more else "",
-            total_size=found.total,
-        )
+        messages = [convert.execution_to_proto(execution) for execution in found.items]
+        shown, token = close_page(found, messages, lambda execution: execution.id, scope)
+        return pb.ListExecutionsResponse(executions=shown, next_page_token=token, total_size=found.total)
 
     async def GetExecutionHistory(
         self, request: pb.GetExecutionHistoryRequest, context: object
@@ -109,10 +107,10 @@ class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
         faults.raise_any()
         events, more = await self._executions.history(request.execution_id, int(page.after or 0), page.size)
         kind = prefer(request.payload_kind)
-        return pb.GetExecutionHistoryResponse(
-            events=[convert.event_to_proto(event, kind) for event in events],
-            next_page_token=next_token(str(events[-1].number), scope) if more else "",
-        )
+        messages = [convert.event_to_proto(event, kind) for event in events]
+        found = Slice(events, more, 0)
+        shown, token = close_page(found, messages, lambda event: str(event.number), scope)
+        return pb.GetExecutionHistoryResponse(events=shown, next_page_token=token)
 
     async def WatchExecution(
         self, request: pb.WatchExecutionRequest, context: object

@@ -17,7 +17,7 @@ from weft.server.protos import duration, enum_from_proto, timestamp
 from weft.server.registry import convert
 from weft.server.registry.model import Service, ServiceState
 from weft.server.registry.service import RegistryService
-from weft.server.requests import MAX_REF, Faults, next_token, read_mask, read_page, request_key
+from weft.server.requests import MAX_REF, Faults, close_page, read_mask, read_page, request_key
 
 __all__ = ["DependencyCheck", "RegistryServicer"]
 
@@ -150,11 +150,9 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
         faults.raise_any()
         found = await self._registry.list(state, page)
         kind = prefer(request.payload_kind)
-        return pb.ListServicesResponse(
-            services=[convert.service_to_proto(service, kind) for service in found.items],
-            next_page_token=next_token(found.items[-1].name, scope) if found.more else "",
-            total_size=found.total,
-        )
+        messages = [convert.service_to_proto(service, kind) for service in found.items]
+        shown, token = close_page(found, messages, lambda service: service.name, scope)
+        return pb.ListServicesResponse(services=shown, next_page_token=token, total_size=found.total)
 
     async def RegisterInstance(
         self, request: pb.RegisterInstanceRequest, context: object
@@ -199,11 +197,9 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
         page = read_page(request, scope, faults)
         faults.raise_any()
         found = await self._registry.list_instances(request.service, health, page)
-        return pb.ListInstancesResponse(
-            instances=[convert.instance_to_proto(i, service.name) for service, i in found.items],
-            next_page_token=next_token(found.items[-1][1].id, scope) if found.more else "",
-            total_size=found.total,
-        )
+        messages = [convert.instance_to_proto(i, service.name) for service, i in found.items]
+        shown, token = close_page(found, messages, lambda item: item[1].id, scope)
+        return pb.ListInstancesResponse(instances=shown, next_page_token=token, total_size=found.total)
 
     async def WatchInstances(
         self, request: pb.WatchInstancesRequest, context: object

@@ -11,7 +11,7 @@ from weft.api.workflow.v1 import workflow_service_pb2 as pb
 from weft.core.clock import Clock
 from weft.core.payload import prefer
 from weft.core.reasons import Rule
-from weft.server.requests import Faults, next_token, read_mask, read_page, request_key
+from weft.server.requests import Faults, close_page, read_mask, read_page, request_key
 from weft.server.workflow import convert
 from weft.server.workflow.model import Problem, Severity, Workflow, WorkflowState
 from weft.server.workflow.service import WorkflowService
@@ -125,11 +125,9 @@ class WorkflowServicer(workflow_service_pb2_grpc.WorkflowServiceServicer):
         faults.raise_any()
         found = await self._workflows.list(state, page)
         kind = prefer(request.payload_kind)
-        return pb.ListWorkflowsResponse(
-            workflows=[convert.workflow_to_proto(workflow, kind) for workflow in found.items],
-            next_page_token=next_token(found.items[-1].name, scope) if found.more else "",
-            total_size=found.total,
-        )
+        messages = [convert.workflow_to_proto(workflow, kind) for workflow in found.items]
+        shown, token = close_page(found, messages, lambda workflow: workflow.name, scope)
+        return pb.ListWorkflowsResponse(workflows=shown, next_page_token=token, total_size=found.total)
 
     async def ListWorkflowVersions(
         self, request: pb.ListWorkflowVersionsRequest, context: object
@@ -142,11 +140,9 @@ class WorkflowServicer(workflow_service_pb2_grpc.WorkflowServiceServicer):
         faults.raise_any()
         found = await self._workflows.list_versions(request.workflow, page)
         kind = prefer(request.payload_kind)
-        return pb.ListWorkflowVersionsResponse(
-            workflows=[convert.workflow_to_proto(workflow, kind) for workflow in found.items],
-            next_page_token=next_token(str(found.items[-1].version), scope) if found.more else "",
-            total_size=found.total,
-        )
+        messages = [convert.workflow_to_proto(workflow, kind) for workflow in found.items]
+        shown, token = close_page(found, messages, lambda workflow: str(workflow.version), scope)
+        return pb.ListWorkflowVersionsResponse(workflows=shown, next_page_token=token, total_size=found.total)
 
     async def ValidateWorkflow(
         self, request: pb.ValidateWorkflowRequest, context: object
