@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
+from weakref import WeakKeyDictionary
 
 import grpc.aio
 import orjson
@@ -53,19 +54,29 @@ class GrpcActionTransport:
         self, clock: Clock | None = None, *, connect_timeout: timedelta = timedelta(seconds=5)
     ) -> None:
         self._pool = ChannelPool(clock or SystemClock(), connect_timeout=connect_timeout)
+        self._stubs: WeakKeyDictionary[grpc.aio.Channel, action_service_pb2_grpc.ActionServiceAsyncStub] = (
+            WeakKeyDictionary()
+        )
 
     async def invoke(self, endpoint: Endpoint, call: ActionCall, timeout: float) -> bytes:
         """Run an action: see ``ActionTransport.invoke``."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
         async with self._pool.channel(endpoint.address, call.service, timeout) as channel:
-            stub = action_service_pb2_grpc.ActionServiceStub(channel)
+            stub = self._stub(channel)
             left = max(0.001, deadline - loop.time())
             try:
                 response = await stub.InvokeAction(_request(call), timeout=left)
             except grpc.aio.AioRpcError as error:
                 raise _failure(error, call, endpoint, timeout) from None
         return _output(response, call)
+
+    def _stub(self, channel: grpc.aio.Channel) -> action_service_pb2_grpc.ActionServiceAsyncStub:
+        """Return the stub of a channel; making one costs as much as the checks around a call."""
+        stub = self._stubs.get(channel)
+        if stub is None:
+            stub = self._stubs[channel] = action_service_pb2_grpc.ActionServiceStub(channel)
+        return stub
 
     async def close(self) -> None:
         """Close every connection."""

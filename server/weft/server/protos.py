@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol, TypeVar
 
@@ -24,6 +24,9 @@ __all__ = [
 
 E = TypeVar("E", bound=StrEnum)
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
 
 class _EnumWrapper(Protocol):
     """What the generated class of an enum can do."""
@@ -39,9 +42,8 @@ def timestamp(moment: datetime | None) -> timestamp_pb2.Timestamp | None:
     """Carry a moment; nothing stays nothing."""
     if moment is None:
         return None
-    message = timestamp_pb2.Timestamp()
-    message.FromDatetime(moment)
-    return message
+    seconds, micros = divmod((moment - _EPOCH) // _MICROSECOND, 1_000_000)
+    return timestamp_pb2.Timestamp(seconds=seconds, nanos=micros * 1_000)
 
 
 def duration(span: timedelta | None) -> duration_pb2.Duration | None:

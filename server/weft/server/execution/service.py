@@ -15,6 +15,7 @@ from weft.core.errors import (
     PreconditionError,
     ResourceNotFoundError,
     ValidationError,
+    WeftError,
 )
 from weft.core.names import EXECUTION_PREFIX, is_id, new_id
 from weft.core.payload import JsonObject
@@ -114,11 +115,12 @@ class ExecutionService:
             ExhaustedError: ENGINE_FULL.
             ServiceUnavailableError: SERVER_DRAINING, STORE_UNAVAILABLE.
         """
-        if command.key is not None:
-            first = await self._store.recall_execution(command.key)
-            if first is not None:
-                return first
-        plan = await self._startable(command)
+        execution_id = new_id(EXECUTION_PREFIX)
+        try:
+            plan = await self._startable(command)
+            self.engine.admit(execution_id)
+        except WeftError as refusal:
+            return await self._first_of(command.key, refusal)
         started = ExecutionStarted(
             input=command.text,
             context=command.context,
@@ -127,11 +129,17 @@ class ExecutionService:
             timeout=command.timeout or plan.timeout,
         )
         events = first_events(started, plan, self._clock)
-        execution = _accepted(started, plan, events)
-        self.engine.admit(execution.id)
-        # A caller who leaves does not stop it half way: what is on its way to the disk is accepted, and run.
+        execution = _accepted(execution_id, started, plan, events)
+        # A caller who leaves does not stop it half way: what is on its way to the disk is accepted and run.
         accepting = asyncio.create_task(self._accept(execution, plan, events, command.key))
         return await asyncio.shield(accepting)
+
+    async def _first_of(self, key: RequestKey | None, refusal: WeftError) -> Execution:
+        """Return what a refused request started when it came first, such as before a workflow was deleted."""
+        first = await self._store.recall_execution(key) if key is not None else None
+        if first is None:
+            raise refusal
+        return first
 
     async def _accept(
         self, execution: Execution, plan: Plan, events: tuple[Event, ...], key: RequestKey | None
@@ -314,10 +322,12 @@ class ExecutionService:
         return found
 
 
-def _accepted(started: ExecutionStarted, plan: Plan, events: tuple[Event, ...]) -> Execution:
+def _accepted(
+    execution_id: str, started: ExecutionStarted, plan: Plan, events: tuple[Event, ...]
+) -> Execution:
     now = events[0].time
     return Execution(
-        id=new_id(EXECUTION_PREFIX),
+        id=execution_id,
         workflow_id=plan.workflow_id,
         workflow_name=plan.workflow_name,
         workflow_version=plan.version,
