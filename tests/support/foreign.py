@@ -72,8 +72,24 @@ async def _invoke(data: bytes, context: Any) -> bytes:
         raise RuntimeError("something broke in here")
     if action.startswith("bare-"):
         await context.abort(grpc.StatusCode[action.removeprefix("bare-").upper()], "no details")
+    if action in GARBLED:
+        context.set_trailing_metadata((("grpc-status-details-bin", GARBLED[action]),))
+        await context.abort(grpc.StatusCode.INTERNAL, "look at the details")
     await _refuse(context, *REFUSALS[action])
     raise AssertionError(action)
+
+
+def _details(type_name: str, value: bytes) -> bytes:
+    packed = any_pb2.Any(type_url=f"type.googleapis.com/google.rpc.{type_name}", value=value)
+    return status_pb2.Status(code=9, message="garbled", details=[packed]).SerializeToString()
+
+
+GARBLED: dict[str, bytes] = {
+    "garbled-status": b"\xff\xff",
+    "garbled-info": _details("ErrorInfo", b"\xff\xff"),
+    "garbled-wait": _details("RetryInfo", b"\x0a\x0a\x08" + b"\xff" * 8 + b"\x7f"),
+}
+"""Details of a refusal that nobody can read."""
 
 
 REFUSALS: dict[str, tuple[int, str, str]] = {

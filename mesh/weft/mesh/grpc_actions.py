@@ -158,7 +158,8 @@ def _failure(
 def _as_action_failure(error: WeftError) -> WeftError:
     """Never pass on UNKNOWN or INTERNAL, which look like a fault of ours, nor an error that says OK."""
     if isinstance(error, UnexpectedStatusError) or error.code in {Code.OK, Code.UNKNOWN, Code.INTERNAL}:
-        return ActionFailedError(error.message, reason=error.reason, metadata=error.metadata)
+        reason = Reason.ACTION_FAILED if error.reason == Reason.UNEXPECTED_STATUS else error.reason
+        return ActionFailedError(error.message, reason=reason, metadata=error.metadata)
     return error
 
 

@@ -63,12 +63,10 @@ def error_from_rpc(error: grpc.aio.AioRpcError, peer: str = "weft") -> WeftError
     """
     for key, value in error.trailing_metadata() or ():
         if key == STATUS_DETAILS and isinstance(value, bytes):
-            status = status_pb2.Status()
             try:
-                status.ParseFromString(value)
-            except DecodeError:
+                return from_status(status_pb2.Status.FromString(value))
+            except (DecodeError, ValueError, OverflowError):  # details that nobody can read
                 break
-            return from_status(status)
     code = int(error.code().value[0])
     details = error.details() or error.code().name
     if code == Code.UNAVAILABLE:

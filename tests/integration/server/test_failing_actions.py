@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 from google.protobuf import duration_pb2
 
-from tests.support.foreign import ANSWERS, HTTP_ANSWERS, REFUSALS, grpc_provider, http_provider
+from tests.support.foreign import ANSWERS, GARBLED, HTTP_ANSWERS, REFUSALS, grpc_provider, http_provider
 from tests.support.wire import JSON, KINDS, Wire, payload, value_in
 from tests.support.world import NOBODY, World, definition, hosted, populated, registration, step
 from weft.api.execution.v1 import execution_pb2
@@ -84,6 +84,7 @@ FOREIGN = {
     **BARE,
     "hang": TIMEOUT,
     "raise": (Code.ABORTED, Reason.ACTION_FAILED),
+    **dict.fromkeys(GARBLED, (Code.ABORTED, Reason.ACTION_FAILED)),
 }
 OWN = {
     "business": (Code.NOT_FOUND, "CUSTOMER_UNKNOWN"),
@@ -171,7 +172,7 @@ async def world() -> AsyncIterator[World]:
         hosted(world.wire, sdk_service()),
     ):
         wire = world.wire
-        foreign = [*ANSWERS, *REFUSALS, *BARE, "hang", "raise"]
+        foreign = [*ANSWERS, *REFUSALS, *GARBLED, *BARE, "hang", "raise"]
         over_http = ["good", *HTTP_ANSWERS, "hang", "raise", "cut", "redirect", "missing"]
         for name, actions, endpoint in (
             ("foreign", foreign, f"grpc://127.0.0.1:{grpc_port}"),
