@@ -22,8 +22,9 @@ _OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2_000),
+    ("grpc.use_local_subchannel_pool", 1),
 )
-"""An instance that comes back is used again within two seconds."""
+"""Channels share nothing, not even what the library remembers of an address that could not be connected."""
 
 
 @dataclass(slots=True)
@@ -31,6 +32,7 @@ class _Entry:
     channel: grpc.aio.Channel
     in_flight: int
     last_used: float
+    failed: bool = False
 
 
 class ChannelPool:
@@ -69,11 +71,26 @@ class ChannelPool:
             entry = self._entries[address] = _Entry(channel, 0, self._clock.monotonic())
         entry.in_flight += 1
         try:
-            await self._connect(entry.channel, address, service, min(timeout, self._connect_timeout))
+            await self._connect_or_drop(entry, address, service, min(timeout, self._connect_timeout))
             yield entry.channel
         finally:
             entry.in_flight -= 1
             entry.last_used = self._clock.monotonic()
+            if entry.failed and entry.in_flight == 0:
+                await entry.channel.close()
+
+    async def _connect_or_drop(self, entry: _Entry, address: str, service: str, timeout: float) -> None:
+        """Connect; a channel that cannot is not kept, so that the next call dials anew.
+
+        Its back-off would go on failing calls for seconds after the instance is back.
+        """
+        try:
+            await self._connect(entry.channel, address, service, timeout)
+        except UnreachableError:
+            entry.failed = True
+            if self._entries.get(address) is entry:
+                del self._entries[address]
+            raise
 
     async def _connect(self, channel: grpc.aio.Channel, address: str, service: str, timeout: float) -> None:
         state = channel.get_state(try_to_connect=True)

@@ -140,7 +140,7 @@ class Story:
             assert state.final == (type(event.body).__name__ in FINAL)
 
     async def _check_ahead(self, execution_id: str) -> None:
-        """Memory never knows more than the disk; what was read once is the beginning of what is read later."""
+        """Memory never knows more than the disk; what was read once begins what is read later."""
         run = self.world.engine.owned(execution_id)
         known = run.execution.last_event if run is not None else 0
         seen = tuple(self.seen.get(execution_id, ()))

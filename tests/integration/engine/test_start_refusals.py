@@ -1,0 +1,174 @@
+"""A server that cannot start says why in one line, and ends with exit code 1."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.integration.engine.processes import Process, ServerProcess, free_port
+from weft.cli.main import app
+from weft.client import Client
+
+pytestmark = pytest.mark.integration
+
+
+Refused = Callable[[str, Path], str]
+
+
+async def _refused_process(folder: Path, listen: str, data_dir: Path) -> str:
+    """Start a server that must not start; return the one line that it says."""
+    process = Process(
+        folder / "refused.log", "weft.cli", "server", "--listen", listen, "--data-dir", str(data_dir)
+    )
+    try:
+        assert await process.ended() == 1, process.output
+    finally:
+        process.close()
+    return _one_line(process.output)
+
+
+def _one_line(output: str) -> str:
+    lines = output.splitlines()
+    assert len(lines) == 1, output
+    assert lines[0].startswith("Error: ")
+    return lines[0]
+
+
+@pytest.fixture
+def refused() -> Iterator[Refused]:
+    """Run the command in this process, which is much quicker, and leave its logging as it was."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+
+    def run(listen: str, data_dir: Path) -> str:
+        result = CliRunner().invoke(app, ["server", "--listen", listen, "--data-dir", str(data_dir)])
+        assert result.exit_code == 1, result.output
+        assert result.stdout == ""
+        return _one_line(result.stderr)
+
+    yield run
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.getLogger("weft").setLevel(logging.NOTSET)
+
+
+async def test_a_second_server_on_the_same_data(server: ServerProcess, weft: Client, tmp_path: Path) -> None:
+    """The data directory belongs to one process: the second names it, and does not disturb the first."""
+    await server.up()
+    assert server.process is not None
+    said = await _refused_process(tmp_path, f"127.0.0.1:{free_port()}", server.data_dir)
+    assert str(server.data_dir) in said
+    assert f"in use by process {server.process.child.pid}" in said
+    assert await weft.health.check() == "SERVING"
+
+
+async def test_the_data_of_a_killed_server_is_free(server: ServerProcess, weft: Client) -> None:
+    """No lock outlives its process: after kill -9 the next one starts at once."""
+    await server.up()
+    server.kill()
+    await server.up()
+    assert await weft.health.check() == "SERVING"
+
+
+def test_a_taken_port(tmp_path: Path, refused: Refused) -> None:
+    """Whoever has it, Weft or not: the address, the reason and what it may be."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        said = refused(address, tmp_path / "data")
+    assert said == f"Error: cannot listen on {address}: the port is taken (is another weft server running?)"
+    assert not (tmp_path / "data" / "weft.db").exists()
+
+
+async def test_two_servers_never_share_a_port(server: ServerProcess, weft: Client, tmp_path: Path) -> None:
+    """The kernel would let two servers of one user share it silently; we do not."""
+    await server.up()
+    said = await _refused_process(tmp_path, server.address, tmp_path / "other")
+    assert "the port is taken" in said
+    assert await weft.health.check() == "SERVING"
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0:7420", "[::]:7420", "192.0.2.1:7420", "example.org:7420"])
+def test_an_address_that_others_could_reach(listen: str, tmp_path: Path, refused: Refused) -> None:
+    """There is neither TLS nor authentication yet: only loopback is served, and the refusal says so."""
+    said = refused(listen, tmp_path / "data")
+    assert "neither TLS nor authentication" in said
+    assert "127.0.0.1" in said
+
+
+@pytest.mark.parametrize("listen", ["", "7420", "127.0.0.1", "127.0.0.1:", "127.0.0.1:70000", "127.0.0.1:x"])
+def test_an_address_that_is_none(listen: str, tmp_path: Path, refused: Refused) -> None:
+    """What is not host:port is shown as it was given."""
+    said = refused(listen, tmp_path / "data")
+    assert f"{listen!r} is not host:port" in said
+
+
+def _under_a_file(folder: Path) -> Path:
+    (folder / "file").write_text("not a folder")
+    return folder / "file" / "data"
+
+
+def _a_file(folder: Path) -> Path:
+    (folder / "file").write_text("not a folder")
+    return folder / "file"
+
+
+def _database_is_a_folder(folder: Path) -> Path:
+    (folder / "data" / "weft.db").mkdir(parents=True)
+    return folder / "data"
+
+
+def _garbage(folder: Path) -> Path:
+    (folder / "data").mkdir()
+    (folder / "data" / "weft.db").write_bytes(b"this is not a database, but some text\n" * 200)
+    return folder / "data"
+
+
+def _of_something_else(folder: Path) -> Path:
+    (folder / "data").mkdir()
+    with sqlite3.connect(folder / "data" / "weft.db") as database:
+        database.execute("CREATE TABLE recipes (name TEXT)")
+    database.close()
+    return folder / "data"
+
+
+def _read_only(_: Path) -> Path:
+    return Path("/proc/weft-data")  # a file system that nobody can write to, not even root
+
+
+@pytest.mark.parametrize(
+    ("prepare", "reason"),
+    [
+        (_under_a_file, "Not a directory"),
+        (_a_file, "File exists"),
+        (_database_is_a_folder, "is a directory"),
+        (_garbage, "not a database"),
+        (_of_something_else, "database of something else"),
+        (_read_only, "No such file or directory"),
+    ],
+    ids=lambda value: getattr(value, "__name__", "reason").strip("_"),
+)
+def test_a_data_directory_that_cannot_be_used(
+    prepare: Callable[[Path], Path], reason: str, tmp_path: Path, refused: Refused
+) -> None:
+    """The path and the reason, not a stack trace; and nothing of it is touched."""
+    data_dir = prepare(tmp_path)
+    said = refused(f"127.0.0.1:{free_port()}", data_dir)
+    assert str(data_dir) in said
+    assert reason in said
+
+
+async def test_a_port_is_free_again_at_once(server: ServerProcess, weft: Client) -> None:
+    """Connections that linger from the last life do not block the next one."""
+    for _ in range(2):
+        await server.up()
+        await asyncio.gather(*(weft.health.check() for _ in range(5)))
+        assert await server.stop() == 0

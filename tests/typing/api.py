@@ -1,0 +1,129 @@
+"""The public API as type checkers see it: checked by mypy and pyright with everything else, never run."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime, timedelta
+from typing import Any, assert_type
+
+from weft.client import (
+    NO_RETRY,
+    CallContext,
+    Client,
+    Code,
+    Event,
+    Execution,
+    Failure,
+    Instance,
+    IntegrationHealth,
+    Page,
+    Problem,
+    RetryPolicies,
+    RetryPolicy,
+    ServiceHealth,
+    ServiceIntegrationClient,
+    ServiceUnavailableError,
+    StepExecution,
+    ValidationError,
+    Violation,
+    WeftError,
+    Workflow,
+    connect,
+)
+from weft.client import (
+    Service as RegisteredService,
+)
+from weft.discovery import Endpoint, Resolver, Snapshot, StaticResolver
+from weft.service import ActionContext, Host, Service, current_context
+
+
+async def typed_clients() -> None:
+    async with connect("127.0.0.1:7420", timeout=timedelta(seconds=1)) as weft:
+        assert_type(weft, Client)
+        started = await weft.executions.start("flow", {"a": 1}, context={"project_id": "p"})
+        assert_type(started, Execution)
+        assert_type(await weft.executions.execute("flow", wait=timedelta(seconds=1)), Execution)
+        assert_type(await weft.executions.list(state="RUNNING"), Page[Execution])
+        assert_type(weft.executions.watch("exe_1"), AsyncGenerator[Event, None])
+        assert_type(weft.executions.history("exe_1"), AsyncIterator[Event])
+        assert_type(await weft.executions.call("service", "action", {}), dict[str, Any])
+        assert_type(await weft.executions.cancel("exe_1", reason="why"), Execution)
+        assert_type(await weft.workflows.create("flow", [{"id": "a"}]), Workflow)
+        assert_type(await weft.workflows.list(), Page[Workflow])
+        assert_type(await weft.registry.get("service"), RegisteredService)
+        assert_type(await weft.registry.instances("service"), Page[Instance])
+        assert_type(await weft.registry.service_health("service"), ServiceHealth)
+        assert_type(await weft.registry.integration_health(), IntegrationHealth)
+        assert_type(await weft.health.check(), str)
+
+
+def records(execution: Execution, workflow: Workflow) -> None:
+    assert_type(execution.failure, Failure | None)
+    assert_type(execution.steps, tuple[StepExecution, ...])
+    assert_type(execution.create_time, datetime | None)
+    assert_type(execution.context, CallContext)
+    assert_type(execution.to_dict(), dict[str, Any])
+    assert_type(workflow.warnings, tuple[Problem, ...])
+
+
+async def integration_client(client: ServiceIntegrationClient) -> None:
+    assert_type(await client.execute_workflow("flow", {"a": 1}, context=CallContext()), dict[str, Any])
+    assert_type(await client.get_workflows(status="ACTIVE", page=2), dict[str, Any])
+    assert_type(client.typed, Client)
+
+
+def errors(error: WeftError) -> None:
+    assert_type(error.code, Code)
+    assert_type(error.reason, str)
+    assert_type(error.retry_after, timedelta | None)
+    if isinstance(error, ValidationError):
+        assert_type(error.violations, tuple[Violation, ...])
+        assert_type(error.validation_errors, list[dict[str, str]])
+    if isinstance(error, ServiceUnavailableError):
+        assert_type(error.service_name, str)
+
+
+def policies() -> None:
+    assert_type(NO_RETRY, RetryPolicy)
+    assert_type(RetryPolicies(read=RetryPolicy(max_retries=1)).read, RetryPolicy)
+
+
+service = Service("typed")
+
+
+@service.action
+async def plain(text: str, context: ActionContext) -> dict[str, int]:
+    """Stay what it is."""
+    return {"length": len(text), "attempt": context.attempt}
+
+
+@service.action(name="renamed", idempotent=True, timeout=timedelta(seconds=1))
+def threaded(n: int = 1) -> dict[str, int]:
+    """Stay what it is, too."""
+    return {"n": n}
+
+
+async def decorated(context: ActionContext) -> None:
+    assert_type(await plain("text", context), dict[str, int])
+    assert_type(threaded(2), dict[str, int])
+    checked: Callable[[str, ActionContext], Coroutine[Any, Any, dict[str, int]]] = plain
+    assert_type(await checked("text", context), dict[str, int])
+    assert_type(current_context(), ActionContext)
+    assert_type(context.remaining, timedelta | None)
+
+
+async def hosting() -> None:
+    hosted: AbstractAsyncContextManager[Host] = service.hosted(
+        server="127.0.0.1:7420", ttl=timedelta(seconds=5)
+    )
+    async with hosted as host:
+        assert_type(host, Host)
+        assert_type(host.address, str)
+
+
+async def discovery() -> None:
+    resolver: Resolver = StaticResolver({"a": [Endpoint(host="127.0.0.1", port=1)]})
+    async for snapshot in resolver.watch("a"):
+        assert_type(snapshot, Snapshot)
+        assert_type(snapshot.callable(), tuple[Endpoint, ...])
