@@ -43,7 +43,7 @@ def _not_a_number() -> struct_pb2.Struct:
     return struct
 
 
-ANSWERS = {
+ANSWERS: dict[str, bytes] = {
     "good": _json(b'{"total": 3}'),
     "good-struct": _struct(to_struct({"total": 3})),
     "forbidden": _json(b'{"total": "three"}'),
@@ -81,7 +81,8 @@ async def _invoke(data: bytes, context: Any) -> bytes:
 
 def _details(type_name: str, value: bytes) -> bytes:
     packed = any_pb2.Any(type_url=f"type.googleapis.com/google.rpc.{type_name}", value=value)
-    return status_pb2.Status(code=9, message="garbled", details=[packed]).SerializeToString()
+    data: bytes = status_pb2.Status(code=9, message="garbled", details=[packed]).SerializeToString()
+    return data
 
 
 GARBLED: dict[str, bytes] = {
