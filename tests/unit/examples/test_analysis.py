@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from examples.document_pipeline._extract import extract_document
 from examples.document_pipeline._sentiment import sentiment_of
 from examples.document_pipeline._summary import summary_of

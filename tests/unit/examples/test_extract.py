@@ -7,9 +7,9 @@ from pathlib import Path
 
 import orjson
 import pytest
+
 from examples.document_pipeline import _extract
 from examples.document_pipeline._extract import Extracted, extract_document, is_supported
-
 from weft.core.errors import ActionFailedError, Code
 from weft.core.payload import MAX_PAYLOAD_BYTES
 

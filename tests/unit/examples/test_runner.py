@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from rich.console import Console
+
 from examples.document_pipeline._pidfile import PidFile, ProcessRecord, record_of
 from examples.document_pipeline._place import (
     DEFAULT_DATA_DIR,
@@ -27,7 +29,6 @@ from examples.document_pipeline._place import (
 from examples.document_pipeline._processes import last_message, stop_recorded
 from examples.document_pipeline._report import hints, results
 from examples.document_pipeline._runs import DocumentRun, StepState
-from rich.console import Console
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "document_pipeline"
 STEPS = ("extract-text", "analyze-sentiment", "generate-summary")

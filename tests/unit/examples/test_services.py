@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from examples.document_pipeline import sentiment_analysis, text_extraction, text_summarization
 
+from examples.document_pipeline import sentiment_analysis, text_extraction, text_summarization
 from weft.core.errors import ActionFailedError
 from weft.service import Service
 

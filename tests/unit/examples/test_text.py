@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from examples.document_pipeline._text import MAX_SENTENCE_WORDS, is_complete, sentences, words
 
 
