@@ -210,7 +210,11 @@ def test_what_is_no_number_in_json_is_refused(number: float) -> None:
         assert rule_of(caught) == ("f", Rule.PAYLOAD_INVALID)
 
 
-@pytest.mark.parametrize("value", [object(), {1, 2}, "\ud800", 2**70, b"bytes"], ids=repr)
+@pytest.mark.parametrize(
+    "value",
+    [object(), {1, 2}, "\ud800", 2**70, b"bytes"],
+    ids=["object", "set", "surrogate", "too long an integer", "bytes"],
+)
 def test_what_json_cannot_say_is_refused(value: object) -> None:
     """With ValidationError, whatever the writer raises."""
     with pytest.raises(ValidationError) as caught:
