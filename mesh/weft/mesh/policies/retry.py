@@ -7,7 +7,7 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from weft.core.clock import Clock
 from weft.core.errors import MaxRetriesExceededError, WeftError
@@ -41,13 +41,16 @@ class RetryPolicy:
     """Each wait is multiplied by a number between 1 - jitter and 1 + jitter (gRFC A6)."""
 
 
+_LONG_AGO: Final = 100
+"""Retries after which a wait has reached its longest; further powers are too large for a float."""
+
 NO_RETRY = RetryPolicy(max_retries=0)
 """One attempt."""
 
 
 def backoff(policy: RetryPolicy, retry: int, chance: RandomSource) -> timedelta:
     """Return the wait before a retry; the first one has number 1."""
-    grown = policy.base_delay.total_seconds() * policy.factor ** (retry - 1)
+    grown = policy.base_delay.total_seconds() * policy.factor ** min(retry - 1, _LONG_AGO)
     capped = min(grown, policy.max_delay.total_seconds())
     return timedelta(seconds=capped * chance.uniform(1 - policy.jitter, 1 + policy.jitter))
 

@@ -1,0 +1,193 @@
+"""A call by name: which instance gets it, what is tried again, and when it is given up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import grpc
+import pytest
+
+from tests.support.foreign import grpc_provider
+from weft.api.action.v1 import action_service_pb2 as pb
+from weft.api.common.v1 import payload_pb2
+from weft.core.errors import ServiceUnavailableError
+from weft.core.reasons import Reason
+from weft.discovery.model import Endpoint, Health, Protocol, Snapshot
+from weft.discovery.static import StaticResolver
+from weft.mesh.actions import ActionCall, UnreachableError
+from weft.mesh.balancer import RoundRobin
+from weft.mesh.caller import ActionCaller
+from weft.mesh.grpc_actions import GrpcActionTransport
+
+CALL = ActionCall(service="texts", action="shout", input=b"{}")
+DEAD = Endpoint(host="127.0.0.1", port=9, instance_id="dead")
+
+
+class Providers:
+    """Real providers that answer with their own name, and count."""
+
+    def __init__(self) -> None:
+        self.calls: Counter[str] = Counter()
+        self.endpoints: dict[str, Endpoint] = {}
+
+    def serve(self, name: str) -> Any:
+        async def invoke(data: bytes, context: Any) -> bytes:
+            self.calls[name] += 1
+            if name == "breaking":
+                await context.abort(grpc.StatusCode.UNAVAILABLE, "gone")
+            return pb.InvokeActionResponse(output=payload_pb2.Payload(json=b"{}")).SerializeToString()
+
+        return grpc_provider(invoke)
+
+    def at(self, name: str, health: Health = Health.PASSING) -> Endpoint:
+        known = self.endpoints[name]
+        return Endpoint(host=known.host, port=known.port, instance_id=name, health=health)
+
+
+@pytest.fixture
+async def providers() -> AsyncIterator[Providers]:
+    """Two providers, ``a`` and ``b``."""
+    made = Providers()
+    async with made.serve("a") as first, made.serve("b") as second:
+        for name, port in (("a", first), ("b", second)):
+            made.endpoints[name] = Endpoint(host="127.0.0.1", port=port, instance_id=name)
+        yield made
+
+
+@pytest.fixture
+def resolver() -> StaticResolver:
+    return StaticResolver()
+
+
+@pytest.fixture
+async def caller(resolver: StaticResolver) -> AsyncIterator[ActionCaller]:
+    caller = ActionCaller(
+        resolver, {Protocol.GRPC: GrpcActionTransport()}, instance_wait=timedelta(seconds=0.2)
+    )
+    yield caller
+    await caller.close()
+
+
+async def test_calls_go_to_the_instances_in_turn(
+    caller: ActionCaller, resolver: StaticResolver, providers: Providers
+) -> None:
+    """Each gets its share, and the reply says who it was."""
+    resolver.set("texts", [providers.at("a"), providers.at("b")])
+    replies = [await caller.call(CALL, 2.0) for _ in range(10)]
+    assert Counter(reply.instance_id for reply in replies) == {"a": 5, "b": 5} == dict(providers.calls)
+
+
+async def test_one_with_a_warning_is_called_only_when_nobody_passes(
+    caller: ActionCaller, resolver: StaticResolver, providers: Providers
+) -> None:
+    """And a critical or draining one never."""
+    resolver.set("texts", [providers.at("a", Health.WARNING), providers.at("b")])
+    assert {(await caller.call(CALL, 2.0)).instance_id for _ in range(4)} == {"b"}
+    resolver.set("texts", [providers.at("a", Health.WARNING), providers.at("b", Health.DRAINING)])
+    await asyncio.sleep(0)
+    assert {(await caller.call(CALL, 2.0)).instance_id for _ in range(4)} == {"a"}
+
+
+async def test_an_instance_that_cannot_be_connected_is_passed_over(
+    caller: ActionCaller, resolver: StaticResolver, providers: Providers
+) -> None:
+    """Within the same call: nothing was sent, so nothing can run twice."""
+    resolver.set("texts", [DEAD, providers.at("a")])
+    assert {(await caller.call(CALL, 2.0)).instance_id for _ in range(4)} == {"a"}
+    assert providers.calls["a"] == 4
+
+
+async def test_when_none_can_be_connected_the_last_one_is_named(
+    caller: ActionCaller, resolver: StaticResolver
+) -> None:
+    """The error says which service, and that a repeat may help."""
+    resolver.set("texts", [DEAD])
+    with pytest.raises(UnreachableError) as caught:
+        await caller.call(CALL, 2.0)
+    assert caught.value.metadata == {"service": "texts", "instance_id": "dead"}
+
+
+async def test_what_was_sent_is_not_sent_again(caller: ActionCaller, resolver: StaticResolver) -> None:
+    """A call that breaks may have run: whether to repeat it is for the caller to know."""
+    providers = Providers()
+    async with providers.serve("breaking") as first, providers.serve("breaking") as second:
+        resolver.set("texts", [Endpoint(host="127.0.0.1", port=port) for port in (first, second)])
+        with pytest.raises(ServiceUnavailableError) as caught:
+            await caller.call(CALL, 2.0)
+    assert (caught.value.reason, providers.calls["breaking"]) == (Reason.ACTION_UNAVAILABLE, 1)
+
+
+async def test_a_call_waits_for_an_instance_that_appears(
+    caller: ActionCaller, resolver: StaticResolver, providers: Providers
+) -> None:
+    """A service that restarts is not a failure."""
+    waiting = asyncio.create_task(caller.call(CALL, 2.0))
+    await asyncio.sleep(0.02)
+    resolver.set("texts", [providers.at("a", Health.CRITICAL)])
+    await asyncio.sleep(0.02)
+    assert not waiting.done()
+    resolver.set("texts", [providers.at("a")])
+    assert (await waiting).instance_id == "a"
+
+
+@pytest.mark.parametrize("timeout", [0.05, 5.0])
+async def test_without_an_instance_the_call_ends_in_time(
+    caller: ActionCaller, resolver: StaticResolver, providers: Providers, timeout: float
+) -> None:
+    """After the wait, or the call's own time when that is less; the message counts those that are known."""
+    resolver.set("texts", [providers.at("a", Health.CRITICAL)])
+    async with asyncio.timeout(1):
+        with pytest.raises(ServiceUnavailableError) as caught:
+            await caller.call(CALL, timeout)
+    assert caught.value.reason == Reason.NO_INSTANCE
+    assert "1 known" in caught.value.message
+
+
+class Failing:
+    """A source that fails after its first answer, and is asked again."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self.asked = 0
+        self.asked_again = asyncio.Event()
+
+    async def watch(self, service: str) -> AsyncIterator[Snapshot]:
+        self.asked += 1
+        if self.asked == 2:
+            self.endpoint = Endpoint(host="127.0.0.1", port=self.endpoint.port, instance_id="renamed")
+        yield Snapshot(service=service, endpoints=(self.endpoint,))
+        if self.asked == 1:
+            raise OSError("the source is gone")
+        self.asked_again.set()
+        await asyncio.Event().wait()
+
+
+async def test_a_source_that_fails_is_asked_again_and_its_last_word_holds(
+    providers: Providers, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Calls go on in between, and what changed is seen afterwards."""
+    source = Failing(providers.at("a"))
+    caller = ActionCaller(source, {Protocol.GRPC: GrpcActionTransport()})
+    assert (await caller.call(CALL, 2.0)).instance_id == "a"
+    assert (await caller.call(CALL, 2.0)).instance_id == "a"
+    async with asyncio.timeout(5):
+        await source.asked_again.wait()
+    assert (await caller.call(CALL, 2.0)).instance_id == "renamed"
+    assert "the source is gone" in caplog.text
+    await caller.close()
+
+
+def test_round_robin_takes_turns_and_survives_changes() -> None:
+    """However the list grows and shrinks, somebody in it is picked."""
+    balancer = RoundRobin()
+    many = [Endpoint(host="h", port=port) for port in range(1, 4)]
+    picked = [balancer.pick(many).port for _ in range(6)]
+    assert sorted(picked[:3]) == sorted(picked[3:]) == [1, 2, 3]
+    for size in (1, 3, 2, 1):
+        endpoint = balancer.pick(many[:size])
+        balancer.done(endpoint, None)
+        assert endpoint in many[:size]
