@@ -81,13 +81,13 @@ class WeftServer:
         await self._store.open()
         try:
             await self._registry.load()
-            await self._health.start()
+            self._health.start()
+            self._store.subscribe(self._executions.engine.store_changed)
             self._listen()
             await self._server.start()
         except BaseException:
             await self._store.close()
             raise
-        self._store.subscribe(self._executions.engine.store_changed)
         self._executions.engine.start_recovery()
         for job in (
             self._registry.run(),

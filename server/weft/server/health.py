@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import Final
 
-from grpc_health.v1 import health, health_pb2
+from grpc_health.v1 import health_pb2
 
 from weft.core.clock import Clock
 from weft.core.errors import WeftError
+from weft.server.health_servicer import NOT_SERVING, SERVING, HealthServicer
 from weft.server.store.base import Store, StoreState
 
 __all__ = ["HealthReporter"]
@@ -17,8 +19,8 @@ __all__ = ["HealthReporter"]
 _log = logging.getLogger("weft.server.health")
 
 _PROBE_SECONDS: Final = 2.0
-_SERVING: Final = health_pb2.HealthCheckResponse.SERVING
-_NOT_SERVING: Final = health_pb2.HealthCheckResponse.NOT_SERVING
+_FAREWELL_SECONDS: Final = 0.5
+"""The most that a watcher who does not read delays a stop."""
 
 
 class HealthReporter:
@@ -31,17 +33,17 @@ class HealthReporter:
     """
 
     def __init__(self, store: Store, services: tuple[str, ...], clock: Clock) -> None:
-        self.servicer = health.aio.HealthServicer()
+        self.servicer = HealthServicer(("", *services))
         self._store = store
-        self._names = ("", *services)
         self._clock = clock
-        self._shown: int = _SERVING
+        self._shown = SERVING
+        self._draining = False
         self._changed = asyncio.Event()
         store.subscribe(self._store_changed)
 
-    async def start(self) -> None:
+    def start(self) -> None:
         """Report as the store is now."""
-        await self._show(self._store.state)
+        self._show(self._store.state)
 
     async def run(self) -> None:
         """Probe the store from time to time, and report every change, until cancelled."""
@@ -50,7 +52,7 @@ class HealthReporter:
                 await self._store.check()
             except WeftError as error:
                 _log.warning("the store does not work: %s", error)
-            await self._show(self._store.state)
+            self._show(self._store.state)
             self._changed.clear()
             await self._wait()
 
@@ -64,16 +66,20 @@ class HealthReporter:
             change.cancel()
 
     async def drain(self) -> None:
-        """Report NOT_SERVING from now on, whatever the store says."""
-        await self.servicer.enter_graceful_shutdown()
+        """Report NOT_SERVING from now on, whatever the store says; return when it was told."""
+        self._draining = True
+        self.servicer.set(NOT_SERVING)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FAREWELL_SECONDS):
+                await self.servicer.everybody_told()
 
     def _store_changed(self, _: StoreState) -> None:
         self._changed.set()
 
-    async def _show(self, state: StoreState) -> None:
-        wanted = _SERVING if state is StoreState.HEALTHY else _NOT_SERVING
-        if wanted != self._shown:
-            _log.warning("health: %s", health_pb2.HealthCheckResponse.ServingStatus.Name(wanted))
+    def _show(self, state: StoreState) -> None:
+        wanted = SERVING if state is StoreState.HEALTHY else NOT_SERVING
+        if self._draining or wanted == self._shown:
+            return
+        _log.warning("health: %s", health_pb2.HealthCheckResponse.ServingStatus.Name(wanted))
         self._shown = wanted
-        for name in self._names:
-            await self.servicer.set(name, wanted)
+        self.servicer.set(wanted)

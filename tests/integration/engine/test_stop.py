@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from datetime import timedelta
 
 import grpc.aio
@@ -141,6 +142,71 @@ async def _end(weft: Client, execution_id: str) -> Execution:
     async for _ in weft.executions.watch(execution_id):
         pass
     return await weft.executions.get(execution_id)
+
+
+def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+    head = len(payload).to_bytes(3, "big") + bytes((kind, flags)) + stream.to_bytes(4, "big")
+    return head + payload
+
+
+def _watch_without_reading() -> bytes:
+    """Return the HTTP/2 bytes of a health watch by a peer that gives no room for an answer."""
+    headers = {
+        ":method": "POST",
+        ":scheme": "http",
+        ":path": "/grpc.health.v1.Health/Watch",
+        ":authority": "weft",
+        "content-type": "application/grpc",
+        "te": "trailers",
+    }
+    block = b"".join(
+        bytes((0, len(name))) + name.encode() + bytes((len(value),)) + value.encode()
+        for name, value in headers.items()
+    )
+    no_window = (4).to_bytes(2, "big") + (0).to_bytes(4, "big")
+    return (
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+        + _frame(4, 0, 0, no_window)
+        + _frame(1, 4, 1, block)
+        + _frame(0, 1, 1, bytes(5))
+    )
+
+
+async def test_a_peer_that_does_not_read_holds_up_nobody(server: ServerProcess, weft: Client) -> None:
+    """Health goes on for everybody else, and the server stops within its grace."""
+    server._drain = 1.0
+    await server.up()
+    _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(_watch_without_reading())
+    await writer.drain()
+    async with grpc.aio.insecure_channel(server.address) as channel:
+        watch = _watch_health(channel)
+        assert await _status(watch) == SERVING
+        assert await weft.health.check() == "SERVING"
+        assert server.process is not None
+        server.process.terminate()
+        assert await _status(watch) == NOT_SERVING
+        assert await server.process.ended(within=5) == 0
+    writer.close()
+
+
+async def test_a_second_signal_ends_the_process_at_once(
+    server: ServerProcess, weft: Client, journal: Journal
+) -> None:
+    """Who does not want to wait for the grace asks twice; what was recorded is there at the next start."""
+    await server.up()
+    async with work_service(journal).hosted(server=server.address):
+        await make_chain(weft, "chain", 1)
+        started = await weft.executions.start("chain", {"n": 0, "seconds": 1.0})
+        await _until(journal, "run", "s0")
+        assert server.process is not None
+        server.process.terminate()
+        await asyncio.sleep(0.2)
+        server.process.terminate()
+        assert await server.process.ended(within=2) == -signal.SIGTERM
+        assert not any(line[0] == "done" for line in journal.lines())
+        await server.up()
+        assert (await _end(weft, started.id)).state == "COMPLETED"
 
 
 async def test_an_idle_server_stops_at_once(server: ServerProcess, weft: Client) -> None:
