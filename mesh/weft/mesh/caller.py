@@ -20,6 +20,10 @@ __all__ = ["ActionCaller"]
 
 _log = logging.getLogger("weft.mesh")
 
+_FIRST_PAUSE = 0.1
+_LAST_PAUSE = 1.0
+"""Seconds between rounds of dialling the endpoints that could not be connected."""
+
 _WATCH_AGAIN_SECONDS: Final = 0.5
 
 
@@ -44,6 +48,12 @@ class _Watched:
                 _log.warning("the source of instances of %s failed: %s", service, error)
             await asyncio.sleep(_WATCH_AGAIN_SECONDS)
 
+    async def moment(self, seconds: float) -> None:
+        """Wait for a change, but not longer than that."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, seconds)):
+                await self.changed.wait()
+
     def untried(self, tried: set[Endpoint]) -> tuple[Endpoint, ...]:
         if self.snapshot is None:
             return ()
@@ -54,14 +64,16 @@ class ActionCaller:
     """Calls actions over whatever their instances speak.
 
     An endpoint that cannot be connected is passed over within the same call:
-    nothing was sent, so nothing can run twice. After a request was sent there is
-    no second try here; that is the business of who knows whether it is safe.
+    nothing was sent, so nothing can run twice. When none can be connected, or
+    there is none, the call waits for one to come (back). After a request was sent
+    there is no second try here; that is the business of who knows whether it is
+    safe.
 
     Args:
         resolver: Where instances are.
         transports: How to reach them, by protocol.
         balancer: Makes the balancer of each service.
-        instance_wait: How long a call waits for an instance when there is none.
+        instance_wait: How long a call waits for an instance that can be connected.
     """
 
     def __init__(
@@ -91,15 +103,21 @@ class ActionCaller:
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
+        give_up = loop.time() + min(self._instance_wait, timeout)
         watched = self._watch(call.service)
         tried: set[Endpoint] = set()
         unreachable: UnreachableError | None = None
+        pause = _FIRST_PAUSE
         while True:
             endpoints = watched.untried(tried)
             if not endpoints:
-                if unreachable is not None:
-                    raise unreachable
-                endpoints = await self._wait_for_instance(watched, call, deadline - loop.time())
+                if loop.time() >= give_up:
+                    raise unreachable or self._no_instance(watched, call)
+                left = give_up - loop.time()
+                await watched.moment(min(pause, left) if tried else left)
+                pause = min(pause * 2, _LAST_PAUSE)
+                tried.clear()
+                continue
             endpoint = watched.balancer.pick(endpoints)
             try:
                 return await self._invoke(watched, endpoint, call, max(0.001, deadline - loop.time()))
@@ -123,19 +141,11 @@ class ActionCaller:
         watched.balancer.done(endpoint, None)
         return ActionReply(output=output, instance_id=endpoint.instance_id)
 
-    async def _wait_for_instance(
-        self, watched: _Watched, call: ActionCall, left: float
-    ) -> tuple[Endpoint, ...]:
-        wait = min(self._instance_wait, max(0.0, left))
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(wait):
-                while not (endpoints := watched.untried(set())):
-                    await watched.changed.wait()
-                return endpoints
+    def _no_instance(self, watched: _Watched, call: ActionCall) -> ServiceUnavailableError:
         known = len(watched.snapshot.endpoints) if watched.snapshot else 0
-        raise ServiceUnavailableError(
+        return ServiceUnavailableError(
             call.service,
-            f"no healthy instance of {call.service} within {wait:g} s ({known} known)",
+            f"no healthy instance of {call.service} within {self._instance_wait:g} s ({known} known)",
             reason=Reason.NO_INSTANCE,
             metadata={"action": call.action},
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from datetime import timedelta
 
@@ -40,6 +41,9 @@ _CODES: Mapping[int, Code] = {
 _UNAVAILABLE = frozenset({502, 503})
 _TIMEOUTS = frozenset({408, 504})
 _MAX_ERROR_TEXT = 500
+_NEVER_ROUND = 1e9
+_KEEP_ALIVE_SECONDS = 2.0
+"""Shorter than any common server's own: a request never meets a connection that is just being closed."""
 
 
 class HttpActionTransport:
@@ -56,7 +60,10 @@ class HttpActionTransport:
     async def invoke(self, endpoint: Endpoint, call: ActionCall, timeout: float) -> bytes:
         """Run an action: see ``ActionTransport.invoke``."""
         url = f"{'https' if endpoint.secure else 'http'}://{endpoint.address}{endpoint.path}/{call.action}"
-        limits = aiohttp.ClientTimeout(total=timeout, sock_connect=self._connect_timeout)
+        # By default aiohttp rounds timeouts of 5 s and more up to whole seconds of the clock.
+        limits = aiohttp.ClientTimeout(
+            total=timeout, sock_connect=self._connect_timeout, ceil_threshold=_NEVER_ROUND
+        )
         try:
             async with self._client().post(
                 url,
@@ -67,9 +74,8 @@ class HttpActionTransport:
             ) as response:
                 body = await _read(response, call)
         except (aiohttp.ClientConnectorError, aiohttp.InvalidURL, UnicodeError) as error:
-            raise UnreachableError(
-                call.service, f"no connection to {call.service} at {url}: {error}"
-            ) from None
+            message = f"no connection to {call.service} at {url}: {_why(error)}"
+            raise UnreachableError(call.service, message) from None
         except TimeoutError:
             raise action_timeout(call, timeout) from None
         except (aiohttp.ClientError, ConnectionError) as error:
@@ -87,7 +93,9 @@ class HttpActionTransport:
     def _client(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, limit_per_host=100),
+                connector=aiohttp.TCPConnector(
+                    limit=0, limit_per_host=1_000, keepalive_timeout=_KEEP_ALIVE_SECONDS
+                ),
                 auto_decompress=True,
                 trust_env=False,
             )
@@ -162,3 +170,10 @@ def _own_words(body: bytes) -> tuple[str, str]:
     if not isinstance(error, dict):
         return "", str(error)[:_MAX_ERROR_TEXT]
     return str(error.get("reason") or "")[:63], str(error.get("message") or "")[:_MAX_ERROR_TEXT]
+
+
+def _why(error: Exception) -> str:
+    """Say why a connection could not be made, in the system's own words."""
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    number = getattr(cause, "errno", None)
+    return os.strerror(number).lower() if isinstance(number, int) and number > 0 else str(cause)
