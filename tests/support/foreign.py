@@ -113,14 +113,14 @@ async def _refuse(context: Any, code: int, reason: str, message: str) -> None:
 
 
 @asynccontextmanager
-async def grpc_provider(invoke: Any = _invoke) -> AsyncIterator[int]:
+async def grpc_provider(invoke: Any = _invoke, port: int = 0) -> AsyncIterator[int]:
     """Serve ActionService without any help of ours; yields the port."""
-    server = grpc.aio.server()
+    server = grpc.aio.server(options=(("grpc.so_reuseport", 0),))
     handler: Any = grpc.unary_unary_rpc_method_handler(invoke)
     server.add_generic_rpc_handlers(
         (grpc.method_handlers_generic_handler(_SERVICE, {"InvokeAction": handler}),)
     )
-    port = server.add_insecure_port("127.0.0.1:0")
+    port = server.add_insecure_port(f"127.0.0.1:{port}")
     await server.start()
     try:
         yield port

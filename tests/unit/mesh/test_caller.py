@@ -34,14 +34,14 @@ class Providers:
         self.calls: Counter[str] = Counter()
         self.endpoints: dict[str, Endpoint] = {}
 
-    def serve(self, name: str) -> Any:
+    def serve(self, name: str, port: int = 0) -> Any:
         async def invoke(data: bytes, context: Any) -> bytes:
             self.calls[name] += 1
             if name == "breaking":
                 await context.abort(grpc.StatusCode.UNAVAILABLE, "gone")
             return pb.InvokeActionResponse(output=payload_pb2.Payload(json=b"{}")).SerializeToString()
 
-        return grpc_provider(invoke)
+        return grpc_provider(invoke, port)
 
     def at(self, name: str, health: Health = Health.PASSING) -> Endpoint:
         known = self.endpoints[name]
@@ -109,6 +109,24 @@ async def test_when_none_can_be_connected_the_last_one_is_named(
     with pytest.raises(UnreachableError) as caught:
         await caller.call(CALL, 2.0)
     assert caught.value.metadata == {"service": "texts", "instance_id": "dead"}
+
+
+async def test_a_call_waits_for_an_instance_that_comes_back(
+    resolver: StaticResolver, providers: Providers
+) -> None:
+    """One that restarts at its old address is called as soon as it can be connected again."""
+    async with providers.serve("again") as port:
+        pass
+    caller = ActionCaller(
+        resolver, {Protocol.GRPC: GrpcActionTransport()}, instance_wait=timedelta(seconds=10)
+    )
+    resolver.set("texts", [Endpoint(host="127.0.0.1", port=port, instance_id="again")])
+    waiting = asyncio.create_task(caller.call(CALL, 20.0))
+    await asyncio.sleep(0.3)
+    assert not waiting.done()
+    async with providers.serve("again", port):
+        assert (await waiting).instance_id == "again"
+    await caller.close()
 
 
 async def test_what_was_sent_is_not_sent_again(caller: ActionCaller, resolver: StaticResolver) -> None:
