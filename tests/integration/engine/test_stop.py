@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from datetime import timedelta
 
 import grpc.aio
 import pytest
@@ -127,15 +126,18 @@ async def test_a_step_that_does_not_end_in_time_is_told_to_stop_and_runs_again(
     await server.up()
     async with work_service(journal).hosted(server=server.address):
         await make_chain(weft, "chain", 1)
-        started = await weft.executions.start("chain", {"n": 0, "seconds": 1.5})
+        started = await weft.executions.start("chain", {"n": 0, "seconds": 30})
         await _until(journal, "run", "s0")
         before = asyncio.get_running_loop().time()
         assert await server.stop() == 0
-        assert asyncio.get_running_loop().time() - before < 1.4
+        assert asyncio.get_running_loop().time() - before < 10
         await server.up()
-        ended = await asyncio.wait_for(_end(weft, started.id), 10)
-        assert (ended.state, ended.steps[0].attempt) == ("COMPLETED", 2)
-        assert [line[0] for line in journal.lines()] == ["run", "run", "done"]
+        await until(lambda: len(journal.lines()) == 2)
+        assert [line[:4] for line in journal.lines()] == [
+            ["run", started.id, "s0", "1"],
+            ["run", started.id, "s0", "2"],
+        ]
+        await weft.executions.cancel(started.id)
 
 
 async def _end(weft: Client, execution_id: str) -> Execution:
@@ -218,4 +220,4 @@ async def test_an_idle_server_stops_at_once(server: ServerProcess, weft: Client)
         assert await weft.health.check() == "SERVING"
         before = asyncio.get_running_loop().time()
         assert await server.stop() == 0
-        assert asyncio.get_running_loop().time() - before < timedelta(seconds=3).total_seconds()
+        assert asyncio.get_running_loop().time() - before < 5  # the grace is 10
