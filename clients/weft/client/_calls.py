@@ -16,8 +16,8 @@ from weft.client._channel import open_channel, parse_target
 from weft.client._retries import RetryPolicies
 from weft.core.clock import Clock
 from weft.core.context import CallContext
-from weft.core.errors import CallCancelledError, WeftError
-from weft.core.metadata import EXECUTION_ID, REQUEST_ID
+from weft.core.errors import CallCancelledError, DeadlineExceededError, WeftError
+from weft.core.metadata import EXECUTION_ID, REQUEST_ID, STATUS_DETAILS
 from weft.mesh.policies.retry import RandomSource, RetryPolicy, call_with_retry
 from weft.mesh.rpc import error_from_rpc
 
@@ -112,7 +112,7 @@ class Caller:
 
         async def attempt() -> A:
             seconds = _seconds_left(limit, clock.monotonic() - started)
-            with _rpc_errors():
+            with _rpc_errors(self._target, seconds):
                 return await method(request, timeout=seconds, metadata=metadata)
 
         return await call_with_retry(attempt, policy, clock, self._config.chance)
@@ -135,7 +135,7 @@ class Caller:
         async def next_message() -> A | None:
             nonlocal call
             try:
-                with _rpc_errors():
+                with _rpc_errors(self._target):
                     call = call or method(next_request())
                     message = await call.read()
             except WeftError:
@@ -178,18 +178,28 @@ def _metadata(context: CallContext | None) -> Metadata:
 
 
 @contextmanager
-def _rpc_errors() -> Iterator[None]:
-    """Raise what the server meant by the failure of an RPC."""
+def _rpc_errors(target: str, seconds: float | None = None) -> Iterator[None]:
+    """Raise what the server meant by the failure of an RPC, or what we make of its silence."""
     try:
         yield
     except grpc.aio.AioRpcError as error:
-        raise _converted(error) from error
+        found = _converted(error)
+        if seconds is not None and _ran_out_here(error):
+            text = f"{target} did not answer within {seconds:g} s"
+            found = DeadlineExceededError(text, metadata=found.metadata)
+        raise found from error
     except asyncio.CancelledError:
         task = asyncio.current_task()
         if task is None or task.cancelling():
             raise
         # Nobody cancelled the caller: its channel was closed under the call.
         raise CallCancelledError("the client was closed during the call") from None
+
+
+def _ran_out_here(error: grpc.aio.AioRpcError) -> bool:
+    """Tell whether gRPC itself ended the call at its deadline; its text then says how, not what."""
+    told = any(key == STATUS_DETAILS for key, _ in error.trailing_metadata() or ())
+    return not told and "deadline exceeded" in (error.details() or "").lower()
 
 
 def _converted(error: grpc.aio.AioRpcError) -> WeftError:

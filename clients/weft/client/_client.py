@@ -10,6 +10,7 @@ from weft.client._execution import ExecutionClient
 from weft.client._health import HealthClient
 from weft.client._registry import RegistryClient
 from weft.client._retries import RetryPolicies
+from weft.client._to_proto import DurationLike, duration
 from weft.client._workflow import WorkflowClient
 from weft.core.clock import Clock, SystemClock
 from weft.core.errors import ValidationError, Violation
@@ -53,7 +54,7 @@ class Client:
 def connect(
     target: str = "127.0.0.1:7420",
     *,
-    timeout: timedelta = timedelta(seconds=30),
+    timeout: DurationLike = timedelta(seconds=30),
     retry: RetryPolicies | None = None,
     clock: Clock | None = None,
     chance: RandomSource | None = None,
@@ -67,8 +68,9 @@ def connect(
 
     Args:
         target: ``host:port``, ``grpc://host:port`` or ``http://host:port``; a path is ignored.
-        timeout: How long one attempt of a call may take. Waiting for an
-            execution and watches have limits of their own.
+        timeout: How long one attempt of a call may take, as a duration or in
+            seconds. Waiting for an execution and watches have limits of their
+            own.
         retry: How often each kind of call is tried.
         clock: Where waits come from.
         chance: Where jitter comes from; by default the ``random`` module.
@@ -76,9 +78,10 @@ def connect(
     Raises:
         ValidationError: The address or the timeout cannot be used.
     """
-    if timeout <= timedelta():
-        raise ValidationError([Violation("timeout", f"{timeout} is not positive", Rule.OUT_OF_RANGE)])
+    span = duration(timeout, "timeout")
+    if span <= timedelta():
+        raise ValidationError([Violation("timeout", f"{span} is not positive", Rule.OUT_OF_RANGE)])
     config = CallConfig(
-        timeout=timeout, retry=retry or RetryPolicies(), clock=clock or SystemClock(), chance=chance
+        timeout=span, retry=retry or RetryPolicies(), clock=clock or SystemClock(), chance=chance
     )
     return Client(Caller(target, config))

@@ -18,6 +18,7 @@ from weft.client import _to_proto as write
 from weft.client._calls import Caller, Limit, new_request_id
 from weft.client._paging import all_pages
 from weft.client.records import Event, Execution, Page
+from weft.core.errors import DeadlineExceededError
 from weft.core.payload import JsonObject, from_payload
 from weft.mesh.policies.retry import NO_RETRY
 
@@ -56,7 +57,7 @@ class ExecutionClient:
         version: int = 0,
         context: write.ContextLike | None = None,
         request_id: str = "",
-        timeout: timedelta | None = None,
+        timeout: write.DurationLike | None = None,
     ) -> Execution:
         """Start an execution and return it as soon as it is durable.
 
@@ -66,15 +67,17 @@ class ExecutionClient:
             version: 0 takes the latest.
             context: What travels with it into every step.
             request_id: Idempotency key: a repeat returns the same execution.
-                Made when empty.
-            timeout: How long it may take in all; None takes the workflow's own.
+                Made when empty. It is also the context's request id, where
+                that has none.
+            timeout: How long it may take in all, as a duration or in seconds;
+                None takes the workflow's own.
 
         Raises:
             ValidationError: The input does not fit the workflow's schema.
             ResourceNotFoundError: There is no such workflow or version.
             PreconditionError: The workflow is not active.
         """
-        about = write.call_context(context)
+        about = write.call_context(context, request_id)
         request = pb.StartExecutionRequest(
             workflow=workflow,
             version=version,
@@ -96,8 +99,8 @@ class ExecutionClient:
         version: int = 0,
         context: write.ContextLike | None = None,
         request_id: str = "",
-        timeout: timedelta | None = None,
-        wait: timedelta | None = None,
+        timeout: write.DurationLike | None = None,
+        wait: write.DurationLike | None = None,
     ) -> Execution:
         """Start an execution and return it when it has ended, however it did.
 
@@ -110,9 +113,12 @@ class ExecutionClient:
             version: 0 takes the latest.
             context: What travels with it into every step.
             request_id: Idempotency key: a repeat joins the same execution.
-                Made when empty.
-            timeout: How long it may take in all; None takes the workflow's own.
-            wait: How long to wait for its end; None: as long as it takes.
+                Made when empty. It is also the context's request id, where
+                that has none.
+            timeout: How long it may take in all, as a duration or in seconds;
+                None takes the workflow's own.
+            wait: How long to wait for its end, likewise; None: as long as it
+                takes.
 
         Raises:
             DeadlineExceededError: It had not ended by then; its ``metadata`` has
@@ -121,7 +127,8 @@ class ExecutionClient:
             ResourceNotFoundError: There is no such workflow or version.
             PreconditionError: The workflow is not active.
         """
-        about = write.call_context(context)
+        about = write.call_context(context, request_id)
+        span = None if wait is None else write.duration(wait, "wait")
         request = pb.ExecuteWorkflowRequest(
             workflow=workflow,
             version=version,
@@ -130,13 +137,16 @@ class ExecutionClient:
             request_id=request_id or new_request_id(),
             timeout=_span(timeout),
         )
-        answer = await self._caller.unary(
-            self._stub.ExecuteWorkflow,
-            request,
-            self._caller.retry.create,
-            context=about,
-            limit=Limit(span=wait, in_all=True),
-        )
+        try:
+            answer = await self._caller.unary(
+                self._stub.ExecuteWorkflow,
+                request,
+                self._caller.retry.create,
+                context=about,
+                limit=Limit(span=span, in_all=True),
+            )
+        except DeadlineExceededError as error:
+            raise _not_ended(error, workflow, span) from error
         return read.execution(answer.execution)
 
     async def get(self, execution_id: str) -> Execution:
@@ -221,7 +231,7 @@ class ExecutionClient:
         input: Mapping[str, Any] | None = None,  # noqa: A002 - the contract's name
         *,
         context: write.ContextLike | None = None,
-        timeout: timedelta | None = None,
+        timeout: write.DurationLike | None = None,
         idempotency_key: str = "",
     ) -> JsonObject:
         """Call one action and return its output; one attempt, and no record of it.
@@ -231,8 +241,9 @@ class ExecutionClient:
             action: Which of its actions.
             input: JSON object.
             context: What travels with the call.
-            timeout: How long the action may take. None takes the action's own,
-                and no longer than the client's timeout.
+            timeout: How long the action may take, as a duration or in seconds.
+                None takes the action's own, and no longer than the client's
+                timeout.
             idempotency_key: Passed on to the action; made by the server when empty.
 
         Raises:
@@ -252,12 +263,29 @@ class ExecutionClient:
             timeout=_span(timeout),
             idempotency_key=idempotency_key,
         )
-        limit = None if timeout is None else Limit(span=timeout + _REPLY_MARGIN)
+        limit = None if timeout is None else Limit(span=write.duration(timeout, "timeout") + _REPLY_MARGIN)
         answer = await self._caller.unary(
             self._stub.ExecuteServiceAction, request, NO_RETRY, context=about, limit=limit
         )
         return from_payload(answer.output, "output")
 
 
-def _span(timeout: timedelta | None) -> Duration | None:
+def _span(timeout: write.DurationLike | None) -> Duration | None:
     return None if timeout is None else write.span(timeout, "timeout")
+
+
+def _not_ended(
+    error: DeadlineExceededError, workflow: str, waited: timedelta | None
+) -> DeadlineExceededError:
+    """Say of a wait that was too short what is known of the execution."""
+    if waited is None:
+        return error
+    execution_id = error.metadata.get("execution_id")
+    after = f"after {waited.total_seconds():g} s"
+    text = (
+        f"execution {execution_id} had not ended {after}; it goes on"
+        if execution_id
+        else f"no answer {after}: whether an execution of {workflow!r} was started is not known; "
+        "the same request_id joins it"
+    )
+    return DeadlineExceededError(text, reason=error.reason, metadata=error.metadata)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from datetime import timedelta
 from typing import Any, Final, TypeAlias, TypeVar
 
@@ -31,6 +31,9 @@ Reader = Callable[[Any, str], Any]
 
 ContextLike: TypeAlias = CallContext | Mapping[str, str | None]
 """A context, or a mapping: ``project_id``, ``request_id``, and everything else as its values."""
+
+DurationLike: TypeAlias = timedelta | float
+"""A duration, or its seconds."""
 
 JSON: Final = payload_pb2.PAYLOAD_KIND_JSON
 """The kind in which payloads are sent and asked for: it is exact."""
@@ -162,8 +165,19 @@ def texts(value: Any, path: str) -> dict[str, str]:
     return dict(value)
 
 
-def call_context(value: ContextLike | None) -> CallContext:
-    """Take a context, or a mapping whose further keys are its values; a None among them is left out."""
+def call_context(value: ContextLike | None, request_id: str = "") -> CallContext:
+    """Take a context, or a mapping whose further keys are its values; a None among them is left out.
+
+    Args:
+        value: The context.
+        request_id: The caller's own key of the request: the context's request
+            id, where that has none.
+    """
+    found = _read_context(value)
+    return replace(found, request_id=request_id) if request_id and not found.request_id else found
+
+
+def _read_context(value: ContextLike | None) -> CallContext:
     if isinstance(value, CallContext):
         return value
     given = _members(value or {}, "context")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import timedelta
 from functools import cached_property
 from typing import Any
 
@@ -40,7 +39,7 @@ class WorkflowClient:
         metadata: Mapping[str, Any] | None = None,
         input_schema: Mapping[str, Any] | None = None,
         output_schema: Mapping[str, Any] | None = None,
-        timeout: timedelta | None = None,
+        timeout: write.DurationLike | None = None,
         request_id: str = "",
     ) -> Workflow:
         """Create a workflow as version 1.
@@ -53,7 +52,7 @@ class WorkflowClient:
             metadata: Free JSON object.
             input_schema: JSON Schema of the input.
             output_schema: JSON Schema of the result.
-            timeout: How long an execution may take in all.
+            timeout: How long an execution may take in all, as a duration or in seconds.
             request_id: Idempotency key; made when empty.
 
         Raises:
@@ -83,7 +82,7 @@ class WorkflowClient:
         metadata: Mapping[str, Any] | None = None,
         input_schema: Mapping[str, Any] | None = None,
         output_schema: Mapping[str, Any] | None = None,
-        timeout: timedelta | None = None,
+        timeout: write.DurationLike | None = None,
         etag: str = "",
         request_id: str = "",
     ) -> Workflow:
@@ -178,7 +177,7 @@ class WorkflowClient:
         metadata: Mapping[str, Any] | None = None,
         input_schema: Mapping[str, Any] | None = None,
         output_schema: Mapping[str, Any] | None = None,
-        timeout: timedelta | None = None,
+        timeout: write.DurationLike | None = None,
     ) -> tuple[Problem, ...]:
         """Return every problem of a definition, errors first; store nothing.
 

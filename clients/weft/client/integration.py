@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any, Final, Self
 
 from weft.client import _enums as enums
@@ -12,7 +11,7 @@ from weft.client import _views as views
 from weft.client._client import Client, connect
 from weft.client._failures import error_from_execution
 from weft.client._retries import RetryPolicies
-from weft.client._to_proto import ContextLike, duration
+from weft.client._to_proto import ContextLike, DurationLike
 from weft.client.records import Problem
 from weft.core.clock import Clock
 from weft.core.payload import JsonObject
@@ -44,15 +43,13 @@ class ServiceIntegrationClient:
     def __init__(
         self,
         base_url: str = "http://127.0.0.1:7420",
-        timeout: float | timedelta = 30.0,
+        timeout: DurationLike = 30.0,
         *,
         retry: RetryPolicies | None = None,
         clock: Clock | None = None,
         chance: RandomSource | None = None,
     ) -> None:
-        self._client = connect(
-            base_url, timeout=duration(timeout, "timeout"), retry=retry, clock=clock, chance=chance
-        )
+        self._client = connect(base_url, timeout=timeout, retry=retry, clock=clock, chance=chance)
 
     @property
     def typed(self) -> Client:
@@ -78,7 +75,7 @@ class ServiceIntegrationClient:
         *,
         input_schema: Mapping[str, Any] | None = None,
         output_schema: Mapping[str, Any] | None = None,
-        timeout: float | timedelta | None = None,
+        timeout: DurationLike | None = None,
         request_id: str = "",
     ) -> JsonObject:
         """Create a workflow of steps ``{id, service, action, next, …}``; the last ``next`` is None.
@@ -94,7 +91,7 @@ class ServiceIntegrationClient:
             metadata=metadata,
             input_schema=input_schema,
             output_schema=output_schema,
-            timeout=None if timeout is None else duration(timeout, "timeout"),
+            timeout=timeout,
             request_id=request_id,
         )
         return views.workflow_view(found)
@@ -150,7 +147,7 @@ class ServiceIntegrationClient:
         workflow_id: str,
         input_data: Mapping[str, Any],
         context: ContextLike | None = None,
-        timeout: float | timedelta | None = None,
+        timeout: DurationLike | None = None,
     ) -> JsonObject:
         """Execute a workflow, wait for its end and return its result.
 
@@ -171,7 +168,7 @@ class ServiceIntegrationClient:
             workflow_id,
             input_data,
             context=context,
-            wait=None if timeout is None else duration(timeout, "timeout"),
+            wait=timeout,
         )
         if found.state != "COMPLETED":
             raise error_from_execution(found)

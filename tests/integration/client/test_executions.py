@@ -23,6 +23,7 @@ from weft.client import (
     StepExecution,
     ValidationError,
     Violation,
+    connect,
 )
 
 pytestmark = pytest.mark.integration
@@ -139,6 +140,56 @@ async def test_a_wait_that_ends_says_which_execution_goes_on(weft: Client, peer:
         await weft.executions.execute("docs", wait=timedelta(seconds=0.2))
 
     assert caught.value.metadata["execution_id"] == "exe_9"
+    assert caught.value.reason == "DEADLINE_EXCEEDED"
+    assert str(caught.value) == "execution exe_9 had not ended after 0.2 s; it goes on"
+
+
+async def test_a_wait_without_any_answer_says_what_is_not_known(weft: Client, peer: Peer) -> None:
+    """Without an id nobody can say whether there is an execution; the key tells how to find out."""
+    peer.on("ExecuteWorkflow", forever)
+
+    with pytest.raises(
+        DeadlineExceededError, match=r"no answer after 0\.1 s: .* the same request_id joins it"
+    ):
+        await weft.executions.execute("docs", wait=0.1)
+
+
+async def test_limits_may_be_given_in_seconds(peer: Peer) -> None:
+    """Plain numbers are seconds, wherever a duration is taken; other things are refused by name."""
+    peer.on("StartExecution", *[pb.StartExecutionResponse(execution=STORED)] * 3)
+    peer.on("ExecuteWorkflow", pb.ExecuteWorkflowResponse(execution=STORED))
+    peer.on("ExecuteServiceAction", pb.ExecuteServiceActionResponse(output=payload_pb2.Payload(json=b"{}")))
+
+    async with connect(peer.target, timeout=9) as weft:
+        await weft.executions.start("docs", timeout=1.5)
+        assert peer.last.timeout.ToTimedelta() == timedelta(seconds=1.5)
+        assert peer.calls[-1].seconds_left == pytest.approx(9, abs=1.5)
+        await weft.executions.execute("docs", timeout=60, wait=40)
+        assert peer.last.timeout.ToTimedelta() == timedelta(seconds=60)
+        assert peer.calls[-1].seconds_left == pytest.approx(40, abs=1.5)
+        await weft.executions.call("text", "extract", timeout=20)
+        assert peer.last.timeout.ToTimedelta() == timedelta(seconds=20)
+        with pytest.raises(ValidationError, match="wait: is of type str, not a duration or its seconds"):
+            await weft.executions.execute("docs", wait="soon")  # type: ignore[arg-type]  # that is the point
+    with pytest.raises(ValidationError, match="timeout: 0:00:00 is not positive"):
+        connect(peer.target, timeout=0)
+
+
+async def test_the_request_id_is_the_contexts_too(weft: Client, peer: Peer) -> None:
+    """A caller's own key travels into every step; a context's own id, and a made key, stay as they are."""
+    peer.on("StartExecution", *[pb.StartExecutionResponse(execution=STORED)] * 3)
+    peer.on("ExecuteWorkflow", pb.ExecuteWorkflowResponse(execution=STORED))
+
+    await weft.executions.start("docs", request_id="order-17", context={"tenant": "x"})
+    assert (peer.last.context.request_id, peer.last.context.values["tenant"]) == ("order-17", "x")
+    assert peer.calls[-1].metadata["x-request-id"] == "order-17"
+    await weft.executions.execute("docs", request_id="order-17")
+    assert peer.last.context.request_id == "order-17"
+    await weft.executions.start("docs", request_id="order-17", context={"request_id": "req-1"})
+    assert (peer.last.request_id, peer.last.context.request_id) == ("order-17", "req-1")
+    await weft.executions.start("docs")
+    assert peer.last.request_id
+    assert not peer.last.context.request_id
 
 
 async def test_get_list_and_cancel(weft: Client, peer: Peer) -> None:

@@ -207,7 +207,7 @@ async def test_a_call_without_an_answer_ends_with_its_timeout(peer: Peer) -> Non
     """A server that hangs costs the timeout and no more."""
     peer.on("GetService", forever)
     async with connect(peer.target, timeout=timedelta(seconds=0.05)) as weft:
-        with pytest.raises(DeadlineExceededError):
+        with pytest.raises(DeadlineExceededError, match=r"127\.0\.0\.1:\d+ did not answer within 0\.05 s"):
             await weft.registry.get("text")
     assert len(peer.calls) == 1
 

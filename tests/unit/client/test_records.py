@@ -90,6 +90,13 @@ def test_every_event_becomes_plain_json(kind: str) -> None:
     assert set(json.loads(json.dumps(event.to_dict()))["data"]) == set(body.DESCRIPTOR.fields_by_name)
 
 
+def test_an_entry_of_a_history_has_no_state() -> None:
+    """What is recorded does not know where the execution stood; only a watch says so."""
+    assert "state" not in read.event(execution_pb2.Event(number=1)).to_dict()
+    watched = read.event(execution_pb2.Event(number=1), execution_pb2.EXECUTION_STATE_RUNNING)
+    assert watched.to_dict()["state"] == "RUNNING"
+
+
 def test_to_dict_is_json() -> None:
     """Times are ISO 8601, durations seconds, codes names, contexts flat, unset values null."""
     execution = Execution(

@@ -6,13 +6,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from weft.core.context import CallContext
 from weft.core.errors import Code
 from weft.core.payload import JsonObject
 
 T = TypeVar("T")
+
+OMIT_EMPTY: Final = "omit_empty"
+"""In the metadata of a field: its plain form leaves it out when it is empty."""
 
 _AS_THEY_ARE: Mapping[str, str] = MappingProxyType({})
 
@@ -58,7 +61,12 @@ def _plain(value: Any, names: Mapping[str, str]) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(item, names) for item in value]
     if is_dataclass(value):
-        return {names.get(f.name, f.name): _plain(getattr(value, f.name), names) for f in fields(value)}
+        members = ((f, getattr(value, f.name)) for f in fields(value))
+        return {
+            names.get(f.name, f.name): _plain(member, names)
+            for f, member in members
+            if member or not f.metadata.get(OMIT_EMPTY)
+        }
     return value
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from weft.client.records._base import Record
+from weft.client.records._base import OMIT_EMPTY, Record
 from weft.core.context import CallContext
 from weft.core.errors import Code, Violation
 
@@ -96,7 +96,7 @@ class Event(Record):
     """When it was recorded, by the server's clock."""
     kind: str
     """What happened, such as ``step_completed``."""
-    state: str = ""
-    """Where the execution stands after it; empty in a history."""
+    state: str = field(default="", metadata={OMIT_EMPTY: True})
+    """Where the execution stands after it; empty in a history, and then not in ``to_dict()``."""
     data: Mapping[str, Any] = field(default_factory=dict)
     """What is recorded of it, as plain JSON values."""
