@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import time
+from collections.abc import Iterable
 
 from weft.core.errors import Violation
 from weft.core.reasons import Rule
@@ -20,6 +21,7 @@ __all__ = [
     "WORKFLOW_PREFIX",
     "check_name",
     "closest",
+    "did_you_mean",
     "is_id",
     "new_id",
 ]
@@ -35,7 +37,29 @@ ACTION_NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,127}")
 STEP_ID = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
 INSTANCE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 
+_WORDS = {
+    NAME: (
+        "a name has lower-case letters, digits and '-', at most 63 characters; it starts with a letter and "
+        "does not end with '-'"
+    ),
+    ACTION_NAME: (
+        "the name of an action has letters, digits, '.', '_' and '-', at most 128 characters, and starts "
+        "with a letter"
+    ),
+    STEP_ID: (
+        "the id of a step has letters, digits, '_' and '-', at most 63 characters, and starts with a letter"
+    ),
+    INSTANCE_ID: (
+        "the id of an instance has letters, digits, '.', '_', ':' and '-', at most 128 characters, and "
+        "starts with a letter or digit"
+    ),
+}
+"""What the patterns say, for a person."""
+
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_SHOWN = 80
+_LONGEST = 200
+"""Comparing takes time that grows with the square of the length."""
 _ID = re.compile(r"[a-z]+_[0-9a-hjkmnp-tv-z]{26}")
 
 
@@ -59,17 +83,28 @@ def check_name(field: str, name: str, pattern: re.Pattern[str] = NAME) -> list[V
     if not name:
         return [Violation(field, "is required", Rule.REQUIRED)]
     if pattern.fullmatch(name) is None:
-        return [Violation(field, f"{name[:80]!r} does not match {pattern.pattern}", Rule.INVALID)]
+        rule = _WORDS.get(pattern) or f"it must match {pattern.pattern}"
+        return [Violation(field, f"{_show(name)} is not allowed: {rule}", Rule.INVALID)]
     return []
 
 
-def closest(name: str, known: list[str]) -> str:
-    """Return a hint such as ``did you mean 'extract'?``, or nothing."""
+def _show(name: str) -> str:
+    """Quote a name without its end when it is long: an error is read by people."""
+    return repr(name if len(name) <= _SHOWN else name[: _SHOWN - 1] + "…")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return ``did you mean 'extract'?`` when one of the names is close, or nothing."""
     import difflib  # noqa: PLC0415 - only on the way to an error
 
-    found = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    if found:
-        return f"did you mean {found[0]!r}?"
+    found = difflib.get_close_matches(name[:_LONGEST], known, n=1, cutoff=0.6)
+    return f"did you mean {found[0]!r}?" if found else ""
+
+
+def closest(name: str, known: list[str]) -> str:
+    """Return a hint such as ``did you mean 'extract'?``, else what there is, or nothing."""
+    if hint := did_you_mean(name, known):
+        return hint
     if known:
         shown = ", ".join(sorted(known)[:10])
         return f"known: {shown}" + (", …" if len(known) > 10 else "")

@@ -108,7 +108,9 @@ class WeftServer:
             instance_wait=self._config.instance_wait,
         )
         dispatcher = Dispatcher(self._registry, self._caller)
-        self._workflows = WorkflowService(self._store, self._registry.find, clock)
+        self._workflows = WorkflowService(
+            self._store, self._registry.find, clock, service_names=self._registry.names
+        )
         self._executions = ExecutionService(
             self._store, self._workflows, dispatcher, clock, self._config.limits
         )

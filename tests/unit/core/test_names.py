@@ -18,6 +18,7 @@ from weft.core.names import (
     WORKFLOW_PREFIX,
     check_name,
     closest,
+    did_you_mean,
     is_id,
     new_id,
 )
@@ -51,6 +52,23 @@ def test_names_match_as_a_whole(pattern: re.Pattern[str], good: list[str], bad: 
         (violation,) = check_name("f", name, pattern)
         assert (violation.field, violation.reason) == ("f", Rule.INVALID if name else Rule.REQUIRED)
         assert len(violation.description) < 300
+
+
+@pytest.mark.parametrize(
+    ("pattern", "bad", "rule"),
+    [
+        (NAME, "Order 1", "lower-case letters, digits and '-', at most 63 characters"),
+        (ACTION_NAME, "a b", "letters, digits, '.', '_' and '-', at most 128 characters, and starts with a"),
+        (STEP_ID, "1", "letters, digits, '_' and '-', at most 63 characters, and starts with a letter"),
+        (INSTANCE_ID, "a b", "letters, digits, '.', '_', ':' and '-', at most 128 characters"),
+        (re.compile("x+"), "y", "it must match x+"),
+    ],
+)
+def test_the_rule_of_a_name_is_said_in_words(pattern: re.Pattern[str], bad: str, rule: str) -> None:
+    """Nobody has to read a pattern to choose a name."""
+    (violation,) = check_name("f", bad, pattern)
+    assert violation.description.startswith(f"{bad!r} is not allowed: ")
+    assert rule in violation.description
 
 
 @pytest.mark.parametrize("prefix", [SERVICE_PREFIX, WORKFLOW_PREFIX, EXECUTION_PREFIX])
@@ -106,3 +124,9 @@ def test_the_closest_name_is_suggested_else_what_there_is() -> None:
     assert closest("zzz", ["b", "a"]) == "known: a, b"
     assert closest("zzz", [f"name-{n:02}" for n in range(20)]).endswith("name-09, …")
     assert closest("zzz", []) == ""
+
+
+def test_a_name_is_only_suggested_when_it_is_close() -> None:
+    """Of anything else nothing is said."""
+    assert did_you_mean("extrct", ["extract", "summarize"]) == "did you mean 'extract'?"
+    assert did_you_mean("zzz", ["extract"]) == ""

@@ -263,6 +263,22 @@ def test_a_template_fits_the_action(
         (schema(x="string"), schema(closed=True, t="string"), []),
         (None, schema("t", t="string"), []),
         (schema("t", t="integer"), None, []),
+        # What is said of members that are not named counts for each of them.
+        ({"additionalProperties": {"type": "string"}}, schema("t", "u", t="integer"), ["TYPE_MISMATCH"]),
+        ({"additionalProperties": {"type": "string"}}, schema("t", "u", t="string"), []),
+        ({"additionalProperties": {"type": "string"}}, schema(t="integer"), []),
+        ({"additionalProperties": {"type": "integer"}}, schema("t", t="number"), []),
+        ({"additionalProperties": True}, schema("t", t="integer"), []),
+        (
+            {"additionalProperties": {"type": "string"}, "patternProperties": {"t": {}}},
+            schema("t", t="integer"),
+            [],
+        ),
+        (
+            schema("t", t="integer"),
+            {"required": ["t"], "additionalProperties": {"type": "string"}},
+            ["TYPE_MISMATCH"],
+        ),
     ],
 )
 def test_the_last_step_gives_the_result(

@@ -16,6 +16,7 @@ from weft.core.errors import (
     ValidationError,
     Violation,
 )
+from weft.core.names import did_you_mean
 from weft.core.payload import JsonObject, dumps, loads
 from weft.core.reasons import Reason, Rule
 from weft.core.schema import ANY_OBJECT, Schema, compile_schema
@@ -127,14 +128,18 @@ class Dispatcher:
         if found is None:
             action = service.action(action_name)
             if action is None:
-                raise ResourceNotFoundError(
-                    "action", action_name, message=f"{service.name!r} has no action {action_name!r}"
-                )
+                raise _no_action(service, action_name)
             found = _Compiled(action, _schema(action.input_schema), _schema(action.output_schema))
             self._compiled[key] = found
             if len(self._compiled) > self._cache_size:
                 self._compiled.popitem(last=False)
         return found
+
+
+def _no_action(service: Service, name: str) -> ResourceNotFoundError:
+    hint = did_you_mean(name, [action.name for action in service.actions])
+    text = f"{service.name!r} has no action {name!r}"
+    return ResourceNotFoundError("action", name, message=f"{text}; {hint}" if hint else text)
 
 
 def _schema(definition: Mapping[str, object] | None) -> Schema:

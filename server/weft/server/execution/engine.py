@@ -393,7 +393,7 @@ def _scope(run: Run) -> dict[str, object]:
     return {
         "input": run.input,
         "steps": run.outputs,
-        "context": execution.context.flat(),
+        "context": {"project_id": "", "request_id": "", **execution.context.flat()},
         "execution": {
             "id": execution.id,
             "workflow_id": execution.workflow_id,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -17,6 +17,7 @@ from weft.core.reasons import Reason
 from weft.discovery.model import Health
 from weft.server.registry.instances import InstanceTable
 from weft.server.registry.model import Instance, Service, ServiceState
+from weft.server.registry.suggest import not_found
 from weft.server.store.base import (
     Page,
     RegistryStore,
@@ -32,6 +33,7 @@ __all__ = ["HealthReport", "RegistryService"]
 _log = logging.getLogger("weft.server.registry")
 
 _SWEEP_SECONDS: Final = 0.5
+_PAGE: Final = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +103,10 @@ class RegistryService:
         return stored
 
     async def _replace(self, draft: Service, key: RequestKey | None) -> Service:
+        removed: list[str] = []
+
         def change(current: Service) -> Service:
+            removed[:] = [action.name for action in current.actions if draft.action(action.name) is None]
             return replace(
                 current,
                 description=draft.description,
@@ -110,7 +115,14 @@ class RegistryService:
                 metadata=draft.metadata,
             )
 
-        return await self._change(draft.name, "", change, key)
+        stored = await self._change(draft.name, "", change, key)
+        if removed:
+            _log.warning(
+                "service %s was registered again without its actions %s; steps that call them fail",
+                stored.name,
+                ", ".join(sorted(removed)),
+            )
+        return stored
 
     async def update(
         self, ref: str, etag: str, change: Callable[[Service], Service], key: RequestKey | None
@@ -182,7 +194,7 @@ class RegistryService:
         """
         service = await self.find(ref)
         if service is None:
-            raise ResourceNotFoundError("service", ref)
+            raise await self._not_found(ref)
         return service
 
     async def find(self, ref: str) -> Service | None:
@@ -200,11 +212,30 @@ class RegistryService:
         """Return services by name."""
         return await self._store.list_services(state, page)
 
+    async def names(self) -> AsyncIterator[str]:
+        """Yield the names of all services, in their order."""
+        after = ""
+        while True:
+            page = await self._store.list_services(None, Page(size=_PAGE, after=after))
+            for service in page.items:
+                yield service.name
+            if not page.more:
+                return
+            after = page.items[-1].name
+
     async def _existing(self, ref: str) -> Service:
         service = await self._store.get_service(ref)
         if service is None:
-            raise ResourceNotFoundError("service", ref)
+            raise await self._not_found(ref)
         return service
+
+    async def _not_found(self, ref: str) -> ResourceNotFoundError:
+        """Say that a service is not there, and which name may be meant."""
+        return await not_found("service", ref, SERVICE_PREFIX, self._names_after)
+
+    async def _names_after(self, after: str, size: int) -> Iterable[str]:
+        page = await self._store.list_services(None, Page(size=size, after=after))
+        return [service.name for service in page.items]
 
     def _remember_change(self) -> None:
         """Forget what was read, and wake who waits for a service to appear or go."""
@@ -239,7 +270,7 @@ class RegistryService:
         try:
             await self._store.put_instance(instance)
         except StaleWriteError:
-            raise ResourceNotFoundError("service", ref) from None
+            raise await self._not_found(ref) from None
         self._instances.put(instance)
         return service, instance
 
@@ -322,7 +353,7 @@ class RegistryService:
         reports: list[HealthReport] = []
         after = ""
         while True:
-            page = await self._store.list_services(None, Page(size=500, after=after))
+            page = await self._store.list_services(None, Page(size=_PAGE, after=after))
             reports += [self._report(s) for s in page.items if s.state is not ServiceState.INACTIVE]
             if not page.more:
                 return tuple(reports)

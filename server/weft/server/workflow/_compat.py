@@ -49,7 +49,7 @@ class Shape:
         vague: Whether members that it does not name are to be expected.
     """
 
-    __slots__ = ("_types", "schema", "strict", "vague")
+    __slots__ = ("_others", "_types", "schema", "strict", "vague")
 
     def __init__(self, schema: Schema) -> None:
         top = schema.top
@@ -58,6 +58,9 @@ class Shape:
         self.strict = schema.closed and "patternProperties" not in top
         self.vague = not self.strict and (opening or not schema.properties)
         self._types = Types(schema.definition)
+        others = top.get("additionalProperties")
+        silent = "patternProperties" in top or "$ref" in top or not isinstance(others, Mapping)
+        self._others = True if silent else others
 
     @property
     def names(self) -> list[str]:
@@ -74,7 +77,7 @@ class Shape:
 
     def types(self, name: str) -> frozenset[str]:
         """Return the types that the member may have."""
-        return self._types.of(self.schema.properties.get(name, True))
+        return self._types.of(self.schema.properties.get(name, self._others))
 
 
 def disjoint(some: frozenset[str], others: frozenset[str]) -> bool:

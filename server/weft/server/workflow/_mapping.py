@@ -179,6 +179,4 @@ def _types_of_path(mention: Mention, visible: Visible) -> frozenset[str]:
     if found is None or len(mention.members) != depth:
         return frozenset()
     shape, _, member = found
-    return (
-        shape.types(member) if isinstance(member, str) and member in shape.schema.properties else frozenset()
-    )
+    return shape.types(member) if isinstance(member, str) else frozenset()

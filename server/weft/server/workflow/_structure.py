@@ -25,12 +25,11 @@ _SHOWN: Final = 10
 
 
 def check_structure(
-    definition: Definition, services: Mapping[str, Service], order: list[Step], report: Report
+    definition: Definition, services: Mapping[str, Service], known: Known, order: list[Step], report: Report
 ) -> None:
     """Report everything that needs no look at schemas or templates."""
     _check_whole(definition, report)
     _check_ids(definition.steps, report)
-    known = Known(services)
     for index, step in enumerate(definition.steps):
         _check_fields(index, step, report)
         _check_action(index, step, services, known, report)

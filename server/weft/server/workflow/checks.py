@@ -8,7 +8,7 @@ patterns. Work grows with the size of the definition, not with its square.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from weft.core.errors import ValidationError
@@ -32,19 +32,22 @@ MAX_EXPRESSION_TEXT: Final = 256 * 1024
 """Characters of all expressions of a definition; compiling that much takes about half a second."""
 
 
-def find_problems(definition: Definition, services: Mapping[str, Service]) -> list[Problem]:
+def find_problems(
+    definition: Definition, services: Mapping[str, Service], others: Iterable[str] = ()
+) -> list[Problem]:
     """Return every problem: errors first, then warnings, each in the order of the definition.
 
     Args:
         definition: What to look at; it may be broken in any way.
-        services: The registered services, by name.
+        services: The registered services that it names, by name; more do no harm.
+        others: Names of further services, to suggest one for a name that is not there.
 
     Returns:
         At most ``MAX_PROBLEMS``, and one more that counts the rest.
     """
     report = Report()
     order = walk(definition)
-    check_structure(definition, services, order, report)
+    check_structure(definition, services, Known((*services, *others)), order, report)
     input_shape = _check_schema(definition.input_schema, "input_schema", report)
     output_shape = _check_schema(definition.output_schema, "output_schema", report)
     data = _DataCheck(definition, Catalog(services), input_shape, report)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import replace
 
 from weft.core.clock import Clock
@@ -10,6 +10,7 @@ from weft.core.errors import ConflictError, ResourceNotFoundError, ValidationErr
 from weft.core.names import WORKFLOW_PREFIX, is_id, new_id
 from weft.core.reasons import Reason
 from weft.server.registry.model import Service, ServiceState
+from weft.server.registry.suggest import not_found
 from weft.server.store.base import Page, RequestKey, Slice, StaleWriteError, WorkflowStore
 from weft.server.workflow.checks import find_problems
 from weft.server.workflow.model import Definition, Problem, Severity, Workflow, WorkflowState
@@ -17,6 +18,7 @@ from weft.server.workflow.model import Definition, Problem, Severity, Workflow, 
 __all__ = ["WorkflowService"]
 
 FindService = Callable[[str], Awaitable[Service | None]]
+ServiceNames = Callable[[], AsyncIterator[str]]
 
 
 class WorkflowService:
@@ -26,9 +28,18 @@ class WorkflowService:
         store: Where workflows are kept.
         find_service: Looks a service up by name, for checking definitions.
         clock: For times.
+        service_names: Tells the names of all services, for hints; none: only those that are found.
     """
 
-    def __init__(self, store: WorkflowStore, find_service: FindService, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: WorkflowStore,
+        find_service: FindService,
+        clock: Clock,
+        *,
+        service_names: ServiceNames | None = None,
+    ) -> None:
+        self._service_names = service_names
         self._store = store
         self._find_service = find_service
         self._clock = clock
@@ -143,7 +154,7 @@ class WorkflowService:
                     f"{ref}@{version}",
                     reason=Reason.WORKFLOW_VERSION_NOT_FOUND,
                 )
-            raise ResourceNotFoundError("workflow", ref)
+            raise await self._not_found(ref)
         return workflow
 
     async def find(self, ref: str, version: int = 0) -> Workflow | None:
@@ -193,7 +204,12 @@ class WorkflowService:
             if service is not None:
                 tolerated = service.state is ServiceState.DEPRECATED and name in kept
                 services[name] = replace(service, state=ServiceState.ACTIVE) if tolerated else service
-        return tuple(find_problems(definition, services))
+        others = await self._other_names() if len(services) < len(names) else ()
+        return tuple(find_problems(definition, services, others))
+
+    async def _other_names(self) -> Iterable[str]:
+        """Return what else is registered, for the hint at a service that is not."""
+        return [name async for name in self._service_names()] if self._service_names else []
 
     async def check(self, definition: Definition, known: Definition | None = None) -> tuple[Problem, ...]:
         """Return the warnings of a definition that has no error.
@@ -210,8 +226,16 @@ class WorkflowService:
     async def _existing(self, ref: str) -> Workflow:
         workflow = await self._store.get_workflow(ref)
         if workflow is None or workflow.deleted:
-            raise ResourceNotFoundError("workflow", ref)
+            raise await self._not_found(ref)
         return workflow
+
+    async def _not_found(self, ref: str) -> ResourceNotFoundError:
+        """Say that a workflow is not there, and which name may be meant."""
+        return await not_found("workflow", ref, WORKFLOW_PREFIX, self._names_after)
+
+    async def _names_after(self, after: str, size: int) -> Iterable[str]:
+        page = await self._store.list_workflows(None, Page(size=size, after=after))
+        return [workflow.name for workflow in page.items]
 
     async def _alive(self, ref: str) -> bool:
         latest = await self.find(ref)
