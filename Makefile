@@ -18,7 +18,7 @@ help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/.run ## Start everything, run the document pipeline, show the results (KEEP=1 leaves it up)
-	@$(BIN)/python examples/document_pipeline/run.py --port $(PORT) --data-dir $(DATA_DIR) $(if $(KEEP),--keep)
+	@$(BIN)/python examples/document_pipeline/run.py --port $(PORT) --data-dir $(DATA_DIR) $(if $(filter-out 0 no false,$(KEEP)),--keep)
 
 stop: ## Stop what `make run KEEP=1` left up
 	@$(BIN)/python examples/document_pipeline/run.py --data-dir $(DATA_DIR) --stop

@@ -86,7 +86,8 @@ def choose_port(wanted: int, data_dir: Path, pid_file: PidFile) -> int:
             probe.bind((HOST, wanted))
         except OSError as error:
             reason = error.strerror or error
-            raise RunError(f"cannot listen on {HOST}:{wanted}: {reason}; --port takes another port") from None
+            another = f"`make run PORT={wanted + 1 if wanted < 65535 else 0}` takes another port"
+            raise RunError(f"cannot listen on {HOST}:{wanted}: {reason}; {another}") from None
         port: int = probe.getsockname()[1]
         return port
 

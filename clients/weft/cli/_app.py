@@ -66,10 +66,10 @@ def _global_options(
             help="Form of the result on stdout; table by default.",
         ),
     ] = None,
-    timeout: Annotated[
+    request_timeout: Annotated[
         str | None,
         typer.Option(
-            "--timeout",
+            "--request-timeout",
             callback=_keep_duration,
             expose_value=False,
             metavar="DURATION",

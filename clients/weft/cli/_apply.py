@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from weft.cli._definitions import Definition, located
+from weft.cli._definitions import Definition, in_files, located
 from weft.core.errors import ResourceNotFoundError, ValidationError, Violation
 
 if TYPE_CHECKING:
     from weft.client import Client, Problem, Workflow
 
-__all__ = ["Finding", "Outcome", "apply_all", "changes", "validate_all"]
+__all__ = ["Finding", "Outcome", "apply_all", "changes", "faults_of", "validate_all"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +64,7 @@ async def validate_all(weft: Client, definitions: list[Definition]) -> list[Find
         try:
             problems = await weft.workflows.validate(it.name, **it.values)
         except ValidationError as error:
-            raise ValidationError([located(it.label, fault) for fault in error.violations]) from None
+            raise in_files([located(it.label, fault) for fault in error.violations], [it.source]) from None
         findings.extend(Finding(label=it.label, problem=problem) for problem in problems)
     return findings
 
@@ -76,10 +76,16 @@ async def apply_all(weft: Client, definitions: list[Definition]) -> tuple[list[F
         ValidationError: A definition has errors; those of all are listed, and nothing was changed.
     """
     findings = await validate_all(weft, definitions)
-    faults = [_violation(finding) for finding in findings if finding.is_error]
+    faults = faults_of(findings, definitions)
     if faults:
-        raise ValidationError(faults)
+        raise faults
     return findings, [await _apply(weft, it) for it in definitions]
+
+
+def faults_of(findings: list[Finding], definitions: list[Definition]) -> ValidationError | None:
+    """Return the findings for which definitions are refused, as one error."""
+    faults = [_violation(finding) for finding in findings if finding.is_error]
+    return in_files(faults, (it.source for it in definitions)) if faults else None
 
 
 def _violation(finding: Finding) -> Violation:

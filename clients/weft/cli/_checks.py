@@ -67,7 +67,7 @@ async def run_checks(settings: Settings) -> AsyncIterator[Check]:
     for check in requirement_checks():
         yield check
     try:
-        client = connect(settings.target, timeout=settings.timeout or PATIENCE, retry=_ONCE)
+        client = connect(settings.target, timeout=settings.request_timeout or PATIENCE, retry=_ONCE)
     except WeftError as error:
         yield Check("target", "FAIL", clean(error.message), "use --target host:port")
         return

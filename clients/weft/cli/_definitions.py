@@ -6,18 +6,18 @@ definition means is the server's to judge.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
 
 from weft.cli._documents import read_documents
-from weft.cli._inputs import parse_duration
+from weft.cli._inputs import parse_duration, source_name
 from weft.core.errors import ValidationError, Violation
 from weft.core.names import closest
 from weft.core.reasons import Rule
 
-__all__ = ["Definition", "read_services", "read_workflows"]
+__all__ = ["Definition", "in_files", "located", "read_services", "read_workflows"]
 
 Reader = Callable[[Any, str], Any]
 """Takes a value and its path; raises ``ValidationError``."""
@@ -27,6 +27,8 @@ Reader = Callable[[Any, str], Any]
 class Definition:
     """One definition of a file."""
 
+    source: str
+    """The file, as messages call it."""
     label: str
     """Where it stands, such as ``pipeline.yaml (document 2)``."""
     name: str
@@ -35,37 +37,52 @@ class Definition:
     """The rest of its keys, as the client takes them."""
 
 
-def read_workflows(source: str) -> list[Definition]:
-    """Read every workflow of a file.
+def read_workflows(sources: Sequence[str]) -> list[Definition]:
+    """Read every workflow of some files.
 
     Raises:
-        ValidationError: The file or a definition in it has faults; all are listed.
+        ValidationError: A file or a definition in it has faults; those of all are listed.
     """
-    return _read(source, _WORKFLOW, ("name", "steps"))
+    return _read(sources, _WORKFLOW, ("name", "steps"))
 
 
-def read_services(source: str) -> list[Definition]:
-    """Read every service of a file.
+def read_services(sources: Sequence[str]) -> list[Definition]:
+    """Read every service of some files.
 
     Raises:
-        ValidationError: The file or a definition in it has faults; all are listed.
+        ValidationError: A file or a definition in it has faults; those of all are listed.
     """
-    return _read(source, _SERVICE, ("name",))
+    return _read(sources, _SERVICE, ("name",))
 
 
-def _read(source: str, table: Mapping[str, Reader], required: tuple[str, ...]) -> list[Definition]:
+def _read(sources: Sequence[str], table: Mapping[str, Reader], required: tuple[str, ...]) -> list[Definition]:
     faults: list[Violation] = []
     found: list[Definition] = []
-    for label, document in read_documents(source):
+    for source in dict.fromkeys(sources):
         try:
-            values = _record(table, required)(document, "")
-            found.append(Definition(label=label, name=values.pop("name"), values=values))
+            documents = read_documents(source)
         except ValidationError as error:
-            faults.extend(located(label, violation) for violation in error.violations)
+            faults.extend(error.violations)
+            continue
+        for label, document in documents:
+            try:
+                values = _record(table, required)(document, "")
+            except ValidationError as error:
+                faults.extend(located(label, violation) for violation in error.violations)
+                continue
+            name = values.pop("name")
+            found.append(Definition(source=source_name(source), label=label, name=name, values=values))
     faults.extend(_repeated(found))
     if faults:
-        raise ValidationError(faults)
+        raise in_files(faults, map(source_name, sources))
     return found
+
+
+def in_files(faults: Sequence[Violation], sources: Iterable[str]) -> ValidationError:
+    """Make the error of faults in files; its metadata name those that have some."""
+    faulty = [name for name in dict.fromkeys(sources) if any(it.field.startswith(name) for it in faults)]
+    named = " and ".join(faulty) if len(faulty) <= 2 else f"{len(faulty)} files"
+    return ValidationError(faults, metadata={"files": named})
 
 
 def located(label: str, violation: Violation) -> Violation:

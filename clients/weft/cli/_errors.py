@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import traceback
+from collections.abc import Iterable
 from enum import IntEnum
 from typing import Any, Final
 
@@ -14,12 +15,14 @@ from weft.core.errors import (
     Code,
     InternalError,
     ServiceUnavailableError,
+    UnexpectedStatusError,
+    ValidationError,
     Violation,
     WeftError,
 )
 from weft.core.reasons import Reason
 
-__all__ = ["EXIT_CODES", "Exit", "exit_code", "report", "report_defect", "report_usage"]
+__all__ = ["EXIT_CODES", "Exit", "describe", "exit_code", "report", "report_defect", "report_usage"]
 
 
 class Exit(IntEnum):
@@ -95,36 +98,57 @@ def report(error: WeftError, *, as_json: bool, target: str = "", debug: bool = F
     """
     if debug:
         traceback.print_exception(error)
+    error = _explained(error, target)
     if as_json:
         _write_json(_document(error))
         return exit_code(error)
-    _write(f"Error: {_summary(error)}")
-    for violation in _listed(error):
-        _write(f"  {clean(str(violation))}")
+    first, *rest = describe(error)
+    for line in (f"Error: {first}", *rest):
+        _write(line)
     hint = _hint(error, target)
     if hint:
         _write(f"Hint: {hint}")
     return exit_code(error)
 
 
-def _summary(error: WeftError) -> str:
-    """Return the message; of faults in the input the only one, or how many follow."""
-    if error.code is not Code.INVALID_ARGUMENT or not error.violations:
-        return clean(error.message)
+def describe(error: WeftError) -> list[str]:
+    """Return what failed, as the lines that people read: a summary, then every fault it does not say."""
+    if not isinstance(error, ValidationError) or not error.violations:
+        listed = [it for it in error.violations if it.description not in error.message]
+        return [clean(error.message), *_indented(listed)]
     if len(error.violations) == 1:
-        return clean(str(error.violations[0]))
-    return f"{len(error.violations)} faults in the input"
+        return [clean(str(error.violations[0]))]
+    where = clean(error.metadata.get("files", "the input"))
+    return [f"{len(error.violations)} faults in {where}", *_indented(error.violations)]
 
 
-def _listed(error: WeftError) -> tuple[Violation, ...]:
-    """Return the violations that the summary does not say."""
-    alone = error.code is Code.INVALID_ARGUMENT and len(error.violations) == 1
-    return () if alone else error.violations
+def _indented(violations: Iterable[Violation]) -> list[str]:
+    return [f"  {clean(str(violation))}" for violation in violations]
+
+
+def _explained(error: WeftError, target: str) -> WeftError:
+    """Say in words why the server at the target did not answer; other errors stay as they are."""
+    ours = error.metadata.get("service", "weft") == "weft"  # not a provider that the server could not reach
+    if not target or not ours or not isinstance(error, ServiceUnavailableError | UnexpectedStatusError):
+        return error
+    for mark, text in _CAUSES.items():
+        if mark in error.message:
+            return ServiceUnavailableError("weft", text.format(target=target), metadata=error.metadata)
+    return error
+
+
+_CAUSES: Final = {
+    "Connection refused": "no server listens on {target}",
+    "Received http2 header with status": "what listens on {target} is no gRPC server",
+    "http1.x server": "what listens on {target} is no gRPC server",
+    "DNS resolution failed": "the host of {target} has no address",
+}
+"""Parts of what gRPC says, and what they mean."""
 
 
 def _hint(error: WeftError, target: str) -> str:
     if isinstance(error, ServiceUnavailableError) and error.reason == Reason.UNAVAILABLE and target:
-        return f"is the server running at {target}? `weft server` starts one, `weft doctor` checks the way."
+        return "`weft server` starts one, `weft doctor` checks the way, --target names another."
     return ""
 
 

@@ -6,12 +6,26 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["FileOption", "InputOption", "LimitOption", "PageTokenOption"]
+__all__ = ["FileOption", "FilesArgument", "InputOption", "LimitOption", "PageTokenOption", "chosen_files"]
 
 FileOption = Annotated[
-    str,
-    typer.Option("--file", "-f", metavar="FILE", help="A .yaml, .yml or .json file; - reads stdin."),
+    list[str] | None,
+    typer.Option("--file", "-f", metavar="FILE", help="The same; may be repeated."),
 ]
+
+FilesArgument = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[FILE]...", help="Each a .yaml, .yml or .json file; - reads stdin."),
+]
+
+
+def chosen_files(ctx: typer.Context, files: list[str] | None, file: list[str] | None) -> list[str]:
+    """Return every file that was named, with or without ``--file``."""
+    chosen = [*(files or ()), *(file or ())]
+    if not chosen:
+        raise typer.BadParameter("no file is named: write -f FILE, or -f - for stdin", ctx=ctx)
+    return chosen
+
 
 InputOption = Annotated[
     str,

@@ -42,7 +42,7 @@ class Settings:
     """Where the server is: ``host:port``."""
     output: Output = Output.TABLE
     """The form of what goes to stdout."""
-    timeout: timedelta | None = None
+    request_timeout: timedelta | None = None
     """How long one request may take; none: the client's own default."""
     color: bool = True
     """Whether a terminal gets colours."""
@@ -92,7 +92,7 @@ def call(settings: Settings, work: Callable[[Client], Awaitable[T]], *, patient:
 async def _connected(settings: Settings, work: Callable[[Client], Awaitable[T]], *, patient: bool) -> T:
     from weft.client import NO_RETRY, RetryPolicies, connect  # noqa: PLC0415 - gRPC is slow to import
 
-    options: dict[str, Any] = {"timeout": settings.timeout} if settings.timeout else {}
+    options: dict[str, Any] = {"timeout": settings.request_timeout} if settings.request_timeout else {}
     if not patient:
         once = RetryPolicies(create=NO_RETRY, update=NO_RETRY, delete=NO_RETRY, read=NO_RETRY, watch=NO_RETRY)
         options["retry"] = once

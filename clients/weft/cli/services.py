@@ -10,7 +10,7 @@ import typer
 from weft.cli import _output as output
 from weft.cli._app import command, group
 from weft.cli._complete import service_names
-from weft.cli._options import FileOption, LimitOption, PageTokenOption
+from weft.cli._options import FileOption, FilesArgument, LimitOption, PageTokenOption, chosen_files
 from weft.cli._session import Settings, call
 from weft.cli._text import local_time, plural
 from weft.core.errors import ValidationError
@@ -128,12 +128,13 @@ def show_instances(settings: Settings, instances: tuple[Instance, ...]) -> None:
 )
 def register(
     ctx: typer.Context,
-    file: FileOption,
+    files: FilesArgument = None,
+    file: FileOption = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="Change a service that is registered already.")
     ] = False,
 ) -> None:
-    """Register the services that a YAML or JSON file defines.
+    """Register the services that YAML or JSON files define.
 
     Keys: name, description, endpoint (grpc://…, http://…, https://…), metadata,
     and actions, a list of name, description, input_schema, output_schema,
@@ -142,7 +143,7 @@ def register(
     from weft.cli._definitions import read_services  # noqa: PLC0415 - PyYAML, for the commands that use it
 
     settings = Settings.of(ctx)
-    definitions = read_services(file)
+    definitions = read_services(chosen_files(ctx, files, file))
     found = call(settings, lambda weft: _register_all(weft, definitions, replace=replace))
     if settings.for_people:
         for service in found:
@@ -153,14 +154,14 @@ def register(
 
 
 async def _register_all(weft: Client, definitions: list[Definition], *, replace: bool) -> list[Service]:
-    from weft.cli._definitions import located  # noqa: PLC0415 - as above
+    from weft.cli._definitions import in_files, located  # noqa: PLC0415 - as above
 
     found = []
     for it in definitions:
         try:
             found.append(await weft.registry.register(it.name, **it.values, replace=replace))
         except ValidationError as error:
-            raise ValidationError([located(it.label, fault) for fault in error.violations]) from None
+            raise in_files([located(it.label, fault) for fault in error.violations], [it.source]) from None
     return found
 
 

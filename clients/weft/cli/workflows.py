@@ -10,8 +10,8 @@ import typer
 from weft.cli import _output as output
 from weft.cli._app import command, group
 from weft.cli._complete import workflow_names
-from weft.cli._errors import Exit
-from weft.cli._options import FileOption, LimitOption, PageTokenOption
+from weft.cli._errors import Exit, describe
+from weft.cli._options import FileOption, FilesArgument, LimitOption, PageTokenOption, chosen_files
 from weft.cli._session import Settings, call
 from weft.cli._text import clean, humanize_seconds, local_time, plural
 
@@ -37,21 +37,25 @@ class State(StrEnum):
 
 
 @command(
-    app, "apply", "weft workflows apply -f pipeline.yaml", "cat pipeline.yaml | weft workflows apply -f -"
+    app,
+    "apply",
+    "weft workflows apply -f pipeline.yaml",
+    "weft workflows apply first.yaml second.yaml",
+    "cat pipeline.yaml | weft workflows apply -f -",
 )
-def apply(ctx: typer.Context, file: FileOption) -> None:
-    """Create or update the workflows that a YAML or JSON file defines.
+def apply(ctx: typer.Context, files: FilesArgument = None, file: FileOption = None) -> None:
+    """Create or update the workflows that YAML or JSON files define.
 
     Keys: name, description, metadata, input_schema, output_schema, timeout
     (30s, 5m, or seconds), and steps, a list of id, service, action, next, input,
     timeout and description. A file may hold several YAML documents; nothing is
-    changed when one of them has an error.
+    changed when one of them, in any of the files, has an error.
     """
     from weft.cli._apply import apply_all  # noqa: PLC0415 - PyYAML, for the commands that use it
     from weft.cli._definitions import read_workflows  # noqa: PLC0415 - as above
 
     settings = Settings.of(ctx)
-    definitions = read_workflows(file)
+    definitions = read_workflows(chosen_files(ctx, files, file))
     findings, outcomes = call(settings, lambda weft: apply_all(weft, definitions))
     if not settings.for_people:
         output.document(settings, {"items": [outcome.to_dict() for outcome in outcomes]})
@@ -64,34 +68,28 @@ def apply(ctx: typer.Context, file: FileOption) -> None:
 
 
 @command(app, "validate", "weft workflows validate -f pipeline.yaml")
-def validate(ctx: typer.Context, file: FileOption) -> None:
-    """Find every problem of the workflows in a file, and store nothing."""
-    from weft.cli._apply import validate_all  # noqa: PLC0415 - PyYAML, for the commands that use it
+def validate(ctx: typer.Context, files: FilesArgument = None, file: FileOption = None) -> None:
+    """Find every problem of the workflows in YAML or JSON files, and store nothing."""
+    from weft.cli._apply import faults_of, validate_all  # noqa: PLC0415 - PyYAML, for the commands that use it
     from weft.cli._definitions import read_workflows  # noqa: PLC0415 - as above
 
     settings = Settings.of(ctx)
-    definitions = read_workflows(file)
+    definitions = read_workflows(chosen_files(ctx, files, file))
     findings = call(settings, lambda weft: validate_all(weft, definitions))
-    errors = sum(finding.is_error for finding in findings)
+    faults = faults_of(findings, definitions)
     if not settings.for_people:
         output.document(
-            settings, {"valid": not errors, "problems": [finding.to_dict() for finding in findings]}
+            settings, {"valid": not faults, "problems": [finding.to_dict() for finding in findings]}
         )
+    elif faults:
+        for text in describe(faults):
+            output.line(settings, text)
     else:
-        _show_findings(settings, findings, [it.name for it in definitions])
-    if errors:
+        output.line(settings, f"{', '.join(it.name for it in definitions)} ", "valid", style="green")
+    for finding in () if faults or not settings.for_people else findings:
+        output.line(settings, _warning(finding))
+    if faults:
         raise typer.Exit(Exit.INVALID)
-
-
-def _show_findings(settings: Settings, findings: list[Finding], names: list[str]) -> None:
-    if not findings:
-        output.line(settings, f"{', '.join(names)} ", "valid", style="green")
-        return
-    rows = [
-        (it.problem.severity, f"{it.label}: {it.problem.path}", it.problem.message, it.problem.hint)
-        for it in findings
-    ]
-    output.table(settings, ("SEVERITY", "WHERE", "PROBLEM", "HINT"), rows)
 
 
 def _warning(finding: Finding) -> str:
@@ -123,7 +121,7 @@ def _row(workflow: Workflow) -> tuple[object, ...]:
 
 
 @command(
-    app, "get", "weft workflows get document-pipeline", "weft workflows get document-pipeline --version 2"
+    app, "get", "weft workflows get document-processing", "weft workflows get document-processing --version 2"
 )
 def get_workflow(
     ctx: typer.Context,
@@ -163,7 +161,7 @@ def _step_row(step: Step) -> tuple[object, ...]:
     return step.id, step.service, step.action, step.next or "(end)", mapping, limit
 
 
-@command(app, "versions", "weft workflows versions document-pipeline")
+@command(app, "versions", "weft workflows versions document-processing")
 def versions(
     ctx: typer.Context,
     workflow: WorkflowArgument,
@@ -182,7 +180,7 @@ def _version_row(workflow: Workflow) -> tuple[object, ...]:
     return workflow.version, local_time(workflow.version_create_time), plural(len(workflow.steps), "step")
 
 
-@command(app, "delete", "weft workflows delete document-pipeline")
+@command(app, "delete", "weft workflows delete document-processing")
 def delete(ctx: typer.Context, workflow: WorkflowArgument) -> None:
     """Delete a workflow; what runs goes on, and past executions stay readable."""
     settings = Settings.of(ctx)
@@ -190,13 +188,13 @@ def delete(ctx: typer.Context, workflow: WorkflowArgument) -> None:
     output.done(settings, workflow, "deleted")
 
 
-@command(app, "activate", "weft workflows activate document-pipeline")
+@command(app, "activate", "weft workflows activate document-processing")
 def activate(ctx: typer.Context, workflow: WorkflowArgument) -> None:
     """Let a workflow be started."""
     _set_state(ctx, workflow, "ACTIVE")
 
 
-@command(app, "deactivate", "weft workflows deactivate document-pipeline")
+@command(app, "deactivate", "weft workflows deactivate document-processing")
 def deactivate(ctx: typer.Context, workflow: WorkflowArgument) -> None:
     """Let a workflow not be started until it is activated; what runs goes on."""
     _set_state(ctx, workflow, "INACTIVE")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 import signal
 from datetime import timedelta
+from enum import StrEnum, unique
 from pathlib import Path
 from typing import Annotated
 
@@ -12,12 +15,34 @@ import typer
 
 from weft.server.app import WeftServer
 from weft.server.config import DEFAULT_LISTEN, ConfigError, ServerConfig
-from weft.server.logs import LOG_FORMATS, configure_logging
+from weft.server.logs import configure_logging
 from weft.server.store.base import StoreInUseError, StoreUnavailableError
 
 __all__ = ["server"]
 
 _CANNOT_START = 1
+_WRONG_OPTION = 2
+
+_log = logging.getLogger("weft.server")
+
+
+@unique
+class LogLevel(StrEnum):
+    """How much is logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@unique
+class LogFormat(StrEnum):
+    """How the log looks."""
+
+    AUTO = "auto"
+    CONSOLE = "console"
+    JSON = "json"
 
 
 def server(
@@ -32,30 +57,36 @@ def server(
         typer.Option(envvar="WEFT_DRAIN_SECONDS", min=0, help="Seconds that running work gets at a stop."),
     ] = 10.0,
     log_level: Annotated[
-        str, typer.Option(envvar="WEFT_LOG_LEVEL", help="debug, info, warning or error.")
-    ] = "info",
+        LogLevel, typer.Option(envvar="WEFT_LOG_LEVEL", help="The least that is logged.")
+    ] = LogLevel.INFO,
     log_format: Annotated[
-        str, typer.Option(envvar="WEFT_LOG_FORMAT", help=" or ".join(LOG_FORMATS) + ".")
-    ] = "auto",
+        LogFormat,
+        typer.Option(envvar="WEFT_LOG_FORMAT", help="Form of the log; auto is console on a terminal."),
+    ] = LogFormat.AUTO,
 ) -> None:
     """Run the server: registry, workflows and engine, on one port.
 
     Ends on SIGTERM and SIGINT: health goes NOT_SERVING, running calls finish,
-    executions stop at a durable point and go on at the next start.
+    executions stop at a durable point and go on at the next start. A second
+    signal ends it at once: nothing is lost, but calls that run are cut off.
+    The exit code is 2 when an option is wrong, 1 when it cannot start.
 
     Example: weft server --listen 127.0.0.1:7420 --data-dir ./data
     """
-    if log_level not in {"debug", "info", "warning", "error"}:
-        raise typer.BadParameter("is debug, info, warning or error", param_hint="--log-level")
-    if log_format not in LOG_FORMATS:
-        raise typer.BadParameter("is " + " or ".join(LOG_FORMATS), param_hint="--log-format")
     configure_logging(log_level, log_format)
     try:
         config = ServerConfig(listen=listen, data_dir=data_dir, drain_grace=timedelta(seconds=drain))
+    except ConfigError as error:
+        raise _refusal(error, _WRONG_OPTION) from None
+    try:
         _run(config)
     except (ConfigError, StoreInUseError, StoreUnavailableError) as error:
-        typer.echo(f"Error: {error}", err=True)
-        raise typer.Exit(_CANNOT_START) from None
+        raise _refusal(error, _CANNOT_START) from None
+
+
+def _refusal(error: Exception, code: int) -> typer.Exit:
+    typer.echo(f"Error: {error}", err=True)
+    return typer.Exit(code)
 
 
 def _run(config: ServerConfig) -> None:
@@ -71,9 +102,21 @@ async def _serve(config: ServerConfig) -> None:
     """Serve until a signal asks to stop; a second signal ends the process at once."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
+
+    def on_signal(number: signal.Signals) -> None:
+        if stop.is_set():
+            _end_now(number)
+        _log.info("asked to stop", extra={"signal": number.name})
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, on_signal, number)
     async with WeftServer(config):
         await stop.wait()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
+
+
+def _end_now(number: signal.Signals) -> None:
+    """End as the signal does by default, so that whoever sent it sees that in the status."""
+    _log.warning("a second signal: ending now, without draining", extra={"signal": number.name})
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)

@@ -25,7 +25,7 @@ class ServerConfig:
     listen: str = DEFAULT_LISTEN
     """``host:port`` of the loopback interface; port 0 takes a free one."""
     data_dir: Path | None = None
-    """Where everything is kept; None keeps it in memory only, for tests."""
+    """Where everything is kept, made absolute; None keeps it in memory only, for tests."""
     drain_grace: timedelta = timedelta(seconds=10)
     """How long running calls and steps may take to finish at a stop."""
     instance_wait: timedelta = timedelta(seconds=10)
@@ -34,11 +34,15 @@ class ServerConfig:
     """How much the engine takes on at once."""
 
     def __post_init__(self) -> None:
-        """Check what can be checked without touching anything.
+        """Check what can be checked without changing anything.
 
         Raises:
             ConfigError: With the setting's name.
         """
+        if self.data_dir is not None:
+            object.__setattr__(self, "data_dir", self.data_dir.absolute())
+            if self.data_dir.is_file():
+                raise ConfigError(f"data directory: {self.data_dir} is a file, not a folder")
         host, port = self.address
         if not _is_loopback(host):
             raise ConfigError(
@@ -55,8 +59,10 @@ class ServerConfig:
         """
         host, separator, port = self.listen.rpartition(":")
         host = host.removeprefix("[").removesuffix("]")
-        if not separator or not host or not port.isdecimal() or int(port) > 65_535:
-            raise ConfigError(f"listen: {self.listen!r} is not host:port")
+        if not separator or not host or not (port.isascii() and port.isdecimal()):
+            raise ConfigError(f"listen: {self.listen!r} is not host:port, such as {DEFAULT_LISTEN}")
+        if len(port) > 9 or int(port) > 65_535:
+            raise ConfigError(f"listen: port {port[:20]} is above 65535")
         return host, int(port)
 
 

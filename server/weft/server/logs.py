@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Final
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from weft.core.context import current_log_context
 
-__all__ = ["LOG_FORMATS", "configure_logging"]
-
-LOG_FORMATS: Final = ("auto", "console", "json")
+__all__ = ["configure_logging"]
 
 
 def configure_logging(level: str, log_format: str) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import socket
+import socketserver
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -70,14 +72,41 @@ def test_nobody_answers(weft: Weft) -> None:
         result = weft("services", "list", "--target", target)
     assert result.exit_code == 6
     error, hint = result.stderr.splitlines()
-    assert error.startswith("Error: ")
-    assert target in hint
+    assert error == f"Error: no server listens on {target}"
+    assert "`weft server`" in hint
+
+
+class _Other(socketserver.BaseRequestHandler):
+    """Speaks HTTP/1.1, whatever it is told."""
+
+    def handle(self) -> None:
+        self.request.recv(4096)
+        self.request.sendall(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+
+
+def test_something_else_answers(weft: Weft) -> None:
+    """A web server at the target is no defect of Weft: it is named as what it is."""
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Other) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        target = f"127.0.0.1:{other.server_address[1]}"
+        result = weft("services", "list", "--target", target)
+        other.shutdown()
+    assert result.exit_code == 6
+    assert result.stderr.splitlines()[0] == f"Error: what listens on {target} is no gRPC server"
+
+
+def test_another_kind_of_http_2_server_answers(server: ScriptedServer, weft: Weft) -> None:
+    """An HTTP/2 server that knows no gRPC is told by the status it answers with."""
+    server.on("ListServices", UnexpectedStatusError("Received http2 header with status: 404"))
+    result = weft("services", "list")
+    assert result.exit_code == 6
+    assert result.stderr.splitlines()[0] == f"Error: what listens on {server.target} is no gRPC server"
 
 
 def test_a_request_that_takes_too_long(server: ScriptedServer, weft: Weft) -> None:
-    """--timeout bounds a request that is not answered."""
+    """--request-timeout bounds a request that is not answered."""
     server.on("GetService", None)
-    assert weft("services", "get", "x", "--timeout", "200ms").exit_code == 7
+    assert weft("services", "get", "x", "--request-timeout", "200ms").exit_code == 7
 
 
 def test_a_target_that_is_none(weft: Weft) -> None:

@@ -148,3 +148,64 @@ def test_delete_and_states(server: ScriptedServer, weft: Weft) -> None:
     assert weft("workflows", "activate", "greet").stdout == "greet ACTIVE\n"
     weft("workflows", "deactivate", "greet")
     assert server.last("SetWorkflowState").state == workflow_pb2.WORKFLOW_STATE_INACTIVE
+
+
+@pytest.mark.parametrize("options", [["-f", "{}", "-f", "{}"], ["{}", "{}"], ["{}", "-f", "{}"]])
+def test_apply_takes_every_file(
+    valid: ScriptedServer, weft: Weft, tmp_path: Path, options: list[str]
+) -> None:
+    """None of several files is dropped, however they are named."""
+    valid.on("GetWorkflow", MISSING)
+    valid.on("CreateWorkflow", workflow_answer(pb.CreateWorkflowResponse))
+    names = iter(("one", "two"))
+    words = [_stored(tmp_path, next(names)) if word == "{}" else word for word in options]
+    assert weft("workflows", "apply", *words).exit_code == 0
+    assert {it.workflow.name for it in valid.requests["CreateWorkflow"]} == {"one", "two"}
+    assert weft("workflows", "validate", *words).exit_code == 0
+    assert len(valid.requests["ValidateWorkflow"]) == 4
+
+
+def _stored(folder: Path, name: str) -> str:
+    (folder / f"{name}.yaml").write_text(GREET.replace("greet", name))
+    return str(folder / f"{name}.yaml")
+
+
+def test_faults_of_every_file_are_listed(valid: ScriptedServer, weft: Weft, tmp_path: Path) -> None:
+    """A file with a fault hides none of another's; the summary says in which files they are."""
+    good, bad, worse = (tmp_path / name for name in ("good.yaml", "bad.yaml", "worse.yaml"))
+    good.write_text(GREET)
+    bad.write_text("name: bad\n")
+    worse.write_text("a: [\n")
+    result = weft("workflows", "apply", str(good), str(bad), str(worse))
+    assert result.exit_code == 4
+    first, *others = result.stderr.splitlines()
+    assert first == f"Error: 2 faults in {bad} and {worse}"
+    assert others[0] == f"  {bad}: steps: is required"
+    assert others[1].startswith(f"  {worse}: line 2")
+    assert not valid.requests
+
+
+def test_apply_and_validate_tell_the_same_story(server: ScriptedServer, weft: Weft, file: Path) -> None:
+    """Both lay out the same findings the same way: here as the result, there as the reason of a refusal."""
+    found = problem(path="steps[0].service", code="SERVICE_UNKNOWN", message="no 'helo'", hint="'hello'?")
+    found.problems.add(path="steps[1].next", code="STEP_UNKNOWN", message="no step 'x'")
+    server.on("ValidateWorkflow", found)
+    expected = [
+        f"2 faults in {file}",
+        f"  {file}: steps[0].service: no 'helo' ('hello'?)",
+        f"  {file}: steps[1].next: no step 'x'",
+    ]
+    assert weft("workflows", "validate", str(file)).stdout.splitlines() == expected
+    refused = weft("workflows", "apply", str(file))
+    assert refused.stderr.removeprefix("Error: ").splitlines() == expected
+
+
+def test_validate_shows_warnings(server: ScriptedServer, weft: Weft, file: Path) -> None:
+    """A warning does not make a definition invalid."""
+    warning = problem(path="steps[0]", message="is deprecated", severity=workflow_pb2.SEVERITY_WARNING)
+    server.on("ValidateWorkflow", warning)
+    result = weft("workflows", "validate", "-f", str(file))
+    assert (result.exit_code, result.stdout) == (
+        0,
+        f"greet valid\nWarning: {file}: steps[0]: is deprecated\n",
+    )

@@ -1,12 +1,14 @@
-"""A server that cannot start says why in one line, and ends with exit code 1."""
+"""A server that cannot start says why in one line; the exit code is 1, or 2 for a wrong option."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import socket
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
@@ -14,12 +16,13 @@ from typer.testing import CliRunner
 
 from tests.integration.engine.processes import Process, ServerProcess, free_port
 from weft.cli.main import app
-from weft.client import Client
+from weft.client import Client, connect
+from weft.server.config import ServerConfig
 
 pytestmark = pytest.mark.integration
 
 
-Refused = Callable[[str, Path], str]
+Refused = Callable[..., str]
 
 
 async def _refused_process(folder: Path, listen: str, data_dir: Path) -> str:
@@ -47,9 +50,9 @@ def refused() -> Iterator[Refused]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
 
-    def run(listen: str, data_dir: Path) -> str:
+    def run(listen: str, data_dir: Path, code: int = 1) -> str:
         result = CliRunner().invoke(app, ["server", "--listen", listen, "--data-dir", str(data_dir)])
-        assert result.exit_code == 1, result.output
+        assert result.exit_code == code, result.output
         assert result.stdout == ""
         return _one_line(result.stderr)
 
@@ -99,16 +102,49 @@ async def test_two_servers_never_share_a_port(server: ServerProcess, weft: Clien
 @pytest.mark.parametrize("listen", ["0.0.0.0:7420", "[::]:7420", "192.0.2.1:7420", "example.org:7420"])
 def test_an_address_that_others_could_reach(listen: str, tmp_path: Path, refused: Refused) -> None:
     """There is neither TLS nor authentication yet: only loopback is served, and the refusal says so."""
-    said = refused(listen, tmp_path / "data")
+    said = refused(listen, tmp_path / "data", code=2)
     assert "neither TLS nor authentication" in said
     assert "127.0.0.1" in said
 
 
-@pytest.mark.parametrize("listen", ["", "7420", "127.0.0.1", "127.0.0.1:", "127.0.0.1:70000", "127.0.0.1:x"])
+@pytest.mark.parametrize("listen", ["", "7420", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:²"])
 def test_an_address_that_is_none(listen: str, tmp_path: Path, refused: Refused) -> None:
     """What is not host:port is shown as it was given."""
-    said = refused(listen, tmp_path / "data")
+    said = refused(listen, tmp_path / "data", code=2)
     assert f"{listen!r} is not host:port" in said
+
+
+@pytest.mark.parametrize("port", ["65536", "99999", "9" * 30])
+def test_a_port_that_is_too_high(port: str, tmp_path: Path, refused: Refused) -> None:
+    """It is the port that is wrong, not the form."""
+    said = refused(f"127.0.0.1:{port}", tmp_path / "data", code=2)
+    assert said == f"Error: listen: port {port[:20]} is above 65535"
+
+
+def test_a_data_directory_that_is_a_file(tmp_path: Path, refused: Refused) -> None:
+    """It is named as what it is, and left alone."""
+    said = refused(f"127.0.0.1:{free_port()}", _a_file(tmp_path), code=2)
+    assert said == f"Error: data directory: {tmp_path / 'file'} is a file, not a folder"
+
+
+def test_a_data_directory_becomes_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the log and the health report say names the same place from every folder."""
+    monkeypatch.chdir(tmp_path)
+    assert ServerConfig(data_dir=Path("data")).data_dir == tmp_path / "data"
+
+
+async def test_a_second_signal_ends_it_at_once(server: ServerProcess) -> None:
+    """The log says so, and the status is that of the signal."""
+    await server.up()
+    assert server.process is not None
+    async with connect(server.address) as weft, aclosing(weft.registry.watch_instances("nobody")) as watched:
+        await anext(watched)
+        server.process.child.send_signal(signal.SIGSTOP)  # both signals are there when it goes on
+        server.process.child.send_signal(signal.SIGTERM)
+        server.process.child.send_signal(signal.SIGINT)
+        server.process.child.send_signal(signal.SIGCONT)
+        assert await server.process.ended() in {-signal.SIGTERM, -signal.SIGINT}
+    assert "a second signal: ending now" in server.log
 
 
 def _under_a_file(folder: Path) -> Path:
@@ -148,7 +184,6 @@ def _read_only(_: Path) -> Path:
     ("prepare", "reason"),
     [
         (_under_a_file, "Not a directory"),
-        (_a_file, "File exists"),
         (_database_is_a_folder, "is a directory"),
         (_garbage, "not a database"),
         (_of_something_else, "database of something else"),

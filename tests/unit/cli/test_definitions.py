@@ -38,14 +38,14 @@ def file(tmp_path: Path) -> Path:
 def _faults(file: Path, text: str) -> list[str]:
     file.write_text(text)
     with pytest.raises(ValidationError) as caught:
-        read_workflows(str(file))
+        read_workflows([str(file)])
     return [str(violation).removeprefix(f"{file}: ") for violation in caught.value.violations]
 
 
 def test_a_workflow(file: Path) -> None:
     """Every key is read, durations in all their forms, and null is as good as absent."""
     file.write_text(WORKFLOW)
-    (found,) = read_workflows(str(file))
+    (found,) = read_workflows([str(file)])
     assert (found.name, found.label) == ("greet", str(file))
     assert found.values["timeout"] == timedelta(minutes=5)
     first, second = found.values["steps"]
@@ -95,7 +95,7 @@ def test_true_is_no_duration(file: Path) -> None:
 def test_a_service(file: Path) -> None:
     """A service has actions with schemas, idempotency and a timeout."""
     file.write_text("{name: s, endpoint: 'grpc://h:1', actions: [{name: a, idempotent: true, timeout: 2s}]}")
-    (found,) = read_services(str(file))
+    (found,) = read_services([str(file)])
     assert found.values == {
         "endpoint": "grpc://h:1",
         "actions": [{"name": "a", "idempotent": True, "timeout": timedelta(seconds=2)}],
@@ -106,4 +106,4 @@ def test_a_service_with_a_wrong_flag(file: Path) -> None:
     """Text is not taken for true."""
     file.write_text("{name: s, actions: [{name: a, idempotent: yes}]}")
     with pytest.raises(ValidationError, match=r"actions\[0\]\.idempotent: is text, not true or false"):
-        read_services(str(file))
+        read_services([str(file)])
