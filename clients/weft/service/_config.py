@@ -6,24 +6,44 @@ import ipaddress
 import random
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import NamedTuple, TypedDict
+from typing import Any, Final, NamedTuple, TypedDict
 
 from weft.core.clock import Clock, SystemClock
-from weft.core.names import INSTANCE_ID, check_name
+from weft.core.names import INSTANCE_ID, check_name, closest
 from weft.mesh.policies.retry import RandomSource
 
-__all__ = ["Address", "HostConfig", "HostOptions", "parse_address"]
+__all__ = ["Address", "HostConfig", "HostOptions", "host_config", "parse_address", "span"]
 
 
 class HostOptions(TypedDict, total=False):
-    """Keyword arguments of ``Service.run``, ``serve`` and ``hosted``; all have defaults."""
+    """Keyword arguments of ``Service.run``, ``serve`` and ``hosted``; all have defaults.
+
+    Durations may also be given in seconds.
+
+    Keys:
+        server: ``host:port`` of the registry, such as ``127.0.0.1:7420``. None,
+            the default, hosts without registering.
+        listen: ``host:port`` to serve on, loopback only. ``127.0.0.1:0``, the
+            default, takes a free port.
+        advertise: ``host:port`` that callers dial. By default the one that is
+            served on.
+        instance_id: Id of the instance. By default the service's name and a
+            random part.
+        ttl: How long the instance counts as alive without a heartbeat, 1 s to
+            10 min; a heartbeat is sent every third of it. 10 s by default.
+        drain: How long running calls may take to finish when the host stops.
+            10 s by default.
+        threads: The most plain functions that run at once. 16 by default.
+        clock: Times the heartbeats; for tests.
+        chance: Spreads the retries; for tests.
+    """
 
     server: str | None
     listen: str
     advertise: str
     instance_id: str
-    ttl: timedelta
-    drain: timedelta
+    ttl: timedelta | float
+    drain: timedelta | float
     threads: int
     clock: Clock
     chance: RandomSource
@@ -81,6 +101,44 @@ class HostConfig:
             raise ValueError(f"drain: {self.drain} is negative")
         if self.threads < 1:
             raise ValueError(f"threads: {self.threads} is less than 1")
+
+
+def host_config(options: HostOptions, function: str) -> HostConfig:
+    """Return the config of options that were given to a function.
+
+    Args:
+        options: Keyword arguments.
+        function: Which function's they are.
+
+    Raises:
+        TypeError: An option is unknown, or of another type.
+        ValueError: The value of one is not allowed.
+    """
+    known = HostOptions.__annotations__
+    for name in options:
+        if name not in known:
+            hint = closest(name, list(known))
+            raise TypeError(f"{function}() has no option {name!r}; {hint}")
+    given: dict[str, Any] = dict(options)
+    for name in _DURATIONS & given.keys():
+        given[name] = span(given[name], name)
+    return HostConfig(**given)
+
+
+_DURATIONS: Final = {"ttl", "drain"}
+
+
+def span(value: timedelta | float, name: str) -> timedelta:
+    """Take a duration, or its seconds.
+
+    Raises:
+        TypeError: It is neither.
+    """
+    if isinstance(value, timedelta):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name}: {value!r} is neither a timedelta nor a number of seconds")
+    return timedelta(seconds=value)
 
 
 def parse_address(text: str, field_name: str) -> Address:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import logging
+import re
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from weft.core.errors import ActionFailedError, Code, Violation, WeftError
 from weft.core.reasons import Reason
 
 __all__ = ["failure_of", "failure_of_exception"]
+
+_log = logging.getLogger("weft.service")
+
+_REASON: Final = re.compile(r"[A-Z][A-Z0-9_]{0,62}")
+"""What a program can compare, and google.rpc.ErrorInfo takes."""
 
 _MAX_MESSAGE: Final = 2_400
 _MAX_METADATA: Final = 1_024
@@ -22,11 +29,17 @@ _OURS: Final = frozenset({Code.OK, Code.UNKNOWN, Code.INTERNAL})
 def failure_of(error: WeftError) -> ActionFailedError:
     """Return what the caller of an action sees of an error raised in it."""
     code = Code.ABORTED if error.code in _OURS else error.code
+    reason, metadata = _clean(error.reason), error.metadata
+    if _REASON.fullmatch(reason) is None:
+        # A text in the place of a reason is no reason to lose what the action says.
+        _log.warning("reason %r is not UPPER_SNAKE_CASE; the caller gets ACTION_FAILED instead", reason)
+        metadata = {"reason": reason, **metadata} if reason else metadata
+        reason = Reason.ACTION_FAILED
     return ActionFailedError(
         _shorten(_clean(error.message), _MAX_MESSAGE),
-        reason=_clean(error.reason) or Reason.ACTION_FAILED,
+        reason=reason,
         code=code,
-        metadata=_metadata(error),
+        metadata=_metadata(metadata),
         violations=_violations(error.violations),
         retry_after=error.retry_after,
     )
@@ -52,10 +65,10 @@ def _clean(value: object) -> str:
     return _text(value).encode("utf-8", "replace").decode("utf-8")
 
 
-def _metadata(error: WeftError) -> dict[str, str]:
+def _metadata(given: Mapping[str, str]) -> dict[str, str]:
     found: dict[str, str] = {}
     left = _MAX_METADATA
-    for key, value in error.metadata.items():
+    for key, value in given.items():
         name, text = _shorten(_clean(key), 128), _shorten(_clean(value), 256)
         left -= len(name.encode()) + len(text.encode())
         if left < 0:

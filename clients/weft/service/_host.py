@@ -63,6 +63,7 @@ class Host:
         self.address = str(address)
         await self._add_services()
         await self._server.start()
+        _log.info("%s at %s", _summary(self._service), self.address)
         if self._config.server is not None:
             await self._register(address, self._config.server)
 
@@ -81,6 +82,8 @@ class Host:
 
         Cancelling it skips the wait for running calls.
         """
+        if self.address:
+            _log.info("%s stopping", self.instance_id)
         try:
             await self._deregister()
             await self._drain()
@@ -148,6 +151,11 @@ class Host:
             _log.warning("%s stopped with %d calls unfinished", self.instance_id, cut)
         await self._server.stop(_FLUSH_SECONDS)
         self._threads.close()
+
+
+def _summary(service: ServiceDefinition) -> str:
+    name = f"{service.name} {service.version}".rstrip()
+    return f"{name}: {', '.join(service.actions)}"
 
 
 def _instance_id(name: str) -> str:

@@ -6,12 +6,18 @@ from google.protobuf import duration_pb2
 
 from weft.api.common.v1 import payload_pb2
 from weft.api.registry.v1 import registry_pb2, registry_service_pb2
-from weft.core.payload import PayloadKind, to_payload, to_struct
+from weft.core.payload import JsonObject, PayloadKind, from_payload, to_payload, to_struct
 from weft.discovery.model import Health
 from weft.service._config import Address, HostConfig
 from weft.service._model import ActionDefinition, ServiceDefinition
 
-__all__ = ["HEALTH_STATES", "action_message", "register_instance_request", "register_service_request"]
+__all__ = [
+    "HEALTH_STATES",
+    "action_message",
+    "register_instance_request",
+    "register_service_request",
+    "replaced_actions",
+]
 
 HEALTH_STATES = {
     Health.PASSING: registry_pb2.HEALTH_STATE_PASSING,
@@ -47,6 +53,18 @@ def register_service_request(service: ServiceDefinition) -> registry_service_pb2
         ),
         on_conflict=registry_service_pb2.CONFLICT_POLICY_REPLACE,
     )
+
+
+def replaced_actions(before: registry_pb2.Service, now: registry_pb2.Service) -> tuple[list[str], list[str]]:
+    """Return the names of the actions that a registration removed, and of those with other schemas."""
+    new = {action.name: _schemas(action) for action in now.actions}
+    removed = [action.name for action in before.actions if action.name not in new]
+    changed = [a.name for a in before.actions if a.name in new and new[a.name] != _schemas(a)]
+    return removed, changed
+
+
+def _schemas(action: registry_pb2.Action) -> tuple[JsonObject, JsonObject]:
+    return from_payload(action.input_schema), from_payload(action.output_schema)
 
 
 def register_instance_request(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from pydantic import TypeAdapter
+from pydantic_core import PydanticSerializationError
 
 from weft.core.errors import ExhaustedError, PreconditionError, ValidationError, Violation, WeftError
 from weft.core.payload import JsonObject, dumps
@@ -47,6 +49,8 @@ class Output:
             if any(v.reason == Rule.PAYLOAD_TOO_LARGE for v in error.violations):
                 raise ExhaustedError(error.message, reason=Reason.ACTION_OUTPUT_TOO_LARGE) from error
             raise _invalid(error.message, error.violations) from error
+        except PydanticSerializationError as error:
+            raise self._misfit(result, error) from error
         except Exception as error:  # serializers are the user's code and may raise anything
             raise _invalid(f"output cannot be written as JSON: {error}") from error
         violations = self.compiled.violations(value, "output")
@@ -63,6 +67,17 @@ class Output:
         if not isinstance(value, dict):
             raise TypeError(f"the action returned {type(result).__name__}, which is no object")
         return value
+
+    def _misfit(self, result: object, error: PydanticSerializationError) -> WeftError:
+        """Say of a result of other types than declared where they are, as for any output."""
+        try:
+            loose = self.adapter.dump_python(result, mode="json", by_alias=True, warnings="none")  # type: ignore[union-attr] # only an adapter raises this
+            violations = self.compiled.violations(loose, "output")
+        except Exception:  # what cannot be written at all is said below
+            violations = []
+        if not violations:
+            return _invalid(_MISFIT.sub(_type_fault, str(error)).removeprefix(_WARNINGS))
+        return _invalid("; ".join(str(v) for v in violations[:5]), violations)
 
     def _check_finite(self, result: object) -> None:
         """Refuse NaN and infinities, some of which pydantic writes as null."""
@@ -93,6 +108,20 @@ def derive_output(function: Callable[..., Any], hints: Mapping[str, Any]) -> Out
 
 def _invalid(message: str, violations: tuple[Violation, ...] | list[Violation] = ()) -> WeftError:
     return PreconditionError(message, reason=Reason.ACTION_OUTPUT_INVALID, violations=violations)
+
+
+_WARNINGS: Final = "Pydantic serializer warnings:\n  "
+_MISFIT: Final = re.compile(
+    r"\w+\(Expected `(?P<wanted>[^`]*)`.*?"
+    r"\[(?:field_name='(?P<field>[^']*)', )?input_value=.*?, input_type=(?P<given>\w+)\]\)",
+    re.DOTALL,
+)
+"""How pydantic says that a value is of another type than declared."""
+
+
+def _type_fault(found: re.Match[str]) -> str:
+    field = f"output.{found['field']}" if found["field"] else "output"
+    return f"{field}: is of type {found['given']}, not {found['wanted']}"
 
 
 def _holds_not_finite(value: object) -> bool:

@@ -11,14 +11,20 @@ from typing import Any, Final, Protocol, TypeVar
 
 import grpc.aio
 
-from weft.api.registry.v1 import registry_service_pb2, registry_service_pb2_grpc
+from weft.api.common.v1 import payload_pb2
+from weft.api.registry.v1 import registry_pb2, registry_service_pb2, registry_service_pb2_grpc
 from weft.core.errors import Code, WeftError
 from weft.discovery.model import Health
 from weft.mesh.policies.retry import RetryPolicy, backoff
 from weft.mesh.rpc import CHANNEL_OPTIONS, error_from_rpc
 from weft.service._config import Address, HostConfig
 from weft.service._health import ask
-from weft.service._messages import HEALTH_STATES, register_instance_request, register_service_request
+from weft.service._messages import (
+    HEALTH_STATES,
+    register_instance_request,
+    register_service_request,
+    replaced_actions,
+)
 from weft.service._model import ServiceDefinition
 from weft.service._threads import Threads
 
@@ -99,8 +105,12 @@ class Registration:
         """
         while True:
             try:
-                wait = await (self._heartbeat() if self.registered.is_set() else self._register())
-                self._recovered()
+                if self.registered.is_set():
+                    wait = await self._heartbeat()
+                    self._reached()
+                else:
+                    wait = await self._register()
+                self._failures = 0
             except WeftError as error:
                 wait = self._failed(error)
             self.attempted.set()
@@ -121,13 +131,43 @@ class Registration:
         request = self._instance_request
         health, request.instance.health_note = await self._health()
         request.instance.health = HEALTH_STATES[health]
+        before = await self._registered_service()
         await _rpc(self._stub.RegisterService, self._service_request)
+        self._log_replaced(before)
         response = await _rpc(self._stub.RegisterInstance, request)
         self._interval = response.heartbeat_interval.ToTimedelta() or self._config.ttl / 3
+        _log.info("%s registered%s at %s", self._instance_id, " again" if self._known else "", self._server)
         self._known = True
         self.registered.set()
-        _log.info("%s registered at %s", self._instance_id, self._server)
         return self._interval
+
+    async def _registered_service(self) -> registry_pb2.Service | None:
+        """Return the service of our name as it is registered, as far as we may know."""
+        request = registry_service_pb2.GetServiceRequest(
+            service=self._service.name, payload_kind=payload_pb2.PAYLOAD_KIND_JSON
+        )
+        try:
+            return (await _rpc(self._stub.GetService, request)).service
+        except WeftError as error:
+            if error.retryable:
+                raise
+            return None
+
+    def _log_replaced(self, before: registry_pb2.Service | None) -> None:
+        """Say what others may miss: two services of one name take each other's actions away."""
+        if before is None:
+            return
+        removed, changed = replaced_actions(before, self._service_request.service)
+        if removed:
+            _log.warning(
+                "%s at %s no longer has %s: the actions of this registration replaced them; "
+                "is another service of that name running?",
+                self._service.name,
+                self._server,
+                ", ".join(removed),
+            )
+        if changed:
+            _log.info("%s at %s: %s changed", self._service.name, self._server, ", ".join(changed))
 
     async def _heartbeat(self) -> timedelta:
         health, note = await self._health()
@@ -147,10 +187,9 @@ class Registration:
     async def _health(self) -> tuple[Health, str]:
         return await ask(self._service.health_check, self._threads, self._interval)
 
-    def _recovered(self) -> None:
+    def _reached(self) -> None:
         if self._failures and self.registered.is_set():
             _log.info("%s reached %s again", self._instance_id, self._server)
-        self._failures = 0
 
     def _failed(self, error: WeftError) -> timedelta:
         """Return how long to wait, or raise what waiting does not help."""
@@ -158,7 +197,13 @@ class Registration:
             error.add_note(f"while registering {self._service.name} at {self._server}")
             raise error
         if self._failures == 0:
-            _log.warning("%s cannot reach the registry at %s: %s", self._instance_id, self._server, error)
+            _log.warning(
+                "%s cannot reach the registry at %s, trying again every %g s or sooner: %s",
+                self._instance_id,
+                self._server,
+                _RETRIES.max_delay.total_seconds(),
+                error,
+            )
         self._failures = min(self._failures + 1, _MOST_RETRIES)
         own = backoff(_RETRIES, self._failures, self._config.chance)
         return max(own, error.retry_after or timedelta())

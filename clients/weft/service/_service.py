@@ -12,8 +12,9 @@ from typing import Any, TypeVar, Unpack, overload
 
 from weft.core.names import check_name
 from weft.core.payload import JsonObject, dumps
-from weft.service._config import HostConfig, HostOptions
+from weft.service._config import HostConfig, HostOptions, host_config, span
 from weft.service._host import Host
+from weft.service._logging import log_to_stderr
 from weft.service._model import ActionDefinition, HealthCheck, ServiceDefinition, define_action
 
 __all__ = ["Service"]
@@ -91,7 +92,7 @@ class Service:
         name: str | None = None,
         description: str | None = None,
         idempotent: bool = False,
-        timeout: timedelta | None = None,
+        timeout: timedelta | float | None = None,
     ) -> Callable[[F], F]: ...
 
     def action(
@@ -101,7 +102,7 @@ class Service:
         name: str | None = None,
         description: str | None = None,
         idempotent: bool = False,
-        timeout: timedelta | None = None,
+        timeout: timedelta | float | None = None,
     ) -> F | Callable[[F], F]:
         """Make a function an action; the function itself stays as it is.
 
@@ -109,8 +110,10 @@ class Service:
             function: Async, or plain: then it runs in a thread.
             name: By default the function's name.
             description: By default the function's docstring.
-            idempotent: Whether running it twice has the effect of once.
-            timeout: How long one call may take when the caller does not say.
+            idempotent: Whether running it twice has the effect of once. It is
+                stored in the registry; nothing is repeated because of it yet.
+            timeout: How long one call may take when the caller does not say, as
+                a duration or in seconds.
 
         Raises:
             TypeError: A parameter or the result has no place in a JSON object.
@@ -124,7 +127,7 @@ class Service:
                 name=name,
                 description=description,
                 idempotent=idempotent,
-                timeout=timeout,
+                timeout=None if timeout is None else span(timeout, "timeout"),
             )
             if definition.name in self._actions:
                 raise ValueError(f"{self.name} has an action {definition.name!r} already")
@@ -138,15 +141,23 @@ class Service:
         """Host the service while the block runs.
 
         Args:
-            **options: See ``HostConfig``: server, listen, advertise, instance_id,
+            **options: See ``HostOptions``: server, listen, advertise, instance_id,
                 ttl, drain, threads, clock, chance.
 
         Raises:
             OSError: The address to listen on cannot be had.
-            ValueError: An option is not allowed.
+            TypeError: There is no such option.
+            ValueError: An option is not allowed, or the service has no actions.
             WeftError: The registry refuses the registration.
         """
-        host = Host(self.definition, HostConfig(**options))
+        async with self._hosted(host_config(options, "hosted")) as host:
+            yield host
+
+    @asynccontextmanager
+    async def _hosted(self, config: HostConfig) -> AsyncIterator[Host]:
+        if not self._actions:
+            raise ValueError(f"{self.name} has no actions: put @service.action before a function")
+        host = Host(self.definition, config)
         try:
             await host.start()
             yield host
@@ -161,28 +172,38 @@ class Service:
 
         Raises:
             OSError: The address to listen on cannot be had.
-            ValueError: An option is not allowed.
+            TypeError: There is no such option.
+            ValueError: An option is not allowed, or the service has no actions.
             WeftError: The registry refuses the registration.
         """
-        async with self.hosted(**options) as host:
+        await self._serve(host_config(options, "serve"))
+
+    async def _serve(self, config: HostConfig) -> None:
+        async with self._hosted(config) as host:
             await host.wait()
 
     def run(self, **options: Unpack[HostOptions]) -> None:
         """Host the service until SIGTERM or SIGINT; a second one skips the drain.
+
+        This is a program's main: where no logging is configured, log lines from
+        INFO on go to stderr.
 
         Args:
             **options: As for ``hosted``.
 
         Raises:
             OSError: The address to listen on cannot be had.
-            ValueError: An option is not allowed.
+            TypeError: There is no such option.
+            ValueError: An option is not allowed, or the service has no actions.
             WeftError: The registry refuses the registration.
         """
+        config = host_config(options, "run")
+        log_to_stderr()
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(self._serve_until_signal(options))
+            runner.run(self._serve_until_signal(config))
 
-    async def _serve_until_signal(self, options: HostOptions) -> None:
-        serving = asyncio.create_task(self.serve(**options))
+    async def _serve_until_signal(self, config: HostConfig) -> None:
+        serving = asyncio.create_task(self._serve(config))
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             with suppress(ValueError, RuntimeError):  # outside of the main thread there are no signals

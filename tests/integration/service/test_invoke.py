@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import json
 import logging
+import re
 import signal
 import socket
 import sys
@@ -461,12 +462,13 @@ async def test_many_calls_at_once(channel: grpc.aio.Channel) -> None:
 
 SCRIPT = """
 import asyncio, sys, time
-from weft.service import Service
+from weft.service import Service, current_context
 
-service = Service("demo")
+service = Service("demo", version="1.2.3")
 
 @service.action
 async def wait() -> dict[str, str]:
+    current_context().logger.info("waiting")
     await asyncio.sleep(0.5)
     return {"loop": type(asyncio.get_running_loop()).__module__}
 
@@ -504,11 +506,11 @@ async def process() -> AsyncIterator[tuple[asyncio.subprocess.Process, grpc.aio.
 
 
 async def test_a_signal_drains_and_ends_the_process() -> None:
-    """SIGTERM lets a running call finish, also beside a thread that hangs, and run() returns silently."""
+    """SIGTERM lets a running call finish, also beside a thread that hangs, and run() logs and returns."""
     async with process() as (child, channel):
         stub = action_service_pb2_grpc.ActionServiceStub(channel)
         hanging = stub.InvokeAction(invocation("hang"), timeout=0.2)
-        running = stub.InvokeAction(invocation("wait"))
+        running = stub.InvokeAction(invocation("wait", invocation=pb.Invocation(execution_id="exe_9")))
         await channel.channel_ready()
         await asyncio.sleep(0.1)
         child.terminate()
@@ -517,7 +519,15 @@ async def test_a_signal_drains_and_ends_the_process() -> None:
         with pytest.raises(grpc.aio.AioRpcError):
             await hanging
         out, err = await asyncio.wait_for(child.communicate(), 10)
-        assert (child.returncode, out.decode(), err.decode()) == (0, "ended\n", "")
+        assert (child.returncode, out.decode()) == (0, "ended\n")
+        first, *_, last = err.decode().splitlines()
+        assert re.fullmatch(
+            r"\d{4}-\d\d-\d\dT[\d:.]{12}[+-]\d\d:\d\d INFO    weft\.service: "
+            r"demo 1\.2\.3: wait, wait_long, hang at 127\.0\.0\.1:\d+",
+            first,
+        )
+        assert re.search(r"weft\.service: demo-\w+ stopping$", last)
+        assert "INFO    weft.service.demo: waiting (execution_id=exe_9" in err.decode()
 
 
 async def test_a_second_signal_skips_the_drain() -> None:

@@ -41,6 +41,7 @@ class Registry(registry_service_pb2_grpc.RegistryServiceServicer):
         self.calls: list[tuple[str, Any]] = []
         self.instances: dict[str, registry_pb2.Instance] = {}
         self.refusal: WeftError | None = None
+        self.stored: registry_pb2.Service | None = None
         self._changed = asyncio.Condition()
 
     @property
@@ -56,7 +57,13 @@ class Registry(registry_service_pb2_grpc.RegistryServiceServicer):
         await self._record("RegisterService", request)
         if self.refusal is not None:
             await abort_with(context, self.refusal)
+        self.stored = request.service
         return pb.RegisterServiceResponse(service=request.service)
+
+    async def GetService(self, request: pb.GetServiceRequest, context: Any) -> Any:
+        if self.stored is None or self.stored.name != request.service:
+            await abort_with(context, ResourceNotFoundError("service", request.service))
+        return pb.GetServiceResponse(service=self.stored)
 
     async def RegisterInstance(self, request: pb.RegisterInstanceRequest, context: Any) -> Any:
         self.instances[request.instance.id] = request.instance
@@ -157,6 +164,55 @@ async def test_everything_is_registered(registry: Registry, clock: ManualClock) 
         assert not host.registered.is_set()
 
 
+async def test_what_happens_is_logged(
+    registry: Registry, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is served where, that it is registered, again when forgotten, and that it stops."""
+    caplog.set_level(logging.INFO, "weft.service")
+    async with (
+        served(registry) as port,
+        service().hosted(server=f"127.0.0.1:{port}", clock=clock, instance_id="mine") as host,
+    ):
+        registry.instances.clear()
+        await advance_until(clock, registry, lambda: "mine" in registry.instances)
+        await asyncio.wait_for(host.registered.wait(), 5)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"demo 1.2.3: extract at {host.address}",
+        f"mine registered at 127.0.0.1:{port}",
+        f"mine is not known to 127.0.0.1:{port} any more, registering again",
+        f"mine registered again at 127.0.0.1:{port}",
+        "mine stopping",
+    ]
+
+
+async def test_actions_that_a_registration_replaces_are_logged(
+    registry: Registry, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Another service of the name loses its actions: a warning names them; the same actions say nothing."""
+    caplog.set_level(logging.INFO, "weft.service")
+    other = Service("demo")
+
+    @other.action
+    async def summarise(text: str) -> dict[str, str]:
+        return {"text": text}
+
+    @other.action(name="extract")
+    async def extract_more(document_url: str, pages: int = 1) -> dict[str, str]:
+        return {"text": document_url * pages}
+
+    async with served(registry) as port:
+        server = f"127.0.0.1:{port}"
+        for hosting in (other, other, service()):
+            async with hosting.hosted(server=server, clock=clock):
+                pass
+        found = [r for r in caplog.records if "no longer" in r.getMessage() or "changed" in r.getMessage()]
+    why = "the actions of this registration replaced them; is another service of that name running?"
+    assert [(r.levelname, r.getMessage()) for r in found] == [
+        ("WARNING", f"demo at {server} no longer has summarise: {why}"),
+        ("INFO", f"demo at {server}: extract changed"),
+    ]
+
+
 async def test_a_chosen_id_and_address(registry: Registry, clock: ManualClock) -> None:
     """What is registered may differ from what is served on."""
     async with (
@@ -228,7 +284,9 @@ async def test_a_late_registry_is_found(
             await advance_until(clock, registry, lambda: host.instance_id in registry.instances)
             await asyncio.wait_for(host.registered.wait(), 5)
     warnings = [r for r in caplog.records if r.levelno >= logging.WARNING]
-    assert [r.getMessage().partition(" cannot reach")[0] for r in warnings] == [host.instance_id]
+    (warning,) = (record.getMessage() for record in warnings)
+    expected = f"{host.instance_id} cannot reach the registry at 127.0.0.1:{port}, trying again every 5 s"
+    assert warning.startswith(f"{expected} or sooner: ")
 
 
 async def test_a_refusal_at_the_start_is_raised(registry: Registry) -> None:

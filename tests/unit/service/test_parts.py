@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+import re
 import threading
 from datetime import timedelta
 from typing import Any
@@ -15,11 +16,12 @@ from weft.core.errors import ServiceUnavailableError
 from weft.core.reasons import Reason
 from weft.core.testing import ManualClock
 from weft.discovery.model import Health
-from weft.service import ActionContext, HostOptions, current_context
+from weft.service import ActionContext, HostOptions, Service, current_context
 from weft.service._calls import Calls
-from weft.service._config import HostConfig, parse_address
+from weft.service._config import HostConfig, host_config, parse_address
 from weft.service._context import activate
 from weft.service._health import ask
+from weft.service._logging import log_to_stderr
 from weft.service._threads import Threads
 
 _variable = contextvars.ContextVar[str]("_variable")
@@ -94,6 +96,51 @@ def test_wrong_options_are_named(options: dict[str, Any]) -> None:
 def test_options_and_config_have_the_same_names() -> None:
     """What can be passed is what is documented."""
     assert set(HostOptions.__annotations__) == set(HostConfig.__dataclass_fields__)
+
+
+def test_unknown_options_are_named_with_the_function() -> None:
+    """A slip of the pen is told where it was made, and what was meant."""
+    service = Service("demo")
+    with pytest.raises(TypeError, match=r"run\(\) has no option 'servr'; did you mean 'server'\?"):
+        service.run(servr="127.0.0.1:7420")  # type: ignore[call-arg]  # that is the point
+
+
+def test_durations_may_be_given_in_seconds() -> None:
+    """``ttl`` and ``drain`` take numbers; what is neither is refused by name."""
+    config = host_config({"ttl": 30, "drain": 0.5}, "run")
+    assert (config.ttl, config.drain) == (timedelta(seconds=30), timedelta(seconds=0.5))
+    with pytest.raises(TypeError, match="ttl: '10s' is neither a timedelta nor a number of seconds"):
+        host_config({"ttl": "10s"}, "run")  # type: ignore[typeddict-item]  # that is the point
+
+
+def test_options_are_explained() -> None:
+    """``help(HostOptions)`` says what each option means."""
+    assert all(f"{name}: " in (HostOptions.__doc__ or "") for name in HostOptions.__annotations__)
+
+
+async def test_a_service_without_actions_is_not_hosted() -> None:
+    """It would be registered and could do nothing: the decorator was forgotten."""
+    with pytest.raises(ValueError, match=r"demo has no actions: put @service\.action before a function"):
+        async with Service("demo").hosted():
+            pass
+
+
+def test_a_program_logs_to_stderr(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line has the time with its zone, and the ids of the call; logging that is set up stays as it is."""
+    root = logging.RootLogger(logging.WARNING)
+    monkeypatch.setattr(logging, "getLogger", lambda: root)
+    context = ActionContext(service="s", action="a", execution_id="exe_1", step_id="greet")
+
+    log_to_stderr()
+    log_to_stderr()
+    with activate(context):
+        root.info("hello")
+    root.debug("not shown")
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(r"\S{23}[+-]\d\d:\d\d INFO    root: hello \(execution_id=exe_1 step_id=greet\)", line)
 
 
 async def test_threads_are_bounded_and_carry_context_variables() -> None:

@@ -344,7 +344,7 @@ def test_wrong_names_and_options() -> None:
     service.action(act)
     with pytest.raises(ValueError, match="has an action 'act' already"):
         service.action(act)
-    with pytest.raises(ValueError, match="does not match"):
+    with pytest.raises(ValueError, match="'no spaces' is not allowed"):
         service.action(name="no spaces")(act)
     with pytest.raises(ValueError, match="longer than zero"):
         service.action(name="b", timeout=timedelta())(act)

@@ -200,3 +200,38 @@ def test_failures_are_made_fit_for_the_wire() -> None:
     assert (
         failure_of_exception(SilentError()).message == "SilentError: (ValueError while writing the message)"
     )
+
+
+def test_a_text_in_the_place_of_a_reason_is_kept(caplog: pytest.LogCaptureFixture) -> None:
+    """A reason is for programs; another text does not cost the caller what the action says."""
+    for reason in ("card declined", "card_declined", "1ST", "A" * 64, "CARD-DECLINED"):
+        found = failure_of(ActionFailedError("no money", reason=reason, code=Code.NOT_FOUND))
+        assert (found.reason, found.message, found.code) == ("ACTION_FAILED", "no money", Code.NOT_FOUND)
+        assert found.metadata == {"reason": reason}
+    assert "reason 'card declined' is not UPPER_SNAKE_CASE" in caplog.text
+    for reason in ("CARD_DECLINED", "X", "HTTP_404"):
+        assert failure_of(ActionFailedError("no money", reason=reason)).reason == reason
+
+
+@dataclass
+class Paid:
+    payment_id: str
+    amount: float = 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "result", "message"),
+    [
+        (Paid, Paid(3), 'output.payment_id: 3 is not of type "string"'),  # type: ignore[arg-type]  # the point
+        (dict[str, str], {"a": 1}, 'output.a: 1 is not of type "string"'),
+        (Item, {"price": 1}, 'output: "name" is a required property'),
+        (Item, {"name": "x", "price": 1}, "output: is of type dict, not Item"),
+        (Item, "text", 'output: "text" is not of type "object"'),
+    ],
+)
+def test_results_of_other_types_are_named(kind: Any, result: object, message: str) -> None:
+    """A result that is not what was declared is said in the words of every other output."""
+    with pytest.raises(PreconditionError) as caught:
+        returning(kind).dump(result)
+    assert caught.value.message == message
+    assert caught.value.reason == Reason.ACTION_OUTPUT_INVALID
