@@ -138,7 +138,7 @@ async def _check_executions(weft: Weft, waiting: str) -> None:
     assert got.json["result"] == {"text": "HELLO ADA"}
     assert [step["state"] for step in got.json["steps"]] == ["COMPLETED", "COMPLETED"]
     assert "HELLO ADA" in table.out
-    assert [json.loads(line)["number"] for line in history.out.splitlines()] == [1, 2, 3, 4, 5, 6]
+    assert [event["number"] for event in history.json] == [1, 2, 3, 4, 5, 6]
     assert [json.loads(line)["number"] for line in watched.out.splitlines()] == [6]
     assert cancelled.json["state"] == "CANCELLED"
 

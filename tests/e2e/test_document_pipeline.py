@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import sys
 from pathlib import Path
 
@@ -90,6 +91,28 @@ async def test_what_is_kept_can_be_used_as_printed_and_stopped(tmp_path: Path) -
         assert processes_that_mention(address) == []
         assert _alive(bystander)
         assert (await _pipeline(data_dir, "--stop")).out == "nothing is running\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "keeps"),
+    [("", False), ("KEEP=", False), ("KEEP=0", False), ("KEEP=no", False), ("KEEP=1", True)],
+)
+async def test_make_run_keeps_when_it_is_told_to(given: str, keeps: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    """KEEP=0 says no, as it looks."""
+    planned = await run("make", "--dry-run", "run", *([given] if given else []))
+    assert planned.code == 0, planned.err
+    assert ("--keep" in planned.out) is keeps
+
+
+async def test_a_taken_port_says_what_to_type(tmp_path: Path) -> None:
+    """The advice is a line that works with make, as that is how it is started."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = await _pipeline(tmp_path, "--port", str(port))
+    assert done.code == 1
+    assert f"`make run PORT={port + 1}` takes another port" in done.err
 
 
 def _alive(server: ServerProcess) -> bool:

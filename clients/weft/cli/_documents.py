@@ -121,7 +121,7 @@ def _parse_yaml(data: bytes, name: str) -> list[Any]:
         _check_events(text, name)
         return list(yaml.load_all(text, Loader=_Loader))
     except yaml.MarkedYAMLError as error:
-        raise _yaml_fault(name, error.problem or "cannot be read", error.problem_mark) from None
+        raise _yaml_fault(name, _in_words(error, text), error.problem_mark) from None
     except (yaml.YAMLError, ValueError) as error:
         raise fault(name, f"is not YAML: {error}", Rule.INVALID) from None
 
@@ -143,6 +143,23 @@ def _check_events(text: str, name: str) -> None:
             depth -= 1
         if depth > MAX_DEPTH:
             raise _yaml_fault(name, f"nests deeper than {MAX_DEPTH} levels", event.start_mark)
+
+
+def _in_words(error: yaml.MarkedYAMLError, text: str) -> str:
+    """Say what the parser means, where people get it wrong most often."""
+    problem = error.problem or "cannot be read"
+    if error.problem_mark is None:
+        return problem
+    line = "".join(text.splitlines()[error.problem_mark.line :][:1])
+    if problem.startswith("found character") and line[error.problem_mark.column :].startswith("\t"):
+        return "a tab; indent YAML with spaces"
+    if "flow" in str(error.context) and _BARE_EXPRESSION.search(line):
+        return f'{problem}; quote "${{…}}" inside {{…}} and […]'
+    return problem
+
+
+_BARE_EXPRESSION: Final = re.compile(r"[\s:,\[]\$\{")
+"""An expression whose brace is read as that of an object."""
 
 
 def _yaml_fault(name: str, problem: str, mark: Any) -> ValidationError:

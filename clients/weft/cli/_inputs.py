@@ -54,7 +54,10 @@ def read_object(text: str, field: str = "input") -> dict[str, Any]:
     from weft.core import payload  # noqa: PLC0415 - protobuf is slow to import, and `--help` needs none
 
     if text != STDIN and not text.startswith("@"):
-        return payload.loads(text.encode("utf-8", "surrogateescape"), field)
+        try:
+            return payload.loads(text.encode("utf-8", "surrogateescape"), field)
+        except ValidationError as error:
+            raise _with_advice(error) from None
     source = text.removeprefix("@")
     data = read_bytes(source)
     if is_yaml(source):
@@ -64,6 +67,17 @@ def read_object(text: str, field: str = "input") -> dict[str, Any]:
         payload.dumps(value, source_name(source))
         return value
     return payload.loads(data, source_name(source))
+
+
+def _with_advice(error: ValidationError) -> ValidationError:
+    """Say how to write JSON in a shell, where the shell may have taken the quotes."""
+    first = error.violations[0]
+    if first.reason != Rule.PAYLOAD_INVALID:
+        return error
+    return fault(first.field, f"{first.description}; {_ADVICE}", Rule.PAYLOAD_INVALID)
+
+
+_ADVICE: Final = """write --input '{"name": "Ada"}': double quotes inside, single outside"""
 
 
 def is_yaml(source: str) -> bool:

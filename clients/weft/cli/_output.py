@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from weft.cli._session import Output, Settings
@@ -23,6 +23,7 @@ __all__ = [
     "document",
     "done",
     "fields",
+    "fitting",
     "line",
     "note",
     "page",
@@ -36,6 +37,7 @@ __all__ = [
 T = TypeVar("T")
 
 _MAX_CELL: Final = 200
+_GAP: Final = 2
 
 STATE_STYLES: Final[Mapping[str, str]] = {
     "ACTIVE": "green",
@@ -72,7 +74,7 @@ def state_style(text: str) -> str:
     return STATE_STYLES.get(text.upper(), "")
 
 
-def document(settings: Settings, value: Mapping[str, Any]) -> None:
+def document(settings: Settings, value: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> None:
     """Write one document for a program."""
     if settings.output is Output.YAML:
         _write(_yaml(value))
@@ -96,18 +98,33 @@ def pretty(settings: Settings, value: Mapping[str, Any]) -> None:
         document(settings, value)
 
 
-def _yaml(value: Mapping[str, Any]) -> str:
+def _yaml(value: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> str:
     import yaml  # noqa: PLC0415 - only for those who want YAML
 
     text: str = yaml.safe_dump(json.loads(json.dumps(value)), sort_keys=False, allow_unicode=True)
     return text
 
 
-def table(settings: Settings, titles: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a table: framed by space only, so that it can be cut and grepped when it is piped."""
+def table(
+    settings: Settings,
+    titles: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    whole: Collection[str] = (),
+    spare: Sequence[str] = (),
+) -> None:
+    """Write a table: framed by space only, so that it can be cut and grepped when it is piped.
+
+    Args:
+        settings: How to print.
+        titles: One of each column.
+        rows: Their cells.
+        whole: Titles of columns that are never wrapped: what is in them will be copied.
+        spare: Titles of columns that a terminal too narrow for all goes without, in this order.
+    """
     cells = [[shorten(clean("" if cell is None else cell), _MAX_CELL) for cell in row] for row in rows]
     if settings.on_terminal:
-        _rich_table(settings, titles, cells)
+        _rich_table(settings, titles, cells, whole, spare)
         return
     widths = [max(map(len, column)) for column in zip(titles, *cells, strict=True)]
     for row in (titles, *cells):
@@ -115,16 +132,38 @@ def table(settings: Settings, titles: Sequence[str], rows: Iterable[Sequence[obj
         _write("  ".join(padded).rstrip() + "\n")
 
 
-def _rich_table(settings: Settings, titles: Sequence[str], rows: list[list[str]]) -> None:
-    from rich.table import Table  # noqa: PLC0415 - only on a terminal
+def _rich_table(
+    settings: Settings,
+    titles: Sequence[str],
+    rows: list[list[str]],
+    whole: Collection[str],
+    spare: Sequence[str],
+) -> None:
+    from rich.cells import cell_len  # noqa: PLC0415 - only on a terminal
+    from rich.table import Table  # noqa: PLC0415 - same
     from rich.text import Text  # noqa: PLC0415 - same
 
+    terminal = console(settings)
+    widths = [max(map(cell_len, column)) for column in zip(titles, *rows, strict=True)]
+    kept = fitting(titles, widths, terminal.width, spare)
     grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for title in titles:
-        grid.add_column(title, overflow="fold")
+    for index in kept:
+        title, fixed = titles[index], titles[index] in whole
+        least = widths[index] if fixed else None
+        grid.add_column(title, overflow="fold", no_wrap=fixed, min_width=least)
     for row in rows:
-        grid.add_row(*(Text(cell, style=state_style(cell)) for cell in row))
-    console(settings).print(grid)
+        grid.add_row(*(Text(row[index], style=state_style(row[index])) for index in kept))
+    terminal.print(grid)
+
+
+def fitting(titles: Sequence[str], widths: Sequence[int], width: int, spare: Sequence[str]) -> list[int]:
+    """Return which columns to show: without as many of the spare ones as it takes to fit the width."""
+    kept = list(range(len(titles)))
+    for title in spare:
+        if sum(widths[index] + _GAP for index in kept) - _GAP <= width:
+            break
+        kept.remove(titles.index(title))
+    return kept
 
 
 def fields(settings: Settings, pairs: Iterable[tuple[str, object]]) -> None:
@@ -165,13 +204,18 @@ def done(settings: Settings, name: str, what: str) -> None:
 
 
 def page(
-    settings: Settings, found: Page[T], titles: Sequence[str], row: Callable[[T], Sequence[object]]
+    settings: Settings,
+    found: Page[T],
+    titles: Sequence[str],
+    row: Callable[[T], Sequence[object]],
+    *,
+    spare: Sequence[str] = (),
 ) -> None:
-    """Write one page of a list, and on stderr how to see the next."""
+    """Write one page of a list, and on stderr how to see the next; the first column is never wrapped."""
     if not settings.for_people:
         document(settings, found.to_dict())
         return
-    table(settings, titles, map(row, found.items))
+    table(settings, titles, map(row, found.items), whole=titles[:1], spare=spare)
     if found.next_page_token:
         shown = f"{len(found.items)} of {found.total_size:,}"
         note(f"{shown} shown; for more: --limit N, or --page-token {clean(found.next_page_token)}")

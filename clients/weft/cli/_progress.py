@@ -53,6 +53,7 @@ class Progress:
     Args:
         step_ids: Steps to show before they are scheduled.
         monotonic: Our own clock.
+        with_date: Whether lines say day and zone as well: for what may be long ago.
 
     Attributes:
         steps: Every step that is known, in order.
@@ -60,17 +61,31 @@ class Progress:
         note: Why it ended, unless it completed.
     """
 
-    def __init__(self, step_ids: Sequence[str] = (), monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        step_ids: Sequence[str] = (),
+        monotonic: Callable[[], float] = time.monotonic,
+        *,
+        with_date: bool = False,
+    ) -> None:
         self.steps: dict[str, StepProgress] = {step_id: StepProgress() for step_id in step_ids}
         self.state = "RUNNING"
         self.note = ""
         self._monotonic = monotonic
+        self._with_date = with_date
 
     def add(self, event: Event) -> str:
         """Take an event in, and say in one line what happened."""
         text = clean(self._fold(event))
-        moment = event.time.astimezone().strftime("%H:%M:%S.%f")[:-3] if event.time else "--:--:--.---"
-        return f"{moment}  {text}"
+        return f"{self._moment(event)}  {text}"
+
+    def _moment(self, event: Event) -> str:
+        if event.time is None:
+            return "--:--:--.---"
+        local = event.time.astimezone()
+        if self._with_date:
+            return local.isoformat(sep=" ", timespec="milliseconds")
+        return local.strftime("%H:%M:%S.%f")[:-3]
 
     def now(self) -> float:
         """Return the time of our own clock."""

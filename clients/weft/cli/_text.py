@@ -28,9 +28,9 @@ def plural(number: int, noun: str) -> str:
 
 
 def local_time(stamp: Any) -> str:
-    """Show an RFC 3339 time in the local zone, to the second; anything else as it is."""
+    """Show an RFC 3339 time in the local zone, to the second, with its offset; anything else as it is."""
     moment = _parse(stamp)
-    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S") if moment else clean(stamp or "")
+    return moment.astimezone().isoformat(sep=" ", timespec="seconds") if moment else clean(stamp or "")
 
 
 def _parse(stamp: Any) -> datetime | None:

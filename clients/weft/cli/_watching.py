@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from weft.cli import _output as output
 from weft.cli._errors import Exit, report
@@ -13,9 +13,9 @@ from weft.core.errors import ActionFailedError, Code, WeftError
 from weft.core.reasons import Reason
 
 if TYPE_CHECKING:
-    from weft.client import Client, Execution
+    from weft.client import Client, Event, Execution, StepExecution
 
-__all__ = ["exit_code_of", "failure_of", "follow", "report_end", "wait_for_end"]
+__all__ = ["exit_code_of", "failure_of", "follow", "plain_event", "report_end", "wait_for_end"]
 
 _EXITS: Final = {"COMPLETED": Exit.OK, "RUNNING": Exit.OK, "TIMED_OUT": Exit.DEADLINE}
 
@@ -35,7 +35,7 @@ async def follow(
     events = weft.executions.watch(execution.id, after=after)
     if not settings.for_people:
         async for event in events:
-            output.stream_item(settings, event.to_dict())
+            output.stream_item(settings, plain_event(event))
         return
     stream = sys.stderr if aside else sys.stdout
     if not stream.isatty():
@@ -49,6 +49,11 @@ async def follow(
     progress = Progress(await _step_ids(weft, execution))
     title = f"{execution.workflow_name} v{execution.workflow_version}  {execution.id}"
     await show_live(events, progress, title, output.console(settings, stderr=aside))
+
+
+def plain_event(event: Event) -> dict[str, Any]:
+    """Return an event as a JSON object; one of a history does not say the state after it."""
+    return {name: value for name, value in event.to_dict().items() if name != "state" or value}
 
 
 async def wait_for_end(weft: Client, execution_id: str) -> None:
@@ -79,7 +84,7 @@ def exit_code_of(execution: Execution) -> Exit:
 
 def failure_of(execution: Execution) -> WeftError:
     """Return why an execution ended, as an error."""
-    where = next((f" at step {step.step_id}" for step in execution.steps if step.state == "FAILED"), "")
+    where = next((_place(step, execution) for step in execution.steps if step.state == "FAILED"), "")
     state = execution.state.replace("_", " ").lower()
     if execution.failure is None:
         return ActionFailedError(
@@ -95,6 +100,13 @@ def failure_of(execution: Execution) -> WeftError:
         metadata={**failure.metadata, "execution": execution.id},
         violations=failure.violations,
     )
+
+
+def _place(step: StepExecution, execution: Execution) -> str:
+    """Name the step that failed, and the action it called unless the message names it itself."""
+    called = f"{step.service}.{step.action}"
+    said = execution.failure is not None and called in execution.failure.message
+    return f" at step {step.step_id}" if said else f" at step {step.step_id} ({called})"
 
 
 _REASONS: Final = {

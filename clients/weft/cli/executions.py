@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum, unique
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -15,7 +15,7 @@ from weft.cli._options import LimitOption, PageTokenOption
 from weft.cli._progress import Progress
 from weft.cli._session import Settings, call
 from weft.cli._text import humanize_seconds, local_time
-from weft.cli._watching import follow, report_end
+from weft.cli._watching import follow, plain_event, report_end
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -46,12 +46,12 @@ class State(StrEnum):
     app,
     "list",
     "weft executions list --state failed",
-    "weft executions list --workflow document-pipeline --output json",
+    "weft executions list --workflow document-processing --output json",
 )
 def list_executions(
     ctx: typer.Context,
     workflow: Annotated[
-        str, typer.Option("--workflow", "-w", help="Only of this workflow.", autocompletion=workflow_names)
+        str, typer.Option("--workflow", help="Only of this workflow.", autocompletion=workflow_names)
     ] = "",
     state: Annotated[
         State | None, typer.Option(case_sensitive=False, help="Only executions in this state.")
@@ -68,7 +68,17 @@ def list_executions(
             workflow=workflow, state=wanted, page_size=limit, page_token=page_token
         ),
     )
-    output.page(settings, page, ("ID", "WORKFLOW", "VERSION", "STATE", "STARTED", "DURATION"), _row)
+    if settings.for_people:
+        titles = ("ID", "WORKFLOW", "VERSION", "STATE", "STARTED", "DURATION")
+        output.page(settings, page, titles, _row, spare=("VERSION", "DURATION", "STARTED"))
+        return
+    found = page.to_dict()
+    found["items"] = [{name: it[name] for name in it if name not in _NOT_IN_LISTS} for it in found["items"]]
+    output.document(settings, found)
+
+
+_NOT_IN_LISTS: Final = frozenset({"input", "result", "steps"})
+"""What the server leaves out of lists: it would look like values that are empty."""
 
 
 def _row(execution: Execution) -> tuple[object, ...]:
@@ -136,7 +146,10 @@ def watch(
     execution: ExecutionArgument,
     after: Annotated[int, typer.Option(min=0, help="Only events with a higher number than this.")] = 0,
 ) -> None:
-    """Follow an execution to its end; the exit code says how it ended."""
+    """Follow an execution to its end; the exit code says how it ended.
+
+    With --output json it is one JSON object a line, as it happens.
+    """
     settings = Settings.of(ctx)
 
     async def to_the_end(weft: Client) -> Execution:
@@ -163,15 +176,22 @@ def cancel(
 
 @command(app, "history", "weft executions history exe_01k…", "weft executions history exe_01k… --output json")
 def history(ctx: typer.Context, execution: ExecutionArgument) -> None:
-    """Print every event that is recorded of an execution, oldest first."""
-    settings = Settings.of(ctx)
+    """Print every event that is recorded of an execution, oldest first.
 
-    async def print_all(weft: Client) -> None:
-        progress = Progress()
+    With --output json it is one array.
+    """
+    settings = Settings.of(ctx)
+    progress = Progress(with_date=True)
+
+    async def read_all(weft: Client) -> list[dict[str, Any]]:
+        found = []
         async for event in weft.executions.history(execution):
             if settings.for_people:
                 output.line(settings, f"{event.number:>4}  ", progress.add(event))
             else:
-                output.stream_item(settings, event.to_dict())
+                found.append(plain_event(event))
+        return found
 
-    call(settings, print_all)
+    events = call(settings, read_all)
+    if not settings.for_people:
+        output.document(settings, events)

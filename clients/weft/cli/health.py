@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -43,23 +44,39 @@ def health(
         if settings.for_people:
             _show_all(settings, whole)
     if not settings.for_people:
-        output.document(settings, found.to_dict())
+        output.document(settings, _plain(found))
     if found.health != "HEALTHY":
         raise typer.Exit(Exit.FAILED)
+
+
+def _plain(found: IntegrationHealth | ServiceHealth) -> dict[str, Any]:
+    """Return a JSON object; what the server says of itself always in one order."""
+    plain = found.to_dict()
+    if "server" in plain:
+        plain["server"] = _ordered(plain["server"])
+    return plain
+
+
+def _ordered(about: Mapping[str, Any]) -> dict[str, Any]:
+    """Sort the keys: on the wire they have no order. What is not known here comes last."""
+    known = {key: about[key] for key in _ABOUT if key in about}
+    return known | {key: about[key] for key in sorted(about)}
+
+
+_ABOUT: Final = ("version", "address", "store", "pid", "time", "open_executions")
 
 
 def _show_service(settings: Settings, found: ServiceHealth) -> None:
     output.line(settings, f"{found.service} ", found.health)
     if found.note:
         output.line(settings, "Note: ", found.note)
-    if found.instances:
-        output.line(settings, "")
-        show_instances(settings, found.instances)
+    output.line(settings, "")
+    show_instances(settings, found.instances)
 
 
 def _show_all(settings: Settings, found: IntegrationHealth) -> None:
     output.line(settings, "Weft ", found.health)
-    output.fields(settings, [(key.replace("_", " "), value) for key, value in found.server.items()])
+    output.fields(settings, [(key.replace("_", " "), value) for key, value in _ordered(found.server).items()])
     output.line(settings, "")
     rows = [_dependency_row(it) for it in found.dependencies] + [_service_row(it) for it in found.services]
     output.table(settings, ("PART", "KIND", "HEALTH", "DETAIL"), rows)

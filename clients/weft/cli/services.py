@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum, unique
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,13 +11,14 @@ from weft.cli import _output as output
 from weft.cli._app import command, group
 from weft.cli._complete import service_names
 from weft.cli._options import FileOption, FilesArgument, LimitOption, PageTokenOption, chosen_files
+from weft.cli._schemas import summary
 from weft.cli._session import Settings, call
-from weft.cli._text import local_time, plural
-from weft.core.errors import ValidationError
+from weft.cli._text import humanize_seconds, local_time, plural
+from weft.core.errors import ValidationError, WeftError
 
 if TYPE_CHECKING:
     from weft.cli._definitions import Definition
-    from weft.client import Client, Instance, Service
+    from weft.client import Action, Client, Instance, Page, Service, ServiceHealth
 
 __all__ = ["app"]
 
@@ -49,15 +50,45 @@ def list_services(
     """List the registered services by name."""
     settings = Settings.of(ctx)
     wanted = state.upper() if state else ""
-    page = call(
-        settings, lambda weft: weft.registry.list(state=wanted, page_size=limit, page_token=page_token)
+    if not settings.for_people:
+        output.document(
+            settings,
+            call(
+                settings,
+                lambda weft: weft.registry.list(state=wanted, page_size=limit, page_token=page_token),
+            ).to_dict(),
+        )
+        return
+
+    async def both(weft: Client) -> tuple[Page[Service], dict[str, ServiceHealth]]:
+        found = await weft.registry.list(state=wanted, page_size=limit, page_token=page_token)
+        return found, await _healths(weft)
+
+    page, healths = call(settings, both)
+    titles = ("NAME", "STATE", "HEALTH", "INSTANCES", "ACTIONS", "ENDPOINT", "UPDATED")
+    output.page(
+        settings, page, titles, lambda it: _row(it, healths.get(it.id)), spare=("UPDATED", "ENDPOINT")
     )
-    output.page(settings, page, ("NAME", "STATE", "ACTIONS", "ENDPOINT", "UPDATED"), _row)
 
 
-def _row(service: Service) -> tuple[object, ...]:
-    actions = ", ".join(action.name for action in service.actions)
-    return service.name, service.state, actions, service.endpoint or "-", local_time(service.update_time)
+async def _healths(weft: Client) -> dict[str, ServiceHealth]:
+    """Return the health of every service by id; nothing when the server cannot say, as the list goes on."""
+    try:
+        return {it.service_id: it for it in (await weft.registry.integration_health()).services}
+    except WeftError:
+        return {}
+
+
+def _row(service: Service, health: ServiceHealth | None) -> tuple[object, ...]:
+    return (
+        service.name,
+        service.state,
+        health.health if health else "-",
+        len(health.instances) if health else "-",
+        ", ".join(action.name for action in service.actions),
+        service.endpoint or "-",
+        local_time(service.update_time),
+    )
 
 
 @command(app, "get", "weft services get text-extraction")
@@ -92,32 +123,28 @@ def _show(settings: Settings, service: Service, instances: tuple[Instance, ...])
     )
     if service.actions:
         output.line(settings, "")
-        rows = [
-            (it.name, _members(it.input_schema), _members(it.output_schema), it.description)
-            for it in service.actions
-        ]
-        output.table(settings, ("ACTION", "INPUT", "OUTPUT", "DESCRIPTION"), rows)
-    if instances:
-        output.line(settings, "")
-        show_instances(settings, instances)
+        titles = ("ACTION", "INPUT", "OUTPUT", "TIMEOUT", "DESCRIPTION")
+        output.table(settings, titles, map(_action_row, service.actions), whole=("ACTION",))
+    output.line(settings, "")
+    show_instances(settings, instances)
 
 
-def _members(schema: Any) -> str:
-    """Summarise a schema: the names it gives, ``*`` at those it needs."""
-    properties = schema.get("properties") if schema else None
-    if not isinstance(properties, dict):
-        return "any"
-    required = schema.get("required") or ()
-    return ", ".join(f"{name}*" if name in required else name for name in properties) or "any"
+def _action_row(action: Action) -> tuple[object, ...]:
+    limit = humanize_seconds(action.timeout.total_seconds()) if action.timeout else "-"
+    return action.name, summary(action.input_schema), summary(action.output_schema), limit, action.description
 
 
 def show_instances(settings: Settings, instances: tuple[Instance, ...]) -> None:
-    """Write the table of instances."""
+    """Write the table of instances, or that there is none."""
+    if not instances:
+        output.line(settings, "no instances")
+        return
     rows = [
         (it.id, f"{it.protocol.lower()}://{it.host}:{it.port}", it.health, it.version, it.health_note)
         for it in instances
     ]
-    output.table(settings, ("INSTANCE", "ADDRESS", "HEALTH", "VERSION", "NOTE"), rows)
+    titles = ("INSTANCE", "ADDRESS", "HEALTH", "VERSION", "NOTE")
+    output.table(settings, titles, rows, whole=titles[:3], spare=("VERSION",))
 
 
 @command(

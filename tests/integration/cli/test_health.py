@@ -46,6 +46,18 @@ def test_health_of_a_healthy_platform(server: ScriptedServer, weft: Weft) -> Non
     assert "1 of 1 instances pass" in result.stdout
 
 
+def test_what_the_server_says_of_itself_has_an_order(server: ScriptedServer, weft: Weft) -> None:
+    """On the wire the keys have none, so they would be in another one after each start."""
+    whole = _whole(
+        HEALTHY, open_executions=3, zeta="new", time="now", pid=7, store="/d", alpha=1, address="a"
+    )
+    server.on("GetIntegrationHealth", whole)
+    keys = ["version", "address", "store", "pid", "time", "open_executions", "alpha", "zeta"]
+    assert list(json.loads(weft("health", "-o", "json").stdout)["server"]) == keys
+    shown = [line.split(":")[0].replace(" ", "_") for line in weft("health").stdout.splitlines()[1:9]]
+    assert shown == keys
+
+
 @pytest.mark.parametrize("health", [DEGRADED, UNHEALTHY])
 def test_anything_less_is_not_zero(
     server: ScriptedServer, weft: Weft, health: registry_pb2.HealthStatus.ValueType

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,10 +12,12 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.integration.cli.conftest import Weft
 from tests.integration.cli.samples import EXECUTION, execution, history, payload, watched
 from tests.integration.cli.scripted import ScriptedServer
+from weft.api.common.v1 import failure_pb2
 from weft.api.execution.v1 import execution_pb2
 from weft.api.execution.v1 import execution_service_pb2 as pb
 from weft.core.errors import (
@@ -168,6 +171,7 @@ def test_bad_json_says_where(server: ScriptedServer, weft: Weft) -> None:
     result = weft("run", "greet", "-i", '{"a": 1,}')
     assert result.exit_code == 4
     assert "line 1 column 8" in result.stderr
+    assert """write --input '{"name": "Ada"}': double quotes inside, single outside""" in result.stderr
     assert not server.requests
 
 
@@ -200,7 +204,7 @@ def test_list_and_get(server: ScriptedServer, weft: Weft) -> None:
     """The tables show state, times and steps; the result comes as JSON."""
     server.on("ListExecutions", pb.ListExecutionsResponse(executions=[execution()], total_size=1))
     server.on("GetExecution", pb.GetExecutionResponse(execution=execution()))
-    listed = weft("executions", "list", "--state", "timed_out", "-w", "greet")
+    listed = weft("executions", "list", "--state", "timed_out", "--workflow", "greet")
     assert EXECUTION in listed.stdout
     assert server.last("ListExecutions").state == TIMED_OUT
     shown = weft("executions", "get", EXECUTION).stdout
@@ -219,7 +223,7 @@ def test_get_shows_why_it_failed(server: ScriptedServer, weft: Weft) -> None:
 
 
 def test_history(server: ScriptedServer, weft: Weft) -> None:
-    """Every page is printed: lines for people, JSON lines for programs."""
+    """Every page is printed: lines with day and zone for people, one array for programs."""
     first, second = history()[:3], history()[3:]
 
     def pages(request: pb.GetExecutionHistoryRequest) -> pb.GetExecutionHistoryResponse:
@@ -230,9 +234,38 @@ def test_history(server: ScriptedServer, weft: Weft) -> None:
     server.on("GetExecutionHistory", pages)
     lines = weft("executions", "history", EXECUTION).stdout.splitlines()
     assert len(lines) == 6
-    assert lines[1].endswith("first scheduled")
-    documents = weft("executions", "history", EXECUTION, "-o", "json").stdout.splitlines()
-    assert [json.loads(line)["kind"] for line in documents][-1] == "execution_completed"
+    assert re.fullmatch(r" +2  2026-03-0\d \d\d:\d\d:00\.200[+-]\d\d:\d\d  first scheduled", lines[1])
+    events = json.loads(weft("executions", "history", EXECUTION, "-o", "json").stdout)
+    assert events[-1]["kind"] == "execution_completed"
+    assert not any("state" in event for event in events)
+    assert yaml.safe_load(weft("executions", "history", EXECUTION, "-o", "yaml").stdout) == events
+
+
+def test_list_as_json_has_no_values_that_lists_do_not_have(server: ScriptedServer, weft: Weft) -> None:
+    """Input, result and steps are not in a list, and do not look as if they were empty."""
+    server.on("ListExecutions", pb.ListExecutionsResponse(executions=[execution()], total_size=1))
+    (item,) = json.loads(weft("executions", "list", "-o", "json").stdout)["items"]
+    assert item["id"] == EXECUTION
+    assert not {"input", "result", "steps"} & set(item)
+
+
+def test_a_failed_execution_names_the_step_and_its_action(server: ScriptedServer, weft: Weft) -> None:
+    """A fault in what a step was given is told apart from one in what the workflow was given."""
+    failed = execution(FAILED)
+    message = 'input of hello.say: "name" is a required property'
+    failed.failure.CopyFrom(failure_pb2.Failure(reason="VALIDATION_FAILED", message=message, code=3))
+    failed.failure.violations.add(field="input", description='"name" is a required property')
+    failed.steps[0].state = execution_pb2.STEP_STATE_FAILED
+    _ends(server, FAILED).on("GetExecution", pb.GetExecutionResponse(execution=failed))
+    result = weft("run", "greet")
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[0] == (
+        f"Error: execution {EXECUTION} failed at step first: VALIDATION_FAILED: {message}"
+    )
+    assert len(result.stderr.splitlines()) == 2  # and the hint: the fault is not said twice
+    failed.failure.CopyFrom(failure_pb2.Failure(reason="NO_VOICE", message="sore", code=10))
+    server.on("GetExecution", pb.GetExecutionResponse(execution=failed))
+    assert "failed at step first (hello.say): NO_VOICE: sore" in weft("run", "greet").stderr
 
 
 def test_watch_goes_on_after_a_number(done: ScriptedServer, weft: Weft) -> None:

@@ -26,7 +26,7 @@ def test_list_shows_a_plain_table(server: ScriptedServer, weft: Weft) -> None:
     result = weft("services", "list")
     assert result.exit_code == 0
     head, first, second = result.stdout.splitlines()
-    assert head.split() == ["NAME", "STATE", "ACTIONS", "ENDPOINT", "UPDATED"]
+    assert head.split() == ["NAME", "STATE", "HEALTH", "INSTANCES", "ACTIONS", "ENDPOINT", "UPDATED"]
     assert first.startswith("sentiment")
     assert "analyze" in first
     assert second.startswith("x" * 60 + "  ACTIVE")
@@ -84,8 +84,30 @@ def test_get_shows_actions_and_instances(server: ScriptedServer, weft: Weft) -> 
     server.on("ListInstances", pb.ListInstancesResponse(instances=[instance()]))
     result = weft("services", "get", "sentiment")
     assert "Endpoint: http://127.0.0.1:8080" in result.stdout.splitlines()
-    assert "text*" in result.stdout
+    assert "text*: any" in result.stdout
     assert "grpc://127.0.0.1:9000" in result.stdout
+
+
+def test_list_shows_who_is_there(server: ScriptedServer, weft: Weft) -> None:
+    """A service that is registered and dead does not look alive; one request asks for all."""
+    dead = registry_pb2.HEALTH_STATUS_UNHEALTHY
+    health = registry_pb2.ServiceHealth(service_id=service().id, service="sentiment", health=dead)
+    server.on("ListServices", services(service()))
+    server.on("GetIntegrationHealth", pb.GetIntegrationHealthResponse(health=dead, services=[health]))
+    row = weft("services", "list").stdout.splitlines()[1]
+    assert row.split()[:4] == ["sentiment", "ACTIVE", "UNHEALTHY", "0"]
+    assert len(server.requests["GetIntegrationHealth"]) == 1
+
+
+def test_get_says_that_nobody_is_there(server: ScriptedServer, weft: Weft) -> None:
+    """Without an instance it says so; the limit of an action is shown."""
+    found = service()
+    found.actions[0].timeout.FromSeconds(90)
+    server.on("GetService", pb.GetServiceResponse(service=found))
+    server.on("ListInstances", pb.ListInstancesResponse())
+    lines = weft("services", "get", "sentiment").stdout.splitlines()
+    assert lines[-1] == "no instances"
+    assert "1m30s" in next(line for line in lines if line.startswith("analyze"))
 
 
 def test_get_as_json_is_the_record(server: ScriptedServer, weft: Weft) -> None:

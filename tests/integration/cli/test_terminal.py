@@ -10,9 +10,19 @@ import sys
 
 import pytest
 
-from tests.integration.cli.samples import execution, history, service, services, watched, workflow_answer
+from tests.integration.cli.samples import (
+    EXECUTION,
+    execution,
+    history,
+    instance,
+    service,
+    services,
+    watched,
+    workflow_answer,
+)
 from tests.integration.cli.scripted import ScriptedServer
 from weft.api.execution.v1 import execution_pb2, execution_service_pb2
+from weft.api.registry.v1 import registry_service_pb2 as pb
 from weft.api.workflow.v1 import workflow_service_pb2
 
 pytestmark = pytest.mark.integration
@@ -56,6 +66,24 @@ def test_colours_can_be_refused(
     shown, _ = _on_terminal(server.target, "services", "list", *words, **environment)
     assert "ACTIVE" in shown
     assert not COLOUR.search(shown)
+
+
+def test_ids_are_whole_in_a_narrow_terminal(server: ScriptedServer) -> None:
+    """An id can be copied from 80 columns, and from fewer; other columns make room."""
+    found = execution()
+    found.workflow_name = "a-workflow-with-quite-a-long-name"
+    listed = execution_service_pb2.ListExecutionsResponse(executions=[found], total_size=1)
+    server.on("ListExecutions", listed)
+    long = "sentiment-analysis-01k0000000000000000000000a"
+    server.on("GetService", pb.GetServiceResponse(service=service(description="x" * 90)))
+    there = instance(health_note="all of it is fine, and this goes on for a while", version="1.2.3-rc1")
+    there.id = long
+    server.on("ListInstances", pb.ListInstancesResponse(instances=[there]))
+    for columns in ("80", "50"):
+        shown, _ = _on_terminal(server.target, "executions", "list", "--no-color", COLUMNS=columns)
+        assert EXECUTION in shown
+        shown, _ = _on_terminal(server.target, "services", "get", "x", "--no-color", COLUMNS=columns)
+        assert long in shown
 
 
 def test_values_of_strangers_draw_nothing(server: ScriptedServer) -> None:

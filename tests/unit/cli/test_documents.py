@@ -93,3 +93,16 @@ def test_an_alias_bomb_is_refused_at_once(tmp_path: Path) -> None:
 def test_faults_say_where(tmp_path: Path, text: str | bytes, description: str) -> None:
     """Everything that is not plain data is refused, with its line where there is one."""
     assert description in _fault(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("name: x\nsteps:\n\t- id: a\n", "line 3, column 1: a tab; indent YAML with spaces"),
+        ("input: {name: ${input.name}}\n", 'quote "${…}" inside {…} and […]'),
+        ("input: [1, ${input.name}]\n", 'quote "${…}" inside {…} and […]'),
+    ],
+)
+def test_common_mistakes_are_told_in_words(tmp_path: Path, text: str, words: str) -> None:
+    """What people get wrong most often is not left to the words of the parser."""
+    assert words in _fault(tmp_path, text)

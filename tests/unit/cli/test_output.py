@@ -37,6 +37,15 @@ def test_an_empty_table_is_its_titles(capsys: pytest.CaptureFixture[str]) -> Non
     assert capsys.readouterr().out == "A  B\n"
 
 
+def test_a_narrow_terminal_goes_without_spare_columns() -> None:
+    """They go one after the other, until the rest fits; without any left, what remains is shown."""
+    titles, widths, spare = ("ID", "B", "C"), (30, 10, 20), ("C", "B")
+    assert output.fitting(titles, widths, 64, spare) == [0, 1, 2]
+    assert output.fitting(titles, widths, 63, spare) == [0, 1]
+    assert output.fitting(titles, widths, 41, spare) == [0]
+    assert output.fitting(titles, widths, 10, spare) == [0]
+
+
 def test_fields_leave_out_what_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     """Empty values have no line; zero has."""
     output.fields(TABLE, [("Name", "x"), ("Note", ""), ("Since", None), ("Count", 0)])
@@ -94,4 +103,5 @@ def test_times() -> None:
     """Times are shown in the local zone; what is no time is shown as it is."""
     moment = datetime(2026, 3, 1, 12, tzinfo=UTC)
     assert local_time(moment) == local_time("2026-03-01T12:00:00Z") == local_time("2026-03-01T12:00:00")
+    assert datetime.fromisoformat(local_time(moment)) == moment  # the offset is there
     assert (local_time(None), local_time("soon")) == ("", "soon")

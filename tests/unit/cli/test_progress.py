@@ -68,6 +68,12 @@ def test_events_of_a_newer_server() -> None:
     assert Progress().add(Event(number=9, time=None, kind="step_parked")) == "--:--:--.---  step_parked"
 
 
+def test_lines_about_what_is_long_ago() -> None:
+    """With the date, a line says day and zone too."""
+    line = Progress(with_date=True).add(_event("execution_started", 5))
+    assert datetime.fromisoformat(line.rpartition("  ")[0]) == START + timedelta(milliseconds=5)
+
+
 def test_the_live_table() -> None:
     """A row per step, those to come included; markup in names is text."""
     progress = Progress(["a", "[red]b"], lambda: 5.0)

@@ -31,6 +31,10 @@ DEFAULT_TIMEOUT: Final = timedelta(seconds=60)
 """How long one attempt may take when neither step nor action says."""
 
 
+_MAX_NAMED: Final = 20
+"""How many faults the message names; the violations have them all."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallIdentity:
     """Which call it is, as the provider gets to know it."""
@@ -115,7 +119,7 @@ class Dispatcher:
         value = make_input(compiled.input)
         violations = compiled.input.violations(value, "input")
         if violations:
-            raise ValidationError(violations, metadata={"service": service.name, "action": action_name})
+            raise _input_invalid(service.name, action_name, violations)
         limit = timeout or compiled.action.timeout or DEFAULT_TIMEOUT
         call = _call(service.name, action_name, dumps(value, "input"), identity)
         reply = await self._caller.call(call, limit.total_seconds())
@@ -157,6 +161,16 @@ def _call(service: str, action: str, value: bytes, identity: CallIdentity) -> Ac
         step_id=identity.step_id,
         attempt=identity.attempt,
         idempotency_key=identity.idempotency_key,
+    )
+
+
+def _input_invalid(service: str, action: str, violations: list[Violation]) -> ValidationError:
+    """Say whose input has the faults: the same text ends up in the history of an execution."""
+    faults = "; ".join(str(it).removeprefix("input: ") for it in violations[:_MAX_NAMED])
+    return ValidationError(
+        violations,
+        message=f"input of {service}.{action}: {faults}",
+        metadata={"service": service, "action": action},
     )
 
 
