@@ -202,7 +202,7 @@ async def test_a_direct_call_gets_a_clear_error(world: World, case: Failing) -> 
     refusal = await world.wire.refusal("ExecuteServiceAction", ask(case.service, case.action, seconds))
     assert refusal.kind == (case.code, case.reason), refusal
     assert refusal.domain == (ACTION_DOMAIN if case.own or case.reason == Reason.ACTION_FAILED else DOMAIN)
-    checked_here = case.reason == Reason.ACTION_OUTPUT_INVALID and case.service != "sdk"
+    checked_here = case.reason == Reason.ACTION_OUTPUT_INVALID
     assert bool(refusal.violations) == checked_here
     assert await world.wire.state() == before
     assert await world.is_well()
