@@ -95,9 +95,10 @@ def test_messages_of_the_implicit_flow_name_everything() -> None:
     )
 
 
-OUT = schema("text", text="string", pages="integer")
-CLOSED_OUT = schema("text", text="string", pages="integer", closed=True)
-WORKFLOW_INPUT = schema("name", name="string", items={"type": "array"})
+OUT = schema("text", "pages", text="string", pages="integer", score="number")
+CLOSED_OUT = schema("text", "pages", text="string", pages="integer", closed=True)
+WORKFLOW_INPUT = schema("name", "items", name="string", items={"type": "array"})
+WORKFLOW_INPUT["properties"]["la-ng"] = {"type": "string"}
 
 
 def mapped(
@@ -151,6 +152,122 @@ def test_names_in_expressions(source: str, expected: list[tuple[str, str]]) -> N
     assert brief(mapped({"x": f"${{{source}}}"})) == expected
 
 
+PERHAPS_MISSING = ("steps[1].input.x", "INPUT_MISSING?")
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("steps.extract.score", [PERHAPS_MISSING]),
+        ("input['la-ng']", [PERHAPS_MISSING]),
+        ("input['la-ng'].size() > 2 && steps.extract.score > 1.0", [PERHAPS_MISSING] * 2),
+        ("input.name + input['la-ng'] + input['la-ng']", [PERHAPS_MISSING]),
+        ("has(steps.extract.score)", []),
+        ("has(steps.extract.score) ? steps.extract.score : 1.0", []),
+        ("has(steps.extract.score) && steps.extract.score > 1.0", []),
+        ("'la-ng' in input ? input['la-ng'] : 'en'", []),
+        ("'other' in input ? input['la-ng'] : 'en'", [PERHAPS_MISSING]),
+        ("has(steps.extract.score) ? input['la-ng'] : 'en'", [PERHAPS_MISSING]),
+        ("input", []),
+        ("steps.extract", []),
+    ],
+)
+def test_an_optional_member_is_asked_for_before_it_is_taken(
+    source: str, expected: list[tuple[str, str]]
+) -> None:
+    """What may be missing fails the step only for some inputs, so it is a warning, once a member."""
+    assert brief(mapped({"x": f"${{{source}}}"})) == expected
+
+
+def test_what_combinations_say_of_a_member_is_not_guessed() -> None:
+    """A schema may require a member in another place than ``required``."""
+    open_schema = {**schema(name="string"), "allOf": [{"required": ["name"]}]}
+    closed_schema = {**schema(closed=True, name="string"), "allOf": [{"required": ["name"]}]}
+    for workflow_input in (open_schema, closed_schema):
+        assert mapped({"x": "${input.name}"}, workflow_input=workflow_input) == []
+
+
+LINES: JsonObject = {
+    "type": "array",
+    "items": {"$ref": "#/$defs/Line"},
+}
+ORDER = {
+    **schema("q", "p", "t", "u", "lines", "line", q="integer", p="number", t="string", u={}, lines=LINES),
+    "$defs": {"Line": schema(n="integer", price="number", label="string")},
+}
+ORDER["properties"]["line"] = {"$ref": "#/$defs/Line"}
+ORDER["properties"]["maybe"] = {"type": ["integer", "null"]}
+ORDER["required"].append("maybe")
+MIXED = [("steps[1].input.x", "TYPE_MISMATCH?")]
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("input.q * input.p", MIXED),
+        ("input.p - input.q", MIXED),
+        ("input.p * input.p", MIXED),
+        ("input.q * 1.5", MIXED),
+        ("input.p / 2", MIXED),
+        ("-input.p + -2", MIXED),
+        ("1 + 2 * input.p", MIXED),
+        ("1.0 + input.q % 2", MIXED),
+        ("(input.q + 1) * double(input.p)", MIXED),
+        ("size(input.lines) * 0.5", MIXED),
+        ("input.lines.size() / 2.0", MIXED),
+        ("input.maybe * 2.5", MIXED),
+        ("input.line.n * input.line.price", MIXED),
+        ("input.lines[0].n * 1.5", MIXED),
+        ("input.lines.map(l, l.n * l.price)", MIXED),
+        ("input.lines.filter(l, l.n > 0 && l.price + 1 > 5.0)", MIXED),
+        ("[input.q * 0.5]", MIXED),
+        ("input.t + string(input.q * 0.5)", MIXED),
+        ("(input.q > 1 ? 1 : 2) * 0.5", MIXED),
+        ("input.q > 1 ? input.q * 0.5 : 0.0", MIXED),
+        ("steps.extract.pages * 0.1", MIXED),
+        ("input.q + input.q", []),
+        ("double(input.q) * double(input.p)", []),
+        ("int(input.p) * input.q", []),
+        ("double(input.q) * 0.5 + 1e3", []),
+        ("input.q * 2 - 1", []),
+        ("input.p > input.q", []),
+        ("input.q >= -1.5 || input.p == 2 && input.q != 0.5", []),
+        ("input.q > 1 ? 1 : 0.5", []),
+        ("input.u * input.q", []),
+        ("input.t + 'x'", []),
+        ("input.lines.map(l, l.label + 'x')", []),
+        ("input.lines.map(l, l.n).map(n, n * 1.5)", []),
+        ("{'a': input.q, 'b': 1.5}", []),
+        ("[input.q, -1.5]", []),
+        ("input.q in [1.5]", []),
+    ],
+)
+def test_numbers_of_different_types_are_not_mixed(source: str, expected: list[tuple[str, str]]) -> None:
+    """CEL refuses int beside double, which depends on the data; comparing is fine."""
+    assert brief(mapped({"x": f"${{{source}}}"}, workflow_input=ORDER)) == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "message", "hint"),
+    [
+        (
+            "input.q * input.p",
+            "`input.q * input.p` may be int * int or double: CEL does not mix number types",
+            "write double(input.q) * double(input.p)",
+        ),
+        (
+            "2 * double(input.p)",
+            "`2 * double(…)` may be int * double: CEL does not mix number types",
+            "write 2.0 * double(…)",
+        ),
+    ],
+)
+def test_the_warning_about_numbers_says_what_to_write(source: str, message: str, hint: str) -> None:
+    """Both sides become doubles."""
+    (problem,) = mapped({"x": f"${{{source}}}"}, workflow_input=ORDER)
+    assert (problem.message, problem.hint) == (message, hint)
+
+
 @pytest.mark.parametrize(
     ("template", "rest", "expected"),
     [
@@ -184,6 +301,16 @@ def test_members_are_checked_as_far_as_schemas_go(
             "did you mean 'text'?",
         ),
         ("input.nam", "the workflow input declares no member 'nam'", "did you mean 'name'?"),
+        (
+            "steps.extract.score",
+            "'score' is optional in the output of step 'extract'; without it the step fails",
+            "use has(steps.extract.score) ? steps.extract.score : …",
+        ),
+        (
+            "input['la-ng']",
+            "'la-ng' is optional in the workflow input; without it the step fails",
+            'use "la-ng" in input ? input["la-ng"] : …',
+        ),
         ("siz(input)", "there is no function 'siz'", "did you mean 'size'?"),
     ],
 )

@@ -6,16 +6,16 @@ exclude each other, but it never claims it when they do not.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from weft.core.schema import ANY_OBJECT, Schema, resolve_local
 
-__all__ = ["ALL_TYPES", "ANY_SHAPE", "Shape", "Types", "allows_objects", "disjoint", "show_types"]
+__all__ = ["ALL_TYPES", "ANY_SHAPE", "FRACTION", "Shape", "Types", "allows_objects", "disjoint", "show_types"]
 
-_FRACTION: Final = "fraction"
+FRACTION: Final = "fraction"
 """A number that is no integer: `number` is `integer` and this."""
-ALL_TYPES: Final = frozenset({"null", "boolean", "object", "array", "string", "integer", _FRACTION})
+ALL_TYPES: Final = frozenset({"null", "boolean", "object", "array", "string", "integer", FRACTION})
 
 _MAX_DEPTH: Final = 16
 """References and branches followed; what lies deeper may be anything."""
@@ -49,7 +49,7 @@ class Shape:
         vague: Whether members that it does not name are to be expected.
     """
 
-    __slots__ = ("_others", "_types", "schema", "strict", "vague")
+    __slots__ = ("_opening", "_others", "_types", "schema", "strict", "vague")
 
     def __init__(self, schema: Schema) -> None:
         top = schema.top
@@ -61,6 +61,7 @@ class Shape:
         others = top.get("additionalProperties")
         silent = "patternProperties" in top or "$ref" in top or not isinstance(others, Mapping)
         self._others = True if silent else others
+        self._opening = opening
 
     @property
     def names(self) -> list[str]:
@@ -71,6 +72,10 @@ class Shape:
         """Tell whether the member is always there."""
         return name in self.schema.required
 
+    def is_optional(self, name: str) -> bool:
+        """Tell whether the member is declared and may be missing, as far as nothing else is said of it."""
+        return name in self.schema.properties and not self.requires(name) and not self._opening
+
     def lacks(self, name: str) -> bool:
         """Tell whether the member is not to be expected."""
         return name not in self.schema.properties and not self.requires(name) and not self.vague
@@ -78,6 +83,13 @@ class Shape:
     def types(self, name: str) -> frozenset[str]:
         """Return the types that the member may have."""
         return self._types.of(self.schema.properties.get(name, self._others))
+
+    def types_at(self, path: Sequence[str | int]) -> frozenset[str]:
+        """Return the types that a member of a member … may have; a number stands for elements of a list."""
+        node: object = self.schema.properties.get(str(path[0]), self._others)
+        for part in path[1:]:
+            node = _inner(self._types.follow(node), part)
+        return self._types.of(node)
 
 
 def disjoint(some: frozenset[str], others: frozenset[str]) -> bool:
@@ -88,8 +100,8 @@ def disjoint(some: frozenset[str], others: frozenset[str]) -> bool:
 def show_types(types: frozenset[str]) -> str:
     """Name types as JSON Schema does: ``string or null``."""
     names = set(types)
-    if _FRACTION in names:
-        names = names - {_FRACTION, "integer"} | {"number"}
+    if FRACTION in names:
+        names = names - {FRACTION, "integer"} | {"number"}
     return " or ".join(sorted(names)) or "nothing"
 
 
@@ -119,6 +131,14 @@ class Types:
             self._known[id(node)] = self._find(node, depth)
         return self._known[id(node)]
 
+    def follow(self, node: object) -> object:
+        """Return where a reference leads."""
+        for _ in range(_MAX_DEPTH):
+            if not isinstance(node, Mapping) or "$ref" not in node:
+                return node
+            node = resolve_local(self._root, node["$ref"])
+        return True
+
     def _find(self, node: Mapping[str, Any], depth: int) -> frozenset[str]:
         if "$ref" in node:
             # Older drafts ignore what stands beside a reference, so only the target counts.
@@ -132,6 +152,16 @@ class Types:
         for branch in branches if isinstance(branches, list) else ():
             types &= self.of(branch, depth + 1)
         return types
+
+
+def _inner(node: object, part: str | int) -> object:
+    """Return what a subschema says of one member or of the elements; anything when it says nothing."""
+    if not isinstance(node, Mapping) or "$id" in node:
+        return True
+    if isinstance(part, int):
+        return True if "prefixItems" in node else node.get("items", True)
+    named = node.get("properties")
+    return named.get(part, True) if isinstance(named, Mapping) else True
 
 
 def _declared(node: Mapping[str, Any]) -> frozenset[str]:
@@ -151,7 +181,7 @@ def _declared(node: Mapping[str, Any]) -> frozenset[str]:
 
 def _expand(name: object) -> frozenset[str]:
     if name == "number":
-        return frozenset({"integer", _FRACTION})
+        return frozenset({"integer", FRACTION})
     return frozenset({name}) if isinstance(name, str) and name in ALL_TYPES else ALL_TYPES
 
 
@@ -160,7 +190,7 @@ def _types_of_value(value: object) -> frozenset[str]:
         return frozenset({"null"})
     names = {bool: "boolean", str: "string", list: "array", dict: "object", int: "integer"}
     if isinstance(value, float):
-        return frozenset({"integer" if value.is_integer() else _FRACTION})
+        return frozenset({"integer" if value.is_integer() else FRACTION})
     return _expand(names.get(type(value)))
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import cel
 
 from weft.server.workflow import _cost
+from weft.server.workflow._faults import CompileError, evaluation_fault, syntax_fault
 from weft.server.workflow._syntax import Group, Mention, parse
 from weft.server.workflow._values import EvaluationError, kind_of, to_json
 
@@ -65,19 +65,6 @@ FUNCTIONS: Final = frozenset(
 
 _JSON_ROOTS: Final = frozenset({"input", "steps"})
 """Values that came as JSON and need no second look."""
-_FIRST_ERROR: Final = re.compile(r"ERROR: <input>:(\d+):(\d+): ([^\n]*)")
-_MORE: Final = re.compile(
-    r"( expecting \{| The value is outside| CEL does not coerce| Check (that|function)).*", re.DOTALL
-)
-_MAX_TEXT: Final = 300
-
-
-class CompileError(ValueError):
-    """An expression cannot be used; ``offset`` says where in it, when that is known."""
-
-    def __init__(self, message: str, offset: int = 0) -> None:
-        super().__init__(message)
-        self.offset = offset
 
 
 class RunningScope:
@@ -87,19 +74,19 @@ class RunningScope:
     as much as reading it.
     """
 
-    __slots__ = ("_context", "_mentions", "_values", "_work")
+    __slots__ = ("_context", "_mentions", "_work", "values")
 
     def __init__(self, values: Mapping[str, Any], mentioned: tuple[Mention, ...]) -> None:
-        self._values = values
+        self.values = values
         self._mentions = mentioned
         self._context: cel.Context | None = None
         self._work = 0
 
     def resolve(self, mention: Mention) -> Any:
         """Return the value that a variable and literal members lead to."""
-        if mention.root not in self._values:
+        if mention.root not in self.values:
             raise EvaluationError(f"no value {mention.root!r}")
-        value = self._values[mention.root]
+        value = self.values[mention.root]
         for member in mention.members:
             value = _member(value, member)
         return value
@@ -107,7 +94,7 @@ class RunningScope:
     def context(self) -> cel.Context:
         """Return the values in the form of the library."""
         if self._context is None:
-            self._context = cel.Context(variables=_project(self._values, self._mentions))
+            self._context = cel.Context(variables=_project(self.values, self._mentions))
         return self._context
 
     def charge(self, group: Group) -> None:
@@ -120,7 +107,7 @@ class RunningScope:
             )
 
     def _size(self, mention: Mention) -> tuple[int, int]:
-        value: Any = self._values.get(mention.root)
+        value: Any = self.values.get(mention.root)
         for member in mention.members:
             try:
                 value = _member(value, member)
@@ -136,15 +123,16 @@ class Expression:
         source: What stands between ``${`` and ``}``.
         mentions: The variables it uses, with their literal members.
         functions: The functions it calls.
+        group: Its chains.
     """
 
-    __slots__ = ("_evaluate", "_group", "functions", "mentions", "path_only", "source")
+    __slots__ = ("_evaluate", "functions", "group", "mentions", "path_only", "source")
 
     def __init__(self, source: str, program: cel.Program, group: Group) -> None:
         self.source = source
         self.mentions = tuple(dict.fromkeys(_cost.mentions(group)))
         self.functions = frozenset(_cost.calls(group))
-        self._group = group
+        self.group = group
         self.path_only = _only_mention(group)
         self._evaluate = self._choose(program)
 
@@ -163,13 +151,20 @@ class Expression:
             if path.root in _JSON_ROOTS:
                 return lambda scope: scope.resolve(path)
             return lambda scope: to_json(scope.resolve(path), 1)
-        if _cost.is_risky(self._group):
+        if _cost.is_risky(self.group):
             return lambda scope: self._charged(program, scope)
-        return lambda scope: _execute(program, scope)
+        return lambda scope: self._execute(program, scope)
 
     def _charged(self, program: cel.Program, scope: RunningScope) -> Any:
-        scope.charge(self._group)
-        return _execute(program, scope)
+        scope.charge(self.group)
+        return self._execute(program, scope)
+
+    def _execute(self, program: cel.Program, scope: RunningScope) -> Any:
+        try:
+            value = program.execute(scope.context())
+        except Exception as error:  # whatever the library raises, the author of the expression is told
+            raise EvaluationError(evaluation_fault(error, self.group, scope.values)) from None
+        return to_json(value, 1)
 
 
 def compile_expression(source: str) -> Expression:
@@ -183,7 +178,7 @@ def compile_expression(source: str) -> Expression:
     try:
         program = cel.compile(source)
     except ValueError as error:
-        raise _syntax_fault(source, str(error)) from None
+        raise syntax_fault(source, str(error)) from None
     group = parse(source)
     if _cost.nesting(group) > _cost.MAX_NESTING:
         raise CompileError(f"comprehensions nest deeper than {_cost.MAX_NESTING} levels")
@@ -196,14 +191,6 @@ def _only_mention(group: Group) -> Mention | None:
         return None
     only = group.chains[0][0]
     return only if isinstance(only, Mention) and only.root not in TYPE_NAMES else None
-
-
-def _execute(program: cel.Program, scope: RunningScope) -> Any:
-    try:
-        value = program.execute(scope.context())
-    except Exception as error:  # whatever the library raises, the author of the expression is told
-        raise EvaluationError(_evaluation_fault(error)) from None
-    return to_json(value, 1)
 
 
 def _member(value: Any, member: str | int) -> Any:
@@ -251,25 +238,3 @@ def _copy_path(source: Mapping[str, Any], target: dict[str, Any], path: tuple[st
         source, target = inner, target.setdefault(name, {})
     if path[-1] in source:
         target[path[-1]] = source[path[-1]]
-
-
-def _syntax_fault(source: str, text: str) -> CompileError:
-    """Make one line of what the library says, and find the place."""
-    found = _FIRST_ERROR.search(text)
-    if found is None:
-        return CompileError(_shorten(text))
-    lines = source.split("\n")
-    before = sum(len(line) + 1 for line in lines[: int(found[1]) - 1])
-    message = found[3].replace("'<EOF>'", "the end")
-    return CompileError(_shorten(message), min(before + int(found[2]) - 1, len(source)))
-
-
-def _evaluation_fault(error: Exception) -> str:
-    if isinstance(error, KeyError):
-        return f"no such key {error.args[0]!r}" if error.args else "no such key"
-    return _shorten(str(error)) or type(error).__name__
-
-
-def _shorten(text: str) -> str:
-    line = _MORE.sub("", text).strip().replace("\n", " ").rstrip(".")
-    return line if len(line) <= _MAX_TEXT else line[: _MAX_TEXT - 1] + "…"

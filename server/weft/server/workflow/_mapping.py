@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -10,8 +11,9 @@ from typing import Any
 from weft.core.reasons import Rule
 from weft.core.schema import join_path
 from weft.server.workflow._catalog import Ports
-from weft.server.workflow._compat import Shape, disjoint, show_types
+from weft.server.workflow._compat import FRACTION, Shape, disjoint, show_types
 from weft.server.workflow._expression import FUNCTIONS, TYPE_NAMES
+from weft.server.workflow._numbers import Kinds, find_mix, show
 from weft.server.workflow._report import Known, Report
 from weft.server.workflow._syntax import MACROS, Mention
 from weft.server.workflow.model import Severity, Step
@@ -20,6 +22,7 @@ from weft.server.workflow.template import SCOPE, Names, Template
 __all__ = ["Visible", "check_mapping"]
 
 _NAMESPACES = frozenset({"optional"})
+_NUMBERS = {"integer": "int", FRACTION: "double"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +88,8 @@ def _check_names(at: _At, names: Names, step: Step, visible: Visible) -> None:
         elif mention.root == "steps" and mention.members:
             _check_step(at, names.path, mention.members[0], step, visible)
         if not mention.tested and not _is_tested(mention, tested):
-            _check_member(at, names.path, mention, visible)
+            _check_member(at, names, mention, visible)
+    _check_numbers(at, names, visible)
 
 
 def _is_tested(mention: Mention, tested: set[tuple[str | int, ...]]) -> bool:
@@ -109,18 +113,56 @@ def _check_step(at: _At, path: str, name: str | int, step: Step, visible: Visibl
         at.add(path, Rule.EXPRESSION_NAME_UNKNOWN, message)
 
 
-def _check_member(at: _At, path: str, mention: Mention, visible: Visible) -> None:
+def _check_member(at: _At, names: Names, mention: Mention, visible: Visible) -> None:
     found = visible.shape(mention)
     if found is None:
         return
     shape, label, member = found
-    if not isinstance(member, str) or not shape.lacks(member):
+    if not isinstance(member, str):
         return
+    if shape.lacks(member):
+        _no_member(at, names.path, (shape, label, member))
+    elif shape.is_optional(member):
+        _perhaps_missing(at, names, mention, (label, member))
+
+
+def _no_member(at: _At, path: str, found: tuple[Shape, str, str]) -> None:
+    shape, label, member = found
     message = (
         f"{label} has no member {member!r}" if shape.strict else f"{label} declares no member {member!r}"
     )
     severity = Severity.ERROR if shape.strict else Severity.WARNING
     at.add(path, Rule.INPUT_UNKNOWN, message, partial(_suggest, shape, member), severity)
+
+
+def _perhaps_missing(at: _At, names: Names, mention: Mention, found: tuple[str, str]) -> None:
+    """Warn of a member that nothing asks for before it is taken."""
+    label, member = found
+    if re.search(rf"""(['"]){re.escape(member)}\1\s+in\b""", names.source):
+        return
+    owner = show(Mention(mention.root, mention.members[: mention.members.index(member)]))
+    path = show(Mention(mention.root, (*mention.members[: mention.members.index(member)], member)))
+    message = f"{member!r} is optional in {label}; without it the step fails"
+    simple = member.isidentifier()
+    test = f"has({path})" if simple else f'"{member}" in {owner}'
+    at.add(names.path, Rule.INPUT_MISSING, message, f"use {test} ? {path} : …", Severity.WARNING)
+
+
+def _check_numbers(at: _At, names: Names, visible: Visible) -> None:
+    """Warn of int beside double where the declared types let it happen."""
+    mix = find_mix(names.group, lambda mention: _number_kinds(mention, visible))
+    if mix is not None:
+        message = f"`{mix}` may be {mix.types}: CEL does not mix number types"
+        at.add(names.path, Rule.TYPE_MISMATCH, message, f"write {mix.corrected}", Severity.WARNING)
+
+
+def _number_kinds(mention: Mention, visible: Visible) -> Kinds:
+    found = visible.shape(mention)
+    if found is None:
+        return frozenset()
+    shape, _, _ = found
+    types = shape.types_at(mention.members[0 if mention.root == "input" else 1 :]) - {"null"}
+    return frozenset(_NUMBERS[each] for each in types) if types <= _NUMBERS.keys() else frozenset()
 
 
 def _suggest(shape: Shape, name: str) -> str:

@@ -71,6 +71,8 @@ class Group:
     """The one that opens it."""
     chains: list[list[Node]] = field(default_factory=list)
     """Each is a value and what is taken from it."""
+    operators: list[str] = field(default_factory=list)
+    """What stands before each: an operator (of two characters the first), a comma, or nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,7 @@ class _Parser:
         """Read up to the bracket that closes the group, or to the end."""
         group = Group(bracket)
         chain: list[Node] = []
+        before = ""
         while self._at < len(self._tokens):
             kind, text = self._take()
             if kind == "close":
@@ -146,19 +149,21 @@ class _Parser:
             if kind == "operator" and not chain:
                 chain.append(Literal(text))  # a sign belongs to the value behind it
             elif kind in {"comma", "operator"} or text == "in":
-                chain = self._cut(group, chain, kind)
+                chain, before = self._cut(group, chain, before, text), text
             else:
                 chain.extend(self._nodes(kind, text, tested=tested))
-        self._cut(group, chain, "end")
+        self._cut(group, chain, before, "")
         return group
 
     @staticmethod
-    def _cut(group: Group, chain: list[Node], kind: str) -> list[Node]:
+    def _cut(group: Group, chain: list[Node], before: str, text: str) -> list[Node]:
         """End a chain; an empty one between commas does not count."""
         if chain:
             group.chains.append(chain)
-        if kind == "comma":
+            group.operators.append(before)
+        if text == ",":
             group.chains.append([])
+            group.operators.append(text)
         return []
 
     def _nodes(self, kind: str, text: str, *, tested: bool) -> Iterator[Node]:
@@ -230,4 +235,4 @@ def _as_macro(name: str, arguments: Group) -> Macro | None:
     variable = chains[0][0]
     if not isinstance(variable, Mention) or variable.members:
         return None
-    return Macro(name, variable.root, Group("(", chains[2:]))
+    return Macro(name, variable.root, Group("(", chains[2:], arguments.operators[2:]))

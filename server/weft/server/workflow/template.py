@@ -15,7 +15,7 @@ thousand records, whose work grows with the square of their number.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from weft.core.payload import MAX_DEPTH, JsonObject
@@ -36,7 +36,7 @@ from weft.server.workflow._render import (
     shorten,
     text_render,
 )
-from weft.server.workflow._syntax import Mention, UnclosedError, find_end
+from weft.server.workflow._syntax import Group, Mention, UnclosedError, find_end
 from weft.server.workflow.model import Problem
 
 __all__ = ["MAX_EXPRESSIONS", "MAX_EXPRESSION_LENGTH", "SCOPE", "Names", "Template", "compile_template"]
@@ -59,6 +59,8 @@ class Names:
     """The variables, with the members taken from them literally."""
     functions: frozenset[str]
     """The functions it calls."""
+    group: Group = field(repr=False)
+    """Its chains."""
     whole: Mention | None = None
     """The path that the string as a whole stands for, when the expression is only that."""
 
@@ -245,6 +247,7 @@ class _Compiler:
                 source=expression.source,
                 mentions=expression.mentions,
                 functions=expression.functions,
+                group=expression.group,
                 whole=expression.path_only if whole else None,
             )
         )
