@@ -16,7 +16,7 @@ from weft.cli._plugins import Plugin, find_plugins
 from weft.cli._session import DEFAULT_TARGET, Output, Settings, remember
 from weft.core.errors import WeftError
 
-__all__ = ["Command", "RootGroup", "command", "duration", "group"]
+__all__ = ["Command", "PlainGroup", "RootGroup", "command", "duration", "group"]
 
 _PANEL = "Global options"
 
@@ -115,7 +115,38 @@ def _add_global_params(params: list[Any]) -> None:
     params.extend(param for param in _global_params() if taken.isdisjoint(param.opts))
 
 
-class Command(TyperCommand):
+def _without_noise(params: list[Any]) -> list[Any]:
+    """Leave out of the help that a flag is a bool: it takes no value."""
+    for param in params:
+        if getattr(param, "is_flag", False):
+            param.metavar = ""
+    return params
+
+
+class PlainCommand(TyperCommand):
+    """A command whose help has no more signs than it needs."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters, as the help shows them."""
+        return _without_noise(super().get_params(ctx))
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Return the words of the usage line: what is needed stands bare, as is the custom."""
+        return [
+            piece.removeprefix("{").replace("}", "") if piece.startswith("{") else piece
+            for piece in super().collect_usage_pieces(ctx)
+        ]
+
+
+class PlainGroup(TyperGroup):
+    """A group whose help has no more signs than it needs."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters, as the help shows them."""
+        return _without_noise(super().get_params(ctx))
+
+
+class Command(PlainCommand):
     """A command that takes the global options after its name as well."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -123,7 +154,7 @@ class Command(TyperCommand):
         _add_global_params(self.params)
 
 
-class RootGroup(TyperGroup):
+class RootGroup(PlainGroup):
     """``weft`` itself: global options, commands of other packages, and error handling."""
 
     def __init__(self, **options: Any) -> None:
@@ -142,7 +173,8 @@ class RootGroup(TyperGroup):
 
     def _found_plugins(self) -> dict[str, Plugin]:
         if self._plugins is None:
-            self._plugins = {name: it for name, it in find_plugins().items() if name not in self.commands}
+            found = find_plugins(PlainCommand)
+            self._plugins = {name: it for name, it in found.items() if name not in self.commands}
         return self._plugins
 
     def invoke(self, ctx: Any) -> Any:
@@ -200,7 +232,7 @@ def _report_usage(error: typer.TyperException, *, as_json: bool) -> int:
 
 def group(description: str) -> typer.Typer:
     """Make a group of commands about one noun."""
-    return typer.Typer(no_args_is_help=True, help=description, add_completion=False)
+    return typer.Typer(cls=PlainGroup, no_args_is_help=True, help=description, add_completion=False)
 
 
 def command(app: typer.Typer, name: str, *examples: str) -> Callable[[Callable[..., None]], Any]:

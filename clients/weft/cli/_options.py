@@ -15,7 +15,7 @@ FileOption = Annotated[
 
 FilesArgument = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[FILE]...", help="Each a .yaml, .yml or .json file; - reads stdin."),
+    typer.Argument(metavar="FILE", help="Each a .yaml, .yml or .json file; - reads stdin."),
 ]
 
 

@@ -26,11 +26,12 @@ _SUMMARIES: Final = {"server": "Run the Weft server in this terminal."}
 class Plugin(TyperCommand):
     """Stands in the list for a command, and becomes it when it is called."""
 
-    def __init__(self, entry_point: EntryPoint) -> None:
+    def __init__(self, entry_point: EntryPoint, cls: type[TyperCommand] = TyperCommand) -> None:
         name = entry_point.name
         source = entry_point.dist.name if entry_point.dist else entry_point.module
         super().__init__(name, help=_SUMMARIES.get(name, f"Added by {source}."))
         self._entry_point = entry_point
+        self._class = cls
 
     def make_context(self, info_name: Any, args: list[str], parent: Any = None, **extra: Any) -> Any:
         """Load the command and let it parse its own arguments."""
@@ -51,7 +52,7 @@ class Plugin(TyperCommand):
         if not callable(found):
             raise self._broken(f"{type(found).__name__} is neither a function nor a typer.Typer")
         app = typer.Typer(add_completion=False)
-        app.command(self.name)(found)
+        app.command(self.name, cls=self._class)(found)
         return typer.main.get_command(app)
 
     def _broken(self, why: str) -> InternalError:
@@ -61,9 +62,13 @@ class Plugin(TyperCommand):
         )
 
 
-def find_plugins() -> dict[str, Plugin]:
-    """Return every command of the group, by name; the first of a name wins."""
+def find_plugins(cls: type[TyperCommand]) -> dict[str, Plugin]:
+    """Return every command of the group, by name; the first of a name wins.
+
+    Args:
+        cls: What becomes of those that are functions.
+    """
     found: dict[str, Plugin] = {}
     for entry_point in sorted(entry_points(group=GROUP), key=lambda it: it.name):
-        found.setdefault(entry_point.name, Plugin(entry_point))
+        found.setdefault(entry_point.name, Plugin(entry_point, cls))
     return found

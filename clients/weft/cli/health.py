@@ -25,7 +25,7 @@ def health(
     service: Annotated[
         str,
         typer.Argument(
-            metavar="[SERVICE]", help="Only this service, with its instances.", autocompletion=service_names
+            metavar="SERVICE", help="Only this service, with its instances.", autocompletion=service_names
         ),
     ] = "",
 ) -> None:

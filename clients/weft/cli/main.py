@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from weft.cli import doctor as doctor_
@@ -24,7 +26,7 @@ _EPILOG = "\n".join(
         "  [cyan]weft server[/cyan]",
         "  [cyan]weft services list --output json[/cyan]",
         "  [cyan]weft workflows apply -f pipeline.yaml[/cyan]",
-        """  [cyan]weft run greet --input '{"name": "Ada"}' --watch[/cyan]""",
+        """  [cyan]weft run hello --input '{"name": "Ada"}' --watch[/cyan]""",
     )
 )
 
@@ -41,7 +43,14 @@ app = typer.Typer(
 
 
 @app.callback()
-def _root() -> None:
+def _root(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=version_.show_version, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
     """Make the application a group; the global options are the group's own."""
 
 
@@ -51,12 +60,12 @@ app.add_typer(executions.app, name="executions")
 command(
     app,
     "run",
-    """weft run greet --input '{"name": "Ada"}'""",
-    "weft run document-pipeline --input @input.json --watch",
-    "weft run nightly --detach",
+    """weft run hello --input '{"name": "Ada"}'""",
+    "weft run document-processing --input @input.json --watch",
+    "weft run hello --input @input.json --detach",
 )(run_.run)
-command(app, "call", """weft call sentiment analyze --input '{"text": "fine"}'""")(run_.call_action)
-command(app, "health", "weft health", "weft health sentiment")(health_.health)
+command(app, "call", """weft call sentiment-analysis analyze --input '{"text": "fine"}'""")(run_.call_action)
+command(app, "health", "weft health", "weft health sentiment-analysis")(health_.health)
 command(app, "doctor", "weft doctor", "weft doctor --target 127.0.0.1:7421")(doctor_.doctor)
 command(app, "version", "weft version")(version_.version)
 

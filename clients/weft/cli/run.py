@@ -91,7 +91,9 @@ def run(
     """Execute a workflow and print its result.
 
     Ctrl-C stops the waiting, not the execution. The exit code is 0 when it
-    completed, 1 when it failed or was cancelled, 7 when it timed out.
+    completed, 1 when it failed or was cancelled, 7 when it timed out. With
+    --output json it prints the record of the execution; together with --watch
+    the events instead, one JSON object a line.
     """
     settings = Settings.of(ctx)
     if watch and detach:

@@ -12,7 +12,7 @@ import typer
 from weft.cli import _output as output
 from weft.cli._session import Settings
 
-__all__ = ["version"]
+__all__ = ["show_version", "version"]
 
 _PACKAGES: Final = ("weft", "grpcio", "protobuf")
 
@@ -25,6 +25,13 @@ def version(ctx: typer.Context) -> None:
         output.line(settings, "", " ".join(f"{name} {number}" for name, number in found.items()))
     else:
         output.document(settings, found)
+
+
+def show_version(asked: bool) -> None:
+    """Print the version of Weft alone, and end: what ``--version`` does."""
+    if asked:
+        typer.echo(f"weft {_installed('weft')}")
+        raise typer.Exit
 
 
 def _installed(name: str) -> str:

@@ -133,6 +133,14 @@ def test_a_data_directory_becomes_absolute(tmp_path: Path, monkeypatch: pytest.M
     assert ServerConfig(data_dir=Path("data")).data_dir == tmp_path / "data"
 
 
+@pytest.mark.parametrize("option", ["--log-level", "--log-format"])
+def test_a_choice_that_is_none(option: str) -> None:
+    """The choices are listed, and it is a mistake of the command line."""
+    result = CliRunner().invoke(app, ["server", option, "loud"])
+    assert result.exit_code == 2
+    assert "'loud'" in result.stderr
+
+
 async def test_a_second_signal_ends_it_at_once(server: ServerProcess) -> None:
     """The log says so, and the status is that of the signal."""
     await server.up()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, version
 from typing import Annotated
 
 import pytest
@@ -52,6 +53,38 @@ def test_every_command_has_help_with_an_example(words: tuple[str, ...]) -> None:
     assert f"weft {' '.join(words)}" in result.stdout.split("Example")[1]
     assert "--output" in result.stdout
     assert "--target" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "words", [*LEAVES, (), ("services",), ("server",)], ids=lambda it: "-".join(it) or "root"
+)
+def test_help_has_no_noise(words: tuple[str, ...]) -> None:
+    """A flag has no type, what is needed has no braces, and what is chosen from is listed."""
+    shown = CliRunner().invoke(app, [*words, "--help"], prog_name="weft").stdout
+    assert "<bool>" not in shown
+    assert not re.search(r"Usage:.*[{}]|\[\[", shown)
+    if words == ("server",):
+        assert "<debug|info|warning|error>" in shown
+        assert "second" in shown  # what another signal does
+    if words == ("run",):
+        assert "Usage: weft run [OPTIONS] WORKFLOW" in shown
+
+
+def test_a_short_option_means_one_thing() -> None:
+    """The same letter is not two options, depending on the command."""
+    meanings: dict[str, set[str]] = {}
+    for words in LEAVES:
+        shown = CliRunner().invoke(app, [*words, "--help"]).stdout
+        for long, short in re.findall(r"(--[a-z-]+) +(-[a-z]) ", shown):
+            meanings.setdefault(short, set()).add(long)
+    assert {short: longs for short, longs in meanings.items() if len(longs) > 1} == {}
+    assert meanings["-w"] == {"--watch"}
+
+
+def test_the_version_as_an_option() -> None:
+    """--version is one line, as of any program."""
+    result = CliRunner().invoke(app, ["--version"])
+    assert (result.exit_code, result.stdout) == (0, f"weft {version('weft')}\n")
 
 
 @pytest.mark.parametrize("words", [["--help"], ["services", "list", "--help"], ["version"]])
@@ -123,7 +156,7 @@ def _hello(name: Annotated[str, typer.Option()] = "you") -> None:
 
 def _with_plugin(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     entry_point = EntryPoint(name="hello", value=value, group=_plugins.GROUP)
-    monkeypatch.setattr(_app, "find_plugins", lambda: {"hello": Plugin(entry_point)})
+    monkeypatch.setattr(_app, "find_plugins", lambda _: {"hello": Plugin(entry_point)})
 
 
 def test_a_command_of_another_package(monkeypatch: pytest.MonkeyPatch) -> None:

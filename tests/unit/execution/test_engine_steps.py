@@ -191,6 +191,16 @@ async def _fail_on_input(world: World) -> None:
     await world.workflow(Step(id="a", service=SERVICE, action="a"), input_schema=schema())
 
 
+async def test_an_input_that_does_not_fit_is_told_from_the_input_of_the_workflow() -> None:
+    """The message names service and action; the faults keep their paths."""
+    async with new_world() as world:
+        await _fail_on_input(world)
+        failure = (await world.run()).execution.failure
+        assert failure is not None
+        assert failure.message == f'input of {SERVICE}.a: "n" is a required property'
+        assert [it.field for it in failure.violations] == ["input"]
+
+
 async def _fail_on_output(world: World) -> None:
     await world.register(Action(name="a", output_schema=schema("n", n=NUMBER)))
     await world.workflow(Step(id="a", service=SERVICE, action="a"))
