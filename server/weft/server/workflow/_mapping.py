@@ -138,14 +138,20 @@ def _no_member(at: _At, path: str, found: tuple[Shape, str, str]) -> None:
 def _perhaps_missing(at: _At, names: Names, mention: Mention, found: tuple[str, str]) -> None:
     """Warn of a member that nothing asks for before it is taken."""
     label, member = found
-    if re.search(rf"""(['"]){re.escape(member)}\1\s+in\b""", names.source):
+    if _is_looked_up(member, names.source):
         return
-    owner = show(Mention(mention.root, mention.members[: mention.members.index(member)]))
-    path = show(Mention(mention.root, (*mention.members[: mention.members.index(member)], member)))
+    taken = mention.members.index(member)
+    owner, path = (show(Mention(mention.root, mention.members[:end])) for end in (taken, taken + 1))
+    test = f"has({path})" if member.isidentifier() else f'"{member}" in {owner}'
     message = f"{member!r} is optional in {label}; without it the step fails"
-    simple = member.isidentifier()
-    test = f"has({path})" if simple else f'"{member}" in {owner}'
     at.add(names.path, Rule.INPUT_MISSING, message, f"use {test} ? {path} : …", Severity.WARNING)
+
+
+def _is_looked_up(member: str, source: str) -> bool:
+    """Tell whether an expression asks ``"member" in …``; the cheap question comes first."""
+    if f"'{member}'" not in source and f'"{member}"' not in source:
+        return False
+    return re.search(rf"""(['"]){re.escape(member)}\1\s+in\b""", source) is not None
 
 
 def _check_numbers(at: _At, names: Names, visible: Visible) -> None:
