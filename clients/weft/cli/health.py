@@ -79,7 +79,7 @@ def _show_all(settings: Settings, found: IntegrationHealth) -> None:
     output.fields(settings, [(key.replace("_", " "), value) for key, value in _ordered(found.server).items()])
     output.line(settings, "")
     rows = [_dependency_row(it) for it in found.dependencies] + [_service_row(it) for it in found.services]
-    output.table(settings, ("PART", "KIND", "HEALTH", "DETAIL"), rows)
+    output.table(settings, ("PART", "KIND", "HEALTH", "DETAIL"), rows, whole=("PART",))
 
 
 def _dependency_row(it: DependencyHealth) -> tuple[str, str, str, str]:
