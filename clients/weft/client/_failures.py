@@ -7,16 +7,15 @@ from google.rpc import error_details_pb2, status_pb2
 
 from weft.client.records import Execution, Failure
 from weft.core.errors import Code, WeftError
-from weft.core.reasons import ACTION_DOMAIN, DOMAIN, Reason
+from weft.core.reasons import DOMAIN, Reason
 from weft.core.status import from_status
 
 
 def error_from_failure(failure: Failure) -> WeftError:
     """Rebuild the error that an RPC failing this way would raise."""
     status = status_pb2.Status(code=int(failure.code), message=failure.message)
-    own = failure.reason in set(Reason) - {Reason.ACTION_FAILED}
     info = error_details_pb2.ErrorInfo(
-        reason=failure.reason, domain=DOMAIN if own else ACTION_DOMAIN, metadata=failure.metadata
+        reason=failure.reason, domain=failure.domain or DOMAIN, metadata=failure.metadata
     )
     faults = error_details_pb2.BadRequest()
     for fault in failure.violations:

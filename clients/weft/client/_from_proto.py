@@ -196,6 +196,7 @@ def failure(message: failure_pb2.Failure) -> Failure:
         metadata=dict(message.metadata),
         violations=tuple(Violation(v.field, v.description, v.reason) for v in message.violations),
         retryable=message.retryable,
+        domain=message.domain,
     )
 
 

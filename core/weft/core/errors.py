@@ -27,7 +27,7 @@ from datetime import timedelta
 from enum import IntEnum
 from typing import ClassVar
 
-from weft.core.reasons import Reason
+from weft.core.reasons import ACTION_DOMAIN, DOMAIN, Reason
 
 __all__ = [
     "ActionFailedError",
@@ -92,6 +92,7 @@ class WeftError(Exception):
     Attributes:
         code: The canonical code, owned by the class.
         retryable: Whether the same call may succeed later without a change.
+        domain: Whose reason it is: ours, or an action's own.
         reason: UPPER_SNAKE_CASE and stable; see ``docs/errors.md``.
         message: For a person; may change between releases.
         metadata: Every dynamic value of the message.
@@ -101,6 +102,7 @@ class WeftError(Exception):
 
     code: Code = Code.UNKNOWN
     retryable: ClassVar[bool] = False
+    domain: ClassVar[str] = DOMAIN
     default_reason: ClassVar[Reason] = Reason.INTERNAL
 
     def __init__(
@@ -281,6 +283,7 @@ class ActionFailedError(WeftError):
     """
 
     code = Code.ABORTED
+    domain = ACTION_DOMAIN
     default_reason = Reason.ACTION_FAILED
 
     def __init__(

@@ -31,7 +31,7 @@ from weft.core.errors import (
     Violation,
     WeftError,
 )
-from weft.core.reasons import ACTION_DOMAIN, DOMAIN, Reason
+from weft.core.reasons import DOMAIN, Reason
 
 __all__ = ["clip", "from_code", "from_status", "to_status"]
 
@@ -64,7 +64,6 @@ def _details(
     | error_details_pb2.RetryInfo
     | error_details_pb2.PreconditionFailure
 ]:
-    domain = ACTION_DOMAIN if isinstance(error, ActionFailedError) else DOMAIN
     found: list[
         error_details_pb2.ErrorInfo
         | error_details_pb2.BadRequest
@@ -73,7 +72,7 @@ def _details(
         | error_details_pb2.PreconditionFailure
     ] = [
         error_details_pb2.ErrorInfo(
-            reason=clip(str(error.reason), 63), domain=domain, metadata=_metadata(error)
+            reason=clip(str(error.reason), 63), domain=error.domain, metadata=_metadata(error)
         )
     ]
     if error.violations:

@@ -40,6 +40,7 @@ STORED = ParseDict(
         "failure": {
             "reason": "ACTION_OUTPUT_INVALID",
             "message": "no text",
+            "domain": "weft",
             "code": 9,
             "metadata": {"step": "a"},
             "violations": [{"field": "text", "description": "is required", "reason": "REQUIRED"}],
@@ -259,6 +260,7 @@ async def test_history_reads_every_page(weft: Client, peer: Peer) -> None:
                     "metadata": {"step": "a"},
                     "violations": [{"field": "text", "description": "is required", "reason": "REQUIRED"}],
                     "retryable": False,
+                    "domain": "weft",
                 },
                 "instance_id": "",
             },

@@ -206,15 +206,31 @@ FAILURES: list[tuple[str, dict[str, Any], type[WeftError], Code]] = [
         ServiceUnavailableError,
         Code.UNAVAILABLE,
     ),
-    ("FAILED", {"reason": "ACTION_FAILED", "code": 10}, ActionFailedError, Code.ABORTED),
-    ("FAILED", {"reason": "CUSTOMER_UNKNOWN", "code": 5}, ActionFailedError, Code.NOT_FOUND),
+    (
+        "FAILED",
+        {"reason": "ACTION_FAILED", "code": 10, "domain": "action.weft"},
+        ActionFailedError,
+        Code.ABORTED,
+    ),
+    (
+        "FAILED",
+        {"reason": "CUSTOMER_UNKNOWN", "code": 5, "domain": "action.weft"},
+        ActionFailedError,
+        Code.NOT_FOUND,
+    ),
+    (
+        "FAILED",
+        {"reason": "EXECUTION_CANCELLED", "code": 5, "domain": "action.weft"},
+        ActionFailedError,
+        Code.NOT_FOUND,
+    ),
     ("CANCELLED", {"reason": "EXECUTION_CANCELLED", "code": 1}, CallCancelledError, Code.CANCELLED),
     ("TIMED_OUT", {"reason": "EXECUTION_TIMEOUT", "code": 4}, DeadlineExceededError, Code.DEADLINE_EXCEEDED),
 ]
 
 
 @pytest.mark.parametrize(
-    ("state", "failure", "kind", "code"), FAILURES, ids=[f[1]["reason"] for f in FAILURES]
+    ("state", "failure", "kind", "code"), FAILURES, ids=[f"{f[0]} {f[1]['reason']}" for f in FAILURES]
 )
 async def test_an_execution_that_did_not_complete_raises_its_failure(
     client: Client, peer: Peer, state: str, failure: dict[str, Any], kind: type[WeftError], code: Code

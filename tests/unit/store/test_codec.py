@@ -111,7 +111,7 @@ def test_the_form_at_rest_is_frozen() -> None:
         '{"step_id":"score","attempt":1,"failure":{"reason":"CUSTOMER_UNKNOWN",'
         '"message":"no such customer: Å\\u0000\u2028","code":5,"metadata":{"customer":"7"},'
         '"violations":[{"field":"a.b[0]","description":"is required","reason":"REQUIRED"}],'
-        '"retryable":true},"instance_id":"ins-2"}'
+        '"retryable":true,"domain":"weft"},"instance_id":"ins-2"}'
     )
     assert [encode_event(Event(1, NOW, body))[2:4] for body in ALL_BODIES[2:5]] == [
         ("step_scheduled", '{"step_id":"extract","attempt":2,"cause":"NO_INSTANCE"}'),

@@ -10,6 +10,7 @@ from typing import Any
 from weft.client.records._base import OMIT_EMPTY, Record
 from weft.core.context import CallContext
 from weft.core.errors import Code, Violation
+from weft.core.reasons import DOMAIN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,8 @@ class Failure(Record):
     """The faults of the input or output."""
     retryable: bool = False
     """Whether the same call may succeed later."""
+    domain: str = DOMAIN
+    """Whose reason it is: ``weft``, or ``action.weft`` for an action's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

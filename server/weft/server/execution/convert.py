@@ -152,4 +152,5 @@ def _failure(failure: Failure | None) -> failure_pb2.Failure | None:
             for v in failure.violations
         ],
         retryable=failure.retryable,
+        domain=failure.domain,
     )

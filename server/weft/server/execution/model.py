@@ -9,6 +9,7 @@ from enum import StrEnum, unique
 
 from weft.core.context import CallContext
 from weft.core.errors import Code, Violation, WeftError
+from weft.core.reasons import DOMAIN
 
 __all__ = [
     "Event",
@@ -73,6 +74,8 @@ class Failure:
     """The faults of the input or output."""
     retryable: bool = False
     """Whether the same call may succeed later."""
+    domain: str = DOMAIN
+    """Whose reason it is: ours, or an action's own."""
 
     @classmethod
     def of(cls, error: WeftError) -> Failure:
@@ -84,6 +87,7 @@ class Failure:
             metadata=dict(error.metadata),
             violations=error.violations,
             retryable=error.retryable,
+            domain=error.domain,
         )
 
 

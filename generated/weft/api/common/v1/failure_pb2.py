@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n weft/api/common/v1/failure.proto\x12\x12weft.api.common.v1\"D\n\x0e\x46ieldViolation\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\xf1\x01\n\x07\x46\x61ilure\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0c\n\x04\x63ode\x18\x03 \x01(\x05\x12;\n\x08metadata\x18\x04 \x03(\x0b\x32).weft.api.common.v1.Failure.MetadataEntry\x12\x36\n\nviolations\x18\x05 \x03(\x0b\x32\".weft.api.common.v1.FieldViolation\x12\x11\n\tretryable\x18\x06 \x01(\x08\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n weft/api/common/v1/failure.proto\x12\x12weft.api.common.v1\"D\n\x0e\x46ieldViolation\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\x81\x02\n\x07\x46\x61ilure\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0c\n\x04\x63ode\x18\x03 \x01(\x05\x12;\n\x08metadata\x18\x04 \x03(\x0b\x32).weft.api.common.v1.Failure.MetadataEntry\x12\x36\n\nviolations\x18\x05 \x03(\x0b\x32\".weft.api.common.v1.FieldViolation\x12\x11\n\tretryable\x18\x06 \x01(\x08\x12\x0e\n\x06\x64omain\x18\x07 \x01(\t\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,7 +36,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FIELDVIOLATION']._serialized_start=56
   _globals['_FIELDVIOLATION']._serialized_end=124
   _globals['_FAILURE']._serialized_start=127
-  _globals['_FAILURE']._serialized_end=368
-  _globals['_FAILURE_METADATAENTRY']._serialized_start=321
-  _globals['_FAILURE_METADATAENTRY']._serialized_end=368
+  _globals['_FAILURE']._serialized_end=384
+  _globals['_FAILURE_METADATAENTRY']._serialized_start=337
+  _globals['_FAILURE_METADATAENTRY']._serialized_end=384
 # @@protoc_insertion_point(module_scope)

@@ -82,6 +82,7 @@ class Failure(_message.Message):
     METADATA_FIELD_NUMBER: _builtins.int
     VIOLATIONS_FIELD_NUMBER: _builtins.int
     RETRYABLE_FIELD_NUMBER: _builtins.int
+    DOMAIN_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
     """UPPER_SNAKE_CASE, stable; the table is in docs/errors.md. An action's own
     business reason stands here unchanged.
@@ -92,6 +93,8 @@ class Failure(_message.Message):
     """The google.rpc.Code that an RPC failing this way would return."""
     retryable: _builtins.bool
     """Whether the same call may succeed later without a change."""
+    domain: _builtins.str
+    """Whose reason it is: `weft`, or `action.weft` for an action's own."""
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Every dynamic value of the message."""
@@ -109,10 +112,11 @@ class Failure(_message.Message):
         metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         violations: _abc.Iterable[Global___FieldViolation] | None = ...,
         retryable: _builtins.bool = ...,
+        domain: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "message", b"message", "metadata", b"metadata", "reason", b"reason", "retryable", b"retryable", "violations", b"violations"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "domain", b"domain", "message", b"message", "metadata", b"metadata", "reason", b"reason", "retryable", b"retryable", "violations", b"violations"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
