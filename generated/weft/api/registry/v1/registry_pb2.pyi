@@ -388,10 +388,10 @@ class ServiceHealth(_message.Message):
     """The service's name."""
     health: Global___HealthStatus.ValueType
     """HEALTHY: at least one instance passes and none is critical, or it has an
-    endpoint only. DEGRADED: at least one can be called. UNHEALTHY: none can.
+    endpoint only, which is not checked. DEGRADED: at least one can be called. UNHEALTHY: none can.
     """
     note: _builtins.str
-    """Why, when it is not healthy."""
+    """Why, when it is not healthy; or what was not checked."""
     @_builtins.property
     def instances(self) -> _containers.RepeatedCompositeFieldContainer[Global___Instance]:
         """Every known instance."""

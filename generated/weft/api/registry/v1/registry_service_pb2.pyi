@@ -444,6 +444,9 @@ class RegisterInstanceResponse(_message.Message):
 
     INSTANCE_FIELD_NUMBER: _builtins.int
     HEARTBEAT_INTERVAL_FIELD_NUMBER: _builtins.int
+    REGISTRATION_TOKEN_FIELD_NUMBER: _builtins.int
+    registration_token: _builtins.str
+    """Names this registration; shown nowhere else."""
     @_builtins.property
     def instance(self) -> _registry_pb2.Instance:
         """As stored."""
@@ -457,10 +460,11 @@ class RegisterInstanceResponse(_message.Message):
         *,
         instance: _registry_pb2.Instance | None = ...,
         heartbeat_interval: _duration_pb2.Duration | None = ...,
+        registration_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["heartbeat_interval", b"heartbeat_interval", "instance", b"instance"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["heartbeat_interval", b"heartbeat_interval", "instance", b"instance"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["heartbeat_interval", b"heartbeat_interval", "instance", b"instance", "registration_token", b"registration_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -475,22 +479,26 @@ class HeartbeatRequest(_message.Message):
     INSTANCE_ID_FIELD_NUMBER: _builtins.int
     HEALTH_FIELD_NUMBER: _builtins.int
     HEALTH_NOTE_FIELD_NUMBER: _builtins.int
+    REGISTRATION_TOKEN_FIELD_NUMBER: _builtins.int
     instance_id: _builtins.str
     """Required."""
     health: _registry_pb2.HealthState.ValueType
     """The instance's own view of its health."""
     health_note: _builtins.str
     """Why, when it is not PASSING; at most 1,024 characters."""
+    registration_token: _builtins.str
+    """`registration_token` of the registration; empty: whichever there is."""
     def __init__(
         self,
         *,
         instance_id: _builtins.str = ...,
         health: _registry_pb2.HealthState.ValueType = ...,
         health_note: _builtins.str = ...,
+        registration_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["health", b"health", "health_note", b"health_note", "instance_id", b"instance_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["health", b"health", "health_note", b"health_note", "instance_id", b"instance_id", "registration_token", b"registration_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -527,16 +535,20 @@ class DeregisterInstanceRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    REGISTRATION_TOKEN_FIELD_NUMBER: _builtins.int
     instance_id: _builtins.str
     """Required."""
+    registration_token: _builtins.str
+    """`registration_token` of the registration; empty: whichever there is."""
     def __init__(
         self,
         *,
         instance_id: _builtins.str = ...,
+        registration_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["instance_id", b"instance_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instance_id", b"instance_id", "registration_token", b"registration_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -33,7 +33,8 @@ class RegistryServiceStub:
     RESOURCE_EXHAUSTED  STORE_FULL
     DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
     A request with faults is answered once, with INVALID_ARGUMENT, the reason
-    VALIDATION_FAILED and a BadRequest that lists all of them.
+    VALIDATION_FAILED and a BadRequest that lists all of them. A number that an
+    enum does not have is such a fault.
 
     A field `service` takes the id or the name.
 
@@ -123,7 +124,8 @@ class RegistryServiceServicer:
     RESOURCE_EXHAUSTED  STORE_FULL
     DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
     A request with faults is answered once, with INVALID_ARGUMENT, the reason
-    VALIDATION_FAILED and a BadRequest that lists all of them.
+    VALIDATION_FAILED and a BadRequest that lists all of them. A number that an
+    enum does not have is such a fault.
 
     A field `service` takes the id or the name.
 
@@ -201,7 +203,10 @@ class RegistryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RegisterInstance(self, request, context):
-        """Registers a live instance, or replaces the one with the same id.
+        """Registers a live instance, or replaces the one with the same id. Every
+        registration has a token of its own: who sends it along with heartbeats and
+        the deregistration speaks for that registration only, not for one that has
+        replaced it.
 
         Errors:
         INVALID_ARGUMENT  VALIDATION_FAILED: host, port, weight, tags or ttl.
@@ -217,6 +222,7 @@ class RegistryServiceServicer:
 
         Errors:
         NOT_FOUND  INSTANCE_NOT_FOUND: register it again.
+        FAILED_PRECONDITION  INSTANCE_REPLACED: the token is of an earlier registration.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -227,6 +233,7 @@ class RegistryServiceServicer:
 
         Errors:
         NOT_FOUND  INSTANCE_NOT_FOUND.
+        FAILED_PRECONDITION  INSTANCE_REPLACED: the token is of an earlier registration.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -354,7 +361,8 @@ class RegistryService:
     RESOURCE_EXHAUSTED  STORE_FULL
     DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
     A request with faults is answered once, with INVALID_ARGUMENT, the reason
-    VALIDATION_FAILED and a BadRequest that lists all of them.
+    VALIDATION_FAILED and a BadRequest that lists all of them. A number that an
+    enum does not have is such a fault.
 
     A field `service` takes the id or the name.
 

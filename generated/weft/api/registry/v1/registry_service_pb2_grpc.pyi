@@ -34,7 +34,8 @@ class RegistryServiceStub:
       RESOURCE_EXHAUSTED  STORE_FULL
       DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
     A request with faults is answered once, with INVALID_ARGUMENT, the reason
-    VALIDATION_FAILED and a BadRequest that lists all of them.
+    VALIDATION_FAILED and a BadRequest that lists all of them. A number that an
+    enum does not have is such a fault.
 
     A field `service` takes the id or the name.
 
@@ -92,7 +93,10 @@ class RegistryServiceStub:
       INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
     """
     RegisterInstance: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.RegisterInstanceRequest, _registry_service_pb2.RegisterInstanceResponse]
-    """Registers a live instance, or replaces the one with the same id.
+    """Registers a live instance, or replaces the one with the same id. Every
+    registration has a token of its own: who sends it along with heartbeats and
+    the deregistration speaks for that registration only, not for one that has
+    replaced it.
 
     Errors:
       INVALID_ARGUMENT  VALIDATION_FAILED: host, port, weight, tags or ttl.
@@ -104,12 +108,14 @@ class RegistryServiceStub:
 
     Errors:
       NOT_FOUND  INSTANCE_NOT_FOUND: register it again.
+      FAILED_PRECONDITION  INSTANCE_REPLACED: the token is of an earlier registration.
     """
     DeregisterInstance: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.DeregisterInstanceRequest, _registry_service_pb2.DeregisterInstanceResponse]
     """Removes an instance: no call starts there any more.
 
     Errors:
       NOT_FOUND  INSTANCE_NOT_FOUND.
+      FAILED_PRECONDITION  INSTANCE_REPLACED: the token is of an earlier registration.
     """
     ListInstances: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.ListInstancesRequest, _registry_service_pb2.ListInstancesResponse]
     """Lists the instances of one service, or of all, by id.
@@ -143,7 +149,8 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
       RESOURCE_EXHAUSTED  STORE_FULL
       DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
     A request with faults is answered once, with INVALID_ARGUMENT, the reason
-    VALIDATION_FAILED and a BadRequest that lists all of them.
+    VALIDATION_FAILED and a BadRequest that lists all of them. A number that an
+    enum does not have is such a fault.
 
     A field `service` takes the id or the name.
 
@@ -198,7 +205,10 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
       INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
     """
     RegisterInstance: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.RegisterInstanceRequest, _registry_service_pb2.RegisterInstanceResponse]  # type: ignore[assignment]
-    """Registers a live instance, or replaces the one with the same id.
+    """Registers a live instance, or replaces the one with the same id. Every
+    registration has a token of its own: who sends it along with heartbeats and
+    the deregistration speaks for that registration only, not for one that has
+    replaced it.
 
     Errors:
       INVALID_ARGUMENT  VALIDATION_FAILED: host, port, weight, tags or ttl.
@@ -210,12 +220,14 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
 
     Errors:
       NOT_FOUND  INSTANCE_NOT_FOUND: register it again.
+      FAILED_PRECONDITION  INSTANCE_REPLACED: the token is of an earlier registration.
     """
     DeregisterInstance: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.DeregisterInstanceRequest, _registry_service_pb2.DeregisterInstanceResponse]  # type: ignore[assignment]
     """Removes an instance: no call starts there any more.
 
     Errors:
       NOT_FOUND  INSTANCE_NOT_FOUND.
+      FAILED_PRECONDITION  INSTANCE_REPLACED: the token is of an earlier registration.
     """
     ListInstances: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.ListInstancesRequest, _registry_service_pb2.ListInstancesResponse]  # type: ignore[assignment]
     """Lists the instances of one service, or of all, by id.
@@ -248,7 +260,8 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
       RESOURCE_EXHAUSTED  STORE_FULL
       DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
     A request with faults is answered once, with INVALID_ARGUMENT, the reason
-    VALIDATION_FAILED and a BadRequest that lists all of them.
+    VALIDATION_FAILED and a BadRequest that lists all of them. A number that an
+    enum does not have is such a fault.
 
     A field `service` takes the id or the name.
 
@@ -343,7 +356,10 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _registry_service_pb2.RegisterInstanceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_registry_service_pb2.RegisterInstanceResponse, _abc.Awaitable[_registry_service_pb2.RegisterInstanceResponse]]:
-        """Registers a live instance, or replaces the one with the same id.
+        """Registers a live instance, or replaces the one with the same id. Every
+        registration has a token of its own: who sends it along with heartbeats and
+        the deregistration speaks for that registration only, not for one that has
+        replaced it.
 
         Errors:
           INVALID_ARGUMENT  VALIDATION_FAILED: host, port, weight, tags or ttl.
@@ -361,6 +377,7 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors:
           NOT_FOUND  INSTANCE_NOT_FOUND: register it again.
+          FAILED_PRECONDITION  INSTANCE_REPLACED: the token is of an earlier registration.
         """
 
     @_abc_1.abstractmethod
@@ -373,6 +390,7 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors:
           NOT_FOUND  INSTANCE_NOT_FOUND.
+          FAILED_PRECONDITION  INSTANCE_REPLACED: the token is of an earlier registration.
         """
 
     @_abc_1.abstractmethod
