@@ -32,10 +32,11 @@ class Calls:
         """Count the running task as a call.
 
         Raises:
-            ServiceUnavailableError: The host drains, or stopped before the call ended.
+            ServiceUnavailableError: SERVER_DRAINING: the host drains, nothing was run;
+                ACTION_UNAVAILABLE: it stopped before the call ended.
         """
         if self._draining:
-            raise self._refusal("is stopping; call another instance")
+            raise self._refusal("is stopping; call another instance", Reason.SERVER_DRAINING)
         task = asyncio.current_task()
         assert task is not None
         self._running.add(task)
@@ -46,7 +47,7 @@ class Calls:
             if not self._halted:
                 raise
             task.uncancel()
-            raise self._refusal("stopped before the action ended") from None
+            raise self._refusal("stopped before the action ended", Reason.ACTION_UNAVAILABLE) from None
         finally:
             self._running.discard(task)
             if not self._running:
@@ -70,7 +71,7 @@ class Calls:
             await asyncio.wait(running, timeout=1.0)
         return len(running)
 
-    def _refusal(self, what: str) -> ServiceUnavailableError:
+    def _refusal(self, what: str, reason: Reason) -> ServiceUnavailableError:
         return ServiceUnavailableError(
-            self._service, f"this instance of {self._service} {what}", reason=Reason.SERVER_DRAINING
+            self._service, f"this instance of {self._service} {what}", reason=reason
         )

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from weft.core.context import CallContext
-from weft.core.errors import ServiceUnavailableError
+from weft.core.errors import DeadlineExceededError, ServiceUnavailableError
 from weft.core.reasons import Reason
 from weft.discovery.model import Endpoint
 
-__all__ = ["ActionCall", "ActionReply", "ActionTransport", "UnreachableError"]
+__all__ = ["ActionCall", "ActionReply", "ActionTransport", "UnreachableError", "action_timeout"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +36,10 @@ class ActionCall:
     idempotency_key: str = ""
     """The same for every attempt of one step of one execution."""
 
+    def names(self) -> dict[str, str]:
+        """Return what an error of this call tells in its metadata."""
+        return {"service": self.service, "action": self.action}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActionReply:
@@ -51,6 +55,15 @@ class UnreachableError(ServiceUnavailableError):
     """No connection could be made, so the call was certainly not processed."""
 
     default_reason = Reason.ACTION_UNAVAILABLE
+
+
+def action_timeout(call: ActionCall, timeout: float) -> DeadlineExceededError:
+    """Say that an action took too long."""
+    return DeadlineExceededError(
+        f"{call.service}.{call.action} did not answer within {timeout:g} s",
+        reason=Reason.ACTION_TIMEOUT,
+        metadata=call.names(),
+    )
 
 
 class ActionTransport(Protocol):

@@ -24,6 +24,9 @@ _FIRST_PAUSE = 0.1
 _LAST_PAUSE = 1.0
 """Seconds between rounds of dialling the endpoints that could not be connected."""
 
+_IDLE_SECONDS: Final = 300.0
+"""How long a service is watched after its last call."""
+
 _WATCH_AGAIN_SECONDS: Final = 0.5
 
 
@@ -34,6 +37,8 @@ class _Watched:
         self.balancer = balancer
         self.snapshot: Snapshot | None = None
         self.changed = asyncio.Event()
+        self.users = 0
+        self.last_used = 0.0
         self.task = asyncio.create_task(self._follow(resolver, service), name=f"watch {service}")
 
     async def _follow(self, resolver: Resolver, service: str) -> None:
@@ -101,10 +106,18 @@ class ActionCaller:
             ServiceUnavailableError: NO_INSTANCE, or ACTION_UNAVAILABLE.
             WeftError: As ``ActionTransport.invoke``.
         """
+        watched = self._watch(call.service)
+        watched.users += 1
+        try:
+            return await self._call(watched, call, timeout)
+        finally:
+            watched.users -= 1
+            watched.last_used = asyncio.get_running_loop().time()
+
+    async def _call(self, watched: _Watched, call: ActionCall, timeout: float) -> ActionReply:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
         give_up = loop.time() + min(self._instance_wait, timeout)
-        watched = self._watch(call.service)
         tried: set[Endpoint] = set()
         unreachable: UnreachableError | None = None
         pause = _FIRST_PAUSE
@@ -122,7 +135,7 @@ class ActionCaller:
             try:
                 return await self._invoke(watched, endpoint, call, max(0.001, deadline - loop.time()))
             except UnreachableError as error:
-                _log.warning("%s", error)
+                _log.debug("%s", error)
                 tried.add(endpoint)
                 unreachable = error
 
@@ -153,8 +166,16 @@ class ActionCaller:
     def _watch(self, service: str) -> _Watched:
         watched = self._watched.get(service)
         if watched is None:
+            self._forget_idle()
             watched = self._watched[service] = _Watched(self._resolver, service, self._balancer())
         return watched
+
+    def _forget_idle(self) -> None:
+        """Stop watching services that nobody called for long, whenever a new one is called."""
+        since = asyncio.get_running_loop().time() - _IDLE_SECONDS
+        for name, watched in list(self._watched.items()):
+            if watched.users == 0 and watched.last_used < since:
+                self._watched.pop(name).task.cancel()
 
     async def close(self) -> None:
         """Stop watching and close every connection."""

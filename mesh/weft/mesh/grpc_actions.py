@@ -32,11 +32,11 @@ from weft.core.metadata import STATUS_DETAILS
 from weft.core.payload import from_struct
 from weft.core.reasons import Reason, Rule
 from weft.discovery.model import Endpoint
-from weft.mesh.actions import ActionCall
+from weft.mesh.actions import ActionCall, UnreachableError, action_timeout
 from weft.mesh.pool import ChannelPool
 from weft.mesh.rpc import error_from_rpc
 
-__all__ = ["GrpcActionTransport", "action_timeout"]
+__all__ = ["GrpcActionTransport"]
 
 _TOO_LARGE: Final = "larger than max"
 """How gRPC says that a message is over the limit; RESOURCE_EXHAUSTED alone may be anybody's quota."""
@@ -119,7 +119,7 @@ def _invalid(call: ActionCall, violations: Sequence[Violation]) -> PreconditionE
     return PreconditionError(
         f"{call.service}.{call.action} answered what is no output: {violations[0]}",
         reason=Reason.ACTION_OUTPUT_INVALID,
-        metadata=_names(call),
+        metadata=call.names(),
         violations=violations,
     )
 
@@ -134,13 +134,13 @@ def _failure(
     """
     error = error_from_rpc(rpc_error, call.service)
     if any(key == STATUS_DETAILS for key, _ in rpc_error.trailing_metadata() or ()):
-        return _as_action_failure(error)
+        return _own_word(error, call)
     where = f"{call.service}.{call.action} at {endpoint.address}"
     if isinstance(error, DeadlineExceededError):
         return action_timeout(call, timeout)
     if isinstance(error, ExhaustedError) and _TOO_LARGE in error.message:
         return ExhaustedError(
-            f"{where}: {error.message}", reason=Reason.ACTION_OUTPUT_TOO_LARGE, metadata=_names(call)
+            f"{where}: {error.message}", reason=Reason.ACTION_OUTPUT_TOO_LARGE, metadata=call.names()
         )
     if error.code is Code.UNIMPLEMENTED:
         return ResourceNotFoundError("action", call.action, message=f"{where} does not serve ActionService")
@@ -149,28 +149,21 @@ def _failure(
             call.service,
             f"the connection to {where} broke during the call",
             reason=Reason.ACTION_UNAVAILABLE,
-            metadata=_names(call),
+            metadata=call.names(),
         )
     code = error.code if isinstance(error, ExhaustedError) else Code.ABORTED
-    return ActionFailedError(f"{where} failed: {error.message}", code=code, metadata=_names(call))
+    return ActionFailedError(f"{where} failed: {error.message}", code=code, metadata=call.names())
 
 
-def _as_action_failure(error: WeftError) -> WeftError:
-    """Never pass on UNKNOWN or INTERNAL, which look like a fault of ours, nor an error that says OK."""
+def _own_word(error: WeftError, call: ActionCall) -> WeftError:
+    """Take a provider at its word, where that can be.
+
+    UNKNOWN and INTERNAL would look like a fault of ours, and OK is no error. A
+    provider that is stopping has refused the call, so it certainly did not run.
+    """
+    if error.reason == Reason.SERVER_DRAINING and isinstance(error, ServiceUnavailableError):
+        return UnreachableError(call.service, error.message)
     if isinstance(error, UnexpectedStatusError) or error.code in {Code.OK, Code.UNKNOWN, Code.INTERNAL}:
         reason = Reason.ACTION_FAILED if error.reason == Reason.UNEXPECTED_STATUS else error.reason
         return ActionFailedError(error.message, reason=reason, metadata=error.metadata)
     return error
-
-
-def action_timeout(call: ActionCall, timeout: float) -> DeadlineExceededError:
-    """Say that an action took too long."""
-    return DeadlineExceededError(
-        f"{call.service}.{call.action} did not answer within {timeout:g} s",
-        reason=Reason.ACTION_TIMEOUT,
-        metadata=_names(call),
-    )
-
-
-def _names(call: ActionCall) -> dict[str, str]:
-    return {"service": call.service, "action": call.action}

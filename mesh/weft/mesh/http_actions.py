@@ -20,8 +20,7 @@ from weft.core.errors import (
 from weft.core.payload import MAX_PAYLOAD_BYTES
 from weft.core.reasons import Reason
 from weft.discovery.model import Endpoint
-from weft.mesh.actions import ActionCall, UnreachableError
-from weft.mesh.grpc_actions import action_timeout
+from weft.mesh.actions import ActionCall, UnreachableError, action_timeout
 
 __all__ = ["HttpActionTransport"]
 
@@ -73,6 +72,9 @@ class HttpActionTransport:
                 allow_redirects=False,
             ) as response:
                 body = await _read(response, call)
+        except aiohttp.ConnectionTimeoutError:
+            message = f"no connection to {call.service} at {url} within {self._connect_timeout:g} s"
+            raise UnreachableError(call.service, message) from None
         except (aiohttp.ClientConnectorError, aiohttp.InvalidURL, UnicodeError) as error:
             message = f"no connection to {call.service} at {url}: {_why(error)}"
             raise UnreachableError(call.service, message) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -67,7 +68,7 @@ class ChannelPool:
         await self._sweep()
         entry = self._entries.get(address)
         if entry is None:
-            channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
+            channel = grpc.aio.insecure_channel(_target(address), options=_OPTIONS)
             entry = self._entries[address] = _Entry(channel, 0, self._clock.monotonic())
         entry.in_flight += 1
         try:
@@ -127,3 +128,12 @@ class ChannelPool:
         entries, self._entries = self._entries, {}
         for entry in entries.values():
             await entry.channel.close()
+
+
+def _target(address: str) -> str:
+    """Say how to dial, so that no registered name can choose another scheme, such as a Unix socket."""
+    host = address.rpartition(":")[0].removeprefix("[").removesuffix("]")
+    try:
+        return f"ipv{ipaddress.ip_address(host).version}:{address}"
+    except ValueError:
+        return f"dns:///{address}"

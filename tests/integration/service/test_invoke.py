@@ -395,7 +395,7 @@ async def test_what_does_not_finish_is_cut_off(probe: Probe) -> None:
         await hosting.__aexit__(None, None, None)
         results = await asyncio.gather(*cut, return_exceptions=True)
     assert time.monotonic() - before < 3
-    assert [getattr(result, "reason", result) for result in results] == [Reason.SERVER_DRAINING] * 2
+    assert [getattr(result, "reason", result) for result in results] == [Reason.ACTION_UNAVAILABLE] * 2
     assert await asyncio.to_thread(probe.noticed.wait, 5)
 
 
@@ -543,6 +543,6 @@ async def test_a_second_signal_skips_the_drain() -> None:
         child.send_signal(signal.SIGINT)
         with pytest.raises(ServiceUnavailableError) as caught:
             await running
-        assert caught.value.reason == Reason.SERVER_DRAINING
+        assert caught.value.reason == Reason.ACTION_UNAVAILABLE
         out, err = await asyncio.wait_for(child.communicate(), 5)
         assert (child.returncode, out.decode(), err.decode().count("Traceback")) == (0, "ended\n", 0)

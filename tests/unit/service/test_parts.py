@@ -224,7 +224,7 @@ async def test_calls_are_refused_while_draining_and_cut_at_the_end() -> None:
     assert await calls.halt() == 1
     with pytest.raises(ServiceUnavailableError) as cut:
         await running
-    assert cut.value.reason == Reason.SERVER_DRAINING
+    assert cut.value.reason == Reason.ACTION_UNAVAILABLE
     await calls.finished()
 
 
