@@ -12,7 +12,8 @@ from datetime import timedelta
 from typing import Any, Final
 
 from weft.cli._documents import read_documents
-from weft.cli._inputs import parse_duration, source_name
+from weft.cli._inputs import parse_duration
+from weft.cli._sources import source_name
 from weft.core.errors import ValidationError, Violation
 from weft.core.names import closest
 from weft.core.reasons import Rule

@@ -14,7 +14,7 @@ from typing import Any, Final
 import orjson
 import yaml
 
-from weft.cli._inputs import fault, is_yaml, read_bytes, source_name
+from weft.cli._sources import fault, is_yaml, read_bytes, source_name
 from weft.core.errors import ValidationError
 from weft.core.reasons import Rule
 

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import re
-import sys
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, Final
 
-from weft.core.errors import ValidationError, Violation
+from weft.cli._sources import STDIN, fault, is_yaml, read_bytes, source_name
+from weft.core.errors import ValidationError
 from weft.core.reasons import Rule
 
-__all__ = ["MAX_FILE_BYTES", "parse_duration", "read_bytes", "read_object", "source_name"]
-
-MAX_FILE_BYTES: Final = 1024 * 1024
-STDIN: Final = "-"
+__all__ = ["parse_duration", "read_object"]
 
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 _NUMBER: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?")
@@ -78,39 +74,3 @@ def _with_advice(error: ValidationError) -> ValidationError:
 
 
 _ADVICE: Final = """write --input '{"name": "Ada"}': double quotes inside, single outside"""
-
-
-def is_yaml(source: str) -> bool:
-    """Tell whether a file's name says that it is YAML."""
-    return source.lower().endswith((".yaml", ".yml"))
-
-
-def source_name(source: str) -> str:
-    """Return how messages call a file."""
-    return "stdin" if source == STDIN else source
-
-
-def read_bytes(source: str) -> bytes:
-    """Read a file, or stdin for ``-``.
-
-    Raises:
-        ValidationError: It cannot be read, or is larger than 1 MiB.
-    """
-    name = source_name(source)
-    try:
-        if source == STDIN:
-            data = sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
-        else:
-            with Path(source).open("rb") as file:
-                data = file.read(MAX_FILE_BYTES + 1)
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise fault(name, f"cannot be read: {reason}", Rule.INVALID) from None
-    if len(data) > MAX_FILE_BYTES:
-        raise fault(name, f"is larger than {MAX_FILE_BYTES:,} bytes", Rule.PAYLOAD_TOO_LARGE)
-    return data
-
-
-def fault(field: str, description: str, rule: Rule) -> ValidationError:
-    """Make the error of a file or value with one fault."""
-    return ValidationError([Violation(field, description, rule)])

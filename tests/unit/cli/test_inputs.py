@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from weft.cli._inputs import MAX_FILE_BYTES, parse_duration, read_object
+from weft.cli._inputs import parse_duration, read_object
+from weft.cli._sources import MAX_FILE_BYTES
 from weft.core.errors import ValidationError
 from weft.core.reasons import Rule
 
