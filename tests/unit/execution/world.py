@@ -56,6 +56,7 @@ class Provider:
 
     def __init__(self) -> None:
         self.calls: list[ActionCall] = []
+        self.timeouts: list[float] = []
         self.held: list[Held] = []
         self.cancelled: list[ActionCall] = []
         self.twice: list[ActionCall] = []
@@ -65,6 +66,7 @@ class Provider:
 
     async def invoke(self, endpoint: Endpoint, call: ActionCall, timeout: float) -> bytes:  # noqa: ARG002 - the port's
         self.calls.append(call)
+        self.timeouts.append(timeout)
         if call.action not in self.hold:
             return self._answer(call)
         self.twice += [call for held in self.held if held.call.execution_id == call.execution_id]

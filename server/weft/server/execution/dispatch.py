@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
@@ -12,24 +11,22 @@ from weft.core.context import CallContext
 from weft.core.errors import (
     ExhaustedError,
     PreconditionError,
-    ResourceNotFoundError,
     ValidationError,
     Violation,
 )
-from weft.core.names import did_you_mean
 from weft.core.payload import JsonObject, dumps, loads
 from weft.core.reasons import Reason, Rule
-from weft.core.schema import ANY_OBJECT, Schema, compile_schema
+from weft.core.schema import Schema
 from weft.mesh.actions import ActionCall
 from weft.mesh.caller import ActionCaller
-from weft.server.registry.model import Action, Service, ServiceState
+from weft.server.execution.schemas import ActionSchemas, SchemaCache
+from weft.server.registry.model import Service, ServiceState
 from weft.server.registry.service import RegistryService
 
 __all__ = ["DEFAULT_TIMEOUT", "CallIdentity", "Dispatcher", "Outcome"]
 
 DEFAULT_TIMEOUT: Final = timedelta(seconds=60)
 """How long one attempt may take when neither step nor action says."""
-
 
 _MAX_NAMED: Final = 20
 """How many faults the message names; the violations have them all."""
@@ -65,27 +62,21 @@ class Outcome:
     """Who ran it."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Compiled:
-    action: Action
-    input: Schema
-    output: Schema
-
-
 class Dispatcher:
     """Finds an action in the registry, checks what goes in and what comes out.
 
     Args:
         registry: Knows services and their actions.
         caller: Knows how to reach them.
-        cache_size: How many actions' compiled schemas are kept.
+        schemas: Keeps what was compiled.
     """
 
-    def __init__(self, registry: RegistryService, caller: ActionCaller, *, cache_size: int = 10_000) -> None:
+    def __init__(
+        self, registry: RegistryService, caller: ActionCaller, schemas: SchemaCache | None = None
+    ) -> None:
         self._registry = registry
         self._caller = caller
-        self._cache_size = cache_size
-        self._compiled: OrderedDict[tuple[str, int, str], _Compiled] = OrderedDict()
+        self._schemas = schemas or SchemaCache()
 
     async def call(
         self,
@@ -94,6 +85,8 @@ class Dispatcher:
         make_input: Callable[[Schema], JsonObject],
         identity: CallIdentity,
         timeout: timedelta | None = None,
+        *,
+        at_most: timedelta | None = None,
     ) -> Outcome:
         """Run an action.
 
@@ -103,6 +96,7 @@ class Dispatcher:
             make_input: Makes the input, given the schema that it must fit.
             identity: Which call it is.
             timeout: How long it may take; none: the action's own, else 60 s.
+            at_most: A bound on all of these: nobody waits any longer.
 
         Raises:
             ResourceNotFoundError: SERVICE_NOT_FOUND, ACTION_NOT_FOUND.
@@ -115,39 +109,29 @@ class Dispatcher:
             raise PreconditionError(
                 f"service {service.name!r} is inactive", metadata={"service": service.name}
             )
-        compiled = self._compile(service, action_name)
-        value = make_input(compiled.input)
-        violations = compiled.input.violations(value, "input")
-        if violations:
-            raise _input_invalid(service.name, action_name, violations)
-        limit = timeout or compiled.action.timeout or DEFAULT_TIMEOUT
-        call = _call(service.name, action_name, dumps(value, "input"), identity)
+        schemas = self._schemas.of(service, action_name)
+        limit = timeout or schemas.action.timeout or DEFAULT_TIMEOUT
+        if at_most is not None:
+            limit = min(limit, at_most)
+        call = _prepare(service, schemas, make_input, identity)
         reply = await self._caller.call(call, limit.total_seconds())
-        output = _check_output(compiled, call, reply.output)
-        return Outcome(output=output, text=reply.output, instance_id=reply.instance_id)
-
-    def _compile(self, service: Service, action_name: str) -> _Compiled:
-        key = (service.id, service.revision, action_name)
-        found = self._compiled.get(key)
-        if found is None:
-            action = service.action(action_name)
-            if action is None:
-                raise _no_action(service, action_name)
-            found = _Compiled(action, _schema(action.input_schema), _schema(action.output_schema))
-            self._compiled[key] = found
-            if len(self._compiled) > self._cache_size:
-                self._compiled.popitem(last=False)
-        return found
+        output, text = _check_output(schemas, call, reply.output)
+        return Outcome(output=output, text=text, instance_id=reply.instance_id)
 
 
-def _no_action(service: Service, name: str) -> ResourceNotFoundError:
-    hint = did_you_mean(name, [action.name for action in service.actions])
-    text = f"{service.name!r} has no action {name!r}"
-    return ResourceNotFoundError("action", name, message=f"{text}; {hint}" if hint else text)
-
-
-def _schema(definition: Mapping[str, object] | None) -> Schema:
-    return ANY_OBJECT if definition is None else compile_schema(definition)
+def _prepare(
+    service: Service,
+    schemas: ActionSchemas,
+    make_input: Callable[[Schema], JsonObject],
+    identity: CallIdentity,
+) -> ActionCall:
+    """Make and check the input; only its text stays in memory while the action runs."""
+    name = schemas.action.name
+    value = make_input(schemas.input)
+    violations = schemas.input.violations(value, "input")
+    if violations:
+        raise _input_invalid(service.name, name, violations)
+    return _call(service.name, name, dumps(value, "input"), identity)
 
 
 def _call(service: str, action: str, value: bytes, identity: CallIdentity) -> ActionCall:
@@ -174,9 +158,11 @@ def _input_invalid(service: str, action: str, violations: list[Violation]) -> Va
     )
 
 
-def _check_output(compiled: _Compiled, call: ActionCall, text: bytes) -> JsonObject:
+def _check_output(schemas: ActionSchemas, call: ActionCall, reply: bytes) -> tuple[JsonObject, bytes]:
+    """Return an output as it was read, and its text written anew: what is recorded is what is handed on."""
     try:
-        output = loads(text, "output")
+        output = loads(reply, "output")
+        text = dumps(output, "output")
     except ValidationError as error:
         if error.violations[0].reason == Rule.PAYLOAD_TOO_LARGE:
             raise ExhaustedError(
@@ -185,10 +171,10 @@ def _check_output(compiled: _Compiled, call: ActionCall, text: bytes) -> JsonObj
                 metadata={"service": call.service, "action": call.action},
             ) from None
         raise _output_invalid(call, list(error.violations)) from None
-    violations = compiled.output.violations(output, "output")
+    violations = schemas.output.violations(output, "output")
     if violations:
         raise _output_invalid(call, violations)
-    return output
+    return output, text
 
 
 def _output_invalid(call: ActionCall, violations: list[Violation]) -> PreconditionError:

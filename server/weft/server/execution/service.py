@@ -297,21 +297,28 @@ class ExecutionService:
         service: str,
         action: str,
         value: JsonObject,
-        context: CallContext,
+        identity: CallIdentity,
         timeout: timedelta | None,
-        idempotency_key: str,
+        at_most: timedelta | None = None,
     ) -> Outcome:
         """Call one action by name, without a record.
+
+        Args:
+            service: Id or name.
+            action: Which action of it.
+            value: The input.
+            identity: Which call it is.
+            timeout: How long it may take; none: the action's own.
+            at_most: How long the caller waits, if it said so.
 
         Raises:
             WeftError: As ``Dispatcher.call``.
         """
-        identity = CallIdentity(idempotency_key=idempotency_key or new_id("call"), context=context)
 
         def given(_: Schema) -> JsonObject:
             return value
 
-        return await self._dispatcher.call(service, action, given, identity, timeout)
+        return await self._dispatcher.call(service, action, given, identity, timeout, at_most=at_most)
 
     async def _existing(self, execution_id: str) -> Execution:
         found = None

@@ -10,14 +10,16 @@ from typing import Any, Final
 import grpc.aio
 import orjson
 
+from weft.api.common.v1 import context_pb2
 from weft.api.execution.v1 import execution_pb2, execution_service_pb2_grpc
 from weft.api.execution.v1 import execution_service_pb2 as pb
-from weft.core.context import CallContext
+from weft.core.context import CallContext, current_log_context
 from weft.core.metadata import EXECUTION_ID
 from weft.core.names import new_id
 from weft.core.payload import JsonObject, dumps, from_payload, kind_of, prefer, to_payload
 from weft.core.reasons import Rule
 from weft.server.execution import convert
+from weft.server.execution.dispatch import CallIdentity
 from weft.server.execution.service import ExecutionService, StartCommand
 from weft.server.requests import (
     MAX_REF,
@@ -39,6 +41,8 @@ _MAX_TIMEOUT: Final = timedelta(days=365)
 _MAX_CALL_TIMEOUT: Final = timedelta(hours=24)
 _MAX_REASON: Final = 1_024
 _HISTORY_PAGE: Final = 200
+_INTEGERS: Final = 2.0**63
+"""Whole numbers up to this size are written as integers."""
 _NOTHING: Final[JsonObject] = {}
 
 _StartRequest = pb.StartExecutionRequest | pb.ExecuteWorkflowRequest
@@ -161,8 +165,11 @@ class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
             at_most=_MAX_CALL_TIMEOUT,
         )
         faults.raise_any()
+        identity = CallIdentity(
+            idempotency_key=request.idempotency_key or new_id("call"), context=call_context
+        )
         outcome = await self._executions.call_action(
-            request.service, request.action, value, call_context, timeout, request.idempotency_key
+            request.service, request.action, value, identity, timeout, _time_left(context)
         )
         return pb.ExecuteServiceActionResponse(
             output=to_payload(outcome.text, kind_of(request.input)), instance_id=outcome.instance_id
@@ -180,8 +187,9 @@ def _read_start(request: _StartRequest) -> StartCommand:
     timeout = read_duration(
         request, "timeout", faults, at_least=timedelta(milliseconds=1), at_most=_MAX_TIMEOUT
     )
+    # Not the text as it came: what is recorded is what is run, also where JSON leaves room for more readings.
+    text = faults.attempt(lambda: dumps(value, "input"), b"")
     faults.raise_any()
-    text = request.input.json or dumps(value, "input")
     return StartCommand(
         workflow=request.workflow,
         version=request.version,
@@ -194,21 +202,47 @@ def _read_start(request: _StartRequest) -> StartCommand:
 
 
 def _start_key(request: _StartRequest, value: dict[str, Any]) -> RequestKey | None:
-    """Return a key whose content is what was asked for, whichever RPC and payload kind was used."""
+    """Return a key whose content is what was asked for, whichever RPC and payload kind was used.
+
+    The context's request id only correlates; a repeat may come with another one.
+    """
     if not request.request_id:
         return None
+    context = context_pb2.CallContext()
+    context.CopyFrom(request.context)
+    context.ClearField("request_id")
     content = fingerprint(
         request.workflow.encode(),
         str(request.version).encode(),
-        orjson.dumps(value, option=orjson.OPT_SORT_KEYS),
-        request.context.SerializeToString(deterministic=True),
+        orjson.dumps(_plain_numbers(value), option=orjson.OPT_SORT_KEYS),
+        context.SerializeToString(deterministic=True),
         request.timeout.SerializeToString(deterministic=True),
     )
     return RequestKey(_START_KEY, request.request_id, content)
 
 
+def _plain_numbers(value: Any) -> Any:
+    """Write a whole number one way: JSON text may say 1.0 where a Struct is read as 1."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and -_INTEGERS <= value < _INTEGERS else value
+    if isinstance(value, dict):
+        return {key: _plain_numbers(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain_numbers(item) for item in value]
+    return value
+
+
 def _with_request_id(context: CallContext) -> CallContext:
-    return context if context.request_id else replace(context, request_id=new_id("req"))
+    """Give a request that names no id the one that its log lines have."""
+    if context.request_id:
+        return context
+    return replace(context, request_id=current_log_context().get("request_id") or new_id("req"))
+
+
+def _time_left(context: _Context) -> timedelta | None:
+    """Return how long the caller still waits; None when it did not say."""
+    left: float | None = context.time_remaining()
+    return None if left is None else timedelta(seconds=min(left, _MAX_CALL_TIMEOUT.total_seconds()))
 
 
 def _require(field: str, value: str) -> None:
