@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from datetime import timedelta
 
 import pytest
 
-from tests.unit.execution.world import eventually, flaky_world, new_world, quiet
+from tests.unit.execution.world import SERVICE, eventually, flaky_world, new_world, quiet
 from weft.core.errors import PreconditionError, ResourceNotFoundError
 from weft.core.names import new_id
 from weft.core.reasons import Reason
@@ -18,6 +19,8 @@ from weft.server.execution.model import (
     ExecutionTimedOut,
     StepState,
 )
+from weft.server.registry.model import Action
+from weft.server.workflow.model import Step
 
 
 async def test_cancel_ends_the_running_action_and_the_execution() -> None:
@@ -243,3 +246,16 @@ async def test_a_timeout_and_a_completion_at_the_same_moment_record_one_end() ->
             details = await world.ended(execution.id)
             assert details.execution.state in {ExecutionState.TIMED_OUT, ExecutionState.COMPLETED}
             await world.check(execution.id)
+
+
+async def test_a_failure_is_logged_without_values(caplog: pytest.LogCaptureFixture) -> None:
+    """What a payload holds is in the history, for those who may read it, and not in the log."""
+    caplog.set_level(logging.DEBUG)
+    async with new_world() as world:
+        schema = {"type": "object", "properties": {"n": {"type": "integer"}}}
+        await world.register(Action(name="a", input_schema=schema))
+        await world.workflow(Step(id="a", service=SERVICE, action="a"))
+        details = await world.run(value={"n": "hunter2-SECRET"})
+        assert details.execution.failure is not None
+        assert "step a failed: VALIDATION_FAILED" in caplog.text
+        assert "SECRET" not in caplog.text

@@ -350,7 +350,8 @@ class Engine:
 
     def _failed(self, run: Run, error: WeftError) -> tuple[EventBody, ...]:
         failure = Failure.of(error)
-        _log.info("step %s failed: %s %s", run.step_id, failure.reason, failure.message)
+        # Not the message: it may quote values of the payload, which have no place in a log.
+        _log.info("step %s failed: %s", run.step_id, failure.reason)
         failed = StepFailed(
             step_id=run.step_id,
             attempt=run.attempt,
