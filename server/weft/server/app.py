@@ -34,11 +34,13 @@ from weft.server.execution.servicer import ExecutionServicer
 from weft.server.health import HealthReporter
 from weft.server.housekeeping import forget_old_requests
 from weft.server.interceptors import CallLog, InterceptorChain, RequestContext
+from weft.server.registry.instance_service import InstanceService
 from weft.server.registry.resolver import RegistryResolver
 from weft.server.registry.service import RegistryService
 from weft.server.registry.servicer import RegistryServicer
 from weft.server.store.base import Store
 from weft.server.store.sqlite import SqliteStore
+from weft.server.tasks import supervise
 from weft.server.workflow.service import WorkflowService
 from weft.server.workflow.servicer import WorkflowServicer
 
@@ -80,21 +82,22 @@ class WeftServer:
         self._build()
         await self._store.open()
         try:
-            await self._registry.load()
+            await self._instances.load()
             self._health.start()
-            self._store.subscribe(self._executions.engine.store_changed)
+            for part in (self._registry, self._instances, self._workflows, self._executions.engine):
+                self._store.subscribe(part.store_changed)
             self._listen()
             await self._server.start()
         except BaseException:
             await self._store.close()
             raise
         self._executions.engine.start_recovery()
-        for job in (
-            self._registry.run(),
-            self._health.run(),
-            forget_old_requests(self._store, self._clock),
+        for name, job in (
+            ("the watch over heartbeats", self._instances.run),
+            ("the watch over the store", self._health.run),
+            ("the removal of old request keys", lambda: forget_old_requests(self._store, self._clock)),
         ):
-            self._background.append(asyncio.create_task(job))
+            self._background.append(asyncio.create_task(supervise(name, job, self._clock)))
         _log.info("ready", extra={"address": self.address, "store": self._store.name})
 
     def _build(self) -> None:
@@ -102,8 +105,9 @@ class WeftServer:
         clock = self._clock
         self._store: Store = SqliteStore(_database_path(self._config), clock)
         self._registry = RegistryService(self._store, clock)
+        self._instances = InstanceService(self._store, clock, self._registry)
         self._caller = ActionCaller(
-            RegistryResolver(self._registry),
+            RegistryResolver(self._registry, self._instances),
             {Protocol.GRPC: GrpcActionTransport(clock), Protocol.HTTP: HttpActionTransport()},
             instance_wait=self._config.instance_wait,
         )
@@ -124,7 +128,7 @@ class WeftServer:
     def _add_servicers(self) -> None:
         server, clock = self._server, self._clock
         dependencies = {"store": self._store.check, "engine": self._check_engine}
-        registry = RegistryServicer(self._registry, clock, dependencies, self._about)
+        registry = RegistryServicer(self._registry, self._instances, clock, dependencies, self._about)
         registry_service_pb2_grpc.add_RegistryServiceServicer_to_server(registry, server)
         workflow_service_pb2_grpc.add_WorkflowServiceServicer_to_server(
             WorkflowServicer(self._workflows, clock), server

@@ -22,8 +22,8 @@ from weft.server.protos import (
     timestamp,
 )
 from weft.server.registry.endpoint import is_host, parse_endpoint
+from weft.server.registry.health import HealthReport
 from weft.server.registry.model import Action, Instance, Service
-from weft.server.registry.service import HealthReport
 from weft.server.requests import Faults, read_duration
 
 __all__ = [

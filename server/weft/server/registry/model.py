@@ -109,6 +109,8 @@ class Instance:
     """When it was registered."""
     heartbeat_time: datetime
     """When it last said that it is alive; not durable."""
+    token: str = ""
+    """Names this registration; whoever shows another one was replaced."""
 
     def endpoint(self) -> Endpoint:
         """Return what a caller needs to know of it."""

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 from weft.discovery.model import Snapshot
 from weft.server.registry.endpoint import parse_endpoint
+from weft.server.registry.instance_service import InstanceService
 from weft.server.registry.model import Instance
 from weft.server.registry.service import RegistryService
 
@@ -18,21 +19,23 @@ class RegistryResolver:
     A service without instances resolves to its own endpoint, when it has one.
 
     Args:
-        registry: The registry of this server.
+        services: The services of this server.
+        instances: Their instances.
     """
 
-    def __init__(self, registry: RegistryService) -> None:
-        self._registry = registry
+    def __init__(self, services: RegistryService, instances: InstanceService) -> None:
+        self._services = services
+        self._instances = instances
 
     async def watch(self, service: str) -> AsyncIterator[Snapshot]:
         """Yield where a service is, now and after every change."""
-        async for instances in self._registry.watch_instances(service):
+        async for instances in self._instances.watch(service):
             yield await self._snapshot(service, instances)
 
     async def _snapshot(self, name: str, instances: tuple[Instance, ...]) -> Snapshot:
         endpoints = tuple(instance.endpoint() for instance in instances)
         if not endpoints:
-            service = await self._registry.find(name)
+            service = await self._services.find(name)
             if service is not None and service.endpoint:
                 endpoints = (parse_endpoint(service.endpoint),)
-        return Snapshot(service=name, endpoints=endpoints, version=self._registry.instances_version)
+        return Snapshot(service=name, endpoints=endpoints, version=self._instances.version)

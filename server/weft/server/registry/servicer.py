@@ -15,6 +15,7 @@ from weft.core.payload import JsonObject, prefer, to_struct
 from weft.discovery.model import Health
 from weft.server.protos import duration, enum_from_proto, timestamp
 from weft.server.registry import convert
+from weft.server.registry.instance_service import InstanceService
 from weft.server.registry.model import Service, ServiceState
 from weft.server.registry.service import RegistryService
 from weft.server.requests import MAX_REF, Faults, close_page, read_mask, read_page, request_key
@@ -32,7 +33,8 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
     """Serves the registry.
 
     Args:
-        registry: Its use cases.
+        registry: Use cases of services.
+        instances: Use cases of instances.
         clock: For times of registration.
         dependencies: What the platform stands on, by name.
         about: What this server is, for people.
@@ -41,11 +43,13 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
     def __init__(
         self,
         registry: RegistryService,
+        instances: InstanceService,
         clock: Clock,
         dependencies: dict[str, DependencyCheck],
         about: Callable[[], JsonObject],
     ) -> None:
         self._registry = registry
+        self._instances = instances
         self._clock = clock
         self._dependencies = dependencies
         self._about = about
@@ -162,10 +166,11 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
         faults.ref("service", request.service)
         draft = convert.instance_from_proto(request.instance, self._clock.now(), faults)
         faults.raise_any()
-        service, instance = await self._registry.register_instance(request.service, draft)
+        service, instance = await self._instances.register(request.service, draft)
         return pb.RegisterInstanceResponse(
             instance=convert.instance_to_proto(instance, service.name),
             heartbeat_interval=duration(instance.ttl / 3),
+            registration_token=instance.token,
         )
 
     async def Heartbeat(self, request: pb.HeartbeatRequest, context: object) -> pb.HeartbeatResponse:
@@ -175,7 +180,9 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
         faults.text("health_note", request.health_note, 1_024)
         faults.raise_any()
         health = convert.health_from_proto(request.health) or Health.PASSING
-        expires = self._registry.heartbeat(request.instance_id, health, request.health_note)
+        expires = self._instances.heartbeat(
+            request.instance_id, request.registration_token, health, request.health_note
+        )
         return pb.HeartbeatResponse(expire_time=timestamp(expires))
 
     async def DeregisterInstance(
@@ -183,7 +190,7 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
     ) -> pb.DeregisterInstanceResponse:
         """Remove an instance."""
         _require("instance_id", request.instance_id)
-        await self._registry.deregister_instance(request.instance_id)
+        await self._instances.deregister(request.instance_id, request.registration_token)
         return pb.DeregisterInstanceResponse()
 
     async def ListInstances(
@@ -196,7 +203,7 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
         faults.text("service", request.service, MAX_REF)
         page = read_page(request, scope, faults)
         faults.raise_any()
-        found = await self._registry.list_instances(request.service, health, page)
+        found = await self._instances.list(request.service, health, page)
         messages = [convert.instance_to_proto(i, service.name) for service, i in found.items]
         shown, token = close_page(found, messages, lambda item: item[1].id, scope)
         return pb.ListInstancesResponse(instances=shown, next_page_token=token, total_size=found.total)
@@ -206,12 +213,12 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
     ) -> AsyncIterator[pb.WatchInstancesResponse]:
         """Stream the instances of a service."""
         _require("service", request.service)
-        async for instances in self._registry.watch_instances(request.service):
+        async for instances in self._instances.watch(request.service):
             service = await self._registry.find(request.service)
             name = service.name if service else request.service
             yield pb.WatchInstancesResponse(
                 instances=[convert.instance_to_proto(i, name) for i in instances],
-                version=self._registry.instances_version,
+                version=self._instances.version,
             )
 
     async def GetServiceHealth(
@@ -219,7 +226,7 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
     ) -> pb.GetServiceHealthResponse:
         """Read the health of one service."""
         _require("service", request.service)
-        report = await self._registry.health(request.service)
+        report = await self._instances.health(request.service)
         return pb.GetServiceHealthResponse(health=convert.report_to_proto(report))
 
     async def GetIntegrationHealth(
@@ -229,7 +236,7 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
         dependencies = [await _check(name, check) for name, check in self._dependencies.items()]
         services: list[registry_pb2.ServiceHealth] = []
         if all(d.health == registry_pb2.HEALTH_STATUS_HEALTHY for d in dependencies):
-            services = [convert.report_to_proto(r) for r in await self._registry.health_of_all()]
+            services = [convert.report_to_proto(r) for r in await self._instances.health_of_all()]
         return pb.GetIntegrationHealthResponse(
             health=_overall(dependencies, services),
             dependencies=dependencies,

@@ -11,7 +11,8 @@ from weft.core.names import WORKFLOW_PREFIX, is_id, new_id
 from weft.core.reasons import Reason
 from weft.server.registry.model import Service, ServiceState
 from weft.server.registry.suggest import not_found
-from weft.server.store.base import Page, RequestKey, Slice, StaleWriteError, WorkflowStore
+from weft.server.store.base import Page, RequestKey, Slice, StaleWriteError, StoreState, WorkflowStore
+from weft.server.tasks import to_its_end
 from weft.server.workflow.checks import find_problems
 from weft.server.workflow.model import Definition, Problem, Severity, Workflow, WorkflowState
 
@@ -64,9 +65,7 @@ class WorkflowService:
             update_time=now,
             version_create_time=now,
         )
-        stored = await self._store.insert_workflow(fresh, key)
-        self._forget()
-        return stored, warnings
+        return await to_its_end(self._store.insert_workflow(fresh, key), self._forget), warnings
 
     async def update(
         self, ref: str, etag: str, change: Callable[[Workflow], Workflow], key: RequestKey | None
@@ -95,11 +94,11 @@ class WorkflowService:
                 warnings = await self.check(new.definition, known=current.definition)
                 new = replace(new, version=current.version + 1, version_create_time=now)
             try:
-                stored = await self._store.update_workflow(new, current.revision, key)
+                return await to_its_end(
+                    self._store.update_workflow(new, current.revision, key), self._forget
+                ), warnings
             except StaleWriteError:
                 continue
-            self._forget()
-            return stored, warnings
 
     async def check_change(self, ref: str, change: Callable[[Workflow], Workflow]) -> None:
         """Check the definition that a change would lead to, when the workflow is there.
@@ -134,10 +133,9 @@ class WorkflowService:
             current = await self._existing(ref)
             _check_etag(etag, current)
             try:
-                await self._store.delete_workflow(current, current.revision, key)
+                await to_its_end(self._store.delete_workflow(current, current.revision, key), self._forget)
             except StaleWriteError:
                 continue
-            self._forget()
             return
 
     async def get(self, ref: str, version: int = 0) -> Workflow:
@@ -240,6 +238,10 @@ class WorkflowService:
     async def _alive(self, ref: str) -> bool:
         latest = await self.find(ref)
         return latest is not None and not latest.deleted
+
+    def store_changed(self, _: StoreState) -> None:
+        """Read anew: a write to a store that breaks may be there or not."""
+        self._forget()
 
     def _forget(self) -> None:
         self._changes += 1
