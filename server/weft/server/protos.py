@@ -61,7 +61,7 @@ def enum_to_proto(wrapper: _EnumWrapper, prefix: str, value: StrEnum) -> Any:
 
 
 def enum_from_proto(wrapper: _EnumWrapper, prefix: str, kind: type[E], number: int) -> E | None:
-    """Return the member of that number; None for UNSPECIFIED and for numbers of a later release."""
+    """Return the member of that number; None for UNSPECIFIED; ``Faults`` has refused unknown numbers."""
     if number not in wrapper.values():
         return None
     name = wrapper.Name(number).removeprefix(f"{prefix}_")

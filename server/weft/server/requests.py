@@ -50,10 +50,17 @@ _FOREIGN_TOKEN: Final = "is not a token that this server gave out"  # noqa: S105
 
 
 class Faults:
-    """Collects the faults of one request."""
+    """Collects the faults of one request.
 
-    def __init__(self) -> None:
+    Args:
+        request: What is read; its own enums are checked at once.
+    """
+
+    def __init__(self, request: Message | None = None) -> None:
         self.found: list[Violation] = []
+        if request is not None:
+            for field in request.DESCRIPTOR.fields:
+                self.enum(request, field.name, field.name)
 
     def add(self, field: str, description: str, rule: Rule = Rule.INVALID) -> None:
         """Note one fault."""
@@ -81,6 +88,12 @@ class Faults:
         """Check the length of a text."""
         if len(value) > limit:
             self.add(field, f"has {len(value):,} characters, at most {limit:,} are allowed", Rule.TOO_LONG)
+
+    def enum(self, message: Message, name: str, path: str) -> None:
+        """Check that a field, if it is an enum, has a number that we know: no other means the default."""
+        kind = message.DESCRIPTOR.fields_by_name[name].enum_type
+        if kind is not None and getattr(message, name) not in kind.values_by_number:
+            self.add(path, f"{getattr(message, name)} is not one of its values")
 
     def count(self, field: str, values: Collection[object], limit: int) -> None:
         """Check the number of entries."""

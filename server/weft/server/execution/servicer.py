@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import grpc.aio
 import orjson
+from google.protobuf.message import Message
 
 from weft.api.common.v1 import context_pb2
 from weft.api.execution.v1 import execution_pb2, execution_service_pb2_grpc
@@ -78,7 +79,7 @@ class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
 
     async def GetExecution(self, request: pb.GetExecutionRequest, context: object) -> pb.GetExecutionResponse:
         """Read one execution."""
-        _require("execution_id", request.execution_id)
+        _require(request, "execution_id")
         payloads = request.view != execution_pb2.EXECUTION_VIEW_BASIC
         details = await self._executions.get(request.execution_id, payloads=payloads)
         kind = prefer(request.payload_kind)
@@ -88,7 +89,7 @@ class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
         self, request: pb.ListExecutionsRequest, context: object
     ) -> pb.ListExecutionsResponse:
         """List executions, newest first."""
-        faults = Faults()
+        faults = Faults(request)
         state = convert.state_from_proto(request.state)
         faults.text("workflow", request.workflow, MAX_REF)
         scope = ("executions", request.workflow, str(state))
@@ -104,7 +105,7 @@ class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
         self, request: pb.GetExecutionHistoryRequest, context: object
     ) -> pb.GetExecutionHistoryResponse:
         """Read a page of a history."""
-        faults = Faults()
+        faults = Faults(request)
         faults.ref("execution_id", request.execution_id)
         scope = ("history", request.execution_id)
         page = read_page(request, scope, faults, default_size=_HISTORY_PAGE, numeric=True)
@@ -120,7 +121,7 @@ class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
         self, request: pb.WatchExecutionRequest, context: object
     ) -> AsyncIterator[pb.WatchExecutionResponse]:
         """Stream a history, past and coming."""
-        faults = Faults()
+        faults = Faults(request)
         faults.ref("execution_id", request.execution_id)
         if request.after_event_number < 0:
             faults.add("after_event_number", "must not be negative", Rule.OUT_OF_RANGE)
@@ -136,7 +137,7 @@ class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
         self, request: pb.CancelExecutionRequest, context: object
     ) -> pb.CancelExecutionResponse:
         """End an execution."""
-        faults = Faults()
+        faults = Faults(request)
         faults.ref("execution_id", request.execution_id)
         faults.text("reason", request.reason, _MAX_REASON)
         faults.text("request_id", request.request_id, 128)
@@ -151,7 +152,7 @@ class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
         self, request: pb.ExecuteServiceActionRequest, context: _Context
     ) -> pb.ExecuteServiceActionResponse:
         """Call one action."""
-        faults = Faults()
+        faults = Faults(request)
         faults.ref("service", request.service)
         faults.ref("action", request.action)
         faults.text("idempotency_key", request.idempotency_key, 256)
@@ -177,7 +178,7 @@ class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
 
 
 def _read_start(request: _StartRequest) -> StartCommand:
-    faults = Faults()
+    faults = Faults(request)
     faults.ref("workflow", request.workflow)
     if request.version < 0:
         faults.add("version", "must not be negative", Rule.OUT_OF_RANGE)
@@ -245,7 +246,7 @@ def _time_left(context: _Context) -> timedelta | None:
     return None if left is None else timedelta(seconds=min(left, _MAX_CALL_TIMEOUT.total_seconds()))
 
 
-def _require(field: str, value: str) -> None:
-    faults = Faults()
-    faults.ref(field, value)
+def _require(request: Message, field: str) -> None:
+    faults = Faults(request)
+    faults.ref(field, getattr(request, field))
     faults.raise_any()

@@ -175,6 +175,8 @@ def instance_from_proto(message: registry_pb2.Instance, now: datetime, faults: F
 
 
 def _check_instance(message: registry_pb2.Instance, faults: Faults) -> None:
+    for name in ("protocol", "health"):
+        faults.enum(message, name, f"instance.{name}")
     if message.id:
         faults.extend(check_name("instance.id", message.id, INSTANCE_ID))
     faults.required("instance.host", message.host)

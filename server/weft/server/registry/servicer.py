@@ -8,6 +8,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
+from google.protobuf.message import Message
+
 from weft.api.registry.v1 import registry_pb2, registry_service_pb2_grpc
 from weft.api.registry.v1 import registry_service_pb2 as pb
 from weft.core.clock import Clock
@@ -58,7 +60,7 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
         self, request: pb.RegisterServiceRequest, context: object
     ) -> pb.RegisterServiceResponse:
         """Register a service."""
-        faults = Faults()
+        faults = Faults(request)
         key = request_key(_METHOD + "RegisterService", request, faults)
         draft = self._read_service(request.service, faults)
         faults.raise_any()
@@ -87,7 +89,7 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
         self, request: pb.UpdateServiceRequest, context: object
     ) -> pb.UpdateServiceResponse:
         """Change fields of a service."""
-        faults = Faults()
+        faults = Faults(request)
         key = request_key(_METHOD + "UpdateService", request, faults)
         faults.ref("service.id", request.service.id)
         fields = read_mask(request.update_mask, request.service, _CHANGEABLE, faults)
@@ -116,7 +118,7 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
         self, request: pb.SetServiceStateRequest, context: object
     ) -> pb.SetServiceStateResponse:
         """Move a service to another state."""
-        faults = Faults()
+        faults = Faults(request)
         key = request_key(_METHOD + "SetServiceState", request, faults)
         faults.ref("service", request.service)
         state = _state(request.state)
@@ -132,7 +134,7 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
         self, request: pb.DeregisterServiceRequest, context: object
     ) -> pb.DeregisterServiceResponse:
         """Remove a service and its instances."""
-        faults = Faults()
+        faults = Faults(request)
         key = request_key(_METHOD + "DeregisterService", request, faults)
         faults.ref("service", request.service)
         faults.raise_any()
@@ -141,13 +143,13 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
 
     async def GetService(self, request: pb.GetServiceRequest, context: object) -> pb.GetServiceResponse:
         """Read one service."""
-        _require("service", request.service)
+        _require(request, "service")
         service = await self._registry.get(request.service)
         return pb.GetServiceResponse(service=convert.service_to_proto(service, prefer(request.payload_kind)))
 
     async def ListServices(self, request: pb.ListServicesRequest, context: object) -> pb.ListServicesResponse:
         """List services by name."""
-        faults = Faults()
+        faults = Faults(request)
         state = _state(request.state)
         scope = ("services", str(state))
         page = read_page(request, scope, faults)
@@ -162,7 +164,7 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
         self, request: pb.RegisterInstanceRequest, context: object
     ) -> pb.RegisterInstanceResponse:
         """Register a live instance."""
-        faults = Faults()
+        faults = Faults(request)
         faults.ref("service", request.service)
         draft = convert.instance_from_proto(request.instance, self._clock.now(), faults)
         faults.raise_any()
@@ -175,7 +177,7 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
 
     async def Heartbeat(self, request: pb.HeartbeatRequest, context: object) -> pb.HeartbeatResponse:
         """Take note that an instance is alive."""
-        faults = Faults()
+        faults = Faults(request)
         faults.ref("instance_id", request.instance_id)
         faults.text("health_note", request.health_note, 1_024)
         faults.raise_any()
@@ -189,7 +191,7 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
         self, request: pb.DeregisterInstanceRequest, context: object
     ) -> pb.DeregisterInstanceResponse:
         """Remove an instance."""
-        _require("instance_id", request.instance_id)
+        _require(request, "instance_id")
         await self._instances.deregister(request.instance_id, request.registration_token)
         return pb.DeregisterInstanceResponse()
 
@@ -197,7 +199,7 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
         self, request: pb.ListInstancesRequest, context: object
     ) -> pb.ListInstancesResponse:
         """List instances by id."""
-        faults = Faults()
+        faults = Faults(request)
         health = convert.health_from_proto(request.health)
         scope = ("instances", request.service, str(health))
         faults.text("service", request.service, MAX_REF)
@@ -212,7 +214,7 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
         self, request: pb.WatchInstancesRequest, context: object
     ) -> AsyncIterator[pb.WatchInstancesResponse]:
         """Stream the instances of a service."""
-        _require("service", request.service)
+        _require(request, "service")
         async for instances in self._instances.watch(request.service):
             service = await self._registry.find(request.service)
             name = service.name if service else request.service
@@ -225,7 +227,7 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
         self, request: pb.GetServiceHealthRequest, context: object
     ) -> pb.GetServiceHealthResponse:
         """Read the health of one service."""
-        _require("service", request.service)
+        _require(request, "service")
         report = await self._instances.health(request.service)
         return pb.GetServiceHealthResponse(health=convert.report_to_proto(report))
 
@@ -271,9 +273,9 @@ def _state(number: int) -> ServiceState | None:
     return enum_from_proto(registry_pb2.ServiceState, "SERVICE_STATE", ServiceState, number)
 
 
-def _require(field: str, value: str) -> None:
-    faults = Faults()
-    faults.ref(field, value)
+def _require(request: Message, field: str) -> None:
+    faults = Faults(request)
+    faults.ref(field, getattr(request, field))
     faults.raise_any()
 
 

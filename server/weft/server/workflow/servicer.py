@@ -38,7 +38,7 @@ class WorkflowServicer(workflow_service_pb2_grpc.WorkflowServiceServicer):
         self, request: pb.CreateWorkflowRequest, context: object
     ) -> pb.CreateWorkflowResponse:
         """Create a workflow as version 1."""
-        faults = Faults()
+        faults = Faults(request)
         key = request_key(_METHOD + "CreateWorkflow", request, faults)
         faults.name("workflow.name", request.workflow.name)
         faults.text("workflow.description", request.workflow.description)
@@ -61,7 +61,7 @@ class WorkflowServicer(workflow_service_pb2_grpc.WorkflowServiceServicer):
         self, request: pb.UpdateWorkflowRequest, context: object
     ) -> pb.UpdateWorkflowResponse:
         """Change fields of a workflow."""
-        faults = Faults()
+        faults = Faults(request)
         key = request_key(_METHOD + "UpdateWorkflow", request, faults)
         faults.ref("workflow.id", request.workflow.id)
         fields = read_mask(request.update_mask, request.workflow, convert.CHANGEABLE, faults)
@@ -80,7 +80,7 @@ class WorkflowServicer(workflow_service_pb2_grpc.WorkflowServiceServicer):
         self, request: pb.SetWorkflowStateRequest, context: object
     ) -> pb.SetWorkflowStateResponse:
         """Move a workflow to another state."""
-        faults = Faults()
+        faults = Faults(request)
         key = request_key(_METHOD + "SetWorkflowState", request, faults)
         faults.ref("workflow", request.workflow)
         state = convert.state_from_proto(request.state)
@@ -96,7 +96,7 @@ class WorkflowServicer(workflow_service_pb2_grpc.WorkflowServiceServicer):
         self, request: pb.DeleteWorkflowRequest, context: object
     ) -> pb.DeleteWorkflowResponse:
         """Delete a workflow."""
-        faults = Faults()
+        faults = Faults(request)
         key = request_key(_METHOD + "DeleteWorkflow", request, faults)
         faults.ref("workflow", request.workflow)
         faults.raise_any()
@@ -105,7 +105,7 @@ class WorkflowServicer(workflow_service_pb2_grpc.WorkflowServiceServicer):
 
     async def GetWorkflow(self, request: pb.GetWorkflowRequest, context: object) -> pb.GetWorkflowResponse:
         """Read one workflow."""
-        faults = Faults()
+        faults = Faults(request)
         faults.ref("workflow", request.workflow)
         if request.version < 0:
             faults.add("version", "must not be negative", Rule.OUT_OF_RANGE)
@@ -118,7 +118,7 @@ class WorkflowServicer(workflow_service_pb2_grpc.WorkflowServiceServicer):
         self, request: pb.ListWorkflowsRequest, context: object
     ) -> pb.ListWorkflowsResponse:
         """List workflows by name."""
-        faults = Faults()
+        faults = Faults(request)
         state = convert.state_from_proto(request.state)
         scope = ("workflows", str(state))
         page = read_page(request, scope, faults)
@@ -133,7 +133,7 @@ class WorkflowServicer(workflow_service_pb2_grpc.WorkflowServiceServicer):
         self, request: pb.ListWorkflowVersionsRequest, context: object
     ) -> pb.ListWorkflowVersionsResponse:
         """List the versions of a workflow, newest first."""
-        faults = Faults()
+        faults = Faults(request)
         faults.ref("workflow", request.workflow)
         scope = ("versions", request.workflow)
         page = read_page(request, scope, faults, numeric=True)
@@ -148,7 +148,7 @@ class WorkflowServicer(workflow_service_pb2_grpc.WorkflowServiceServicer):
         self, request: pb.ValidateWorkflowRequest, context: object
     ) -> pb.ValidateWorkflowResponse:
         """Find every problem of a definition."""
-        faults = Faults()
+        faults = Faults(request)
         if request.workflow.name:
             faults.name("workflow.name", request.workflow.name)
         faults.text("workflow.description", request.workflow.description)
