@@ -145,3 +145,33 @@ async def test_what_was_acknowledged_survives_a_kill(path: Path, round_: int) ->
     listed = await store.list_executions(ExecutionFilter(), Page(size=1))
     assert listed.total >= len(newest)
     await store.close()
+
+
+def mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+async def test_only_the_owner_may_read_what_is_stored(store: SqliteStore, path: Path) -> None:
+    """The directory and every file in it are the server's own."""
+    await store.insert_service(service())
+    modes = {file.name: mode(file) for file in path.parent.iterdir()}
+    assert modes == dict.fromkeys(("weft.db", "weft.db-shm", "weft.db-wal", "weft.lock"), 0o600)
+    assert mode(path.parent) == 0o700
+
+
+@pytest.fixture
+def shared(tmp_path: Path) -> Path:
+    """A database and a directory that somebody shares with a group."""
+    path = tmp_path / "weft.db"
+    path.touch()
+    path.chmod(0o640)
+    tmp_path.chmod(0o750)
+    return path
+
+
+async def test_what_somebody_shares_stays_shared(shared: Path) -> None:
+    """A directory and a database that were there keep their modes."""
+    store = SqliteStore(shared)
+    await store.open()
+    await store.close()
+    assert (mode(shared.parent), mode(shared)) == (0o750, 0o640)

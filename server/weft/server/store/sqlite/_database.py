@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +22,8 @@ SQL = load_queries("sqlite")
 _MINIMUM = (3, 37, 0)
 """The first release with STRICT tables."""
 _BUSY_SECONDS = 5.0
+_DIRECTORY_MODE = 0o700
+_FILE_MODE = 0o600
 _FILLER_BYTES = 256 * 1024
 """How much space a full disk must have again before it counts as healed."""
 
@@ -77,10 +80,13 @@ class Database:
     def _own(self) -> None:
         if self.path is None or self._lock is None:
             return
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.path.parent.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
         self._lock.acquire()
         if self.path.is_dir():
             raise IsADirectoryError(f"{self.path} is a directory")
+        # Payloads are nobody else's business; SQLite gives the files beside it the same mode.
+        with suppress(FileExistsError):
+            os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE))
 
     def reopen(self) -> sqlite3.Connection:
         """Connect again to the same file; a lost one is not made anew, another one not taken for it."""
