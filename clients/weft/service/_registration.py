@@ -14,6 +14,7 @@ import grpc.aio
 from weft.api.common.v1 import payload_pb2
 from weft.api.registry.v1 import registry_pb2, registry_service_pb2, registry_service_pb2_grpc
 from weft.core.errors import Code, WeftError
+from weft.core.reasons import Reason
 from weft.discovery.model import Health
 from weft.mesh.policies.retry import RetryPolicy, backoff
 from weft.mesh.rpc import CHANNEL_OPTIONS, error_from_rpc
@@ -96,6 +97,9 @@ class Registration:
         self._failures = 0
         self._known = False
         """Whether the server took us once."""
+        self._token = ""
+        self._replaced = False
+        """Whether somebody else has registered under our id since."""
 
     async def run(self) -> None:
         """Register, then send heartbeats for ever.
@@ -118,7 +122,9 @@ class Registration:
 
     async def close(self) -> None:
         """Deregister the instance, as far as the server can be reached, and hang up."""
-        request = registry_service_pb2.DeregisterInstanceRequest(instance_id=self._instance_id)
+        request = registry_service_pb2.DeregisterInstanceRequest(
+            instance_id=self._instance_id, registration_token=self._token
+        )
         try:
             with suppress(WeftError):  # without it the time to live ends the registration
                 await _rpc(self._stub.DeregisterInstance, request, _DEREGISTER_TIMEOUT)
@@ -138,6 +144,7 @@ class Registration:
         self._interval = response.heartbeat_interval.ToTimedelta() or self._config.ttl / 3
         _log.info("%s registered%s at %s", self._instance_id, " again" if self._known else "", self._server)
         self._known = True
+        self._token, self._replaced = response.registration_token, False
         self.registered.set()
         return self._interval
 
@@ -172,17 +179,34 @@ class Registration:
     async def _heartbeat(self) -> timedelta:
         health, note = await self._health()
         request = registry_service_pb2.HeartbeatRequest(
-            instance_id=self._instance_id, health=HEALTH_STATES[health], health_note=note
+            instance_id=self._instance_id,
+            health=HEALTH_STATES[health],
+            health_note=note,
+            registration_token=self._token,
         )
         try:
             await _rpc(self._stub.Heartbeat, request)
         except WeftError as error:
+            if error.reason == Reason.INSTANCE_REPLACED:
+                self._note_replaced()
+                return self._interval
             if error.code is not Code.NOT_FOUND:
                 raise
             _log.warning("%s is not known to %s any more, registering again", self._instance_id, self._server)
             self.registered.clear()
             return timedelta()
         return self._interval
+
+    def _note_replaced(self) -> None:
+        """Leave the id to whoever has it now: to register again would end in taking turns."""
+        if not self._replaced:
+            self._replaced = True
+            _log.warning(
+                "%s was registered at %s by another process since; "
+                "this one gets no calls until that one is gone",
+                self._instance_id,
+                self._server,
+            )
 
     async def _health(self) -> tuple[Health, str]:
         return await ask(self._service.health_check, self._threads, self._interval)

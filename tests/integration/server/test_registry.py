@@ -184,6 +184,23 @@ async def test_deregistering_takes_the_instances_along(wire: Wire) -> None:
 # ---- instances
 
 
+async def test_a_predecessor_does_not_deregister_its_successor(wire: Wire) -> None:
+    """The token tells the registrations of one id apart; whoever has none speaks for the present one."""
+    await wire.registry.RegisterService(registration("rolling", "act"))
+    old = await wire.registry.RegisterInstance(at("rolling", 9, id="roll-0"))
+    new = await wire.registry.RegisterInstance(at("rolling", 9, id="roll-0"))
+    assert "" != old.registration_token != new.registration_token
+    farewell = pb.DeregisterInstanceRequest(instance_id="roll-0", registration_token=old.registration_token)
+    refusal = await wire.refusal("DeregisterInstance", farewell)
+    assert refusal.kind == (Code.FAILED_PRECONDITION, Reason.INSTANCE_REPLACED)
+    assert await ids_of(wire, "rolling") == ["roll-0"]
+    for token in (new.registration_token, ""):
+        await wire.registry.Heartbeat(pb.HeartbeatRequest(instance_id="roll-0", registration_token=token))
+    farewell.registration_token = new.registration_token
+    await wire.registry.DeregisterInstance(farewell)
+    assert await ids_of(wire, "rolling") == []
+
+
 def at(service: str, port: int, /, **values: Any) -> pb.RegisterInstanceRequest:
     instance = registry_pb2.Instance(**{"host": "127.0.0.1", "port": port, **values})
     return pb.RegisterInstanceRequest(service=service, instance=instance)
@@ -340,5 +357,7 @@ async def test_the_health_of_the_whole_names_what_it_stands_on(wire: Wire) -> No
     assert all(d.HasField("latency") for d in whole.dependencies)
     services = {s.service: s.health for s in whole.services}
     assert services["endpoint-only"] == registry_pb2.HEALTH_STATUS_HEALTHY
+    notes = {s.service: s.note for s in whole.services}
+    assert notes["endpoint-only"] == "not checked: a plain endpoint"
     assert "resting" not in services
     assert {"version", "address", "store"} <= set(from_struct(whole.server))

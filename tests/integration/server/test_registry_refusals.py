@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from google.protobuf import duration_pb2, field_mask_pb2, struct_pb2
 
-from tests.support.refusals import Case, check, faulty, missing, stale, taken
+from tests.support.refusals import Case, check, faulty, missing, stale, taken, wrong_state
 from tests.support.wire import STRUCT, nested, payload, raw_json
 from tests.support.world import World, registration
 from weft.api.common.v1 import payload_pb2
@@ -223,7 +223,7 @@ CHANGES = [
         "state of a later release",
         "SetServiceState",
         pb.SetServiceStateRequest(service="texts", state=99),  # type: ignore[arg-type] # no such number
-        ("state", Rule.REQUIRED),
+        ("state", Rule.INVALID),
     ),
     missing(
         "unknown service",
@@ -318,6 +318,12 @@ INSTANCES = [
         ),
         Reason.INSTANCE_EXISTS,
     ),
+    wrong_state(
+        "token of an earlier registration",
+        "Heartbeat",
+        pb.HeartbeatRequest(instance_id="texts-1", registration_token="earlier"),
+        Reason.INSTANCE_REPLACED,
+    ),
     faulty(
         "without anything",
         "Heartbeat",
@@ -327,6 +333,12 @@ INSTANCES = [
     ),
     missing(
         "unknown instance", "Heartbeat", pb.HeartbeatRequest(instance_id="ghost"), Reason.INSTANCE_NOT_FOUND
+    ),
+    wrong_state(
+        "token of an earlier registration",
+        "DeregisterInstance",
+        pb.DeregisterInstanceRequest(instance_id="texts-1", registration_token="earlier"),
+        Reason.INSTANCE_REPLACED,
     ),
     faulty(
         "without anything",

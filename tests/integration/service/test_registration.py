@@ -18,6 +18,7 @@ import pytest
 from weft.api.registry.v1 import registry_pb2, registry_service_pb2_grpc
 from weft.api.registry.v1 import registry_service_pb2 as pb
 from weft.core.errors import (
+    PreconditionError,
     ResourceNotFoundError,
     ServiceUnavailableError,
     ValidationError,
@@ -25,6 +26,7 @@ from weft.core.errors import (
     WeftError,
 )
 from weft.core.payload import from_payload
+from weft.core.reasons import Reason
 from weft.core.testing import ManualClock
 from weft.mesh.rpc import SERVER_OPTIONS, abort_with
 from weft.service import Health, Service
@@ -42,6 +44,7 @@ class Registry(registry_service_pb2_grpc.RegistryServiceServicer):
         self.instances: dict[str, registry_pb2.Instance] = {}
         self.refusal: WeftError | None = None
         self.stored: registry_pb2.Service | None = None
+        self.token = ""
         self._changed = asyncio.Condition()
 
     @property
@@ -68,7 +71,8 @@ class Registry(registry_service_pb2_grpc.RegistryServiceServicer):
     async def RegisterInstance(self, request: pb.RegisterInstanceRequest, context: Any) -> Any:
         self.instances[request.instance.id] = request.instance
         await self._record("RegisterInstance", request)
-        response = pb.RegisterInstanceResponse(instance=request.instance)
+        self.token = f"token-{len(self.calls)}"
+        response = pb.RegisterInstanceResponse(instance=request.instance, registration_token=self.token)
         response.heartbeat_interval.FromTimedelta(request.instance.ttl.ToTimedelta() / 3)
         return response
 
@@ -76,6 +80,8 @@ class Registry(registry_service_pb2_grpc.RegistryServiceServicer):
         await self._record("Heartbeat", request)
         if request.instance_id not in self.instances:
             await abort_with(context, ResourceNotFoundError("instance", request.instance_id))
+        if request.registration_token != self.token:
+            await abort_with(context, PreconditionError("replaced", reason=Reason.INSTANCE_REPLACED))
         return pb.HeartbeatResponse()
 
     async def DeregisterInstance(self, request: pb.DeregisterInstanceRequest, context: Any) -> Any:
@@ -254,6 +260,44 @@ async def test_a_forgotten_instance_registers_again(registry: Registry, clock: M
         await advance_until(clock, registry, lambda: host.instance_id in registry.instances)
         assert registry.names[-3:] == ["Heartbeat", "RegisterService", "RegisterInstance"]
         await asyncio.wait_for(host.registered.wait(), 5)
+
+
+async def test_a_registration_is_named_by_its_token(registry: Registry, clock: ManualClock) -> None:
+    """Heartbeats and the deregistration carry the token of the last registration."""
+    async with (
+        served(registry) as port,
+        service().hosted(server=f"127.0.0.1:{port}", clock=clock, instance_id="mine"),
+    ):
+        first = registry.token
+        await advance_until(clock, registry, lambda: registry.names[-1] == "Heartbeat")
+        assert registry.calls[-1][1].registration_token == first
+        registry.instances.clear()
+        await advance_until(clock, registry, lambda: "mine" in registry.instances)
+        await advance_until(clock, registry, lambda: registry.names[-1] == "Heartbeat")
+    assert registry.names[-1] == "DeregisterInstance"
+    assert registry.calls[-1][1].registration_token == registry.token != first
+
+
+async def test_a_replaced_instance_leaves_its_id_to_the_other(
+    registry: Registry, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It says so once, does not register again while the other is there, and does so when that is gone."""
+    caplog.set_level(logging.INFO, "weft.service")
+    async with (
+        served(registry) as port,
+        service().hosted(server=f"127.0.0.1:{port}", clock=clock, instance_id="mine"),
+    ):
+        registry.token = "another's"
+        await advance_until(clock, registry, lambda: registry.names.count("Heartbeat") == 3)
+        assert registry.names.count("RegisterInstance") == 1
+        registry.instances.clear()
+        await advance_until(clock, registry, lambda: registry.names.count("RegisterInstance") == 2)
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    found = f"mine was registered at 127.0.0.1:{port} by another process since"
+    assert warnings == [
+        f"{found}; this one gets no calls until that one is gone",
+        f"mine is not known to 127.0.0.1:{port} any more, registering again",
+    ]
 
 
 async def test_a_restarted_registry_is_told_again(registry: Registry, clock: ManualClock) -> None:

@@ -122,7 +122,7 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
         key = request_key(_METHOD + "SetServiceState", request, faults)
         faults.ref("service", request.service)
         state = _state(request.state)
-        faults.required("state", state)
+        faults.required("state", request.state)
         faults.raise_any()
         service = await self._registry.set_state(
             request.service, state or ServiceState.ACTIVE, request.etag, key

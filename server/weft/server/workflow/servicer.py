@@ -84,7 +84,7 @@ class WorkflowServicer(workflow_service_pb2_grpc.WorkflowServiceServicer):
         key = request_key(_METHOD + "SetWorkflowState", request, faults)
         faults.ref("workflow", request.workflow)
         state = convert.state_from_proto(request.state)
-        faults.required("state", state)
+        faults.required("state", request.state)
         faults.raise_any()
         workflow = await self._workflows.set_state(
             request.workflow, state or WorkflowState.ACTIVE, request.etag, key
