@@ -7,11 +7,22 @@ from datetime import timedelta
 
 import pytest
 
-from tests.unit.execution.world import eventually, flaky_world, new_world, quiet
-from weft.core.errors import ExhaustedError, ServiceUnavailableError
-from weft.core.reasons import Reason
+from tests.support.wire import JSON
+from tests.unit.execution.world import OTHER, SERVICE, World, eventually, flaky_world, new_world, quiet
+from weft.core.errors import (
+    ExhaustedError,
+    PreconditionError,
+    ServiceUnavailableError,
+    ValidationError,
+    Violation,
+)
+from weft.core.reasons import Reason, Rule
+from weft.server.execution.convert import details_to_proto
 from weft.server.execution.engine import EngineLimits
-from weft.server.execution.model import ExecutionState, StepScheduled
+from weft.server.execution.model import ExecutionState, StepScheduled, StepState
+from weft.server.execution.plan import Plan
+from weft.server.registry.model import Action
+from weft.server.workflow.model import Step
 
 
 async def test_a_full_engine_refuses_with_a_time_to_wait() -> None:
@@ -59,6 +70,85 @@ async def test_steps_beyond_the_limit_wait_for_their_turn() -> None:
             await quiet(3)
         for execution in started:
             assert (await world.ended(execution.id)).execution.state is ExecutionState.COMPLETED
+
+
+async def test_a_sick_service_does_not_hold_up_the_others() -> None:
+    """Whatever waits for a service that hangs, a step of another one runs at once."""
+    async with new_world(hold=["hang"], limits=EngineLimits(service_steps=2)) as world:
+        await world.chain("hang", name="sick")
+        await world.register(Action(name="go"), service=OTHER)
+        await world.workflow(Step(id="go", service=OTHER, action="go"), name="well")
+        for _ in range(20):
+            await world.start("sick")
+        await eventually(lambda: len(world.provider.held) == 2)
+        for _ in range(5):
+            details = await asyncio.wait_for(world.run("well"), 5)
+            assert details.execution.state is ExecutionState.COMPLETED
+        assert len(world.provider.held) == 2
+
+
+async def test_waiting_for_a_service_costs_nobody_a_turn() -> None:
+    """Also when few turns are left in all: those who wait for their service hold none of them."""
+    async with new_world(hold=["hang"], limits=EngineLimits(service_steps=1, running_steps=2)) as world:
+        await world.chain("hang", name="sick")
+        await world.register(Action(name="go"), service=OTHER)
+        await world.workflow(Step(id="go", service=OTHER, action="go"), name="well")
+        for _ in range(5):
+            await world.start("sick")
+        await world.held("hang")
+        assert (await asyncio.wait_for(world.run("well"), 5)).result == b"{}"
+
+
+async def test_nothing_is_kept_of_services_that_nobody_waits_for() -> None:
+    """Queues of services come and go with their steps."""
+    async with new_world() as world:
+        await world.chain("a")
+        await world.run()
+        await eventually(lambda: world.engine.open_count == 0)
+        assert not world.engine._turns._services
+
+
+async def test_payloads_of_open_executions_have_a_limit() -> None:
+    """Inputs and outputs count as long as their execution is open; more are refused with ENGINE_FULL."""
+    async with new_world(hold=["b"], limits=EngineLimits(open_bytes=10_000)) as world:
+        await world.chain("a", "b")
+        world.provider.answers["a"] = lambda _: {"y": "o" * 4_000}
+        first = await world.start(value={"x": "i" * 4_000})
+        await world.held("b")
+        assert 8_000 < world.engine.held_bytes < 8_100
+        with pytest.raises(ExhaustedError) as caught:
+            await world.start(value={"x": "i" * 2_000})
+        assert caught.value.reason == Reason.ENGINE_FULL
+        assert caught.value.retry_after == timedelta(seconds=1)
+        await world.executions.cancel(first.id, "")
+        assert world.engine.held_bytes == 0
+        await world.start(value={"x": "i" * 2_000})
+
+
+async def test_starts_at_once_do_not_overfill_the_memory() -> None:
+    """The bytes of starts that are on their way to the disk count, too."""
+    async with new_world(hold=["a"], limits=EngineLimits(open_bytes=5_500)) as world:
+        await world.chain("a")
+        starts = (world.start(value={"x": "i" * 1_000}) for _ in range(20))
+        outcomes = await asyncio.gather(*starts, return_exceptions=True)
+        refused = [outcome for outcome in outcomes if isinstance(outcome, ExhaustedError)]
+        assert (world.engine.open_count, len(refused)) == (5, 15)
+
+
+async def test_recovery_counts_what_it_takes_on() -> None:
+    """All of it is taken on, however much it is; new starts wait until there is room again."""
+    async with new_world(hold=["a"]) as world:
+        await world.chain("a")
+        started = [await world.start(value={"x": "i" * 1_000}) for _ in range(5)]
+        world.limits = EngineLimits(open_bytes=3_000)
+        await world.restart()
+        await eventually(lambda: world.engine.open_count == 5)
+        assert world.engine.held_bytes > 5_000
+        with pytest.raises(ExhaustedError):
+            await world.start()
+        for execution in started:
+            await world.executions.cancel(execution.id, "")
+        await world.start()
 
 
 # ---- a stop
@@ -230,7 +320,7 @@ async def test_recovery_leaves_alone_what_ended_while_it_read() -> None:
         await world.executions.wait(execution)
         await eventually(lambda: world.engine.open_count == 0)
         for summary in stale:
-            await world.engine._take_on(summary)
+            await world.engine._recovery.take_on(summary, "a test")
         await quiet()
         assert world.engine.open_count == 0
         assert world.engine.owned(execution.id) is None
@@ -239,29 +329,88 @@ async def test_recovery_leaves_alone_what_ended_while_it_read() -> None:
         assert shown.execution.state is ExecutionState.COMPLETED
 
 
-async def test_one_that_cannot_be_resumed_does_not_stop_the_others(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+async def _damage(world: World, monkeypatch: pytest.MonkeyPatch, workflow_id: str, error: Exception) -> None:
+    """Restart into a release that cannot run a workflow any more."""
+    await world.restart(recover=False)
+    find_plan = world.engine._recovery._find_plan
+
+    async def fail(wanted: str, version: int) -> Plan:
+        if wanted == workflow_id:
+            raise error
+        return await find_plan(wanted, version)
+
+    monkeypatch.setattr(world.engine._recovery, "_find_plan", fail)
+    world.engine.start_recovery()
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ValueError("damaged"), Reason.INTERNAL),
+        (ValidationError([Violation("input_schema", "is none", Rule.SCHEMA_INVALID)]), "VALIDATION_FAILED"),
+    ],
+)
+async def test_one_that_cannot_be_resumed_ends_and_does_not_stop_the_others(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, error: Exception, reason: str
 ) -> None:
-    """An unreadable execution is reported and passed over."""
+    """It is FAILED, with the reason, for everybody to see; a cancellation says that it has ended."""
     async with new_world(hold=["a"]) as world:
         await world.chain("a")
         await world.chain("a", name="other")
-        bad = await world.start()
+        bad = await world.start(value={"x": 1})
         good = await world.start("other")
         await eventually(lambda: len(world.provider.held) == 2)
-        await world.restart(recover=False)
-        find_plan = world.engine._find_plan
-
-        async def fail_for_bad(workflow_id: str, version: int) -> object:
-            if workflow_id == bad.workflow_id:
-                raise ValueError("damaged")
-            return await find_plan(workflow_id, version)
-
-        monkeypatch.setattr(world.engine, "_find_plan", fail_for_bad)
-        world.engine.start_recovery()
+        await _damage(world, monkeypatch, bad.workflow_id, error)
+        details = await asyncio.wait_for(world.ended(bad.id), 5)
+        assert details.execution.state is ExecutionState.FAILED
+        assert details.execution.failure is not None
+        assert details.execution.failure.reason == reason
+        assert details.execution.failure.message.startswith("the execution cannot go on: ")
+        assert [step.state for step in details.steps] == [StepState.CANCELLED]
+        assert details.input == b'{"x":1}'
+        await world.check(bad.id)
         await eventually(lambda: world.engine.owned(good.id) is not None)
         assert f"execution {bad.id} cannot be resumed" in caplog.text
-        assert world.engine.owned(bad.id) is None
+        with pytest.raises(PreconditionError) as caught:
+            await asyncio.wait_for(world.executions.cancel(bad.id, ""), 5)
+        assert caught.value.reason == Reason.EXECUTION_ENDED
+
+
+async def test_an_execution_is_shown_though_its_workflow_cannot_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To look at it takes no compiled plan: service and action stand in the stored definition."""
+    async with new_world() as world:
+        await world.chain("a")
+        execution = (await world.run()).execution
+
+        def refuse(_: object) -> Plan:
+            raise ValueError("damaged")
+
+        monkeypatch.setattr(world.executions._plans, "of", refuse)
+        details = await world.executions.get(execution.id, payloads=True)
+        (step,) = details_to_proto(details, JSON).steps
+        assert (step.service, step.action) == (SERVICE, "a")
+
+
+async def test_a_defect_while_recording_ends_the_execution(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What nobody goes on with must not be RUNNING for ever."""
+    async with new_world(hold=["a"]) as world:
+        await world.chain("a")
+        execution = await world.start()
+        held = await world.held("a")
+        run = world.engine.owned(execution.id)
+        assert run is not None
+
+        async def record(*_: object) -> None:
+            raise TypeError("a defect")
+
+        monkeypatch.setattr(run, "record", record)
+        held.complete()
+        await eventually(lambda: world.engine.owned(execution.id) is None)
+        details = await asyncio.wait_for(world.ended(execution.id), 5)
+        assert details.execution.state is ExecutionState.FAILED
+        assert details.execution.failure is not None
+        assert details.execution.failure.reason == Reason.INTERNAL
+        assert world.engine.held_bytes == 0
 
 
 async def test_a_crowd_larger_than_the_limit_is_recovered_whole() -> None:

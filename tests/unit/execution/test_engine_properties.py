@@ -167,7 +167,9 @@ class Story:
             await asyncio.wait_for(self.world.ended(execution_id), 5)
             await self._check(execution_id)
         await eventually(lambda: self.world.engine.open_count == 0)
-        assert self.world.engine._starting == set()
+        await eventually(lambda: not self.world.engine._room)
+        assert self.world.engine.held_bytes == 0
+        assert self.world.engine.hub.followed == 0
         assert self.world.provider.twice == []
 
     async def _check(self, execution_id: str) -> None:

@@ -12,7 +12,7 @@ from tests.unit.execution.flaky import Fault
 from tests.unit.execution.world import eventually, flaky_world, quiet
 from weft.core.errors import WeftError
 from weft.core.reasons import Reason
-from weft.server.execution.model import ExecutionState
+from weft.server.execution.model import ExecutionState, StepScheduled
 
 UNAVAILABLE = {Reason.STORE_UNAVAILABLE, Reason.STORE_FULL}
 
@@ -61,7 +61,8 @@ async def test_a_failed_start_is_unknown_and_a_repeat_finds_out(fault: Fault) ->
         assert details.execution.state is ExecutionState.COMPLETED
         assert world.provider.steps() == ["a"]
         await world.check(execution.id)
-        assert world.engine._starting == set()
+        await eventually(lambda: not world.engine._room)
+        assert world.engine.held_bytes == 0
 
 
 async def test_a_start_that_failed_but_was_written_runs_without_being_asked_again() -> None:
@@ -183,3 +184,23 @@ async def test_nothing_is_shown_before_it_is_durable() -> None:
         assert not waiting.done()
         store.gate.set()
         assert (await waiting).result == b'{"x":1}'
+
+
+async def test_a_step_that_runs_again_after_the_store_failed_says_so() -> None:
+    """The cause in the history is what happened, not a restart that did not."""
+    async with flaky_world(hold=["a"]) as (world, store):
+        await world.chain("a")
+        execution = await world.start()
+        held = await world.held("a")
+        store.plan = [Fault.LOST]
+        held.complete()
+        await eventually(lambda: store.broken)
+        store.heal()
+        (await world.held("a")).complete()
+        await asyncio.wait_for(world.ended(execution.id), 5)
+        causes = [
+            event.body.cause
+            for event in await world.check(execution.id)
+            if isinstance(event.body, StepScheduled)
+        ]
+        assert causes == ["", "the store failed"]

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.unit.execution.world import FINAL, World, new_world, quiet
+from tests.unit.execution.world import FINAL, World, eventually, new_world, quiet
 from weft.core.errors import ResourceNotFoundError, ServiceUnavailableError
 from weft.core.names import new_id
 from weft.core.reasons import Reason
@@ -135,3 +135,23 @@ async def test_watching_what_does_not_exist() -> None:
     async with new_world() as world:
         with pytest.raises(ResourceNotFoundError):
             await follow(world, new_id("exe"))
+
+
+async def test_nothing_is_kept_of_watches_that_are_over() -> None:
+    """Ended and unknown executions leave no trace, nor do followers who leave in the middle."""
+    async with new_world(hold=["b"]) as world:
+        await world.chain("a")
+        details = await world.run()
+        await world.chain("b", name="long")
+        running = await world.start("long")
+        for _ in range(20):
+            await follow(world, details.execution.id)
+            with pytest.raises(ResourceNotFoundError):
+                await follow(world, new_id("exe"))
+        watching = [asyncio.create_task(follow(world, running.id)) for _ in range(20)]
+        await eventually(lambda: world.engine.hub.followed == 1)
+        await quiet(3)
+        for each in watching:
+            each.cancel()
+        await asyncio.gather(*watching, return_exceptions=True)
+        await eventually(lambda: world.engine.hub.followed == 0)

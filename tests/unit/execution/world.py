@@ -31,6 +31,7 @@ from weft.server.workflow.model import Definition, Step, Workflow
 from weft.server.workflow.service import WorkflowService
 
 SERVICE = "worker"
+OTHER = "other"
 
 Answer = Callable[[JsonObject], JsonObject]
 
@@ -108,7 +109,8 @@ class World:
     def boot(self) -> None:
         self.registry = RegistryService(self.store, self.clock)
         self.workflows = WorkflowService(self.store, self.registry.find, self.clock)
-        resolver = StaticResolver({SERVICE: [Endpoint(host="127.0.0.1", port=1, instance_id="worker-1")]})
+        endpoint = Endpoint(host="127.0.0.1", port=1, instance_id="worker-1")
+        resolver = StaticResolver({SERVICE: [endpoint], OTHER: [endpoint]})
         self.caller = ActionCaller(resolver, {Protocol.GRPC: self.provider})
         self.executions = ExecutionService(
             self.store, self.workflows, Dispatcher(self.registry, self.caller), self.clock, self.limits
@@ -123,7 +125,7 @@ class World:
         """End as kill -9 does: nothing is told, nothing is finished; what is being written may land."""
         self.engine._draining = True  # what is being written may land, and nothing comes of it
         tasks = [run.task for run in self.engine._runs.values() if run.task is not None]
-        tasks += [self.engine._recovery] if self.engine._recovery is not None else []
+        tasks += [self.engine._recovery.task] if self.engine._recovery.task is not None else []
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -138,9 +140,9 @@ class World:
 
     # ---- what is there to run
 
-    async def register(self, *actions: Action) -> None:
+    async def register(self, *actions: Action, service: str = SERVICE) -> None:
         now = self.clock.now()
-        draft = Service(id="", name=SERVICE, actions=actions, create_time=now, update_time=now)
+        draft = Service(id="", name=service, actions=actions, create_time=now, update_time=now)
         await self.registry.register(draft, replace_existing=True, key=None)
 
     async def workflow(self, *steps: Step, name: str = "flow", **definition: Any) -> Workflow:

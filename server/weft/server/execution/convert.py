@@ -8,9 +8,9 @@ from weft.core.context import CallContext
 from weft.core.payload import PayloadKind, to_payload
 from weft.server.execution import model
 from weft.server.execution.model import Event, Execution, ExecutionState, Failure, StepExecution
-from weft.server.execution.plan import Plan
 from weft.server.execution.run import ExecutionDetails
 from weft.server.protos import duration, enum_from_proto, enum_to_proto, timestamp
+from weft.server.workflow.model import Step
 
 __all__ = [
     "details_to_proto",
@@ -41,7 +41,7 @@ def execution_to_proto(execution: Execution) -> pb.Execution:
 def details_to_proto(details: ExecutionDetails, kind: PayloadKind) -> pb.Execution:
     """Show an execution with its steps and, where they were read, its payloads."""
     message = execution_to_proto(details.execution)
-    message.steps.extend(_step(step, details.plan) for step in details.steps)
+    message.steps.extend(_step(step, details.defined.get(step.step_id)) for step in details.steps)
     if details.input is not None:
         message.input.CopyFrom(to_payload(details.input, kind))
     if details.result is not None:
@@ -49,12 +49,11 @@ def details_to_proto(details: ExecutionDetails, kind: PayloadKind) -> pb.Executi
     return message
 
 
-def _step(step: StepExecution, plan: Plan) -> pb.StepExecution:
-    defined = plan.steps[step.step_id].step
+def _step(step: StepExecution, defined: Step | None) -> pb.StepExecution:
     return pb.StepExecution(
         step_id=step.step_id,
-        service=defined.service,
-        action=defined.action,
+        service=defined.service if defined else "",
+        action=defined.action if defined else "",
         state=enum_to_proto(pb.StepState, "STEP_STATE", step.state),
         attempt=step.attempt,
         schedule_time=timestamp(step.schedule_time),

@@ -45,6 +45,11 @@ class Plan:
     timeout: timedelta | None
     """How long it may take in all."""
 
+    @property
+    def defined(self) -> Mapping[str, Step]:
+        """Its steps as they were defined, by id."""
+        return {step_id: planned.step for step_id, planned in self.steps.items()}
+
 
 def compile_plan(workflow: Workflow) -> Plan:
     """Compile a definition that was checked when it was stored."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -30,8 +30,9 @@ from weft.server.execution.model import (
 )
 from weft.server.execution.plan import Plan
 from weft.server.store.base import ExecutionStore, StaleWriteError
+from weft.server.workflow.model import Step
 
-__all__ = ["ExecutionDetails", "Run", "first_events", "number_events", "state_after"]
+__all__ = ["ExecutionDetails", "Run", "first_events", "number_events", "state_after", "summarize"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +43,8 @@ class ExecutionDetails:
     """The summary."""
     steps: tuple[StepExecution, ...]
     """Every step that was scheduled so far."""
-    plan: Plan
-    """What it runs."""
+    defined: Mapping[str, Step]
+    """The steps of its workflow's version, by id; empty when that is gone."""
     input: bytes | None
     """JSON text; none when it was not asked for."""
     result: bytes | None
@@ -53,11 +54,12 @@ class ExecutionDetails:
 class Run:
     """One open execution in memory.
 
+    Its input and outputs are kept as text, and read when a step needs them: parsed
+    they take up to thirty times as much, and most executions wait most of the time.
+
     Attributes:
         execution: Its summary, as stored.
         plan: What it runs.
-        input: What it was started with.
-        outputs: What its steps gave so far, in that order.
         step_id: The step that is scheduled.
         attempt: Which attempt of it.
         result: JSON text of the result; empty until it is COMPLETED.
@@ -68,8 +70,6 @@ class Run:
     def __init__(self, execution: Execution, plan: Plan, history: Iterable[Event]) -> None:
         self.execution = execution
         self.plan = plan
-        self.input: JsonObject = {}
-        self.outputs: dict[str, JsonObject] = {}
         self.step_id = plan.first
         self.attempt = 1
         self.result = b""
@@ -77,10 +77,30 @@ class Run:
         self.ended.add_done_callback(_retrieve)
         self.task: asyncio.Task[None] | None = None
         self.lock = asyncio.Lock()
-        self._text = b"{}"
+        self._input = b"{}"
+        self._outputs: dict[str, bytes] = {}
         self._steps: dict[str, StepExecution] = {}
         for event in history:
             self._apply(event)
+
+    @property
+    def size(self) -> int:
+        """How many bytes of payload it holds."""
+        return len(self._input) + sum(map(len, self._outputs.values()))
+
+    @property
+    def service(self) -> str:
+        """Whose turn the scheduled step needs; an unknown step needs nobody's."""
+        planned = self.plan.steps.get(self.step_id)
+        return planned.step.service if planned else ""
+
+    def input(self) -> JsonObject:
+        """Return what it was started with."""
+        return loads(self._input)
+
+    def outputs(self) -> dict[str, JsonObject]:
+        """Return what its steps gave so far, in that order."""
+        return {step_id: loads(text) for step_id, text in self._outputs.items()}
 
     async def record(self, store: ExecutionStore, hub: Hub, clock: Clock, *bodies: EventBody) -> None:
         """Add to the history durably, then to this cache of it.
@@ -93,7 +113,7 @@ class Run:
             if self.execution.state.final:
                 raise StaleWriteError
             events = number_events(self.execution.last_event, bodies, clock)
-            new = _summarize(self.execution, events)
+            new = summarize(self.execution, events)
             await store.append_events(new, events, self.execution.last_event)
             self.execution = new
             for event in events:
@@ -107,8 +127,8 @@ class Run:
         return ExecutionDetails(
             execution=self.execution,
             steps=tuple(self._steps.values()),
-            plan=self.plan,
-            input=self._text,
+            defined=self.plan.defined,
+            input=self._input,
             result=self.result or None,
         )
 
@@ -117,11 +137,11 @@ class Run:
         body = event.body
         match body:
             case ExecutionStarted():
-                self._text, self.input = body.input, loads(body.input)
+                self._input = body.input
             case StepScheduled():
                 self.step_id, self.attempt = body.step_id, body.attempt
             case StepCompleted():
-                self.outputs[body.step_id] = loads(body.output)
+                self._outputs[body.step_id] = body.output
             case ExecutionCompleted():
                 self.result = body.result
             case _:
@@ -144,7 +164,7 @@ def state_after(body: EventBody) -> ExecutionState:
     return _final_state(body)[0]
 
 
-def _summarize(execution: Execution, events: Sequence[Event]) -> Execution:
+def summarize(execution: Execution, events: Sequence[Event]) -> Execution:
     """Bring a summary up to date with further events."""
     newest = events[-1]
     state, failure = _final_state(newest.body)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -17,7 +16,7 @@ from weft.core.errors import (
     ValidationError,
     WeftError,
 )
-from weft.core.names import EXECUTION_PREFIX, is_id, new_id
+from weft.core.names import EXECUTION_PREFIX, new_id
 from weft.core.payload import JsonObject
 from weft.core.reasons import Reason
 from weft.core.schema import Schema
@@ -27,19 +26,15 @@ from weft.server.execution.model import (
     Event,
     Execution,
     ExecutionCancelled,
-    ExecutionCompleted,
     ExecutionStarted,
     ExecutionState,
-    fold_steps,
 )
 from weft.server.execution.plan import Plan, PlanCache
-from weft.server.execution.run import ExecutionDetails, first_events, state_after
+from weft.server.execution.reader import ExecutionReader
+from weft.server.execution.run import ExecutionDetails, first_events
 from weft.server.store.base import (
-    ExecutionFilter,
     ExecutionStore,
-    Page,
     RequestKey,
-    Slice,
     StaleWriteError,
 )
 from weft.server.workflow.model import WorkflowState
@@ -71,7 +66,7 @@ class StartCommand:
     """Makes the start idempotent."""
 
 
-class ExecutionService:
+class ExecutionService(ExecutionReader):
     """Starts, follows and ends executions, and calls single actions.
 
     Args:
@@ -90,12 +85,10 @@ class ExecutionService:
         clock: Clock,
         limits: EngineLimits | None = None,
     ) -> None:
-        self._store = store
-        self._workflows = workflows
+        super().__init__(store, workflows, Engine(store, dispatcher, self._find_plan, clock, limits))
         self._dispatcher = dispatcher
         self._clock = clock
         self._plans = PlanCache()
-        self.engine = Engine(store, dispatcher, self._find_plan, clock, limits)
 
     async def _find_plan(self, workflow_id: str, version: int) -> Plan:
         """Return what an execution runs, also when its workflow was deleted since."""
@@ -118,7 +111,7 @@ class ExecutionService:
         execution_id = new_id(EXECUTION_PREFIX)
         try:
             plan = await self._startable(command)
-            self.engine.admit(execution_id)
+            self.engine.admit(execution_id, len(command.text))
         except WeftError as refusal:
             return await self._first_of(command.key, refusal)
         started = ExecutionStarted(
@@ -179,91 +172,8 @@ class ExecutionService:
                 return run.details()
             if self.engine.draining:
                 raise draining()
-            changed = self.engine.hub.next_change(execution.id)
-            execution = await self._existing(execution.id)
-            if not execution.state.final and self.engine.owned(execution.id) is None:
-                await _moment(changed)
+            execution = await self._look_again(execution.id)
         return await self.get(execution.id, payloads=True)
-
-    async def show(self, execution: Execution) -> ExecutionDetails:
-        """Return an execution with its steps and payloads, from memory where it is there."""
-        run = self.engine.owned(execution.id)
-        return run.details() if run is not None else await self.get(execution.id, payloads=True)
-
-    async def get(self, execution_id: str, *, payloads: bool) -> ExecutionDetails:
-        """Return an execution with its steps.
-
-        Raises:
-            ResourceNotFoundError: EXECUTION_NOT_FOUND.
-        """
-        execution = await self._existing(execution_id)
-        plan = await self._find_plan(execution.workflow_id, execution.workflow_version)
-        events = await self._all_events(execution)
-        first = last = None
-        if payloads:
-            first = (await self._store.read_events(execution.id, limit=1))[0].body
-            if execution.state is ExecutionState.COMPLETED:
-                after = execution.last_event - 1
-                last = (await self._store.read_events(execution.id, after=after, limit=1))[0].body
-        return ExecutionDetails(
-            execution=execution,
-            steps=tuple(fold_steps(events).values()),
-            plan=plan,
-            input=first.input if isinstance(first, ExecutionStarted) else None,
-            result=last.result if isinstance(last, ExecutionCompleted) else None,
-        )
-
-    async def _all_events(self, execution: Execution) -> list[Event]:
-        """Read the history as it was when the summary was, without payloads."""
-        events: list[Event] = []
-        while len(events) < execution.last_event:
-            page = await self._store.read_events(execution.id, after=len(events), payloads=False)
-            if not page:
-                break
-            events += page
-        return events[: execution.last_event]
-
-    async def list(self, wanted: ExecutionFilter, page: Page) -> Slice[Execution]:
-        """Return summaries, newest first."""
-        return await self._store.list_executions(wanted, page)
-
-    async def workflow_id(self, ref: str) -> str:
-        """Return the id behind a workflow's id or name.
-
-        Raises:
-            ResourceNotFoundError: WORKFLOW_NOT_FOUND: there is no such name.
-        """
-        return await self._workflows.resolve_id(ref)
-
-    async def history(self, execution_id: str, after: int, limit: int) -> tuple[tuple[Event, ...], bool]:
-        """Return a page of a history, and whether more follows.
-
-        Raises:
-            ResourceNotFoundError: EXECUTION_NOT_FOUND.
-        """
-        execution = await self._existing(execution_id)
-        events = await self._store.read_events(execution_id, after=after, limit=limit)
-        return events, bool(events) and events[-1].number < execution.last_event
-
-    async def watch(self, execution_id: str, after: int) -> AsyncIterator[tuple[Event, ExecutionState]]:
-        """Yield a history from an event on, past and coming, with the state after each event.
-
-        Raises:
-            ResourceNotFoundError: EXECUTION_NOT_FOUND.
-            ServiceUnavailableError: SERVER_DRAINING.
-        """
-        while True:
-            changed = self.engine.hub.next_change(execution_id)
-            execution = await self._existing(execution_id)
-            while after < execution.last_event:
-                for event in await self._store.read_events(execution_id, after=after):
-                    after = event.number
-                    yield event, state_after(event.body)
-            if execution.state.final:
-                return
-            if self.engine.draining:
-                raise draining()
-            await changed.wait()
 
     async def cancel(self, execution_id: str, reason: str) -> Execution:
         """End an execution: no step of it is dispatched once this returns.
@@ -286,11 +196,21 @@ class ExecutionService:
             if run is None:
                 if self.engine.draining:
                     raise draining()
-                await _moment(self.engine.hub.next_change(execution_id))
+                await self._look_again(execution_id)
                 continue
             with contextlib.suppress(StaleWriteError):
                 await self.engine.end(run, ExecutionCancelled(reason=reason))
                 return run.execution
+
+    async def _look_again(self, execution_id: str) -> Execution:
+        """Read an execution that nobody owns (yet); wait a moment for news, such as recovery taking it on."""
+        with self.engine.hub.follow(execution_id) as news:
+            changed = news.next_change()
+            execution = await self._existing(execution_id)
+            if not execution.state.final and self.engine.owned(execution_id) is None:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(changed.wait(), _RECHECK_SECONDS)
+        return execution
 
     async def call_action(
         self,
@@ -320,14 +240,6 @@ class ExecutionService:
 
         return await self._dispatcher.call(service, action, given, identity, timeout, at_most=at_most)
 
-    async def _existing(self, execution_id: str) -> Execution:
-        found = None
-        if is_id(execution_id, EXECUTION_PREFIX):
-            found = await self._store.get_execution(execution_id)
-        if found is None:
-            raise ResourceNotFoundError("execution", execution_id)
-        return found
-
 
 def _accepted(
     execution_id: str, started: ExecutionStarted, plan: Plan, events: tuple[Event, ...]
@@ -343,9 +255,3 @@ def _accepted(
         create_time=now,
         expire_time=now + started.timeout if started.timeout else None,
     )
-
-
-async def _moment(changed: asyncio.Event) -> None:
-    """Wait shortly for news of an execution that nobody owns (yet), such as recovery taking it on."""
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(changed.wait(), _RECHECK_SECONDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
@@ -128,10 +129,11 @@ class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
         faults.raise_any()
         kind = prefer(request.payload_kind)
         watched = self._executions.watch(request.execution_id, request.after_event_number)
-        async for event, state in watched:
-            yield pb.WatchExecutionResponse(
-                event=convert.event_to_proto(event, kind), state=convert.state_to_proto(state)
-            )
+        async with aclosing(watched):  # one who leaves is forgotten at once
+            async for event, state in watched:
+                yield pb.WatchExecutionResponse(
+                    event=convert.event_to_proto(event, kind), state=convert.state_to_proto(state)
+                )
 
     async def CancelExecution(
         self, request: pb.CancelExecutionRequest, context: object

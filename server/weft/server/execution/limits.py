@@ -1,0 +1,114 @@
+"""How much the engine takes on, and who gets a turn: one sick service must not hold up the others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+from weft.core.errors import ExhaustedError
+
+__all__ = ["EngineLimits", "Room", "Turns"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineLimits:
+    """How much the engine takes on at once."""
+
+    open_executions: int = 10_000
+    """More are refused with ENGINE_FULL; those found at the start are always taken."""
+    open_bytes: int = 256 * 1024 * 1024
+    """How many bytes of inputs and outputs the open ones may hold; a start beyond is refused likewise."""
+    running_steps: int = 10_000
+    """Steps that run at the same time; further ones wait for their turn."""
+    service_steps: int = 1_000
+    """Steps of one service that run at the same time: when it hangs, the other services go on."""
+
+
+class Room:
+    """Keeps count of the open executions and of the bytes that they hold.
+
+    Args:
+        limits: How much there is room for.
+    """
+
+    def __init__(self, limits: EngineLimits) -> None:
+        self._limits = limits
+        self._sizes: dict[str, int] = {}
+        self._bytes = 0
+
+    def __contains__(self, execution_id: object) -> bool:
+        """Tell whether an execution has a place."""
+        return execution_id in self._sizes
+
+    def __len__(self) -> int:
+        """Return how many executions have a place."""
+        return len(self._sizes)
+
+    @property
+    def held_bytes(self) -> int:
+        """How many bytes are held now."""
+        return self._bytes
+
+    def reserve(self, execution_id: str, size: int) -> None:
+        """Keep a place for a new execution.
+
+        Raises:
+            ExhaustedError: ENGINE_FULL.
+        """
+        taken = len(self._sizes)
+        if taken >= self._limits.open_executions:
+            raise _full(f"{taken:,} executions are open")
+        if self._bytes + size > self._limits.open_bytes:
+            raise _full(f"{taken:,} open executions hold {self._bytes:,} bytes of payloads")
+        self.hold(execution_id, size)
+
+    def hold(self, execution_id: str, size: int) -> None:
+        """Set how much an execution holds; one that is on the disk has a place in any case."""
+        self._bytes += size - self._sizes.get(execution_id, 0)
+        self._sizes[execution_id] = size
+
+    def free(self, execution_id: str) -> None:
+        """Give a place back, if there is one."""
+        self._bytes -= self._sizes.pop(execution_id, 0)
+
+
+def _full(what: str) -> ExhaustedError:
+    return ExhaustedError(f"{what}; no more are accepted now", retry_after=timedelta(seconds=1))
+
+
+class Turns:
+    """Lets so many steps run at the same time, in all and of each service, in the order they came.
+
+    Args:
+        limits: How many.
+    """
+
+    def __init__(self, limits: EngineLimits) -> None:
+        self._per_service = limits.service_steps
+        self._all = asyncio.Semaphore(limits.running_steps)
+        self._services: dict[str, _Queue] = {}
+
+    @asynccontextmanager
+    async def turn(self, service: str) -> AsyncIterator[None]:
+        """Wait for a turn of a service, and have it as long as the block lasts."""
+        queue = self._services.get(service)
+        if queue is None:
+            queue = self._services[service] = _Queue(asyncio.Semaphore(self._per_service))
+        queue.users += 1
+        try:
+            # The service's turn first: who waits for it must not hold one that others could use.
+            async with queue.turns, self._all:
+                yield
+        finally:
+            queue.users -= 1
+            if not queue.users:
+                del self._services[service]
+
+
+@dataclass(slots=True)
+class _Queue:
+    turns: asyncio.Semaphore
+    users: int = 0

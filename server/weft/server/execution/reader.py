@@ -1,0 +1,134 @@
+"""Reading executions: from memory where they are open, from the store otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+
+from weft.core.errors import ResourceNotFoundError
+from weft.core.names import EXECUTION_PREFIX, is_id
+from weft.server.execution.engine import Engine, draining
+from weft.server.execution.model import (
+    Event,
+    Execution,
+    ExecutionCompleted,
+    ExecutionStarted,
+    ExecutionState,
+    fold_steps,
+)
+from weft.server.execution.run import ExecutionDetails, state_after
+from weft.server.store.base import ExecutionFilter, ExecutionStore, Page, Slice
+from weft.server.workflow.model import Step
+from weft.server.workflow.service import WorkflowService
+
+__all__ = ["ExecutionReader"]
+
+
+class ExecutionReader:
+    """Shows and lists executions, and lets them be followed.
+
+    Args:
+        store: Where histories are kept.
+        workflows: What was started.
+        engine: Owns the open ones.
+    """
+
+    def __init__(self, store: ExecutionStore, workflows: WorkflowService, engine: Engine) -> None:
+        self._store = store
+        self._workflows = workflows
+        self.engine = engine
+
+    async def show(self, execution: Execution) -> ExecutionDetails:
+        """Return an execution with its steps and payloads, from memory where it is there."""
+        run = self.engine.owned(execution.id)
+        return run.details() if run is not None else await self.get(execution.id, payloads=True)
+
+    async def get(self, execution_id: str, *, payloads: bool) -> ExecutionDetails:
+        """Return an execution with its steps.
+
+        Raises:
+            ResourceNotFoundError: EXECUTION_NOT_FOUND.
+        """
+        execution = await self._existing(execution_id)
+        defined = await self._defined(execution)
+        events = await self._all_events(execution)
+        first = last = None
+        if payloads:
+            first = (await self._store.read_events(execution.id, limit=1))[0].body
+            if execution.state is ExecutionState.COMPLETED:
+                after = execution.last_event - 1
+                last = (await self._store.read_events(execution.id, after=after, limit=1))[0].body
+        return ExecutionDetails(
+            execution=execution,
+            steps=tuple(fold_steps(events).values()),
+            defined=defined,
+            input=first.input if isinstance(first, ExecutionStarted) else None,
+            result=last.result if isinstance(last, ExecutionCompleted) else None,
+        )
+
+    async def _defined(self, execution: Execution) -> Mapping[str, Step]:
+        """Return the steps of its workflow's version as they are stored: to show them they need not run."""
+        workflow = await self._workflows.find(execution.workflow_id, execution.workflow_version)
+        return {step.id: step for step in workflow.definition.steps} if workflow else {}
+
+    async def _all_events(self, execution: Execution) -> list[Event]:
+        """Read the history as it was when the summary was, without payloads."""
+        events: list[Event] = []
+        while len(events) < execution.last_event:
+            page = await self._store.read_events(execution.id, after=len(events), payloads=False)
+            if not page:
+                break
+            events += page
+        return events[: execution.last_event]
+
+    async def list(self, wanted: ExecutionFilter, page: Page) -> Slice[Execution]:
+        """Return summaries, newest first."""
+        return await self._store.list_executions(wanted, page)
+
+    async def workflow_id(self, ref: str) -> str:
+        """Return the id behind a workflow's id or name.
+
+        Raises:
+            ResourceNotFoundError: WORKFLOW_NOT_FOUND: there is no such name.
+        """
+        return await self._workflows.resolve_id(ref)
+
+    async def history(self, execution_id: str, after: int, limit: int) -> tuple[tuple[Event, ...], bool]:
+        """Return a page of a history, and whether more follows.
+
+        Raises:
+            ResourceNotFoundError: EXECUTION_NOT_FOUND.
+        """
+        execution = await self._existing(execution_id)
+        events = await self._store.read_events(execution_id, after=after, limit=limit)
+        return events, bool(events) and events[-1].number < execution.last_event
+
+    async def watch(
+        self, execution_id: str, after: int
+    ) -> AsyncGenerator[tuple[Event, ExecutionState], None]:
+        """Yield a history from an event on, past and coming, with the state after each event.
+
+        Raises:
+            ResourceNotFoundError: EXECUTION_NOT_FOUND.
+            ServiceUnavailableError: SERVER_DRAINING.
+        """
+        with self.engine.hub.follow(execution_id) as news:
+            while True:
+                changed = news.next_change()
+                execution = await self._existing(execution_id)
+                while after < execution.last_event:
+                    for event in await self._store.read_events(execution_id, after=after):
+                        after = event.number
+                        yield event, state_after(event.body)
+                if execution.state.final:
+                    return
+                if self.engine.draining:
+                    raise draining()
+                await changed.wait()
+
+    async def _existing(self, execution_id: str) -> Execution:
+        found = None
+        if is_id(execution_id, EXECUTION_PREFIX):
+            found = await self._store.get_execution(execution_id)
+        if found is None:
+            raise ResourceNotFoundError("execution", execution_id)
+        return found
