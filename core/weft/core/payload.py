@@ -22,6 +22,7 @@ from weft.core.reasons import Rule
 __all__ = [
     "MAX_DEPTH",
     "MAX_PAYLOAD_BYTES",
+    "MAX_STRUCT_BYTES",
     "UNSAID",
     "JsonObject",
     "PayloadKind",
@@ -43,6 +44,8 @@ UNSAID: PayloadKind = payload_pb2.PAYLOAD_KIND_UNSPECIFIED
 
 MAX_PAYLOAD_BYTES = 1024 * 1024
 MAX_DEPTH = 32
+MAX_STRUCT_BYTES = 3 * 512 * 1024
+"""Two Structs of this size fit into a message of 4 MiB: an execution has an input and a result."""
 
 _DEEP_OBJECT = "the value is deeper than {} levels"
 
@@ -132,11 +135,17 @@ def from_payload(payload: payload_pb2.Payload, field: str = "") -> JsonObject:
 
 
 def to_payload(value: Mapping[str, Any] | bytes, kind: PayloadKind) -> payload_pb2.Payload:
-    """Carry an object, or its JSON text, in the kind asked for."""
+    """Carry an object, or its JSON text, in the kind asked for.
+
+    What would be over 1.5 MiB as a Struct is carried as JSON text.
+    """
     if kind == payload_pb2.PAYLOAD_KIND_JSON:
         return payload_pb2.Payload(json=value if isinstance(value, bytes) else orjson.dumps(value))
     parsed = orjson.loads(value) if isinstance(value, bytes) else value
-    return payload_pb2.Payload(struct=to_struct(parsed))
+    payload = payload_pb2.Payload(struct=to_struct(parsed))
+    if payload.ByteSize() <= MAX_STRUCT_BYTES:
+        return payload
+    return payload_pb2.Payload(json=value if isinstance(value, bytes) else orjson.dumps(value))
 
 
 def kind_of(*payloads: payload_pb2.Payload, asked: PayloadKind = UNSAID) -> PayloadKind:

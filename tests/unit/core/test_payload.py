@@ -16,6 +16,7 @@ from weft.core.errors import ValidationError
 from weft.core.payload import (
     MAX_DEPTH,
     MAX_PAYLOAD_BYTES,
+    MAX_STRUCT_BYTES,
     JsonObject,
     dumps,
     from_payload,
@@ -254,3 +255,29 @@ def test_a_struct_keeps_types_apart() -> None:
     back = from_struct(to_struct(value))
     assert back == value
     assert {name: type(item) for name, item in back.items()} == {k: type(v) for k, v in value.items()}
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+def test_what_is_too_large_as_a_struct_is_carried_as_text(*, as_text: bool) -> None:
+    """A megabyte of numbers is five as a Struct, which no reader could receive."""
+    value = {"l": [1] * 500_000}
+    text = dumps(value)
+    payload = to_payload(text if as_text else value, STRUCT)
+    assert payload.WhichOneof("kind") == "json"
+    assert payload.json == text
+    assert payload.ByteSize() < MAX_STRUCT_BYTES
+    assert from_payload(payload) == value
+
+
+def test_large_texts_stay_in_the_kind_asked_for() -> None:
+    """Only what grows beyond 1.5 MiB changes its form."""
+    for value in ({"s": "x" * 1_000_000}, {"l": [1] * 100_000}):
+        assert to_payload(value, STRUCT).WhichOneof("kind") == "struct"
+
+
+def test_integers_are_exact_within_64_bits() -> None:
+    """Beyond, they are read as doubles; of two members with one name the last one counts."""
+    exact = b'{"a":18446744073709551615,"b":-9223372036854775808}'
+    assert dumps(loads(exact)) == exact
+    assert loads(b'{"a":123456789012345678901,"a":123456789012345678901}') == {"a": 1.2345678901234568e20}
+    assert loads(b'{"a":1,"a":2}') == {"a": 2}

@@ -27,7 +27,7 @@ class _PayloadKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PayloadKi
     PAYLOAD_KIND_UNSPECIFIED: _PayloadKind.ValueType  # 0
     """The kind of the request's own payloads, or STRUCT when it has none."""
     PAYLOAD_KIND_STRUCT: _PayloadKind.ValueType  # 1
-    """google.protobuf.Struct."""
+    """google.protobuf.Struct, unless the value is too large for it: see Payload."""
     PAYLOAD_KIND_JSON: _PayloadKind.ValueType  # 2
     """JSON text as bytes."""
 
@@ -37,7 +37,7 @@ class PayloadKind(_PayloadKind, metaclass=_PayloadKindEnumTypeWrapper):
 PAYLOAD_KIND_UNSPECIFIED: PayloadKind.ValueType  # 0
 """The kind of the request's own payloads, or STRUCT when it has none."""
 PAYLOAD_KIND_STRUCT: PayloadKind.ValueType  # 1
-"""google.protobuf.Struct."""
+"""google.protobuf.Struct, unless the value is too large for it: see Payload."""
 PAYLOAD_KIND_JSON: PayloadKind.ValueType  # 2
 """JSON text as bytes."""
 Global___PayloadKind: _TypeAlias = PayloadKind  # noqa: Y015
@@ -56,11 +56,16 @@ class Payload(_message.Message):
     STRUCT_FIELD_NUMBER: _builtins.int
     JSON_FIELD_NUMBER: _builtins.int
     json: _builtins.bytes
-    """UTF-8 JSON text of one object: exact and fast."""
+    """UTF-8 JSON text of one object: fast, and exact within 64-bit integers.
+    Larger integers are read as doubles, and of members with the same name only
+    the last one counts.
+    """
     @_builtins.property
     def struct(self) -> _struct_pb2.Struct:
         """Comfortable in grpcurl and in languages with good Struct support.
-        Numbers are IEEE 754 doubles: integers beyond 2^53 are rounded.
+        Numbers are IEEE 754 doubles: integers beyond 2^53 are rounded. A value
+        that takes more than 1.5 MiB in this form, such as a list of 150,000 numbers,
+        is answered as `json`, whatever kind was asked for: messages end at 4 MiB.
         """
 
     def __init__(
