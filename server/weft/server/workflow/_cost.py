@@ -32,8 +32,8 @@ _CEILING: Final = 2 * MAX_WORK
 """Where counting stops, so that the numbers themselves stay small."""
 _NODE: Final = 16
 """Work of evaluating one name, literal or call."""
-_MANY_MENTIONS: Final = 32
-"""From here on, adding values up may build something huge without a comprehension."""
+_MANY_MENTIONS: Final = 4
+"""Over this, putting values together may copy much without a comprehension."""
 _CHARACTERS: Final = 16
 """Characters of a text that count as one value."""
 _MAX_PATTERN_WORK: Final = 750_000
@@ -121,7 +121,18 @@ def calls(group: Group) -> Iterator[str]:
 
 def is_risky(group: Group) -> bool:
     """Tell whether an expression can be more work than reading what it mentions."""
-    return nesting(group) > 0 or "matches" in calls(group) or sum(1 for _ in mentions(group)) > _MANY_MENTIONS
+    return (
+        nesting(group) > 0
+        or _adds(group)
+        or "matches" in calls(group)
+        or sum(1 for _ in mentions(group)) > _MANY_MENTIONS
+    )
+
+
+def _adds(group: Group) -> bool:
+    """Tell whether values are added up: every sum is a new copy of what is there so far."""
+    inner = (_inner(node) for node in _nodes(group))
+    return "+" in group.operators or any(_adds(each) for each in inner if each is not None)
 
 
 def bound(group: Group, sizes: Sizes) -> int:

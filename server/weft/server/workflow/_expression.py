@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import cel
+import orjson
 
+from weft.core.payload import MAX_PAYLOAD_BYTES
 from weft.server.workflow import _cost
 from weft.server.workflow._faults import CompileError, evaluation_fault, syntax_fault
 from weft.server.workflow._syntax import Group, Mention, parse
@@ -74,13 +76,16 @@ class RunningScope:
     as much as reading it.
     """
 
-    __slots__ = ("_context", "_mentions", "_work", "values")
+    __slots__ = ("_context", "_mentions", "_room", "_sizes", "_texts", "_work", "values")
 
     def __init__(self, values: Mapping[str, Any], mentioned: tuple[Mention, ...]) -> None:
         self.values = values
         self._mentions = mentioned
         self._context: cel.Context | None = None
         self._work = 0
+        self._room = MAX_PAYLOAD_BYTES
+        self._sizes: dict[int, int] = {}
+        self._texts: dict[int, int] = {}
 
     def resolve(self, mention: Mention) -> Any:
         """Return the value that a variable and literal members lead to."""
@@ -113,7 +118,27 @@ class RunningScope:
                 value = _member(value, member)
             except EvaluationError:
                 break
-        return _cost.size_of(value), len(value) if isinstance(value, dict | list) else 1
+        size = self._sizes.get(id(value))
+        if size is None:
+            size = self._sizes[id(value)] = _cost.size_of(value)
+        return size, len(value) if isinstance(value, dict | list) else 1
+
+    def take(self, value: Any, *, shared: bool) -> None:
+        """Refuse to go on when what was rendered so far is larger than a payload may be.
+
+        A ``shared`` value is one of the scope, and measured once.
+        """
+        if isinstance(value, str):
+            self._room -= len(value)
+        elif isinstance(value, dict | list):
+            length = self._texts.get(id(value)) if shared else None
+            if length is None:
+                length = _text_length(value)
+                if shared:
+                    self._texts[id(value)] = length
+            self._room -= length
+        if self._room < 0:
+            raise EvaluationError(f"with it the rendered object is over {MAX_PAYLOAD_BYTES:,} bytes")
 
 
 class Expression:
@@ -149,8 +174,8 @@ class Expression:
         path = self.path_only
         if path is not None:
             if path.root in _JSON_ROOTS:
-                return lambda scope: scope.resolve(path)
-            return lambda scope: to_json(scope.resolve(path), 1)
+                return lambda scope: _taken(scope, scope.resolve(path), shared=True)
+            return lambda scope: _taken(scope, to_json(scope.resolve(path), 1))
         if _cost.is_risky(self.group):
             return lambda scope: self._charged(program, scope)
         return lambda scope: self._execute(program, scope)
@@ -164,7 +189,7 @@ class Expression:
             value = program.execute(scope.context())
         except Exception as error:  # whatever the library raises, the author of the expression is told
             raise EvaluationError(evaluation_fault(error, self.group, scope.values)) from None
-        return to_json(value, 1)
+        return _taken(scope, to_json(value, 1))
 
 
 def compile_expression(source: str) -> Expression:
@@ -183,6 +208,18 @@ def compile_expression(source: str) -> Expression:
     if _cost.nesting(group) > _cost.MAX_NESTING:
         raise CompileError(f"comprehensions nest deeper than {_cost.MAX_NESTING} levels")
     return Expression(source, program, group)
+
+
+def _taken(scope: RunningScope, value: Any, *, shared: bool = False) -> Any:
+    scope.take(value, shared=shared)
+    return value
+
+
+def _text_length(value: Any) -> int:
+    try:
+        return len(orjson.dumps(value))
+    except TypeError:
+        return 0  # JSON cannot say it: that is told when the whole is written
 
 
 def _only_mention(group: Group) -> Mention | None:

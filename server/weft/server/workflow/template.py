@@ -7,9 +7,10 @@ JSON. ``$${`` is a literal ``${``. Names of members are never expressions.
 Limits, so that a definition cannot stop the server: 256 expressions in a
 template, 4,096 characters in an expression, and comprehensions (``map``,
 ``filter``, ``all``, ``exists``, ``exists_one``) nested at most 2 deep. Where
-comprehensions, patterns or very many names are involved, the work of one
+comprehensions, patterns, sums or many names are involved, the work of one
 rendering is bounded before it is begun: enough for ``filter`` and ``map`` over a
-thousand records, whose work grows with the square of their number.
+thousand records, whose work grows with the square of their number. Rendering
+ends as soon as the values put in are together larger than a payload may be.
 """
 
 from __future__ import annotations
