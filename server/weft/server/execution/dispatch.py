@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
+import orjson
+
 from weft.core.context import CallContext
 from weft.core.errors import (
     ExhaustedError,
@@ -14,7 +16,7 @@ from weft.core.errors import (
     ValidationError,
     Violation,
 )
-from weft.core.payload import JsonObject, dumps, loads
+from weft.core.payload import MAX_PAYLOAD_BYTES, JsonObject, dumps, loads
 from weft.core.reasons import Reason, Rule
 from weft.core.schema import Schema
 from weft.mesh.actions import ActionCall
@@ -23,7 +25,7 @@ from weft.server.execution.schemas import ActionSchemas, SchemaCache
 from weft.server.registry.model import Service, ServiceState
 from weft.server.registry.service import RegistryService
 
-__all__ = ["DEFAULT_TIMEOUT", "CallIdentity", "Dispatcher", "Outcome"]
+__all__ = ["DEFAULT_TIMEOUT", "CallIdentity", "Dispatcher", "Outcome", "rewrite"]
 
 DEFAULT_TIMEOUT: Final = timedelta(seconds=60)
 """How long one attempt may take when neither step nor action says."""
@@ -134,6 +136,16 @@ def _prepare(
     return _call(service.name, name, dumps(value, "input"), identity)
 
 
+def rewrite(value: JsonObject, field: str) -> bytes:
+    """Write what was just read and checked, in one form: only its size can be a fault now.
+
+    Raises:
+        ValidationError: PAYLOAD_TOO_LARGE: such as ``1e9``, which is longer written out.
+    """
+    text = orjson.dumps(value)
+    return text if len(text) <= MAX_PAYLOAD_BYTES else dumps(value, field)
+
+
 def _call(service: str, action: str, value: bytes, identity: CallIdentity) -> ActionCall:
     return ActionCall(
         service=service,
@@ -162,7 +174,7 @@ def _check_output(schemas: ActionSchemas, call: ActionCall, reply: bytes) -> tup
     """Return an output as it was read, and its text written anew: what is recorded is what is handed on."""
     try:
         output = loads(reply, "output")
-        text = dumps(output, "output")
+        text = rewrite(output, "output")
     except ValidationError as error:
         if error.violations[0].reason == Rule.PAYLOAD_TOO_LARGE:
             raise ExhaustedError(

@@ -18,10 +18,10 @@ from weft.api.execution.v1 import execution_service_pb2 as pb
 from weft.core.context import CallContext, current_log_context
 from weft.core.metadata import EXECUTION_ID
 from weft.core.names import new_id
-from weft.core.payload import JsonObject, dumps, from_payload, kind_of, prefer, to_payload
+from weft.core.payload import JsonObject, from_payload, kind_of, prefer, to_payload
 from weft.core.reasons import Rule
 from weft.server.execution import convert
-from weft.server.execution.dispatch import CallIdentity
+from weft.server.execution.dispatch import CallIdentity, rewrite
 from weft.server.execution.service import ExecutionService, StartCommand
 from weft.server.requests import (
     MAX_REF,
@@ -191,7 +191,7 @@ def _read_start(request: _StartRequest) -> StartCommand:
         request, "timeout", faults, at_least=timedelta(milliseconds=1), at_most=_MAX_TIMEOUT
     )
     # Not the text as it came: what is recorded is what is run, also where JSON leaves room for more readings.
-    text = faults.attempt(lambda: dumps(value, "input"), b"")
+    text = faults.attempt(lambda: rewrite(value, "input"), b"")
     faults.raise_any()
     return StartCommand(
         workflow=request.workflow,
