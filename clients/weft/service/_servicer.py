@@ -9,11 +9,11 @@ import grpc.aio
 
 from weft.api.action.v1 import action_service_pb2, action_service_pb2_grpc
 from weft.core.clock import Clock
-from weft.core.errors import ExhaustedError, ResourceNotFoundError, ValidationError, Violation, WeftError
+from weft.core.errors import ResourceNotFoundError, ValidationError, Violation, WeftError
 from weft.core.names import closest
 from weft.core.payload import from_payload, kind_of, prefer, to_payload
-from weft.core.reasons import Reason, Rule
-from weft.mesh.rpc import MAX_MESSAGE_BYTES, abort_with
+from weft.core.reasons import Rule
+from weft.mesh.rpc import abort_with
 from weft.service._calls import Calls
 from weft.service._context import ActionContext
 from weft.service._invoke import invoke
@@ -71,11 +71,9 @@ class ActionServicer(action_service_pb2_grpc.ActionServiceServicer):
         time_left = limit if remaining is None else timedelta(seconds=remaining)
         context = _context(request, time_left, self._clock)
         output = await invoke(action, value, context, self._threads, limit)
-        response = action_service_pb2.InvokeActionResponse(
+        return action_service_pb2.InvokeActionResponse(
             output=to_payload(output, kind_of(request.input)),
         )
-        _check_size(response, action)
-        return response
 
     def _find(self, request: action_service_pb2.InvokeActionRequest) -> ActionDefinition:
         missing = [name for name in ("service", "action") if not getattr(request, name)]
@@ -142,13 +140,3 @@ def _context(
         deadline=None if time_left is None else clock.now() + time_left,
         clock=clock,
     )
-
-
-def _check_size(response: action_service_pb2.InvokeActionResponse, action: ActionDefinition) -> None:
-    """Refuse what the caller's end would: a Struct can take six times its JSON text."""
-    size = response.ByteSize()
-    if size > MAX_MESSAGE_BYTES:
-        raise ExhaustedError(
-            f"output of {action.name!r} takes {size:,} bytes as a Struct; call with JSON text instead",
-            reason=Reason.ACTION_OUTPUT_TOO_LARGE,
-        )

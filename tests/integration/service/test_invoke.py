@@ -335,12 +335,10 @@ async def test_outputs_that_cannot_travel(
 
 
 async def test_an_output_too_large_as_a_struct(channel: grpc.aio.Channel) -> None:
-    """What fits as JSON text and not as a Struct says how to get it."""
-    assert len((await invoke(channel, invocation("produce_numbers")))["a"]) == 500_000
+    """What fits as JSON text and not as a Struct comes as JSON text."""
     empty = payload_pb2.Payload(struct=struct_pb2.Struct())
-    with pytest.raises(ExhaustedError, match="JSON text instead") as caught:
-        await invoke(channel, invocation("produce_numbers", input=empty))
-    assert caught.value.reason == Reason.ACTION_OUTPUT_TOO_LARGE
+    for request in (invocation("produce_numbers"), invocation("produce_numbers", input=empty)):
+        assert len((await invoke(channel, request))["a"]) == 500_000
 
 
 async def test_cancelling_the_call_cancels_the_action(probe: Probe, channel: grpc.aio.Channel) -> None:
