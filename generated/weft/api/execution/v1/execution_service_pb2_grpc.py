@@ -103,7 +103,8 @@ class ExecutionServiceServicer:
         NOT_FOUND  WORKFLOW_NOT_FOUND (also when it is deleted), WORKFLOW_VERSION_NOT_FOUND.
         FAILED_PRECONDITION  WORKFLOW_INACTIVE.
         ALREADY_EXISTS  REQUEST_ID_REUSED: the request_id started an execution of other content.
-        RESOURCE_EXHAUSTED  ENGINE_FULL (with RetryInfo): too many executions are open.
+        RESOURCE_EXHAUSTED  ENGINE_FULL (with RetryInfo): too many executions are open, or they hold too
+        much data.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

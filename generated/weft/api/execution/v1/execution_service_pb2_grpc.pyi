@@ -49,7 +49,8 @@ class ExecutionServiceStub:
       NOT_FOUND  WORKFLOW_NOT_FOUND (also when it is deleted), WORKFLOW_VERSION_NOT_FOUND.
       FAILED_PRECONDITION  WORKFLOW_INACTIVE.
       ALREADY_EXISTS  REQUEST_ID_REUSED: the request_id started an execution of other content.
-      RESOURCE_EXHAUSTED  ENGINE_FULL (with RetryInfo): too many executions are open.
+      RESOURCE_EXHAUSTED  ENGINE_FULL (with RetryInfo): too many executions are open, or they hold too
+        much data.
     """
     ExecuteWorkflow: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.ExecuteWorkflowRequest, _execution_service_pb2.ExecuteWorkflowResponse]
     """Accepts an execution durably and waits for its end as long as the caller's
@@ -136,7 +137,8 @@ class ExecutionServiceAsyncStub(ExecutionServiceStub):
       NOT_FOUND  WORKFLOW_NOT_FOUND (also when it is deleted), WORKFLOW_VERSION_NOT_FOUND.
       FAILED_PRECONDITION  WORKFLOW_INACTIVE.
       ALREADY_EXISTS  REQUEST_ID_REUSED: the request_id started an execution of other content.
-      RESOURCE_EXHAUSTED  ENGINE_FULL (with RetryInfo): too many executions are open.
+      RESOURCE_EXHAUSTED  ENGINE_FULL (with RetryInfo): too many executions are open, or they hold too
+        much data.
     """
     ExecuteWorkflow: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.ExecuteWorkflowRequest, _execution_service_pb2.ExecuteWorkflowResponse]  # type: ignore[assignment]
     """Accepts an execution durably and waits for its end as long as the caller's
@@ -226,7 +228,8 @@ class ExecutionServiceServicer(metaclass=_abc_1.ABCMeta):
           NOT_FOUND  WORKFLOW_NOT_FOUND (also when it is deleted), WORKFLOW_VERSION_NOT_FOUND.
           FAILED_PRECONDITION  WORKFLOW_INACTIVE.
           ALREADY_EXISTS  REQUEST_ID_REUSED: the request_id started an execution of other content.
-          RESOURCE_EXHAUSTED  ENGINE_FULL (with RetryInfo): too many executions are open.
+          RESOURCE_EXHAUSTED  ENGINE_FULL (with RetryInfo): too many executions are open, or they hold too
+            much data.
         """
 
     @_abc_1.abstractmethod
