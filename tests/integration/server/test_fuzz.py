@@ -43,13 +43,16 @@ async def world() -> AsyncIterator[World]:
         yield world
 
 
-async def send(wire: Wire, method: str, data: bytes) -> str:
-    """Send bytes as a request; return OK or the code of a status in good form."""
+async def send(wire: Wire, method: str, data: bytes, patience: float = 0.05) -> str:
+    """Send bytes as a request; return OK or the code of a status in good form.
+
+    A stream has ``patience`` seconds for its first message.
+    """
     channel: Any = wire.channel
     path = PATHS[method]
     try:
         if next(m for m in METHODS if m.name == method).server_streaming:
-            call = channel.unary_stream(path)(data, timeout=0.05)
+            call = channel.unary_stream(path)(data, timeout=patience)
             await anext(aiter(call))
             call.cancel()
         else:
@@ -78,7 +81,7 @@ BROKEN = [
 @pytest.mark.parametrize("method", sorted(PATHS))
 async def test_bytes_that_are_no_request_are_an_invalid_argument(world: World, method: str) -> None:
     """What does not parse is refused by us, with details: VALIDATION_FAILED."""
-    answers = [await send(world.wire, method, data) for data in BROKEN]
+    answers = [await send(world.wire, method, data, patience=5) for data in BROKEN]
     assert answers[0] == "INVALID_ARGUMENT"
     assert set(answers) <= {"INVALID_ARGUMENT", "NOT_FOUND", "OK", "FAILED_PRECONDITION"}
     assert await world.is_well()
