@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import Final
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -11,6 +12,10 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from weft.core.context import current_log_context
 
 __all__ = ["configure_logging"]
+
+
+_MEANINGFUL: Final = frozenset({"exc_info", "stack_info"})
+"""Keys that the formatter acts upon; a caller's own value of that name is left out."""
 
 
 def configure_logging(level: str, log_format: str) -> None:
@@ -50,5 +55,6 @@ def configure_logging(level: str, log_format: str) -> None:
 def _add_context(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """Add what travels with the call or execution that the line belongs to."""
     for key, value in current_log_context().items():
-        event.setdefault(key, value)
+        if key not in _MEANINGFUL:
+            event.setdefault(key, value)
     return event

@@ -55,6 +55,25 @@ async def test_an_execution_runs_its_steps_and_answers_in_kind(world: World, kin
     assert execution.last_event_number == len(HISTORY)
 
 
+async def test_context_values_may_have_any_name(world: World) -> None:
+    """Also those of ids and of log fields: the execution runs, and they travel as they are."""
+    names = ("execution_id", "step_id", "event", "level", "message", "name", "exc_info", "self", "values")
+    context = context_pb2.CallContext(request_id="q", values=dict.fromkeys(names, "mine"))
+    answer = await world.wire.executions.ExecuteWorkflow(
+        pb.ExecuteWorkflowRequest(workflow="shouting", input=payload({"text": "a"}, STRUCT), context=context),
+        timeout=10,
+    )
+    assert answer.execution.state == execution_pb2.EXECUTION_STATE_COMPLETED
+    assert answer.execution.context == context
+    called = await world.wire.executions.ExecuteServiceAction(
+        pb.ExecuteServiceActionRequest(
+            service="texts", action="shout", input=payload({"text": "a"}, STRUCT), context=context
+        ),
+        timeout=10,
+    )
+    assert called.output.HasField("struct")
+
+
 @kinds
 async def test_a_started_execution_can_be_watched_and_read(world: World, kind: PayloadKind) -> None:
     """Start answers at once; watch, history and get tell the same story, in the kind asked for."""

@@ -203,8 +203,7 @@ class Engine:
 
     async def _drive(self, run: Run, first: StepScheduled | None = None) -> None:
         """Run an execution to its end, or until this server lets go of it."""
-        context = run.execution.context.flat()
-        with bind_log_context(**context, execution_id=run.execution.id):
+        with bind_log_context(**{**run.execution.context.flat(), "execution_id": run.execution.id}):
             timer = self._start_timer(run)
             try:
                 if first is not None:
