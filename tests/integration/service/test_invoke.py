@@ -3,34 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
-import json
 import logging
-import re
-import signal
-import socket
-import sys
-import threading
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 import grpc.aio
 import pytest
 from google.protobuf import struct_pb2
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
-from pydantic import BaseModel, Field
+from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection_pb2
 
+from tests.support.hosting import Probe, channel_to, health_of, invocation, invoke, reflection_of
 from weft.api.action.v1 import action_service_pb2 as pb
 from weft.api.action.v1 import action_service_pb2_grpc
 from weft.api.common.v1 import context_pb2, payload_pb2
 from weft.core.errors import (
     ActionFailedError,
-    AlreadyExistsError,
     Code,
     DeadlineExceededError,
     ExhaustedError,
@@ -42,156 +30,10 @@ from weft.core.errors import (
 )
 from weft.core.payload import from_payload
 from weft.core.reasons import Reason, Rule
-from weft.mesh.rpc import CHANNEL_OPTIONS, error_from_rpc
-from weft.service import ActionContext, Host, Service, current_context
+from weft.mesh.rpc import error_from_rpc
+from weft.service import Host
 
 pytestmark = pytest.mark.integration
-
-_variable = contextvars.ContextVar("_variable", default="unset")
-
-
-class Extracted(BaseModel):
-    text: str
-    words: int = Field(ge=0)
-
-
-@dataclass
-class Seen:
-    thread: str
-    execution: str
-    key: str
-    attempt: int
-    project: str
-    value: str
-    seconds_left: float
-
-
-class Probe:
-    """A service whose actions tell the test what happens inside of them."""
-
-    def __init__(self) -> None:
-        self.service = Service("demo", version="1.0.0")
-        self.started = asyncio.Event()
-        self.release = asyncio.Event()
-        self.cancelled = asyncio.Event()
-        self.polling = threading.Event()
-        self.noticed = threading.Event()
-        plain = (self.extract, self.look, self.look_in_thread, self.wait, self.poll, self.fail, self.produce)
-        for action in (*plain, self.produce_numbers):
-            self.service.action(action)
-        self.service.action(timeout=timedelta(milliseconds=50))(self.brief)
-
-    async def extract(self, document_url: str, language: str = "en") -> Extracted:
-        """Extract text from a document."""
-        return Extracted(text=f"{document_url} in {language}", words=3)
-
-    async def look(self, context: ActionContext) -> Seen:
-        assert current_context() is context
-        return self._seen(context)
-
-    def look_in_thread(self, context: ActionContext) -> Seen:
-        assert current_context() is context
-        return self._seen(context)
-
-    async def wait(self) -> None:
-        self.started.set()
-        try:
-            await self.release.wait()
-        except asyncio.CancelledError:
-            self.cancelled.set()
-            raise
-
-    def poll(self, context: ActionContext) -> None:
-        self.polling.set()
-        end = time.monotonic() + 10
-        while not context.cancelled and time.monotonic() < end:
-            time.sleep(0.005)
-        self.noticed.set()
-
-    async def fail(self, how: str) -> None:
-        raise FAILURES[how]
-
-    async def produce(self, what: str) -> dict[str, Any]:
-        values: dict[str, Any] = {"nan": float("nan"), "10 MB": "x" * 10_000_000, "object": object()}
-        return {"a": values[what]}
-
-    async def produce_numbers(self) -> dict[str, Any]:
-        return {"a": [1] * 500_000}
-
-    async def brief(self) -> None:
-        await asyncio.Event().wait()
-
-    @staticmethod
-    def _seen(context: ActionContext) -> Seen:
-        left = context.remaining
-        return Seen(
-            thread=threading.current_thread().name,
-            execution=context.execution_id,
-            key=context.idempotency_key,
-            attempt=context.attempt,
-            project=context.project_id,
-            value=context.values.get("color", ""),
-            seconds_left=-1 if left is None else left.total_seconds(),
-        )
-
-
-FAILURES: dict[str, BaseException] = {
-    "plain": ZeroDivisionError("division by zero"),
-    "business": ActionFailedError("no such customer", reason="CUSTOMER_UNKNOWN", code=Code.NOT_FOUND),
-    "ours": AlreadyExistsError("taken", reason="SEAT_TAKEN"),
-    "text": ValueError("\udcff\x00 語" * 900),
-    "exit": SystemExit(2),
-    "cancel": asyncio.CancelledError("of its own"),
-    "unknown": ActionFailedError("x", code=Code.UNKNOWN),
-    "much": ActionFailedError("x", metadata={f"k{i}": "v" * 256 for i in range(100)}),
-}
-
-
-@asynccontextmanager
-async def channel_to(host: Host) -> AsyncIterator[grpc.aio.Channel]:
-    async with grpc.aio.insecure_channel(host.address, options=CHANNEL_OPTIONS) as channel:
-        yield channel
-
-
-def health_of(channel: Any) -> Any:
-    """Return a stub, whose published types know no RPCs."""
-    return health_pb2_grpc.HealthStub(channel)
-
-
-def reflection_of(channel: Any) -> Any:
-    """Return a stub, whose published types know no RPCs."""
-    return reflection_pb2_grpc.ServerReflectionStub(channel)
-
-
-@pytest.fixture
-def probe() -> Probe:
-    return Probe()
-
-
-@pytest.fixture
-async def host(probe: Probe) -> AsyncIterator[Host]:
-    async with probe.service.hosted() as host:
-        yield host
-
-
-@pytest.fixture
-async def channel(host: Host) -> AsyncIterator[grpc.aio.Channel]:
-    async with channel_to(host) as channel:
-        yield channel
-
-
-def invocation(action: str, value: dict[str, Any] | None = None, **fields: Any) -> pb.InvokeActionRequest:
-    payload = payload_pb2.Payload(json=json.dumps(value or {}).encode())
-    return pb.InvokeActionRequest(**{"service": "demo", "action": action, "input": payload, **fields})
-
-
-async def invoke(channel: grpc.aio.Channel, request: pb.InvokeActionRequest, timeout: float = 20) -> Any:
-    stub = action_service_pb2_grpc.ActionServiceStub(channel)
-    try:
-        response = await stub.InvokeAction(request, timeout=timeout)
-    except grpc.aio.AioRpcError as error:
-        raise error_from_rpc(error) from error
-    return from_payload(response.output)
 
 
 async def test_an_action_answers(channel: grpc.aio.Channel) -> None:
@@ -456,91 +298,3 @@ async def test_many_calls_at_once(channel: grpc.aio.Channel) -> None:
     ]
     results = await asyncio.gather(*calls)
     assert [seen["execution"] for seen in results] == [f"exe_{i}" for i in range(40) for _ in range(2)]
-
-
-SCRIPT = """
-import asyncio, sys, time
-from weft.service import Service, current_context
-
-service = Service("demo", version="1.2.3")
-
-@service.action
-async def wait() -> dict[str, str]:
-    current_context().logger.info("waiting")
-    await asyncio.sleep(0.5)
-    return {"loop": type(asyncio.get_running_loop()).__module__}
-
-@service.action
-async def wait_long() -> None:
-    await asyncio.sleep(60)
-
-@service.action
-def hang() -> None:
-    time.sleep(60)
-
-service.run(listen=sys.argv[1])
-print("ended")
-"""
-
-
-@asynccontextmanager
-async def process() -> AsyncIterator[tuple[asyncio.subprocess.Process, grpc.aio.Channel]]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    pipe = asyncio.subprocess.PIPE
-    child = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", SCRIPT, address, stdout=pipe, stderr=pipe
-    )
-    try:
-        async with grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS) as channel:
-            health = health_of(channel)
-            await health.Check(health_pb2.HealthCheckRequest(), wait_for_ready=True, timeout=20)
-            yield child, channel
-    finally:
-        if child.returncode is None:
-            child.kill()
-        await child.communicate()
-
-
-async def test_a_signal_drains_and_ends_the_process() -> None:
-    """SIGTERM lets a running call finish, also beside a thread that hangs, and run() logs and returns."""
-    async with process() as (child, channel):
-        stub = action_service_pb2_grpc.ActionServiceStub(channel)
-        hanging = stub.InvokeAction(invocation("hang"), timeout=0.2)
-        running = stub.InvokeAction(invocation("wait", invocation=pb.Invocation(execution_id="exe_9")))
-        await channel.channel_ready()
-        await asyncio.sleep(0.1)
-        child.terminate()
-        answer = await running
-        assert "uvloop" in from_payload(answer.output)["loop"]
-        with pytest.raises(grpc.aio.AioRpcError):
-            await hanging
-        out, err = await asyncio.wait_for(child.communicate(), 10)
-        assert (child.returncode, out.decode()) == (0, "ended\n")
-        first, *_, last = err.decode().splitlines()
-        assert re.fullmatch(
-            r"\d{4}-\d\d-\d\dT[\d:.]{12}[+-]\d\d:\d\d INFO    weft\.service: "
-            r"demo 1\.2\.3: wait, wait_long, hang at 127\.0\.0\.1:\d+",
-            first,
-        )
-        assert re.search(r"weft\.service: demo-\w+ stopping$", last)
-        assert "INFO    weft.service.demo: waiting (execution_id=exe_9" in err.decode()
-
-
-async def test_a_second_signal_skips_the_drain() -> None:
-    """Who asks twice does not wait; the call that was cut off is told to go elsewhere."""
-    async with process() as (child, channel):
-        health = health_of(channel)
-        running = asyncio.create_task(invoke(channel, invocation("wait_long")))
-        watch = health.Watch(health_pb2.HealthCheckRequest())
-        assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
-        child.send_signal(signal.SIGINT)
-        assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
-        assert not running.done()
-        child.send_signal(signal.SIGINT)
-        with pytest.raises(ServiceUnavailableError) as caught:
-            await running
-        assert caught.value.reason == Reason.ACTION_UNAVAILABLE
-        out, err = await asyncio.wait_for(child.communicate(), 5)
-        assert (child.returncode, out.decode(), err.decode().count("Traceback")) == (0, "ended\n", 0)
