@@ -103,8 +103,7 @@ async def test_a_server_that_comes_back_is_used_again_at_once(pool: ChannelPool)
         with pytest.raises(UnreachableError):
             await say(pool, address)
     server, _ = await start_echo(port)
-    async with asyncio.timeout(1.5):
-        await say(pool, address)
+    await say(pool, address)  # a channel that was kept would still refuse, for up to its back-off
     await server.stop(None)
 
 
