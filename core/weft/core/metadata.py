@@ -32,4 +32,4 @@ TIMEOUT = "weft-timeout-ms"
 STATUS_DETAILS = "grpc-status-details-bin"
 
 MAX_METADATA_BYTES = 7_168
-"""More is refused here: from 8 KB on, gRPC refuses at random (measured)."""
+"""What the details of an error stay below: from 8 KB on, gRPC refuses at random (measured)."""

@@ -27,7 +27,15 @@ from weft.core._value_sizes import sizes_of, work
 from weft.core.errors import Violation
 from weft.core.reasons import Rule
 
-__all__ = ["ANY_OBJECT", "MAX_SCHEMA_BYTES", "Schema", "compile_schema", "join_path", "resolve_local"]
+__all__ = [
+    "ANY_OBJECT",
+    "MAX_SCHEMA_BYTES",
+    "Schema",
+    "compile_schema",
+    "join_path",
+    "resolve_local",
+    "schema_of",
+]
 
 MAX_CHECKS: Final = 4_000_000
 """Checks that one value may take: a fraction of a second."""
@@ -202,3 +210,12 @@ def _shorten(text: str) -> str:
 
 ANY_OBJECT: Final = compile_schema({"type": "object"})
 """What an action or workflow without a schema takes."""
+
+
+def schema_of(definition: Mapping[str, Any] | None) -> Schema:
+    """Compile a schema, or return the one that takes any object where there is none.
+
+    Raises:
+        ValidationError: As ``compile_schema``.
+    """
+    return ANY_OBJECT if definition is None else compile_schema(definition)

@@ -11,13 +11,14 @@ from datetime import timedelta
 from typing import Any, Final, NoReturn, TypeVar
 
 import orjson
-from google.protobuf import duration_pb2, field_mask_pb2
+from google.protobuf import duration_pb2, field_mask_pb2, struct_pb2
 from google.protobuf.message import Message
 
 from weft.api.common.v1 import context_pb2
 from weft.core.context import CallContext
 from weft.core.errors import ValidationError, Violation
 from weft.core.names import NAME, check_name
+from weft.core.payload import JsonObject, dumps, from_struct
 from weft.core.reasons import Rule
 from weft.server.store.base import Page, RequestKey, Slice
 
@@ -28,8 +29,10 @@ __all__ = [
     "read_context",
     "read_duration",
     "read_mask",
+    "read_metadata",
     "read_page",
     "request_key",
+    "require_ref",
 ]
 
 T = TypeVar("T")
@@ -39,6 +42,7 @@ MAX_TEXT: Final = 8_192
 MAX_REQUEST_ID: Final = 128
 MAX_REF: Final = 128
 """The longest id or name; a longer one names nothing, and has no place in the answer."""
+_MAX_METADATA_BYTES: Final = 64 * 1024
 DEFAULT_PAGE_SIZE: Final = 50
 MAX_PAGE_SIZE: Final = 1_000
 _MAX_PAGE_BYTES: Final = 3 * 1024 * 1024
@@ -278,3 +282,25 @@ def fingerprint(*parts: bytes) -> bytes:
         digest.update(len(part).to_bytes(8, "big"))
         digest.update(part)
     return digest.digest()
+
+
+def require_ref(request: Message, field: str) -> None:
+    """Check the one field of a request that names what it is about.
+
+    Raises:
+        ValidationError: It is missing, or too long for any name.
+    """
+    faults = Faults(request)
+    faults.ref(field, getattr(request, field))
+    faults.raise_any()
+
+
+def read_metadata(metadata: struct_pb2.Struct, faults: Faults, field: str) -> JsonObject:
+    """Read the free metadata of a resource, within its limit."""
+
+    def read() -> JsonObject:
+        value = from_struct(metadata, field)
+        dumps(value, field, limit=_MAX_METADATA_BYTES)
+        return value
+
+    return faults.attempt(read, {})

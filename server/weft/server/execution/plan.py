@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from weft.core.schema import ANY_OBJECT, Schema, compile_schema
+from weft.core.schema import Schema, schema_of
 from weft.server.workflow.model import Step, Workflow
 from weft.server.workflow.template import Template, compile_template
 
@@ -68,14 +68,10 @@ def compile_plan(workflow: Workflow) -> Plan:
             )
             for number, step in enumerate(definition.steps)
         },
-        input_schema=_schema(definition.input_schema),
-        output_schema=_schema(definition.output_schema),
+        input_schema=schema_of(definition.input_schema),
+        output_schema=schema_of(definition.output_schema),
         timeout=definition.timeout,
     )
-
-
-def _schema(definition: Mapping[str, object] | None) -> Schema:
-    return ANY_OBJECT if definition is None else compile_schema(definition)
 
 
 class PlanCache:

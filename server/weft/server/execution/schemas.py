@@ -11,7 +11,7 @@ import orjson
 
 from weft.core.errors import ResourceNotFoundError
 from weft.core.names import did_you_mean
-from weft.core.schema import ANY_OBJECT, Schema, compile_schema
+from weft.core.schema import Schema, schema_of
 from weft.server.registry.model import Action, Service
 
 __all__ = ["ActionSchemas", "SchemaCache"]
@@ -98,15 +98,11 @@ def _compile(service: Service, action_name: str) -> ActionSchemas:
     if action is None:
         raise _no_action(service, action_name)
     size = _BASE_BYTES + _size(action.input_schema) + _size(action.output_schema)
-    return ActionSchemas(action, _schema(action.input_schema), _schema(action.output_schema), size)
+    return ActionSchemas(action, schema_of(action.input_schema), schema_of(action.output_schema), size)
 
 
 def _size(definition: Mapping[str, object] | None) -> int:
     return 0 if definition is None else len(orjson.dumps(definition))
-
-
-def _schema(definition: Mapping[str, object] | None) -> Schema:
-    return ANY_OBJECT if definition is None else compile_schema(definition)
 
 
 def _no_action(service: Service, name: str) -> ResourceNotFoundError:

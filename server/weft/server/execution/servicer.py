@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import grpc.aio
 import orjson
-from google.protobuf.message import Message
 
 from weft.api.common.v1 import context_pb2
 from weft.api.execution.v1 import execution_pb2, execution_service_pb2_grpc
@@ -31,6 +30,7 @@ from weft.server.requests import (
     read_context,
     read_duration,
     read_page,
+    require_ref,
 )
 from weft.server.store.base import ExecutionFilter, RequestKey, Slice
 
@@ -80,7 +80,7 @@ class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
 
     async def GetExecution(self, request: pb.GetExecutionRequest, context: object) -> pb.GetExecutionResponse:
         """Read one execution."""
-        _require(request, "execution_id")
+        require_ref(request, "execution_id")
         payloads = request.view != execution_pb2.EXECUTION_VIEW_BASIC
         details = await self._executions.get(request.execution_id, payloads=payloads)
         kind = prefer(request.payload_kind)
@@ -246,9 +246,3 @@ def _time_left(context: _Context) -> timedelta | None:
     """Return how long the caller still waits; None when it did not say."""
     left: float | None = context.time_remaining()
     return None if left is None else timedelta(seconds=min(left, _MAX_CALL_TIMEOUT.total_seconds()))
-
-
-def _require(request: Message, field: str) -> None:
-    faults = Faults(request)
-    faults.ref(field, getattr(request, field))
-    faults.raise_any()

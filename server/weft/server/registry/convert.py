@@ -9,7 +9,7 @@ from typing import Final
 
 from weft.api.registry.v1 import registry_pb2
 from weft.core.names import ACTION_NAME, INSTANCE_ID, INSTANCE_PREFIX, check_name, new_id
-from weft.core.payload import UNSAID, JsonObject, PayloadKind, dumps, from_struct, kind_of, to_struct
+from weft.core.payload import UNSAID, JsonObject, PayloadKind, kind_of, to_struct
 from weft.core.reasons import Rule
 from weft.core.schema import compile_schema
 from weft.discovery.model import Health, Protocol
@@ -31,7 +31,6 @@ __all__ = [
     "health_to_proto",
     "instance_from_proto",
     "instance_to_proto",
-    "metadata_from_proto",
     "read_actions",
     "read_endpoint",
     "report_to_proto",
@@ -40,7 +39,6 @@ __all__ = [
 ]
 
 _MAX_ACTIONS: Final = 256
-_MAX_METADATA_BYTES: Final = 64 * 1024
 _MAX_TAGS: Final = 64
 _MAX_TAG_CHARS: Final = 128
 _MAX_INSTANCE_METADATA: Final = 64
@@ -130,17 +128,6 @@ def read_endpoint(url: str, faults: Faults, field: str) -> str:
     if url:
         faults.attempt(lambda: parse_endpoint(url, field), None)
     return url
-
-
-def metadata_from_proto(message: registry_pb2.Service, faults: Faults, field: str) -> JsonObject:
-    """Read free metadata within its limit."""
-
-    def read() -> JsonObject:
-        value = from_struct(message.metadata, field)
-        dumps(value, field, limit=_MAX_METADATA_BYTES)
-        return value
-
-    return faults.attempt(read, {})
 
 
 def instance_from_proto(message: registry_pb2.Instance, now: datetime, faults: Faults) -> Instance:

@@ -8,8 +8,6 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
-from google.protobuf.message import Message
-
 from weft.api.registry.v1 import registry_pb2, registry_service_pb2_grpc
 from weft.api.registry.v1 import registry_service_pb2 as pb
 from weft.core.clock import Clock
@@ -20,7 +18,16 @@ from weft.server.registry import convert
 from weft.server.registry.instance_service import InstanceService
 from weft.server.registry.model import Service, ServiceState
 from weft.server.registry.service import RegistryService
-from weft.server.requests import MAX_REF, Faults, close_page, read_mask, read_page, request_key
+from weft.server.requests import (
+    MAX_REF,
+    Faults,
+    close_page,
+    read_mask,
+    read_metadata,
+    read_page,
+    request_key,
+    require_ref,
+)
 
 __all__ = ["DependencyCheck", "RegistryServicer"]
 
@@ -80,7 +87,7 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
             description=message.description,
             endpoint=convert.read_endpoint(message.endpoint, faults, "service.endpoint"),
             actions=convert.read_actions(message.actions, faults, "service.actions"),
-            metadata=convert.metadata_from_proto(message, faults, "service.metadata"),
+            metadata=read_metadata(message.metadata, faults, "service.metadata"),
             create_time=now,
             update_time=now,
         )
@@ -110,7 +117,7 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
             "description": lambda: _checked_text(message.description, faults),
             "endpoint": lambda: convert.read_endpoint(message.endpoint, faults, "service.endpoint"),
             "actions": lambda: convert.read_actions(message.actions, faults, "service.actions"),
-            "metadata": lambda: convert.metadata_from_proto(message, faults, "service.metadata"),
+            "metadata": lambda: read_metadata(message.metadata, faults, "service.metadata"),
         }
         return {field: readers[field]() for field in _CHANGEABLE if field in fields}
 
@@ -143,7 +150,7 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
 
     async def GetService(self, request: pb.GetServiceRequest, context: object) -> pb.GetServiceResponse:
         """Read one service."""
-        _require(request, "service")
+        require_ref(request, "service")
         service = await self._registry.get(request.service)
         return pb.GetServiceResponse(service=convert.service_to_proto(service, prefer(request.payload_kind)))
 
@@ -191,7 +198,7 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
         self, request: pb.DeregisterInstanceRequest, context: object
     ) -> pb.DeregisterInstanceResponse:
         """Remove an instance."""
-        _require(request, "instance_id")
+        require_ref(request, "instance_id")
         await self._instances.deregister(request.instance_id, request.registration_token)
         return pb.DeregisterInstanceResponse()
 
@@ -214,7 +221,7 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
         self, request: pb.WatchInstancesRequest, context: object
     ) -> AsyncIterator[pb.WatchInstancesResponse]:
         """Stream the instances of a service."""
-        _require(request, "service")
+        require_ref(request, "service")
         async for instances in self._instances.watch(request.service):
             service = await self._registry.find(request.service)
             name = service.name if service else request.service
@@ -227,7 +234,7 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
         self, request: pb.GetServiceHealthRequest, context: object
     ) -> pb.GetServiceHealthResponse:
         """Read the health of one service."""
-        _require(request, "service")
+        require_ref(request, "service")
         report = await self._instances.health(request.service)
         return pb.GetServiceHealthResponse(health=convert.report_to_proto(report))
 
@@ -271,12 +278,6 @@ async def _check(name: str, check: DependencyCheck) -> registry_pb2.DependencyHe
 
 def _state(number: int) -> ServiceState | None:
     return enum_from_proto(registry_pb2.ServiceState, "SERVICE_STATE", ServiceState, number)
-
-
-def _require(request: Message, field: str) -> None:
-    faults = Faults(request)
-    faults.ref(field, getattr(request, field))
-    faults.raise_any()
 
 
 def _checked_name(name: str, faults: Faults) -> str:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from weft.api.workflow.v1 import workflow_pb2
-from weft.core.payload import UNSAID, JsonObject, PayloadKind, dumps, from_struct, kind_of, to_struct
+from weft.core.payload import UNSAID, JsonObject, PayloadKind, kind_of, to_struct
 from weft.server.protos import (
     duration,
     enum_from_proto,
@@ -15,14 +15,13 @@ from weft.server.protos import (
     set_object,
     timestamp,
 )
-from weft.server.requests import Faults, read_duration
+from weft.server.requests import Faults, read_duration, read_metadata
 from weft.server.workflow.model import Definition, Problem, Step, Workflow, WorkflowState
 
 __all__ = [
     "CHANGEABLE",
     "definition_from_proto",
     "draft_from_proto",
-    "metadata_from_proto",
     "problem_to_proto",
     "state_from_proto",
     "workflow_kind",
@@ -40,7 +39,6 @@ CHANGEABLE: Final = (
 )
 """What an update mask may name."""
 
-_MAX_METADATA_BYTES: Final = 64 * 1024
 _MAX_STEP_TIMEOUT: Final = timedelta(hours=24)
 _MAX_TIMEOUT: Final = timedelta(days=365)
 _MAX_STEPS: Final = 1_000
@@ -91,7 +89,7 @@ def draft_from_proto(message: workflow_pb2.Workflow, now: datetime, faults: Faul
         id="",
         name=message.name,
         description=message.description,
-        metadata=metadata_from_proto(message, faults),
+        metadata=read_metadata(message.metadata, faults, "workflow.metadata"),
         definition=definition_from_proto(message, faults),
         create_time=now,
         update_time=now,
@@ -142,17 +140,6 @@ def _step_from_proto(message: workflow_pb2.Step, path: str, faults: Faults) -> S
 
 def _object(message: workflow_pb2.Workflow, field: str, faults: Faults) -> JsonObject | None:
     return faults.attempt(lambda: optional_object(message, field, f"workflow.{field}"), None)
-
-
-def metadata_from_proto(message: workflow_pb2.Workflow, faults: Faults) -> JsonObject:
-    """Read free metadata within its limit."""
-
-    def read() -> JsonObject:
-        value = from_struct(message.metadata, "workflow.metadata")
-        dumps(value, "workflow.metadata", limit=_MAX_METADATA_BYTES)
-        return value
-
-    return faults.attempt(read, {})
 
 
 def state_from_proto(number: int) -> WorkflowState | None:
