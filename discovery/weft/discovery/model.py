@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum, unique
@@ -52,7 +53,9 @@ class Endpoint:
     version: str = ""
     """Version of the software it runs."""
     zone: str = ""
-    """Failure domain."""
+    """Failure domain within the datacenter."""
+    datacenter: str = ""
+    """Failure domain above zones; empty where a source has none."""
     health: Health = Health.PASSING
     """How well it is."""
 
@@ -61,6 +64,11 @@ class Endpoint:
         """``host:port``, with an IPv6 address in brackets."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
+
+    @property
+    def key(self) -> str:
+        """What stays the same while the rest of it changes: the instance's id, else the address."""
+        return self.instance_id or self.address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,9 +82,18 @@ class Snapshot:
     version: int = 0
     """Grows with every change."""
     stale: bool = False
-    """Whether the source failed since, so that this is the last good answer."""
+    """Whether the source failed since, so that this is the last good answer, or part of it is."""
+    problem: str = ""
+    """Why it is stale."""
 
     def callable(self) -> tuple[Endpoint, ...]:
         """Return the endpoints to call: the passing ones, else those with a warning."""
         passing = tuple(e for e in self.endpoints if e.health is Health.PASSING)
         return passing or tuple(e for e in self.endpoints if e.health is Health.WARNING)
+
+    def summary(self) -> str:
+        """Say what is known, such as ``3 known: 2 CRITICAL, 1 DRAINING; stale: no answer``."""
+        counts = Counter(endpoint.health for endpoint in self.endpoints)
+        parts = ", ".join(f"{counts[health]} {health}" for health in Health if counts[health])
+        known = f"{len(self.endpoints)} known" + (f": {parts}" if parts else "")
+        return f"{known}; stale: {self.problem}" if self.stale else known

@@ -29,39 +29,39 @@ from weft.api.common.v1 import failure_pb2 as weft_dot_api_dot_common_dot_v1_dot
 from weft.api.common.v1 import payload_pb2 as weft_dot_api_dot_common_dot_v1_dot_payload__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%weft/api/execution/v1/execution.proto\x12\x15weft.api.execution.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a weft/api/common/v1/context.proto\x1a weft/api/common/v1/failure.proto\x1a weft/api/common/v1/payload.proto\"\xac\x04\n\tExecution\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x0bworkflow_id\x18\x02 \x01(\t\x12\x15\n\rworkflow_name\x18\x03 \x01(\t\x12\x18\n\x10workflow_version\x18\x04 \x01(\x03\x12\x34\n\x05state\x18\x05 \x01(\x0e\x32%.weft.api.execution.v1.ExecutionState\x12*\n\x05input\x18\x06 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\x12+\n\x06result\x18\x07 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\x12,\n\x07\x66\x61ilure\x18\x08 \x01(\x0b\x32\x1b.weft.api.common.v1.Failure\x12\x30\n\x07\x63ontext\x18\t \x01(\x0b\x32\x1f.weft.api.common.v1.CallContext\x12\x33\n\x05steps\x18\n \x03(\x0b\x32$.weft.api.execution.v1.StepExecution\x12\x19\n\x11last_event_number\x18\x0b \x01(\x03\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x92\x02\n\rStepExecution\x12\x0f\n\x07step_id\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x03 \x01(\t\x12/\n\x05state\x18\x04 \x01(\x0e\x32 .weft.api.execution.v1.StepState\x12\x0f\n\x07\x61ttempt\x18\x05 \x01(\x05\x12\x31\n\rschedule_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x07\x66\x61ilure\x18\x08 \x01(\x0b\x32\x1b.weft.api.common.v1.Failure\"\xea\x04\n\x05\x45vent\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x44\n\x11\x65xecution_started\x18\x03 \x01(\x0b\x32\'.weft.api.execution.v1.ExecutionStartedH\x00\x12>\n\x0estep_scheduled\x18\x04 \x01(\x0b\x32$.weft.api.execution.v1.StepScheduledH\x00\x12>\n\x0estep_completed\x18\x05 \x01(\x0b\x32$.weft.api.execution.v1.StepCompletedH\x00\x12\x38\n\x0bstep_failed\x18\x06 \x01(\x0b\x32!.weft.api.execution.v1.StepFailedH\x00\x12H\n\x13\x65xecution_completed\x18\x07 \x01(\x0b\x32).weft.api.execution.v1.ExecutionCompletedH\x00\x12\x42\n\x10\x65xecution_failed\x18\x08 \x01(\x0b\x32&.weft.api.execution.v1.ExecutionFailedH\x00\x12H\n\x13\x65xecution_cancelled\x18\t \x01(\x0b\x32).weft.api.execution.v1.ExecutionCancelledH\x00\x12G\n\x13\x65xecution_timed_out\x18\n \x01(\x0b\x32(.weft.api.execution.v1.ExecutionTimedOutH\x00\x42\x06\n\x04kind\"\xcb\x01\n\x10\x45xecutionStarted\x12*\n\x05input\x18\x01 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\x12\x30\n\x07\x63ontext\x18\x02 \x01(\x0b\x32\x1f.weft.api.common.v1.CallContext\x12\x13\n\x0bworkflow_id\x18\x03 \x01(\t\x12\x18\n\x10workflow_version\x18\x04 \x01(\x03\x12*\n\x07timeout\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"@\n\rStepScheduled\x12\x0f\n\x07step_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\r\n\x05\x63\x61use\x18\x03 \x01(\t\"s\n\rStepCompleted\x12\x0f\n\x07step_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12+\n\x06output\x18\x03 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\x12\x13\n\x0binstance_id\x18\x04 \x01(\t\"q\n\nStepFailed\x12\x0f\n\x07step_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12,\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x1b.weft.api.common.v1.Failure\x12\x13\n\x0binstance_id\x18\x04 \x01(\t\"A\n\x12\x45xecutionCompleted\x12+\n\x06result\x18\x01 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\"?\n\x0f\x45xecutionFailed\x12,\n\x07\x66\x61ilure\x18\x01 \x01(\x0b\x32\x1b.weft.api.common.v1.Failure\"$\n\x12\x45xecutionCancelled\x12\x0e\n\x06reason\x18\x01 \x01(\t\"?\n\x11\x45xecutionTimedOut\x12*\n\x07timeout\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration*\xc7\x01\n\x0e\x45xecutionState\x12\x1f\n\x1b\x45XECUTION_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x45XECUTION_STATE_RUNNING\x10\x01\x12\x1d\n\x19\x45XECUTION_STATE_COMPLETED\x10\x02\x12\x1a\n\x16\x45XECUTION_STATE_FAILED\x10\x03\x12\x1d\n\x19\x45XECUTION_STATE_CANCELLED\x10\x04\x12\x1d\n\x19\x45XECUTION_STATE_TIMED_OUT\x10\x05*\x8c\x01\n\tStepState\x12\x1a\n\x16STEP_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14STEP_STATE_SCHEDULED\x10\x01\x12\x18\n\x14STEP_STATE_COMPLETED\x10\x02\x12\x15\n\x11STEP_STATE_FAILED\x10\x03\x12\x18\n\x14STEP_STATE_CANCELLED\x10\x04*b\n\rExecutionView\x12\x1e\n\x1a\x45XECUTION_VIEW_UNSPECIFIED\x10\x00\x12\x18\n\x14\x45XECUTION_VIEW_BASIC\x10\x01\x12\x17\n\x13\x45XECUTION_VIEW_FULL\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%weft/api/execution/v1/execution.proto\x12\x15weft.api.execution.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a weft/api/common/v1/context.proto\x1a weft/api/common/v1/failure.proto\x1a weft/api/common/v1/payload.proto\"\xbe\x04\n\tExecution\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x0bworkflow_id\x18\x02 \x01(\t\x12\x15\n\rworkflow_name\x18\x03 \x01(\t\x12\x18\n\x10workflow_version\x18\x04 \x01(\x03\x12\x34\n\x05state\x18\x05 \x01(\x0e\x32%.weft.api.execution.v1.ExecutionState\x12*\n\x05input\x18\x06 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\x12+\n\x06result\x18\x07 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\x12,\n\x07\x66\x61ilure\x18\x08 \x01(\x0b\x32\x1b.weft.api.common.v1.Failure\x12\x30\n\x07\x63ontext\x18\t \x01(\x0b\x32\x1f.weft.api.common.v1.CallContext\x12\x33\n\x05steps\x18\n \x03(\x0b\x32$.weft.api.execution.v1.StepExecution\x12\x19\n\x11last_event_number\x18\x0b \x01(\x03\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08trace_id\x18\x0f \x01(\t\"\x92\x02\n\rStepExecution\x12\x0f\n\x07step_id\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x03 \x01(\t\x12/\n\x05state\x18\x04 \x01(\x0e\x32 .weft.api.execution.v1.StepState\x12\x0f\n\x07\x61ttempt\x18\x05 \x01(\x05\x12\x31\n\rschedule_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x07\x66\x61ilure\x18\x08 \x01(\x0b\x32\x1b.weft.api.common.v1.Failure\"\xea\x04\n\x05\x45vent\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x44\n\x11\x65xecution_started\x18\x03 \x01(\x0b\x32\'.weft.api.execution.v1.ExecutionStartedH\x00\x12>\n\x0estep_scheduled\x18\x04 \x01(\x0b\x32$.weft.api.execution.v1.StepScheduledH\x00\x12>\n\x0estep_completed\x18\x05 \x01(\x0b\x32$.weft.api.execution.v1.StepCompletedH\x00\x12\x38\n\x0bstep_failed\x18\x06 \x01(\x0b\x32!.weft.api.execution.v1.StepFailedH\x00\x12H\n\x13\x65xecution_completed\x18\x07 \x01(\x0b\x32).weft.api.execution.v1.ExecutionCompletedH\x00\x12\x42\n\x10\x65xecution_failed\x18\x08 \x01(\x0b\x32&.weft.api.execution.v1.ExecutionFailedH\x00\x12H\n\x13\x65xecution_cancelled\x18\t \x01(\x0b\x32).weft.api.execution.v1.ExecutionCancelledH\x00\x12G\n\x13\x65xecution_timed_out\x18\n \x01(\x0b\x32(.weft.api.execution.v1.ExecutionTimedOutH\x00\x42\x06\n\x04kind\"\xe0\x01\n\x10\x45xecutionStarted\x12*\n\x05input\x18\x01 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\x12\x30\n\x07\x63ontext\x18\x02 \x01(\x0b\x32\x1f.weft.api.common.v1.CallContext\x12\x13\n\x0bworkflow_id\x18\x03 \x01(\t\x12\x18\n\x10workflow_version\x18\x04 \x01(\x03\x12*\n\x07timeout\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0btraceparent\x18\x06 \x01(\t\"@\n\rStepScheduled\x12\x0f\n\x07step_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\r\n\x05\x63\x61use\x18\x03 \x01(\t\"s\n\rStepCompleted\x12\x0f\n\x07step_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12+\n\x06output\x18\x03 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\x12\x13\n\x0binstance_id\x18\x04 \x01(\t\"q\n\nStepFailed\x12\x0f\n\x07step_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12,\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x1b.weft.api.common.v1.Failure\x12\x13\n\x0binstance_id\x18\x04 \x01(\t\"A\n\x12\x45xecutionCompleted\x12+\n\x06result\x18\x01 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\"?\n\x0f\x45xecutionFailed\x12,\n\x07\x66\x61ilure\x18\x01 \x01(\x0b\x32\x1b.weft.api.common.v1.Failure\"$\n\x12\x45xecutionCancelled\x12\x0e\n\x06reason\x18\x01 \x01(\t\"?\n\x11\x45xecutionTimedOut\x12*\n\x07timeout\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration*\xc7\x01\n\x0e\x45xecutionState\x12\x1f\n\x1b\x45XECUTION_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x45XECUTION_STATE_RUNNING\x10\x01\x12\x1d\n\x19\x45XECUTION_STATE_COMPLETED\x10\x02\x12\x1a\n\x16\x45XECUTION_STATE_FAILED\x10\x03\x12\x1d\n\x19\x45XECUTION_STATE_CANCELLED\x10\x04\x12\x1d\n\x19\x45XECUTION_STATE_TIMED_OUT\x10\x05*\x8c\x01\n\tStepState\x12\x1a\n\x16STEP_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14STEP_STATE_SCHEDULED\x10\x01\x12\x18\n\x14STEP_STATE_COMPLETED\x10\x02\x12\x15\n\x11STEP_STATE_FAILED\x10\x03\x12\x18\n\x14STEP_STATE_CANCELLED\x10\x04*b\n\rExecutionView\x12\x1e\n\x1a\x45XECUTION_VIEW_UNSPECIFIED\x10\x00\x12\x18\n\x14\x45XECUTION_VIEW_BASIC\x10\x01\x12\x17\n\x13\x45XECUTION_VIEW_FULL\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'weft.api.execution.v1.execution_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_EXECUTIONSTATE']._serialized_start=2428
-  _globals['_EXECUTIONSTATE']._serialized_end=2627
-  _globals['_STEPSTATE']._serialized_start=2630
-  _globals['_STEPSTATE']._serialized_end=2770
-  _globals['_EXECUTIONVIEW']._serialized_start=2772
-  _globals['_EXECUTIONVIEW']._serialized_end=2870
+  _globals['_EXECUTIONSTATE']._serialized_start=2467
+  _globals['_EXECUTIONSTATE']._serialized_end=2666
+  _globals['_STEPSTATE']._serialized_start=2669
+  _globals['_STEPSTATE']._serialized_end=2809
+  _globals['_EXECUTIONVIEW']._serialized_start=2811
+  _globals['_EXECUTIONVIEW']._serialized_end=2909
   _globals['_EXECUTION']._serialized_start=232
-  _globals['_EXECUTION']._serialized_end=788
-  _globals['_STEPEXECUTION']._serialized_start=791
-  _globals['_STEPEXECUTION']._serialized_end=1065
-  _globals['_EVENT']._serialized_start=1068
-  _globals['_EVENT']._serialized_end=1686
-  _globals['_EXECUTIONSTARTED']._serialized_start=1689
-  _globals['_EXECUTIONSTARTED']._serialized_end=1892
-  _globals['_STEPSCHEDULED']._serialized_start=1894
-  _globals['_STEPSCHEDULED']._serialized_end=1958
-  _globals['_STEPCOMPLETED']._serialized_start=1960
-  _globals['_STEPCOMPLETED']._serialized_end=2075
-  _globals['_STEPFAILED']._serialized_start=2077
-  _globals['_STEPFAILED']._serialized_end=2190
-  _globals['_EXECUTIONCOMPLETED']._serialized_start=2192
-  _globals['_EXECUTIONCOMPLETED']._serialized_end=2257
-  _globals['_EXECUTIONFAILED']._serialized_start=2259
-  _globals['_EXECUTIONFAILED']._serialized_end=2322
-  _globals['_EXECUTIONCANCELLED']._serialized_start=2324
-  _globals['_EXECUTIONCANCELLED']._serialized_end=2360
-  _globals['_EXECUTIONTIMEDOUT']._serialized_start=2362
-  _globals['_EXECUTIONTIMEDOUT']._serialized_end=2425
+  _globals['_EXECUTION']._serialized_end=806
+  _globals['_STEPEXECUTION']._serialized_start=809
+  _globals['_STEPEXECUTION']._serialized_end=1083
+  _globals['_EVENT']._serialized_start=1086
+  _globals['_EVENT']._serialized_end=1704
+  _globals['_EXECUTIONSTARTED']._serialized_start=1707
+  _globals['_EXECUTIONSTARTED']._serialized_end=1931
+  _globals['_STEPSCHEDULED']._serialized_start=1933
+  _globals['_STEPSCHEDULED']._serialized_end=1997
+  _globals['_STEPCOMPLETED']._serialized_start=1999
+  _globals['_STEPCOMPLETED']._serialized_end=2114
+  _globals['_STEPFAILED']._serialized_start=2116
+  _globals['_STEPFAILED']._serialized_end=2229
+  _globals['_EXECUTIONCOMPLETED']._serialized_start=2231
+  _globals['_EXECUTIONCOMPLETED']._serialized_end=2296
+  _globals['_EXECUTIONFAILED']._serialized_start=2298
+  _globals['_EXECUTIONFAILED']._serialized_end=2361
+  _globals['_EXECUTIONCANCELLED']._serialized_start=2363
+  _globals['_EXECUTIONCANCELLED']._serialized_end=2399
+  _globals['_EXECUTIONTIMEDOUT']._serialized_start=2401
+  _globals['_EXECUTIONTIMEDOUT']._serialized_end=2464
 # @@protoc_insertion_point(module_scope)

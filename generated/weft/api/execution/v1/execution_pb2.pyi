@@ -140,6 +140,7 @@ class Execution(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    TRACE_ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """`exe_` and 26 characters, ordered by time."""
     workflow_id: _builtins.str
@@ -152,6 +153,10 @@ class Execution(_message.Message):
     """Where it stands."""
     last_event_number: _builtins.int
     """Number of the newest event of its history."""
+    trace_id: _builtins.str
+    """Output only: id of the trace that it is, from its start to the last call
+    that it causes (W3C Trace Context: 32 hexadecimal digits).
+    """
     @_builtins.property
     def input(self) -> _payload_pb2.Payload:
         """What it was started with. Only in the view FULL."""
@@ -201,10 +206,11 @@ class Execution(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
+        trace_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "create_time", b"create_time", "end_time", b"end_time", "expire_time", b"expire_time", "failure", b"failure", "input", b"input", "result", b"result"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "create_time", b"create_time", "end_time", b"end_time", "expire_time", b"expire_time", "failure", b"failure", "id", b"id", "input", b"input", "last_event_number", b"last_event_number", "result", b"result", "state", b"state", "steps", b"steps", "workflow_id", b"workflow_id", "workflow_name", b"workflow_name", "workflow_version", b"workflow_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "create_time", b"create_time", "end_time", b"end_time", "expire_time", b"expire_time", "failure", b"failure", "id", b"id", "input", b"input", "last_event_number", b"last_event_number", "result", b"result", "state", b"state", "steps", b"steps", "trace_id", b"trace_id", "workflow_id", b"workflow_id", "workflow_name", b"workflow_name", "workflow_version", b"workflow_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -357,10 +363,13 @@ class ExecutionStarted(_message.Message):
     WORKFLOW_ID_FIELD_NUMBER: _builtins.int
     WORKFLOW_VERSION_FIELD_NUMBER: _builtins.int
     TIMEOUT_FIELD_NUMBER: _builtins.int
+    TRACEPARENT_FIELD_NUMBER: _builtins.int
     workflow_id: _builtins.str
     """Id of the workflow."""
     workflow_version: _builtins.int
     """Its version."""
+    traceparent: _builtins.str
+    """W3C Trace Context that every attempt of a step continues."""
     @_builtins.property
     def input(self) -> _payload_pb2.Payload:
         """What it was started with."""
@@ -381,10 +390,11 @@ class ExecutionStarted(_message.Message):
         workflow_id: _builtins.str = ...,
         workflow_version: _builtins.int = ...,
         timeout: _duration_pb2.Duration | None = ...,
+        traceparent: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "input", b"input", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "input", b"input", "timeout", b"timeout", "workflow_id", b"workflow_id", "workflow_version", b"workflow_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "input", b"input", "timeout", b"timeout", "traceparent", b"traceparent", "workflow_id", b"workflow_id", "workflow_version", b"workflow_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -482,12 +482,15 @@ class ExecuteServiceActionRequest(_message.Message):
     CONTEXT_FIELD_NUMBER: _builtins.int
     TIMEOUT_FIELD_NUMBER: _builtins.int
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    SERVICE_VERSION_FIELD_NUMBER: _builtins.int
     service: _builtins.str
     """Required: id or name."""
     action: _builtins.str
     """Required: the action's name."""
     idempotency_key: _builtins.str
     """Passed to the action as its idempotency key; assigned when empty."""
+    service_version: _builtins.str
+    """Which versions of the service to take: as `Step.service_version`."""
     @_builtins.property
     def input(self) -> _payload_pb2.Payload:
         """Input of the action."""
@@ -511,10 +514,11 @@ class ExecuteServiceActionRequest(_message.Message):
         context: _context_pb2.CallContext | None = ...,
         timeout: _duration_pb2.Duration | None = ...,
         idempotency_key: _builtins.str = ...,
+        service_version: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "input", b"input", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "context", b"context", "idempotency_key", b"idempotency_key", "input", b"input", "service", b"service", "timeout", b"timeout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "context", b"context", "idempotency_key", b"idempotency_key", "input", b"input", "service", b"service", "service_version", b"service_version", "timeout", b"timeout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

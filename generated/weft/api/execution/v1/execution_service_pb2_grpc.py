@@ -191,7 +191,8 @@ class ExecutionServiceServicer:
         Errors:
         INVALID_ARGUMENT  VALIDATION_FAILED: the input does not fit the action's schema.
         NOT_FOUND  SERVICE_NOT_FOUND, ACTION_NOT_FOUND.
-        FAILED_PRECONDITION  SERVICE_INACTIVE, ACTION_OUTPUT_INVALID (the action broke its own schema).
+        FAILED_PRECONDITION  SERVICE_INACTIVE, VERSION_NOT_AVAILABLE (with the versions that there are),
+        ACTION_OUTPUT_INVALID (the action broke its own schema).
         UNAVAILABLE  NO_INSTANCE, ACTION_UNAVAILABLE.
         DEADLINE_EXCEEDED  ACTION_TIMEOUT.
         RESOURCE_EXHAUSTED  ACTION_OUTPUT_TOO_LARGE.

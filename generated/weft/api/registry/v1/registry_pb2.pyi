@@ -60,7 +60,9 @@ class _ProtocolEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Protocol.Val
     PROTOCOL_UNSPECIFIED: _Protocol.ValueType  # 0
     """The same as GRPC."""
     PROTOCOL_GRPC: _Protocol.ValueType  # 1
-    """weft.api.action.v1.ActionService over plaintext HTTP/2."""
+    """gRPC over plaintext HTTP/2: weft.api.action.v1.ActionService, or the RPCs
+    that the actions name.
+    """
     PROTOCOL_HTTP: _Protocol.ValueType  # 2
     """POST /{action} with JSON over plaintext HTTP/1.1. The metadata entry
     `path` is put before the action.
@@ -72,7 +74,9 @@ class Protocol(_Protocol, metaclass=_ProtocolEnumTypeWrapper):
 PROTOCOL_UNSPECIFIED: Protocol.ValueType  # 0
 """The same as GRPC."""
 PROTOCOL_GRPC: Protocol.ValueType  # 1
-"""weft.api.action.v1.ActionService over plaintext HTTP/2."""
+"""gRPC over plaintext HTTP/2: weft.api.action.v1.ActionService, or the RPCs
+that the actions name.
+"""
 PROTOCOL_HTTP: Protocol.ValueType  # 2
 """POST /{action} with JSON over plaintext HTTP/1.1. The metadata entry
 `path` is put before the action.
@@ -156,6 +160,9 @@ class Service(_message.Message):
     ETAG_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    OTHER_VERSIONS_FIELD_NUMBER: _builtins.int
+    DESCRIPTOR_SET_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Assigned by the server: `svc_` and 26 characters, ordered by time."""
     name: _builtins.str
@@ -164,8 +171,9 @@ class Service(_message.Message):
     """For people; Markdown, at most 8,192 characters."""
     endpoint: _builtins.str
     """Where to call the actions when no instance is registered:
-    `grpc://host:port` (ActionService) or `http://…`, `https://…`
-    (POST {endpoint}/{action} with JSON). Empty when only instances serve it.
+    `grpc://host:port`, `http://…` or `https://…` (POST {endpoint}/{action}
+    with JSON), or where to look: `consul://name?tag=v1`, `dns://host:port`.
+    Empty when only instances serve it.
     """
     state: Global___ServiceState.ValueType
     """Output only; changed by SetServiceState."""
@@ -173,6 +181,16 @@ class Service(_message.Message):
     """Output only. Grows by one with every change of this service."""
     etag: _builtins.str
     """Output only. Send it back with a change to refuse overwriting another's."""
+    version: _builtins.str
+    """Which version of the service `actions` belongs to, such as `1.4.2`; empty:
+    they hold for every version.
+    """
+    descriptor_set: _builtins.bytes
+    """A serialized google.protobuf.FileDescriptorSet of the RPCs behind the
+    actions (`Action.grpc_method`), with everything that it imports; at most
+    1 MiB. Given at the registration, or read by reflection. Only GetService
+    returns it.
+    """
     @_builtins.property
     def actions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Action]:
         """At most 256, names unique."""
@@ -189,6 +207,13 @@ class Service(_message.Message):
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """Output only."""
 
+    @_builtins.property
+    def other_versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___ServiceVersion]:
+        """Output only: the actions of the other API versions that live side by side
+        with this one, newest first. An API version is a major version: `1.4.2` and
+        `1.5.0` are one, `2.0.0` is another. At most 16.
+        """
+
     def __init__(
         self,
         *,
@@ -203,14 +228,55 @@ class Service(_message.Message):
         etag: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        version: _builtins.str = ...,
+        other_versions: _abc.Iterable[Global___ServiceVersion] | None = ...,
+        descriptor_set: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "metadata", b"metadata", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actions", b"actions", "create_time", b"create_time", "description", b"description", "endpoint", b"endpoint", "etag", b"etag", "id", b"id", "metadata", b"metadata", "name", b"name", "revision", b"revision", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actions", b"actions", "create_time", b"create_time", "description", b"description", "descriptor_set", b"descriptor_set", "endpoint", b"endpoint", "etag", b"etag", "id", b"id", "metadata", b"metadata", "name", b"name", "other_versions", b"other_versions", "revision", b"revision", "state", b"state", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Service: _TypeAlias = Service  # noqa: Y015
+
+@_typing.final
+class ServiceVersion(_message.Message):
+    """The actions of one API version of a service."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    ACTIONS_FIELD_NUMBER: _builtins.int
+    DESCRIPTOR_SET_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    version: _builtins.str
+    """As it was registered, such as `1.4.2`."""
+    descriptor_set: _builtins.bytes
+    """The RPCs behind them: see `Service.descriptor_set`."""
+    @_builtins.property
+    def actions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Action]:
+        """The actions of that version."""
+
+    @_builtins.property
+    def update_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was registered last."""
+
+    def __init__(
+        self,
+        *,
+        version: _builtins.str = ...,
+        actions: _abc.Iterable[Global___Action] | None = ...,
+        descriptor_set: _builtins.bytes = ...,
+        update_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["update_time", b"update_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actions", b"actions", "descriptor_set", b"descriptor_set", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ServiceVersion: _TypeAlias = ServiceVersion  # noqa: Y015
 
 @_typing.final
 class Action(_message.Message):
@@ -224,12 +290,20 @@ class Action(_message.Message):
     OUTPUT_SCHEMA_FIELD_NUMBER: _builtins.int
     IDEMPOTENT_FIELD_NUMBER: _builtins.int
     TIMEOUT_FIELD_NUMBER: _builtins.int
+    GRPC_METHOD_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Unique in its service: [A-Za-z][A-Za-z0-9._-]{0,127}."""
     description: _builtins.str
     """For people; at most 8,192 characters."""
     idempotent: _builtins.bool
     """Whether running the action twice with one input has the effect of once."""
+    grpc_method: _builtins.str
+    """The RPC behind the action, such as `shop.v1.Carts/GetCart`: it is called
+    itself, in its own messages, written as JSON by the rules of ProtoJSON. A
+    stream of requests is read from the input's `requests`, a stream of
+    responses is gathered in the output's `responses`. Empty: the action is
+    called through weft.api.action.v1.ActionService, or over HTTP.
+    """
     @_builtins.property
     def input_schema(self) -> _payload_pb2.Payload:
         """JSON Schema (2020-12, or what its `$schema` says: draft 4 to 2020-12) of
@@ -254,10 +328,11 @@ class Action(_message.Message):
         output_schema: _payload_pb2.Payload | None = ...,
         idempotent: _builtins.bool = ...,
         timeout: _duration_pb2.Duration | None = ...,
+        grpc_method: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["input_schema", b"input_schema", "output_schema", b"output_schema", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "idempotent", b"idempotent", "input_schema", b"input_schema", "name", b"name", "output_schema", b"output_schema", "timeout", b"timeout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "grpc_method", b"grpc_method", "idempotent", b"idempotent", "input_schema", b"input_schema", "name", b"name", "output_schema", b"output_schema", "timeout", b"timeout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -38,6 +38,7 @@ class _ConflictPolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Confli
     CONFLICT_POLICY_REPLACE: _ConflictPolicy.ValueType  # 2
     """Replace description, endpoint, actions and metadata. The id, the state and
     the instances stay; equal content changes nothing, not even the revision.
+    The actions of another API version are kept beside the new ones.
     """
 
 class ConflictPolicy(_ConflictPolicy, metaclass=_ConflictPolicyEnumTypeWrapper):
@@ -50,6 +51,7 @@ CONFLICT_POLICY_FAIL: ConflictPolicy.ValueType  # 1
 CONFLICT_POLICY_REPLACE: ConflictPolicy.ValueType  # 2
 """Replace description, endpoint, actions and metadata. The id, the state and
 the instances stay; equal content changes nothing, not even the revision.
+The actions of another API version are kept beside the new ones.
 """
 Global___ConflictPolicy: _TypeAlias = ConflictPolicy  # noqa: Y015
 
@@ -62,6 +64,7 @@ class RegisterServiceRequest(_message.Message):
     SERVICE_FIELD_NUMBER: _builtins.int
     ON_CONFLICT_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    GRPC_SERVICES_FIELD_NUMBER: _builtins.int
     on_conflict: Global___ConflictPolicy.ValueType
     """What to do when the name is taken."""
     request_id: _builtins.str
@@ -70,16 +73,25 @@ class RegisterServiceRequest(_message.Message):
     def service(self) -> _registry_pb2.Service:
         """Required: name. Output-only fields are ignored."""
 
+    @_builtins.property
+    def grpc_services(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """When the actions are read from the endpoint or from
+        `service.descriptor_set`: full names of the gRPC services to take, such as
+        `shop.v1.Carts`. Empty: all that there are, except health, reflection and
+        channelz.
+        """
+
     def __init__(
         self,
         *,
         service: _registry_pb2.Service | None = ...,
         on_conflict: Global___ConflictPolicy.ValueType = ...,
         request_id: _builtins.str = ...,
+        grpc_services: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["service", b"service"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["on_conflict", b"on_conflict", "request_id", b"request_id", "service", b"service"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["grpc_services", b"grpc_services", "on_conflict", b"on_conflict", "request_id", b"request_id", "service", b"service"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -248,22 +260,28 @@ class DeregisterServiceRequest(_message.Message):
     SERVICE_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
     service: _builtins.str
     """Required: id or name."""
     etag: _builtins.str
     """The etag the removal is based on; may be empty."""
     request_id: _builtins.str
     """Idempotency key."""
+    version: _builtins.str
+    """Remove only the actions of this API version, such as `1` or `1.4.2`, and
+    leave the others. Empty: the whole service.
+    """
     def __init__(
         self,
         *,
         service: _builtins.str = ...,
         etag: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        version: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "request_id", b"request_id", "service", b"service"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "request_id", b"request_id", "service", b"service", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -671,8 +689,11 @@ class WatchInstancesResponse(_message.Message):
 
     INSTANCES_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
+    ENDPOINT_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     """Grows with every change of the set within one run of the server."""
+    endpoint: _builtins.str
+    """Where to call the service while it has no instances: `Service.endpoint`."""
     @_builtins.property
     def instances(self) -> _containers.RepeatedCompositeFieldContainer[_registry_pb2.Instance]:
         """Every instance, also those that must not be called."""
@@ -682,10 +703,11 @@ class WatchInstancesResponse(_message.Message):
         *,
         instances: _abc.Iterable[_registry_pb2.Instance] | None = ...,
         version: _builtins.int = ...,
+        endpoint: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["instances", b"instances", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["endpoint", b"endpoint", "instances", b"instances", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

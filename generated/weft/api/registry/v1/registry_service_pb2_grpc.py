@@ -135,11 +135,15 @@ class RegistryServiceServicer:
     """
 
     def RegisterService(self, request, context):
-        """Registers a service.
+        """Registers a service. One that brings an endpoint that speaks gRPC, and no
+        actions, gets its actions from there: from the descriptors of its RPCs, or
+        from the actions that its ActionService lists.
 
         Errors:
         INVALID_ARGUMENT  VALIDATION_FAILED: a name, endpoint, schema or limit.
         ALREADY_EXISTS  SERVICE_EXISTS: the name is taken and on_conflict is FAIL.
+        FAILED_PRECONDITION  DESCRIPTORS_UNAVAILABLE: the actions were to be read from the endpoint, and it
+        cannot be reached, refuses reflection, or has nothing to call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -175,7 +179,7 @@ class RegistryServiceServicer:
         that names it fails with SERVICE_NOT_FOUND.
 
         Errors:
-        NOT_FOUND  SERVICE_NOT_FOUND.
+        NOT_FOUND  SERVICE_NOT_FOUND, SERVICE_VERSION_NOT_FOUND.
         ABORTED  ETAG_MISMATCH.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -49,11 +49,15 @@ class RegistryServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> RegistryServiceAsyncStub: ...
     RegisterService: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.RegisterServiceRequest, _registry_service_pb2.RegisterServiceResponse]
-    """Registers a service.
+    """Registers a service. One that brings an endpoint that speaks gRPC, and no
+    actions, gets its actions from there: from the descriptors of its RPCs, or
+    from the actions that its ActionService lists.
 
     Errors:
       INVALID_ARGUMENT  VALIDATION_FAILED: a name, endpoint, schema or limit.
       ALREADY_EXISTS  SERVICE_EXISTS: the name is taken and on_conflict is FAIL.
+      FAILED_PRECONDITION  DESCRIPTORS_UNAVAILABLE: the actions were to be read from the endpoint, and it
+        cannot be reached, refuses reflection, or has nothing to call.
     """
     UpdateService: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.UpdateServiceRequest, _registry_service_pb2.UpdateServiceResponse]
     """Changes the fields named by the mask.
@@ -77,7 +81,7 @@ class RegistryServiceStub:
     that names it fails with SERVICE_NOT_FOUND.
 
     Errors:
-      NOT_FOUND  SERVICE_NOT_FOUND.
+      NOT_FOUND  SERVICE_NOT_FOUND, SERVICE_VERSION_NOT_FOUND.
       ABORTED  ETAG_MISMATCH.
     """
     GetService: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.GetServiceRequest, _registry_service_pb2.GetServiceResponse]
@@ -161,11 +165,15 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     RegisterService: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.RegisterServiceRequest, _registry_service_pb2.RegisterServiceResponse]  # type: ignore[assignment]
-    """Registers a service.
+    """Registers a service. One that brings an endpoint that speaks gRPC, and no
+    actions, gets its actions from there: from the descriptors of its RPCs, or
+    from the actions that its ActionService lists.
 
     Errors:
       INVALID_ARGUMENT  VALIDATION_FAILED: a name, endpoint, schema or limit.
       ALREADY_EXISTS  SERVICE_EXISTS: the name is taken and on_conflict is FAIL.
+      FAILED_PRECONDITION  DESCRIPTORS_UNAVAILABLE: the actions were to be read from the endpoint, and it
+        cannot be reached, refuses reflection, or has nothing to call.
     """
     UpdateService: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.UpdateServiceRequest, _registry_service_pb2.UpdateServiceResponse]  # type: ignore[assignment]
     """Changes the fields named by the mask.
@@ -189,7 +197,7 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     that names it fails with SERVICE_NOT_FOUND.
 
     Errors:
-      NOT_FOUND  SERVICE_NOT_FOUND.
+      NOT_FOUND  SERVICE_NOT_FOUND, SERVICE_VERSION_NOT_FOUND.
       ABORTED  ETAG_MISMATCH.
     """
     GetService: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.GetServiceRequest, _registry_service_pb2.GetServiceResponse]  # type: ignore[assignment]
@@ -276,11 +284,15 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _registry_service_pb2.RegisterServiceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_registry_service_pb2.RegisterServiceResponse, _abc.Awaitable[_registry_service_pb2.RegisterServiceResponse]]:
-        """Registers a service.
+        """Registers a service. One that brings an endpoint that speaks gRPC, and no
+        actions, gets its actions from there: from the descriptors of its RPCs, or
+        from the actions that its ActionService lists.
 
         Errors:
           INVALID_ARGUMENT  VALIDATION_FAILED: a name, endpoint, schema or limit.
           ALREADY_EXISTS  SERVICE_EXISTS: the name is taken and on_conflict is FAIL.
+          FAILED_PRECONDITION  DESCRIPTORS_UNAVAILABLE: the actions were to be read from the endpoint, and it
+            cannot be reached, refuses reflection, or has nothing to call.
         """
 
     @_abc_1.abstractmethod
@@ -322,7 +334,7 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         that names it fails with SERVICE_NOT_FOUND.
 
         Errors:
-          NOT_FOUND  SERVICE_NOT_FOUND.
+          NOT_FOUND  SERVICE_NOT_FOUND, SERVICE_VERSION_NOT_FOUND.
           ABORTED  ETAG_MISMATCH.
         """
 

@@ -180,6 +180,7 @@ class Step(_message.Message):
     INPUT_FIELD_NUMBER: _builtins.int
     TIMEOUT_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
+    SERVICE_VERSION_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Unique in the workflow: [A-Za-z][A-Za-z0-9_-]{0,62}."""
     service: _builtins.str
@@ -192,6 +193,11 @@ class Step(_message.Message):
     """
     description: _builtins.str
     """For people."""
+    service_version: _builtins.str
+    """Which versions of the service the step takes: `^1.4`, `~2.1`, `>=1.2,<2`,
+    `1.x` or `1.4.2`, several joined by commas. Empty: any instance; when API
+    versions live side by side, those of the newest.
+    """
     @_builtins.property
     def input(self) -> _payload_pb2.Payload:
         """A JSON object in which every string may hold CEL expressions as `${ … }`.
@@ -218,10 +224,11 @@ class Step(_message.Message):
         input: _payload_pb2.Payload | None = ...,
         timeout: _duration_pb2.Duration | None = ...,
         description: _builtins.str = ...,
+        service_version: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["input", b"input", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "description", b"description", "id", b"id", "input", b"input", "next", b"next", "service", b"service", "timeout", b"timeout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "description", b"description", "id", b"id", "input", b"input", "next", b"next", "service", b"service", "service_version", b"service_version", "timeout", b"timeout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
