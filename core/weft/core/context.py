@@ -8,7 +8,14 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-__all__ = ["CallContext", "bind_log_context", "current_log_context", "set_log_context"]
+__all__ = [
+    "CallContext",
+    "bind_log_context",
+    "current_deadline",
+    "current_log_context",
+    "set_deadline",
+    "set_log_context",
+]
 
 _EMPTY: Mapping[str, str] = MappingProxyType({})
 
@@ -51,3 +58,23 @@ def bind_log_context(**values: str) -> Iterator[None]:
         yield
     finally:
         _log_context.reset(token)
+
+
+_deadline: ContextVar[float | None] = ContextVar("weft_deadline", default=None)
+
+
+def current_deadline() -> float | None:
+    """Return when the caller of the running task stops waiting; None when nobody said.
+
+    It is a moment of ``time.monotonic()``. Calls made from here may take less, never more.
+    """
+    return _deadline.get()
+
+
+def set_deadline(moment: float | None) -> None:
+    """Say when the caller stops waiting, for the rest of the running task and what it starts.
+
+    Args:
+        moment: In seconds of ``time.monotonic()``; None for an end that is open.
+    """
+    _deadline.set(moment)

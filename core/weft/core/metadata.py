@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = [
     "ATTEMPT",
+    "BAGGAGE",
     "EXECUTION_ID",
     "IDEMPOTENCY_KEY",
     "MAX_METADATA_BYTES",
@@ -12,10 +13,21 @@ __all__ = [
     "STATUS_DETAILS",
     "STEP_ID",
     "TIMEOUT",
+    "TRACEPARENT",
+    "TRACESTATE",
+    "TRACE_ID",
 ]
 
 REQUEST_ID = "x-request-id"
 """The caller's id of a request; made by the first server that misses it."""
+
+TRACE_ID = "x-trace-id"
+"""Id of the trace of a call: 32 hex digits; followed when there is no ``traceparent``, always answered."""
+
+TRACEPARENT = "traceparent"
+TRACESTATE = "tracestate"
+BAGGAGE = "baggage"
+"""The headers of W3C Trace Context and W3C Baggage."""
 
 PROJECT_ID = "x-project-id"
 
