@@ -9,10 +9,10 @@ from typing import Final
 
 import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
 from weft.api.action.v1 import action_service_pb2, action_service_pb2_grpc
 from weft.core.names import INSTANCE_PREFIX, new_id
+from weft.mesh.reflection_server import add_reflection
 from weft.mesh.rpc import SERVER_OPTIONS
 from weft.service._calls import Calls
 from weft.service._config import Address, HostConfig, parse_address
@@ -106,8 +106,7 @@ class Host:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         for name in ("", _ACTION_SERVICE, self._service.name):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
-        names = (_ACTION_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, self._server)
+        add_reflection((_ACTION_SERVICE, health.SERVICE_NAME), self._server)
 
     async def _register(self, bound: Address, server: str) -> None:
         chosen = self._config.advertise

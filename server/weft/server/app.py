@@ -15,7 +15,6 @@ from typing import Any, Self
 import grpc.aio
 from grpc_channelz.v1 import channelz
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
 from weft.api.execution.v1 import execution_service_pb2, execution_service_pb2_grpc
 from weft.api.registry.v1 import registry_service_pb2, registry_service_pb2_grpc
@@ -26,6 +25,7 @@ from weft.discovery.model import Protocol
 from weft.mesh.caller import ActionCaller
 from weft.mesh.grpc_actions import GrpcActionTransport
 from weft.mesh.http_actions import HttpActionTransport
+from weft.mesh.reflection_server import add_reflection
 from weft.mesh.rpc import SERVER_OPTIONS
 from weft.server.config import ConfigError, ServerConfig
 from weft.server.execution.dispatch import Dispatcher
@@ -139,9 +139,7 @@ class WeftServer:
         health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, server)
         channelz.add_channelz_servicer(server)
         names = (*_SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
-        reflection.enable_server_reflection(
-            (*names, "grpc.channelz.v1.Channelz", reflection.SERVICE_NAME), server
-        )
+        add_reflection((*names, "grpc.channelz.v1.Channelz"), server)
 
     async def _check_engine(self) -> None:
         if self._executions.engine.draining:

@@ -80,7 +80,7 @@ async def test_reflection_lists_every_service(world: World) -> None:
     names = {service.name for service in listed.list_services_response.service}
     assert names == {
         *NAMES, "grpc.health.v1.Health", "grpc.channelz.v1.Channelz",
-        "grpc.reflection.v1alpha.ServerReflection",
+        "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection",
     }  # fmt: skip
 
 
