@@ -12,7 +12,9 @@ from weft.core.names import ACTION_NAME, INSTANCE_ID, INSTANCE_PREFIX, check_nam
 from weft.core.payload import UNSAID, JsonObject, PayloadKind, kind_of, to_struct
 from weft.core.reasons import Rule
 from weft.core.schema import compile_schema
+from weft.discovery.endpoint import is_host
 from weft.discovery.model import Health, Protocol
+from weft.discovery.target import parse_location
 from weft.server.protos import (
     duration,
     enum_from_proto,
@@ -21,7 +23,6 @@ from weft.server.protos import (
     set_object,
     timestamp,
 )
-from weft.server.registry.endpoint import is_host, parse_endpoint
 from weft.server.registry.health import HealthReport
 from weft.server.registry.model import Action, Instance, Service
 from weft.server.requests import Faults, read_duration
@@ -124,9 +125,9 @@ def _read_schema(message: registry_pb2.Action, field: str, path: str, faults: Fa
 
 
 def read_endpoint(url: str, faults: Faults, field: str) -> str:
-    """Check an endpoint URL, when there is one."""
+    """Check where a service is: an endpoint, or a target to look it up; when there is one."""
     if url:
-        faults.attempt(lambda: parse_endpoint(url, field), None)
+        faults.attempt(lambda: parse_location(url, field), None)
     return url
 
 

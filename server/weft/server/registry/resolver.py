@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from weft.discovery.model import Snapshot
-from weft.server.registry.endpoint import parse_endpoint
+from weft.discovery.model import Endpoint, Snapshot
+from weft.discovery.target import parse_location
 from weft.server.registry.instance_service import InstanceService
 from weft.server.registry.model import Instance
 from weft.server.registry.service import RegistryService
@@ -36,6 +36,6 @@ class RegistryResolver:
         endpoints = tuple(instance.endpoint() for instance in instances)
         if not endpoints:
             service = await self._services.find(name)
-            if service is not None and service.endpoint:
-                endpoints = (parse_endpoint(service.endpoint),)
+            location = parse_location(service.endpoint) if service and service.endpoint else None
+            endpoints = (location,) if isinstance(location, Endpoint) else ()
         return Snapshot(service=name, endpoints=endpoints, version=self._instances.version)

@@ -1,4 +1,4 @@
-"""Endpoint URLs of services: which are supported, and what they mean."""
+"""Addresses and endpoint URLs: which are supported, and what they mean."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from weft.core.errors import ValidationError, Violation
 from weft.core.reasons import Rule
 from weft.discovery.model import Endpoint, Protocol
 
-__all__ = ["is_host", "parse_endpoint"]
+__all__ = ["is_host", "parse_address", "parse_endpoint"]
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _MAX_LENGTH = 2_048
 _MAX_HOST = 253
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+_ADDRESS = re.compile(r"(?:\[(?P<six>[^\[\]]*)\]|(?P<name>[^\[\]:]*)):(?P<port>[0-9]{1,5})", re.ASCII)
 
 
 def is_host(text: str) -> bool:
@@ -27,6 +28,25 @@ def is_host(text: str) -> bool:
         named = all(_LABEL.fullmatch(label) for label in labels) and not labels[-1].isdecimal()
         return named and len(text) <= _MAX_HOST
     return "%" not in text  # a zone may be any text
+
+
+def parse_address(text: str, field: str = "address") -> tuple[str, int]:
+    """Read ``host:port``, with an IPv6 address in brackets.
+
+    Raises:
+        ValidationError: It is something else.
+    """
+    found = _ADDRESS.fullmatch(text)
+    shown = repr(text[:80])
+    if found is None:
+        raise _fault(field, f"{shown} is no host:port, such as 10.0.0.7:50051 or [::1]:50051", Rule.INVALID)
+    host = found["six"] or found["name"] or ""
+    if not is_host(host) or bool(found["six"]) != (":" in host):
+        raise _fault(field, f"{shown} has neither a host name nor an IP address", Rule.INVALID)
+    port = int(found["port"])
+    if not 1 <= port <= 65_535:
+        raise _fault(field, f"the port of {shown} must be between 1 and 65535", Rule.OUT_OF_RANGE)
+    return host, port
 
 
 def parse_endpoint(url: str, field: str = "endpoint") -> Endpoint:
