@@ -25,7 +25,7 @@ from weft.server.execution.model import (
     StepFailed,
     StepScheduled,
 )
-from weft.server.registry.model import Action, Instance, Service
+from weft.server.registry.model import Action, Instance, Service, ServiceVersion
 from weft.server.store.base import RequestKey
 from weft.server.workflow.model import Definition, Step, Workflow
 
@@ -70,6 +70,20 @@ def service(name: str = "text-extraction", **changes: Any) -> Service:
     return replace(made, **changes)
 
 
+def two_versions(name: str = "carts", **changes: Any) -> Service:
+    """Make a service with two API versions, each with RPCs behind its actions."""
+    get = Action(name="get", grpc_method="shop.v1.Carts/Get", timeout=timedelta(seconds=3))
+    old = ServiceVersion(
+        version="1.9.0", actions=(get,), descriptor_set=b"\n\x00old\xff", update_time=NOW - timedelta(days=1)
+    )
+    older = ServiceVersion(version="nightly", actions=(), update_time=NOW - timedelta(days=2))
+    new = replace(get, grpc_method="shop.v2.Carts/Get", output_schema={"type": "object"})
+    made = service(
+        name, version="2.0.0", actions=(new,), descriptor_set=b"\x00\xffnew", other_versions=(old, older)
+    )
+    return replace(made, **changes)
+
+
 def instance(service_id: str, instance_id: str = "ins-1", **changes: Any) -> Instance:
     made = Instance(
         id=instance_id,
@@ -102,7 +116,7 @@ def definition(note: str = "") -> Definition:
         description=note,
     )
     return Definition(
-        steps=(first, Step(id="score", service="sentiment", action="score")),
+        steps=(first, Step(id="score", service="sentiment", action="score", service_version="^1.4")),
         input_schema={"type": "object"},
         timeout=timedelta(minutes=5),
     )

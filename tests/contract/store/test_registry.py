@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.contract.store.samples import instance, key, service
+from tests.contract.store.samples import instance, key, service, two_versions
 from weft.core.errors import AlreadyExistsError
 from weft.core.reasons import Reason
 from weft.discovery.model import Health
@@ -23,6 +23,29 @@ async def test_a_service_comes_back_as_it_was(store: Store) -> None:
     assert await store.insert_service(made) == made
     assert await store.get_service(made.id) == made
     assert await store.get_service(made.name) == made
+
+
+async def test_versions_come_back_as_they_were(store: Store) -> None:
+    """The actions of every API version survive, with the RPCs behind them."""
+    made = two_versions()
+    assert await store.insert_service(made) == made
+    assert await store.get_service(made.id) == made
+    changed = replace(made, revision=2, descriptor_set=b"newer", other_versions=made.other_versions[1:])
+    assert await store.update_service(changed, 1) == changed
+    assert await store.get_service(made.name) == changed
+
+
+async def test_lists_have_no_descriptor_sets(store: Store) -> None:
+    """They may be large, and are asked for one service at a time; everything else is there."""
+    made = await store.insert_service(two_versions(), key())
+    bare = replace(
+        made,
+        descriptor_set=b"",
+        other_versions=tuple(replace(it, descriptor_set=b"") for it in made.other_versions),
+    )
+    assert (await store.list_services(None, ALL)).items == (bare,)
+    assert (await store.list_services(ServiceState.ACTIVE, ALL)).items == (bare,)
+    assert await store.recall_service(key()) == bare
 
 
 async def test_an_unknown_service_is_none(store: Store) -> None:

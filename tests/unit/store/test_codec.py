@@ -14,6 +14,7 @@ from tests.contract.store.samples import (
     execution,
     instance,
     service,
+    two_versions,
     workflow,
 )
 from weft.core.context import CallContext
@@ -28,6 +29,7 @@ from weft.server.store.codec import (
     decode_workflow_row,
     encode,
     encode_definition,
+    encode_descriptors,
     encode_event,
     encode_workflow_head,
     from_micros,
@@ -60,6 +62,8 @@ def test_documents_come_back_as_they_were() -> None:
     """Every model, with every field set and with as few as possible."""
     of_service = service()
     assert decode_service(encode(of_service)) == of_service
+    of_versions = two_versions()
+    assert decode_service(encode(of_versions), encode_descriptors(of_versions)) == of_versions
     of_instance = instance("svc_1")
     assert decode_instance(encode(of_instance)) == of_instance
     of_workflow = workflow()
@@ -70,6 +74,34 @@ def test_documents_come_back_as_they_were() -> None:
         ended(execution(), ExecutionState.FAILED),
     ):
         assert decode_execution(encode(of_execution)) == of_execution
+
+
+def test_descriptor_sets_stand_beside_their_document() -> None:
+    """The document has none of their bytes, and is read without them as well."""
+    made = two_versions()
+    assert orjson.loads(encode(made))["descriptor_set"] is None
+    bare = decode_service(encode(made))
+    assert (bare.descriptor_set, bare.other_versions[0].descriptor_set) == (b"", b"")
+    assert encode_descriptors(bare) is None
+
+
+def test_documents_of_the_release_before_are_read() -> None:
+    """What they do not have yet has the value that means the same as before."""
+    old_service = (
+        '{"id":"svc_1","name":"carts","description":"","endpoint":"","actions":[{"name":"get",'
+        '"description":"","input_schema":null,"output_schema":null,"idempotent":false,"timeout":null}],'
+        '"metadata":{},"state":"ACTIVE","revision":1,"create_time":1,"update_time":1}'
+    )
+    made = decode_service(old_service)
+    assert (made.version, made.other_versions, made.descriptor_set) == ("", (), b"")
+    assert made.actions[0].grpc_method == ""
+    old_workflow = (
+        '{"id":"wf_1","name":"flow","description":"","metadata":{},"definition":{"steps":[{"id":"a",'
+        '"service":"carts","action":"get","next":"","input":null,"timeout":null,"description":""}],'
+        '"input_schema":null,"output_schema":null,"timeout":null},"state":"ACTIVE","version":1,"revision":1,'
+        '"create_time":1,"update_time":1,"version_create_time":1,"deleted":false}'
+    )
+    assert decode_workflow(old_workflow).definition.steps[0].service_version == ""
 
 
 def test_a_workflow_is_put_together_of_head_and_definition() -> None:

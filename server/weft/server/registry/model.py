@@ -10,7 +10,7 @@ from enum import StrEnum, unique
 from weft.core.payload import JsonObject
 from weft.discovery.model import Endpoint, Health, Protocol
 
-__all__ = ["Action", "Instance", "Service", "ServiceState"]
+__all__ = ["Action", "Instance", "Service", "ServiceState", "ServiceVersion"]
 
 
 @unique
@@ -38,6 +38,26 @@ class Action:
     """Whether running it twice has the effect of once."""
     timeout: timedelta | None = None
     """How long one call may take by default."""
+    grpc_method: str = ""
+    """The RPC behind it, such as ``shop.v1.Carts/GetCart``; empty: it is called as an action."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceVersion:
+    """The actions of one API version of a service."""
+
+    version: str
+    """As it was registered, such as ``1.4.2``; empty: whichever."""
+    actions: tuple[Action, ...] = ()
+    """In the order they were registered; names are unique."""
+    descriptor_set: bytes = b""
+    """A FileDescriptorSet with the RPCs behind the actions; empty when there are none."""
+    update_time: datetime
+    """When it was registered last."""
+
+    def action(self, name: str) -> Action | None:
+        """Return the action of that name."""
+        return next((action for action in self.actions if action.name == name), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +78,12 @@ class Service:
     """Free values."""
     state: ServiceState = ServiceState.ACTIVE
     """Whether it takes calls."""
+    version: str = ""
+    """Which version ``actions`` belongs to; empty: they hold for every version."""
+    other_versions: tuple[ServiceVersion, ...] = ()
+    """The other API versions that live beside this one, newest first."""
+    descriptor_set: bytes = b""
+    """A FileDescriptorSet with the RPCs behind ``actions``; empty when there are none."""
     revision: int = 1
     """Grows by one with every change."""
     create_time: datetime
@@ -69,6 +95,17 @@ class Service:
     def etag(self) -> str:
         """What a change is based on."""
         return f"r{self.revision}"
+
+    @property
+    def versions(self) -> tuple[ServiceVersion, ...]:
+        """Every API version, the service's own first: newest first."""
+        own = ServiceVersion(
+            version=self.version,
+            actions=self.actions,
+            descriptor_set=self.descriptor_set,
+            update_time=self.update_time,
+        )
+        return own, *self.other_versions
 
     def action(self, name: str) -> Action | None:
         """Return the action of that name."""

@@ -123,7 +123,11 @@ class ExecutionFilter:
 
 
 class RegistryStore(Protocol):
-    """Services and the instances that were registered. Lists are by name, or by id for instances."""
+    """Services and the instances that were registered. Lists are by name, or by id for instances.
+
+    Descriptor sets come back from ``get_service`` only: what is listed or
+    recalled goes without them, and must not be written back.
+    """
 
     async def recall_service(self, key: RequestKey) -> Service | None:
         """Return what the first request with this key returned.

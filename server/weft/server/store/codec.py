@@ -2,14 +2,18 @@
 
 A document is JSON text with a member per field of the dataclass. Times are
 integer microseconds since 1970, durations integer microseconds. The payload of
-an event stands beside its document, byte by byte as it came; in the document
-``null`` keeps its place.
+an event stands beside its document, byte by byte as it came, and so do the
+descriptor sets of a service; in the document ``null`` keeps their place.
+
+A member that a document does not have, as it was written before there was one,
+is read as the field's default.
 
 Whoever renames a field of a model changes this form, and needs a migration.
 """
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -35,7 +39,7 @@ from weft.server.execution.model import (
     StepFailed,
     StepScheduled,
 )
-from weft.server.registry.model import Action, Instance, Service, ServiceState
+from weft.server.registry.model import Action, Instance, Service, ServiceState, ServiceVersion
 from weft.server.workflow.model import Definition, Step, Workflow, WorkflowState
 
 __all__ = [
@@ -50,6 +54,7 @@ __all__ = [
     "decode_workflow_row",
     "encode",
     "encode_definition",
+    "encode_descriptors",
     "encode_event",
     "encode_workflow_head",
     "from_micros",
@@ -62,6 +67,8 @@ NO_PAYLOAD = b"{}"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _NO_DEFINITION = Definition()
+_OWN = ""
+"""Under which key the descriptor set of the service's own version stands: no other version is empty."""
 
 _KINDS: dict[type[EventBody], tuple[str, str]] = {
     ExecutionStarted: ("execution_started", "input"),
@@ -140,13 +147,37 @@ def _plain(value: object) -> object:
     raise TypeError(f"{type(value).__name__} has no form at rest")
 
 
-def decode_service(document: str) -> Service:
-    """Read a service."""
+def decode_service(document: str, descriptors: bytes | None = None) -> Service:
+    """Read a service; without the descriptor sets that stand beside the document it has none."""
     record = orjson.loads(document)
-    record["actions"] = tuple(_action(action) for action in record["actions"])
+    sets: dict[str, str] = orjson.loads(descriptors) if descriptors else {}
+    record["actions"] = _actions(record["actions"])
+    record["descriptor_set"] = _descriptors(sets, _OWN)
+    record["other_versions"] = tuple(_version(it, sets) for it in record.get("other_versions", ()))
     record["state"] = ServiceState(record["state"])
     _revive_times(record, "create_time", "update_time")
     return Service(**record)
+
+
+def encode_descriptors(service: Service) -> bytes | None:
+    """Write the descriptor sets of all versions of a service; None when there are none."""
+    sets = {
+        _OWN: service.descriptor_set,
+        **{it.version: it.descriptor_set for it in service.other_versions},
+    }
+    texts = {key: base64.b64encode(value).decode() for key, value in sets.items() if value}
+    return orjson.dumps(texts) if texts else None
+
+
+def _version(record: dict[str, Any], sets: Mapping[str, str]) -> ServiceVersion:
+    record["actions"] = _actions(record["actions"])
+    record["descriptor_set"] = _descriptors(sets, record["version"])
+    _revive_times(record, "update_time")
+    return ServiceVersion(**record)
+
+
+def _descriptors(sets: Mapping[str, str], key: str) -> bytes:
+    return base64.b64decode(sets.get(key, ""))
 
 
 def decode_instance(document: str) -> Instance:
@@ -225,6 +256,10 @@ def decode_event(row: EventRow) -> Event:
         record["context"] = CallContext(**record["context"])
     _revive_durations(record, "timeout")
     return Event(row.number, from_micros(row.time), body(**record))
+
+
+def _actions(records: list[dict[str, Any]]) -> tuple[Action, ...]:
+    return tuple(_action(record) for record in records)
 
 
 def _action(record: dict[str, Any]) -> Action:

@@ -8,7 +8,7 @@ from weft.core.errors import AlreadyExistsError
 from weft.core.reasons import Reason
 from weft.server.registry.model import Instance, Service, ServiceState
 from weft.server.store.base import Page, RequestKey, Slice, StaleWriteError
-from weft.server.store.codec import decode_instance, decode_service, encode, to_micros
+from weft.server.store.codec import decode_instance, decode_service, encode, encode_descriptors, to_micros
 from weft.server.store.sqlite._backend import Backend
 from weft.server.store.sqlite._database import SQL
 from weft.server.store.sqlite._pages import read_slice
@@ -29,7 +29,14 @@ class SqliteRegistry(Backend):
         """Store a new service."""
         document = encode(service)
         now = to_micros(self._clock.now())
-        values = (service.id, service.name, service.state, service.revision, document)
+        values = (
+            service.id,
+            service.name,
+            service.state,
+            service.revision,
+            document,
+            encode_descriptors(service),
+        )
 
         def insert(connection: sqlite3.Connection) -> str | None:
             first = recall(connection, key)
@@ -48,7 +55,15 @@ class SqliteRegistry(Backend):
         """Replace a service that still has the expected revision."""
         document = encode(service)
         now = to_micros(self._clock.now())
-        values = (service.name, service.state, service.revision, document, service.id, expected_revision)
+        values = (
+            service.name,
+            service.state,
+            service.revision,
+            document,
+            encode_descriptors(service),
+            service.id,
+            expected_revision,
+        )
 
         def update(connection: sqlite3.Connection) -> str | None:
             first = recall(connection, key)
@@ -81,7 +96,7 @@ class SqliteRegistry(Backend):
     async def get_service(self, ref: str) -> Service | None:
         """Return a service by id or by name."""
         row = await self._read(lambda connection: connection.execute(SQL["get_service"], (ref,)).fetchone())
-        return decode_service(row[0]) if row else None
+        return decode_service(*row) if row else None
 
     async def list_services(self, state: ServiceState | None, page: Page) -> Slice[Service]:
         """Return services by name; the paging key is the name."""

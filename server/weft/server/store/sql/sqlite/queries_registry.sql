@@ -4,11 +4,12 @@ SELECT id FROM services WHERE name = ?;
 
 -- name: insert_service
 -- Store a new service.
-INSERT INTO services (id, name, state, revision, document) VALUES (?, ?, ?, ?, ?);
+INSERT INTO services (id, name, state, revision, document, descriptors) VALUES (?, ?, ?, ?, ?, ?);
 
 -- name: update_service
 -- Replace a service that still has the expected revision.
-UPDATE services SET name = ?, state = ?, revision = ?, document = ? WHERE id = ? AND revision = ?;
+UPDATE services SET name = ?, state = ?, revision = ?, document = ?, descriptors = ?
+WHERE id = ? AND revision = ?;
 
 -- name: delete_service
 -- Remove a service that still has the expected revision; its instances follow by cascade.
@@ -16,9 +17,9 @@ DELETE FROM services WHERE id = ? AND revision = ?;
 
 -- name: get_service
 -- Find a service by id or by name; no name looks like an id.
-SELECT document FROM services WHERE id = ?1
+SELECT document, descriptors FROM services WHERE id = ?1
 UNION ALL
-SELECT document FROM services WHERE name = ?1
+SELECT document, descriptors FROM services WHERE name = ?1
 LIMIT 1;
 
 -- name: list_services
