@@ -1,0 +1,1 @@
+"""HTTP by name: discovery, balancing, retries and tracing over one pooled client."""
