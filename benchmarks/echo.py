@@ -18,7 +18,7 @@ from benchmarks.loops import run
 from benchmarks.processes import announce
 from weft.api.common.v1.payload_pb2 import Payload
 from weft.mesh.rpc import SERVER_OPTIONS
-from weft.server.interceptors import CallLog, InterceptorChain, RequestContext
+from weft.server.interceptors import ServerChain
 from weft.server.logs import configure_logging
 
 __all__ = ["Echo", "echo_method"]
@@ -45,8 +45,7 @@ async def _echo(request: Payload, _: grpc.aio.ServicerContext[Any, Any]) -> Payl
 def _server(stack: str) -> grpc.aio.Server:
     if stack == "weft":
         configure_logging("info", "json")
-        chain = InterceptorChain((RequestContext(), CallLog()))
-        server = grpc.aio.server(interceptors=(chain,), options=SERVER_OPTIONS)
+        server = grpc.aio.server(interceptors=(ServerChain(),), options=SERVER_OPTIONS)
     else:
         server = grpc.aio.server(options=(("grpc.so_reuseport", 0),))
     handler = grpc.unary_unary_rpc_method_handler(

@@ -33,7 +33,7 @@ from weft.server.execution.service import ExecutionService
 from weft.server.execution.servicer import ExecutionServicer
 from weft.server.health import HealthReporter
 from weft.server.housekeeping import forget_old_requests
-from weft.server.interceptors import CallLog, InterceptorChain, RequestContext
+from weft.server.interceptors import ServerChain
 from weft.server.registry.instance_service import InstanceService
 from weft.server.registry.resolver import RegistryResolver
 from weft.server.registry.service import RegistryService
@@ -119,7 +119,7 @@ class WeftServer:
             self._store, self._workflows, dispatcher, clock, self._config.limits
         )
         self._health = HealthReporter(self._store, _SERVICES, clock)
-        self._chain = InterceptorChain((RequestContext(), CallLog()))
+        self._chain = ServerChain()
         self._server = grpc.aio.server(
             interceptors=(self._chain,), options=(*SERVER_OPTIONS, ("grpc.enable_channelz", 1))
         )

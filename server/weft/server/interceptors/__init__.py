@@ -1,7 +1,8 @@
 """What happens around every RPC, one concern each."""
 
-from weft.server.interceptors._adapter import Call, Concern, InterceptorChain
+from weft.mesh.serving import Call, Concern
+from weft.server.interceptors.chain import ServerChain
 from weft.server.interceptors.context import RequestContext
 from weft.server.interceptors.logs import CallLog
 
-__all__ = ["Call", "CallLog", "Concern", "InterceptorChain", "RequestContext"]
+__all__ = ["Call", "CallLog", "Concern", "RequestContext", "ServerChain"]

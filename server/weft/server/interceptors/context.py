@@ -6,9 +6,10 @@ from typing import Final
 
 from weft.core.context import set_log_context
 from weft.core.errors import WeftError
-from weft.core.metadata import PROJECT_ID, REQUEST_ID
+from weft.core.metadata import PROJECT_ID, REQUEST_ID, TRACE_ID
 from weft.core.names import new_id
-from weft.server.interceptors._adapter import Call
+from weft.mesh.serving import Call
+from weft.mesh.tracing.context import current_ids
 
 __all__ = ["RequestContext"]
 
@@ -18,12 +19,20 @@ _MAX_LENGTH: Final = 128
 class RequestContext:
     """Binds ``request_id`` and ``project_id`` of the metadata to the call's log lines.
 
+    The ids of request and trace go back to the caller in the trailing metadata, whatever the status is.
+
     Nothing is unbound at the end: each call runs in a task, and so in a context, of its own.
     """
 
     def on_start(self, call: Call) -> None:
         """Bind the ids; make a request id when the caller sent none."""
-        values = {"request_id": call.metadata.get(REQUEST_ID, "")[:_MAX_LENGTH] or new_id("req")}
+        request_id = call.metadata.get(REQUEST_ID, "")[:_MAX_LENGTH] or new_id("req")
+        values = {"request_id": request_id}
+        trace_id = current_ids().get("trace_id", "")
+        answered = (
+            ((REQUEST_ID, request_id), (TRACE_ID, trace_id)) if trace_id else ((REQUEST_ID, request_id),)
+        )
+        call.context.set_trailing_metadata(answered)
         project = call.metadata.get(PROJECT_ID, "")[:_MAX_LENGTH]
         if project:
             values["project_id"] = project

@@ -6,7 +6,7 @@ import logging
 from time import perf_counter
 
 from weft.core.errors import Code, WeftError
-from weft.server.interceptors._adapter import Call
+from weft.mesh.serving import Call
 
 __all__ = ["CallLog"]
 

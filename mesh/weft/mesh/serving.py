@@ -1,7 +1,6 @@
-"""The four RPC shapes folded into one: a concern sees a call start, and sees it end.
+"""The four RPC shapes of a ``grpc.aio`` server folded into one: a concern sees a call start, and sees it end.
 
-Handler types of grpc.aio are loose, so the casts of the server live here, and
-only here.
+Handler types of grpc.aio are loose, so the casts of servers live here, and only here.
 """
 
 from __future__ import annotations
@@ -9,9 +8,9 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import grpc
 import grpc.aio
@@ -19,15 +18,15 @@ from google.protobuf.message import DecodeError
 
 from weft.core.errors import CallCancelledError, ValidationError, Violation, WeftError
 from weft.mesh.rpc import abort_with
-from weft.server.interceptors.errors import as_weft_error, stopping
 
-__all__ = ["Call", "Concern", "InterceptorChain"]
+__all__ = ["Answers", "Call", "Concern", "InterceptorChain"]
 
 _Context = grpc.aio.ServicerContext[Any, Any]
 _Handler = Callable[[Any, _Context], Any]
+_MethodHandler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
     """One running RPC."""
 
@@ -35,8 +34,12 @@ class Call:
     """Full name, such as ``/weft.api.registry.v1.RegistryService/GetService``."""
     metadata: dict[str, str]
     """What the caller sent, binary entries left out."""
-    started: float
+    context: _Context
+    """grpc.aio's own view of it."""
+    started: float = field(default_factory=perf_counter)
     """``perf_counter`` at its start."""
+    exception: BaseException | None = None
+    """What escaped from the handler, once it ended so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,33 +64,51 @@ class Concern(Protocol):
         ...
 
 
+class Answers(Protocol):
+    """How a server answers what its handlers raise."""
+
+    def of(self, error: Exception, method: str) -> WeftError:
+        """Return the error to answer with."""
+        ...
+
+    def stopping(self) -> WeftError:
+        """Return the error that ends what is still open when the server stops."""
+        ...
+
+
 class InterceptorChain(grpc.aio.ServerInterceptor):
     """Wraps every handler in the concerns, and turns what escapes into a status.
 
     Args:
         concerns: From the outermost to the innermost.
+        answers: None leaves requests, exceptions and statuses exactly as they are.
     """
 
-    def __init__(self, concerns: Sequence[Concern]) -> None:
+    def __init__(self, concerns: Sequence[Concern], answers: Answers | None = None) -> None:
         self._concerns = tuple(concerns)
-        self._wrapped: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
+        self._answers = answers
+        self._wrapped: dict[str, tuple[_MethodHandler, _MethodHandler]] = {}
         self._streams: set[asyncio.Task[Any]] = set()
         self._ended: set[asyncio.Task[Any]] = set()
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[_MethodHandler | None]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Any, Any] | None:
-        """Return the wrapped handler of a method; it is wrapped once."""
+    ) -> _MethodHandler | None:
+        """Return the wrapped handler of a method.
+
+        It is wrapped once, but asked for each time: an interceptor further in may
+        answer one call of a method with another handler, such as one that refuses.
+        """
+        handler = await continuation(handler_call_details)
+        if handler is None:
+            return None
         method = handler_call_details.method
-        wrapped = self._wrapped.get(method)
-        if wrapped is None:
-            handler = await continuation(handler_call_details)
-            if handler is None:
-                return None
-            wrapped = self._wrapped[method] = self._wrap(handler, method)
-        return wrapped
+        known = self._wrapped.get(method)
+        if known is None or known[0] is not handler:
+            known = self._wrapped[method] = (handler, self._wrap(handler, method))
+        return known[1]
 
     def end_streams(self) -> None:
         """End every stream that is still open with UNAVAILABLE, SERVER_DRAINING.
@@ -100,7 +121,7 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
             task.add_done_callback(self._ended.discard)
             task.cancel()
 
-    def _wrap(self, handler: Any, method: str) -> grpc.RpcMethodHandler[Any, Any]:
+    def _wrap(self, handler: Any, method: str) -> _MethodHandler:
         shapes = {
             (False, False): ("unary_unary", grpc.unary_unary_rpc_method_handler),
             (False, True): ("unary_stream", grpc.unary_stream_rpc_method_handler),
@@ -108,11 +129,16 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
             (True, True): ("stream_stream", grpc.stream_stream_rpc_method_handler),
         }
         attribute, make = shapes[handler.request_streaming, handler.response_streaming]
-        inner = _refuse_unreadable(getattr(handler, attribute), streaming=handler.request_streaming)
+        inner, read = getattr(handler, attribute), handler.request_deserializer
+        if self._answers is not None:
+            inner = _refuse_unreadable(inner, streaming=handler.request_streaming)
+            read = _tolerant(read)
+        elif not _is_async(inner):
+            return _as_handler(handler)  # it runs in a thread, out of reach of the concerns' context
         around = self._around_stream if handler.response_streaming else self._around_unary
-        made: grpc.RpcMethodHandler[Any, Any] = make(
+        made: _MethodHandler = make(
             around(inner, method),
-            request_deserializer=_tolerant(handler.request_deserializer),
+            request_deserializer=read,
             response_serializer=handler.response_serializer,
         )
         return made
@@ -123,7 +149,7 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
             try:
                 response = await inner(request, context)
             except BaseException as error:
-                await self._fail(call, tokens, context, error)
+                await self._fail(call, tokens, error)
                 raise
             self._end(call, tokens, None)
             return response
@@ -145,7 +171,7 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
                     async for response in produced:
                         yield response
             except BaseException as error:
-                await self._fail(call, tokens, context, error)
+                await self._fail(call, tokens, error)
                 raise
             self._end(call, tokens, None)
 
@@ -153,28 +179,41 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
 
     def _start(self, method: str, context: _Context) -> tuple[Call, list[object]]:
         metadata = {k: v for k, v in context.invocation_metadata() or () if isinstance(v, str)}
-        call = Call(method, metadata, perf_counter())
+        call = Call(method, metadata, context)
         return call, [concern.on_start(call) for concern in self._concerns]
 
     def _end(self, call: Call, tokens: list[object], error: WeftError | None) -> None:
         for concern, token in zip(reversed(self._concerns), reversed(tokens), strict=True):
             concern.on_end(call, token, error)
 
-    async def _fail(self, call: Call, tokens: list[object], context: _Context, error: BaseException) -> None:
+    async def _fail(self, call: Call, tokens: list[object], error: BaseException) -> None:
         """End a failed call: cancelled, aborted on purpose, or with a status of ours."""
         task = asyncio.current_task()
-        if isinstance(error, asyncio.CancelledError) and task is not None and task in self._ended:
+        call.exception = error
+        answers = self._answers
+        if answers is not None and task in self._ended and isinstance(error, asyncio.CancelledError):
             task.uncancel()
-            error = stopping()
+            error = answers.stopping()
         if isinstance(error, asyncio.CancelledError | GeneratorExit):
             self._end(call, tokens, CallCancelledError("the caller gave up"))
             raise error
-        if isinstance(error, grpc.aio.AbortError) or not isinstance(error, Exception):
+        if answers is None or isinstance(error, grpc.aio.AbortError) or not isinstance(error, Exception):
             self._end(call, tokens, None)
             raise error
-        ours = as_weft_error(error, call.method)
+        ours = answers.of(error, call.method)
         self._end(call, tokens, ours)
-        await abort_with(context, ours)
+        await abort_with(call.context, ours)
+
+
+def _is_async(inner: Any) -> bool:
+    """Tell whether grpc.aio would run a handler on the loop, rather than in a thread."""
+    function = getattr(inner, "func", inner)
+    return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+
+
+def _as_handler(handler: Any) -> _MethodHandler:
+    found: _MethodHandler = handler
+    return found
 
 
 def _tolerant(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | None:

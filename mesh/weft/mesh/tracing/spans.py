@@ -1,0 +1,143 @@
+"""How spans begin and end here: few attributes at once, nothing at all where nothing is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Final, TypeAlias
+
+from opentelemetry import context as otel
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import Tracer as SdkTracer
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.sdk.trace.sampling import Decision
+from opentelemetry.trace import (
+    NonRecordingSpan,
+    NoOpTracer,
+    ProxyTracerProvider,
+    Span,
+    SpanContext,
+    SpanKind,
+    StatusCode,
+    Tracer,
+    TracerProvider,
+)
+
+from weft.core.telemetry import RPC_METHOD, RPC_SERVICE, RPC_SYSTEM, SCOPE
+from weft.mesh.tracing.context import context_of
+
+__all__ = ["Attributes", "Tracers", "clip", "fail", "method_attributes", "split_method"]
+
+Attributes: TypeAlias = dict[str, str | int | bool]
+
+_IDS: Final = RandomIdGenerator()
+_SAMPLED: Final = trace.TraceFlags(trace.TraceFlags.SAMPLED | trace.TraceFlags.RANDOM_TRACE_ID)
+_NOT_SAMPLED: Final = trace.TraceFlags(trace.TraceFlags.RANDOM_TRACE_ID)
+_MAX_TEXT: Final = 256
+_VERSION: Final = version("weft")
+
+
+class Tracers:
+    """The tracer to use: of the provider that was given, or else of the process's own, once it has one.
+
+    Args:
+        provider: None follows the global provider of OpenTelemetry.
+    """
+
+    def __init__(self, provider: TracerProvider | None = None) -> None:
+        self._given = provider
+        self._provider: TracerProvider | None = None
+        self._tracer: Tracer | None = None
+
+    def current(self) -> Tracer | None:
+        """Return the tracer; None when nothing can be recorded."""
+        provider = self._given or trace.get_tracer_provider()
+        if provider is not self._provider:
+            self._provider = provider
+            self._tracer = _tracer_of(provider)
+        return self._tracer
+
+    def start(self, name: str, context: Context, kind: SpanKind, attributes: Attributes) -> Span:
+        """Begin a span; the result records nothing where its trace is not sampled, and still has ids.
+
+        Args:
+            name: What it is called.
+            context: Holds its parent. One without a parent begins a trace.
+            kind: Which end of what.
+            attributes: What is known by now.
+        """
+        tracer = self.current()
+        parent = trace.get_current_span(context)
+        known = parent.get_span_context()
+        if not known.is_valid and (known.trace_id or tracer is None):
+            # The trace has no span yet: it gets one that nobody records, so that all spans have a parent.
+            parent = NonRecordingSpan(self._root(tracer, known.trace_id, name, kind, attributes))
+            context = trace.set_span_in_context(parent, context)
+        if tracer is None:
+            return parent if not parent.is_recording() else NonRecordingSpan(parent.get_span_context())
+        return tracer.start_span(name, context, kind, attributes)
+
+    def _root(
+        self, tracer: Tracer | None, trace_id: int, name: str, kind: SpanKind, attributes: Attributes
+    ) -> SpanContext:
+        """Make up the beginning of a trace, sampled as the configured sampler says."""
+        chosen = trace_id or _IDS.generate_trace_id()
+        sampled = tracer is not None
+        if isinstance(tracer, SdkTracer):
+            result = tracer.sampler.should_sample(Context(), chosen, name, kind, attributes, ())
+            sampled = result.decision is Decision.RECORD_AND_SAMPLE
+        return SpanContext(
+            chosen,
+            _IDS.generate_span_id(),
+            is_remote=True,
+            trace_flags=_SAMPLED if sampled else _NOT_SAMPLED,
+        )
+
+    def rooted(self, name: str) -> Context:
+        """Return the current context, or one with a new trace where there is none yet."""
+        context = otel.get_current()
+        if trace.get_current_span(context).get_span_context().is_valid:
+            return context
+        return context_of(self._root(self.current(), 0, name, SpanKind.INTERNAL, {}), context)
+
+
+def _tracer_of(provider: TracerProvider) -> Tracer | None:
+    if isinstance(provider, ProxyTracerProvider):
+        return None
+    tracer = provider.get_tracer(SCOPE, _VERSION)
+    return None if isinstance(tracer, NoOpTracer) else tracer
+
+
+def split_method(method: str) -> tuple[str, str]:
+    """Return service and method of a full name such as ``/shop.v1.Carts/GetCart``."""
+    service, _, name = method.removeprefix("/").rpartition("/")
+    return service, name
+
+
+_METHODS: Final[dict[str, tuple[str, Mapping[str, str]]]] = {}
+_MAX_METHODS: Final = 4_096
+
+
+def method_attributes(method: str) -> tuple[str, Mapping[str, str]]:
+    """Return the name of the spans of an RPC, and what each says of its method."""
+    known = _METHODS.get(method)
+    if known is None:
+        service, name = split_method(method)
+        known = (
+            method.removeprefix("/"),
+            {RPC_SYSTEM: "grpc", RPC_SERVICE: service, RPC_METHOD: name},
+        )
+        if len(_METHODS) < _MAX_METHODS:  # a caller may make names up
+            _METHODS[method] = known
+    return known
+
+
+def clip(text: str) -> str:
+    """Keep a text short enough for a span."""
+    return text if len(text) <= _MAX_TEXT else text[: _MAX_TEXT - 1] + "…"
+
+
+def fail(span: Span, description: str) -> None:
+    """Mark a span as failed."""
+    span.set_status(StatusCode.ERROR, clip(description))
