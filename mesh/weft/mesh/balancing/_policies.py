@@ -6,9 +6,14 @@ from random import Random
 from typing import Final
 
 from weft.mesh.balancing.config import BalancerConfig
+from weft.mesh.balancing.consistent_hash import ConsistentHash
+from weft.mesh.balancing.least_request import LeastRequest
+from weft.mesh.balancing.peak_ewma import PeakEwma
+from weft.mesh.balancing.pick_first import PickFirst
 from weft.mesh.balancing.policy import Policy
 from weft.mesh.balancing.round_robin import RoundRobin
 from weft.mesh.balancing.slow_start import SlowStart
+from weft.mesh.balancing.weighted_round_robin import WeightedRoundRobin
 
 __all__ = ["AFFINE", "make_policy"]
 
@@ -18,4 +23,16 @@ AFFINE: Final = frozenset({"consistent_hash", "pick_first"})
 
 def make_policy(config: BalancerConfig, chance: Random, slow_start: SlowStart) -> Policy:
     """Return a new policy of the configured name."""
-    return RoundRobin(chance)
+    match config.policy:
+        case "weighted_round_robin":
+            return WeightedRoundRobin(chance, slow_start)
+        case "least_request":
+            return LeastRequest(chance, slow_start)
+        case "peak_ewma":
+            return PeakEwma(chance, slow_start, config.ewma_decay.total_seconds())
+        case "consistent_hash":
+            return ConsistentHash(chance)
+        case "pick_first":
+            return PickFirst(chance)
+        case _:  # the config has checked the name
+            return RoundRobin(chance)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Collection, Iterable
 from random import Random
 
 from weft.core.clock import Clock
@@ -59,7 +59,7 @@ class LoadBalancer:
         self._outliers.update(rotation, now)
         self._tiers.refresh(now)
 
-    def pick(self, hash_key: str = "", tried: Container[Node] = ()) -> Node | None:
+    def pick(self, hash_key: str = "", tried: Collection[Node] = ()) -> Node | None:
         """Return the node for the next call, and count the call as in flight.
 
         An ejected node is returned when its probe is due, or when the call has tried

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Collection, Sequence
 from math import inf
 from statistics import fmean, pstdev
 
@@ -65,7 +65,7 @@ class Outliers:
         self._plan()
         return changed
 
-    def probe(self, tried: Container[Node], now: float) -> Node | None:
+    def probe(self, tried: Collection[Node], now: float) -> Node | None:
         """Return a node whose time is over, to send it one call; the next one may follow in an interval."""
         for node in self._ejected:
             if node.ejected_until <= now and node not in tried:
@@ -75,7 +75,7 @@ class Outliers:
                 return node
         return None
 
-    def last_resort(self, tried: Container[Node]) -> Node | None:
+    def last_resort(self, tried: Collection[Node]) -> Node | None:
         """Return the ejected node that returns first, for a call that has tried all others."""
         untried = (node for node in self._ejected if node not in tried)
         node = min(untried, key=_end, default=None)

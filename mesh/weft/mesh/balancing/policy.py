@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from weft.mesh.balancing.node import Node
@@ -20,7 +20,7 @@ class Policy(Protocol):
         """Take the nodes there are; called again whenever one of them starts or stops being active."""
         ...
 
-    def pick(self, hash_key: str, tried: Container[Node], now: float) -> Node | None:
+    def pick(self, hash_key: str, tried: Collection[Node], now: float) -> Node | None:
         """Return an active node that is not in ``tried``; none when there is none."""
         ...
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Collection, Sequence
 from random import Random
 
 from weft.mesh.balancing.node import Node
@@ -34,7 +34,7 @@ class RoundRobin:
         known = set(kept)
         self._nodes = kept + [node for node in wanted if node not in known]
 
-    def pick(self, hash_key: str, tried: Container[Node], now: float) -> Node | None:  # noqa: ARG002 - see above
+    def pick(self, hash_key: str, tried: Collection[Node], now: float) -> Node | None:  # noqa: ARG002 - see above
         """Return the next node in turn."""
         nodes = self._nodes
         count = len(nodes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from weft.mesh.balancing.node import Node
@@ -33,3 +34,9 @@ class SlowStart:
         if left <= 0:
             return 1.0
         return max(_LEAST, 1 - left / self._window)
+
+    def shares(self, nodes: Sequence[Node], now: float) -> dict[Node, float]:
+        """Return which part each node is to get, by weight and warmth; together 1."""
+        weights = {node: node.weight * self.factor(node, now) for node in nodes}
+        total = sum(weights.values())
+        return {node: weight / total for node, weight in weights.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Collection, Iterable
 from random import Random
 
 from weft.mesh.balancing.config import BalancerConfig
@@ -72,7 +72,7 @@ class Tiers:
         for policy, nodes in zip(self._policies, self._nodes, strict=True):
             policy.update(nodes, now)
 
-    def pick(self, hash_key: str, tried: Container[Node], now: float) -> Node | None:
+    def pick(self, hash_key: str, tried: Collection[Node], now: float) -> Node | None:
         """Return an active node: of the tier whose turn it is, else of any."""
         first = self._only or self._draw(hash_key)
         node = first.pick(hash_key, tried, now)
