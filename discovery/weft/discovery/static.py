@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import Self
 
+from weft.discovery.endpoint import parse_address
 from weft.discovery.model import Endpoint, Snapshot
+from weft.discovery.target import Target
 
 __all__ = ["StaticResolver"]
 
@@ -21,6 +24,15 @@ class StaticResolver:
         self._table = {name: tuple(endpoints) for name, endpoints in (services or {}).items()}
         self._version = 1
         self._changed = asyncio.Event()
+
+    @classmethod
+    def of(cls, target: Target) -> Self:
+        """Make the resolver of a target such as ``static:///10.0.0.7:1,10.0.0.8:1``.
+
+        Its only service is the target's name, which is its addresses.
+        """
+        addresses = (parse_address(text, "target") for text in target.name.split(","))
+        return cls({target.name: [Endpoint(host=host, port=port) for host, port in addresses]})
 
     def set(self, service: str, endpoints: Iterable[Endpoint]) -> None:
         """Replace the endpoints of a service and tell every watcher."""
