@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from hashlib import shake_128
-from struct import iter_unpack
+from struct import unpack
 from typing import Final
 
 from weft.mesh.balancing.node import Node
@@ -23,12 +24,12 @@ class HashRing:
     """Places nodes so that a change of one moves about its own share of the keys.
 
     A point is 48 bits of hash and, below them, the number of the node, so that the
-    ring is one sorted list of integers. A change drops and adds the points of the
-    changed nodes only.
+    ring is one sorted array of integers. A change cuts out and puts in the points of
+    the changed nodes only.
     """
 
     def __init__(self) -> None:
-        self._ring: list[int] = []
+        self._ring = array("Q")
         self._nodes: list[Node | None] = []
         self._slots: dict[Node, int] = {}
         self._counts: dict[Node, int] = {}
@@ -38,29 +39,22 @@ class HashRing:
         wanted = _point_counts(nodes)
         if wanted == self._counts:
             return
-        stale = {node for node, count in self._counts.items() if wanted.get(node) != count}
-        fresh = [node for node, count in wanted.items() if self._counts.get(node) != count]
-        self._drop(stale)
-        for node in fresh:
-            self._place(node, wanted[node])
-        self._ring.sort()
+        changed = [node for node in {**self._counts, **wanted} if self._counts.get(node) != wanted.get(node)]
+        drops = [point for node in changed if node in self._counts for point in self._remove(node)]
+        adds = [point for node in changed if node in wanted for point in self._place(node, wanted[node])]
+        self._ring = _spliced(self._ring, drops, adds)
         self._counts = wanted
 
-    def _drop(self, stale: set[Node]) -> None:
-        if not stale:
-            return
-        slots = {self._slots.pop(node) for node in stale}
-        for slot in slots:
-            self._nodes[slot] = None
-        self._ring = [point for point in self._ring if point & _SLOT_MASK not in slots]
+    def _remove(self, node: Node) -> list[int]:
+        slot = self._slots.pop(node)
+        self._nodes[slot] = None
+        return _points(node, self._counts[node], slot)
 
-    def _place(self, node: Node, count: int) -> None:
+    def _place(self, node: Node, count: int) -> list[int]:
         slot = self._free_slot()
         self._nodes[slot] = node
         self._slots[node] = slot
-        name = f"{node.endpoint.key} {node.endpoint.address}"
-        digest = shake_128(name.encode()).digest(8 * count)
-        self._ring.extend((point & _HASH_MASK) | slot for (point,) in iter_unpack("<Q", digest))
+        return _points(node, count, slot)
 
     def _free_slot(self) -> int:
         if len(self._slots) == len(self._nodes):
@@ -76,6 +70,30 @@ class HashRing:
             node = nodes[ring[index] & _SLOT_MASK]
             assert node is not None
             yield node
+
+
+def _points(node: Node, count: int, slot: int) -> list[int]:
+    """Return a node's points; fewer of them are the first of more."""
+    name = f"{node.endpoint.key} {node.endpoint.address}"
+    digest = shake_128(name.encode()).digest(8 * count)
+    return [(point & _HASH_MASK) | slot for point in unpack(f"<{count}Q", digest)]
+
+
+def _spliced(ring: array[int], drops: list[int], adds: list[int]) -> array[int]:
+    """Return a ring without some points and with others; a few changes cost little more than a copy."""
+    if 8 * (len(drops) + len(adds)) > len(ring):
+        gone = set(drops)
+        return array("Q", sorted([point for point in ring if point not in gone] + adds))
+    edits = sorted([(point, False) for point in drops] + [(point, True) for point in adds])
+    result, start = array("Q"), 0
+    for point, add in edits:
+        place = bisect_left(ring, point, start)
+        result.extend(ring[start:place])
+        if add:
+            result.append(point)
+        start = place if add else place + 1
+    result.extend(ring[start:])
+    return result
 
 
 def _point_counts(nodes: Sequence[Node]) -> dict[Node, int]:
