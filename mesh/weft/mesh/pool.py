@@ -1,22 +1,23 @@
-"""One channel per address, dialled when first needed and closed when idle."""
+"""One connection per address, dialled when first needed and closed when idle or removed."""
 
 from __future__ import annotations
 
 import asyncio
 import ipaddress
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import timedelta
+from typing import Final
 
 import grpc
 import grpc.aio
 
 from weft.core.clock import Clock
+from weft.discovery.model import Endpoint
 from weft.mesh.actions import UnreachableError
 from weft.mesh.rpc import CHANNEL_OPTIONS
 
-__all__ = ["ChannelPool"]
+__all__ = ["ChannelPool", "Connection"]
 
 _OPTIONS = (
     *CHANNEL_OPTIONS,
@@ -27,13 +28,35 @@ _OPTIONS = (
 )
 """Channels share nothing, not even what the library remembers of an address that could not be connected."""
 
+_READY: Final = grpc.ChannelConnectivity.READY
 
-@dataclass(slots=True)
-class _Entry:
-    channel: grpc.aio.Channel
-    in_flight: int
-    last_used: float
-    failed: bool = False
+_Place = tuple[str, bool]
+"""Address, and whether it is dialled with TLS."""
+
+
+class Connection:
+    """The channel to one address, and who uses it.
+
+    Attributes:
+        channel: What calls go over.
+        in_flight: Calls that run there, and those that wait until it is connected.
+        last_used: When the last of them ended.
+        leaving: Whether no new call may start there: it is closed when the last one ends.
+    """
+
+    __slots__ = ("__weakref__", "channel", "in_flight", "last_used", "leaving", "place")
+
+    def __init__(self, place: _Place, channel: grpc.aio.Channel, now: float) -> None:
+        self.place = place
+        self.channel = channel
+        self.in_flight = 0
+        self.last_used = now
+        self.leaving = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether a call can be sent at once."""
+        return not self.leaving and self.channel.get_state() is _READY
 
 
 class ChannelPool:
@@ -43,6 +66,8 @@ class ChannelPool:
         clock: For idleness.
         connect_timeout: How long one connection may take to be made.
         idle_timeout: After how long without a call a connection is closed.
+        credentials: For endpoints that are dialled with TLS; by default the roots of the system.
+        options: Of every channel, after those of the pool.
     """
 
     def __init__(
@@ -51,83 +76,170 @@ class ChannelPool:
         *,
         connect_timeout: timedelta = timedelta(seconds=5),
         idle_timeout: timedelta = timedelta(minutes=5),
+        credentials: grpc.ChannelCredentials | None = None,
+        options: Sequence[tuple[str, str | int]] = (),
     ) -> None:
         self._clock = clock
         self._connect_timeout = connect_timeout.total_seconds()
         self._idle_timeout = idle_timeout.total_seconds()
-        self._entries: dict[str, _Entry] = {}
+        self._credentials = credentials
+        self._options = (*_OPTIONS, *options)
+        self._connections: dict[_Place, Connection] = {}
+        self._by_endpoint: dict[tuple[str, int, bool], Connection] = {}
+        self._kept: dict[object, frozenset[_Place]] = {}
+        self._closing: set[asyncio.Task[None]] = set()
         self._next_sweep = clock.monotonic() + self._idle_timeout
 
+    def ready(self, endpoint: Endpoint) -> Connection | None:
+        """Lend the connection to an endpoint, if a call can be sent there at once; to be given back."""
+        connection = self._by_endpoint.get((endpoint.host, endpoint.port, endpoint.secure))
+        if connection is None or not connection.ready:
+            return None
+        connection.in_flight += 1
+        return connection
+
+    def state(self, endpoint: Endpoint) -> grpc.ChannelConnectivity:
+        """Return how far the connection to an endpoint is."""
+        connection = self._by_endpoint.get((endpoint.host, endpoint.port, endpoint.secure))
+        return connection.channel.get_state() if connection else grpc.ChannelConnectivity.IDLE
+
+    async def connect(self, endpoint: Endpoint, service: str, timeout: float) -> Connection:
+        """Lend the connection to an endpoint, and make it first where there is none; to be given back.
+
+        Raises:
+            UnreachableError: It could not be connected in time.
+        """
+        place = (endpoint.address, endpoint.secure)
+        connection = await self._lend(place, service, timeout)
+        if not connection.leaving:
+            self._by_endpoint[endpoint.host, endpoint.port, endpoint.secure] = connection
+        return connection
+
+    def give_back(self, connection: Connection) -> None:
+        """Take note that a call which was lent a connection does not need it any more."""
+        connection.in_flight -= 1
+        connection.last_used = self._clock.monotonic()
+        if connection.leaving and connection.in_flight == 0:
+            self._close_soon(connection)
+
     @asynccontextmanager
-    async def channel(self, address: str, service: str, timeout: float) -> AsyncIterator[grpc.aio.Channel]:
+    async def channel(
+        self, address: str, service: str, timeout: float, *, secure: bool = False
+    ) -> AsyncIterator[grpc.aio.Channel]:
         """Lend the connected channel to an address.
 
         Raises:
             UnreachableError: It could not be connected in time.
         """
-        await self._sweep()
-        entry = self._entries.get(address)
-        if entry is None:
-            channel = grpc.aio.insecure_channel(_target(address), options=_OPTIONS)
-            entry = self._entries[address] = _Entry(channel, 0, self._clock.monotonic())
-        entry.in_flight += 1
+        connection = await self._lend((address, secure), service, timeout)
         try:
-            await self._connect_or_drop(entry, address, service, min(timeout, self._connect_timeout))
-            yield entry.channel
+            yield connection.channel
         finally:
-            entry.in_flight -= 1
-            entry.last_used = self._clock.monotonic()
-            if entry.failed and entry.in_flight == 0:
-                await entry.channel.close()
+            self.give_back(connection)
 
-    async def _connect_or_drop(self, entry: _Entry, address: str, service: str, timeout: float) -> None:
-        """Connect; a channel that cannot is not kept, so that the next call dials anew.
+    def keep(self, owner: object, endpoints: Iterable[Endpoint]) -> None:
+        """Say which endpoints somebody may call; connections that nobody may use any more are drained.
 
-        Its back-off would go on failing calls for seconds after the instance is back.
+        Args:
+            owner: Who says so; what it said before does not hold any more.
+            endpoints: All that it may call. None at all: it has gone.
         """
-        try:
-            await self._connect(entry.channel, address, service, timeout)
-        except UnreachableError:
-            entry.failed = True
-            if self._entries.get(address) is entry:
-                del self._entries[address]
-            raise
+        before = self._kept.pop(owner, frozenset())
+        now = frozenset((each.address, each.secure) for each in endpoints)
+        if now:
+            self._kept[owner] = now
+        for place in before - now:
+            if not any(place in places for places in self._kept.values()):
+                self._drain(place)
 
-    async def _connect(self, channel: grpc.aio.Channel, address: str, service: str, timeout: float) -> None:
-        state = channel.get_state(try_to_connect=True)
-        if state is grpc.ChannelConnectivity.READY:
-            return
-        try:
-            async with asyncio.timeout(timeout):
-                while state is not grpc.ChannelConnectivity.READY:
-                    if state is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
-                        raise UnreachableError(service, f"no connection to {service} at {address}")
-                    await channel.wait_for_state_change(state)
-                    state = channel.get_state(try_to_connect=True)
-        except TimeoutError:
-            raise UnreachableError(
-                service, f"no connection to {service} at {address} within {timeout:.1f} s"
-            ) from None
-
-    async def _sweep(self) -> None:
+    def sweep(self) -> None:
         """Close what was idle for long; looks at most once per idle time."""
         now = self._clock.monotonic()
         if now < self._next_sweep:
             return
         self._next_sweep = now + self._idle_timeout
-        idle = [
-            address
-            for address, entry in self._entries.items()
-            if entry.in_flight == 0 and now - entry.last_used >= self._idle_timeout
-        ]
-        for address in idle:
-            await self._entries.pop(address).channel.close()
+        for place, connection in list(self._connections.items()):
+            if connection.in_flight == 0 and now - connection.last_used >= self._idle_timeout:
+                self._drain(place)
 
     async def close(self) -> None:
         """Close every channel; calls in flight are cancelled."""
-        entries, self._entries = self._entries, {}
-        for entry in entries.values():
-            await entry.channel.close()
+        connections = list(self._connections.values())
+        self._connections.clear()
+        self._by_endpoint.clear()
+        self._kept.clear()
+        for connection in connections:
+            connection.leaving = True
+            await connection.channel.close()
+        if self._closing:
+            await asyncio.gather(*self._closing)
+
+    async def _lend(self, place: _Place, service: str, timeout: float) -> Connection:
+        self.sweep()
+        connection = self._connections.get(place)
+        if connection is None:
+            connection = Connection(place, self._open(place), self._clock.monotonic())
+            self._connections[place] = connection
+        connection.in_flight += 1
+        try:
+            await _connect(connection.channel, place[0], service, min(timeout, self._connect_timeout))
+        except UnreachableError:
+            # Its back-off would go on failing calls for seconds after the instance is back.
+            self._drop(connection)
+            self.give_back(connection)
+            raise
+        except BaseException:
+            self.give_back(connection)
+            raise
+        return connection
+
+    def _open(self, place: _Place) -> grpc.aio.Channel:
+        address, secure = place
+        if not secure:
+            return grpc.aio.insecure_channel(_target(address), options=self._options)
+        credentials = self._credentials or grpc.ssl_channel_credentials()
+        return grpc.aio.secure_channel(_target(address), credentials, options=self._options)
+
+    def _drop(self, connection: Connection) -> None:
+        """Let no new call in."""
+        connection.leaving = True
+        if self._connections.get(connection.place) is connection:
+            del self._connections[connection.place]
+        for key in [key for key, each in self._by_endpoint.items() if each is connection]:
+            del self._by_endpoint[key]
+
+    def _drain(self, place: _Place) -> None:
+        connection = self._connections.get(place)
+        if connection is None:
+            return
+        self._drop(connection)
+        if connection.in_flight == 0:
+            self._close_soon(connection)
+
+    def _close_soon(self, connection: Connection) -> None:
+        """Close a channel after what is being done now: it may be the end of its last call."""
+        task = asyncio.ensure_future(connection.channel.close())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+
+async def _connect(channel: grpc.aio.Channel, address: str, service: str, timeout: float) -> None:
+    state = channel.get_state(try_to_connect=True)
+    if state is _READY:
+        return
+    try:
+        async with asyncio.timeout(timeout):
+            while state is not _READY:
+                if state is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+                    raise UnreachableError(service, f"no connection to {service} at {address}")
+                if state is grpc.ChannelConnectivity.SHUTDOWN:
+                    raise UnreachableError(service, f"the connection to {service} at {address} was closed")
+                await channel.wait_for_state_change(state)
+                state = channel.get_state(try_to_connect=True)
+    except TimeoutError:
+        raise UnreachableError(
+            service, f"no connection to {service} at {address} within {timeout:.1f} s"
+        ) from None
 
 
 def _target(address: str) -> str:

@@ -1,0 +1,1 @@
+"""The calls of a mesh channel: attempts, and what holds them together."""
