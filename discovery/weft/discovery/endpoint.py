@@ -10,7 +10,7 @@ from weft.core.errors import ValidationError, Violation
 from weft.core.reasons import Rule
 from weft.discovery.model import Endpoint, Protocol
 
-__all__ = ["is_host", "parse_address", "parse_endpoint"]
+__all__ = ["dial_target", "is_host", "parse_address", "parse_endpoint"]
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _MAX_LENGTH = 2_048
@@ -47,6 +47,15 @@ def parse_address(text: str, field: str = "address") -> tuple[str, int]:
     if not 1 <= port <= 65_535:
         raise _fault(field, f"the port of {shown} must be between 1 and 65535", Rule.OUT_OF_RANGE)
     return host, port
+
+
+def dial_target(address: str) -> str:
+    """Return what to give gRPC for ``host:port``, so that no name can choose another scheme, such as ``unix:``."""
+    host = address.rpartition(":")[0].removeprefix("[").removesuffix("]")
+    try:
+        return f"ipv{ipaddress.ip_address(host).version}:{address}"
+    except ValueError:
+        return f"dns:///{address}"
 
 
 def parse_endpoint(url: str, field: str = "endpoint") -> Endpoint:

@@ -12,21 +12,9 @@ from google.rpc import status_pb2
 from weft.core.errors import Code, ServiceUnavailableError, WeftError
 from weft.core.metadata import STATUS_DETAILS
 from weft.core.status import clip, from_code, from_status, to_status
+from weft.core.transport import CHANNEL_OPTIONS, MAX_MESSAGE_BYTES
 
 __all__ = ["CHANNEL_OPTIONS", "MAX_MESSAGE_BYTES", "SERVER_OPTIONS", "abort_with", "error_from_rpc"]
-
-MAX_MESSAGE_BYTES: Final = 4 * 1024 * 1024
-"""Largest message that either end takes."""
-
-CHANNEL_OPTIONS: Final[tuple[tuple[str, int], ...]] = (
-    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-    ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.enable_retries", 0),
-    ("grpc.enable_http_proxy", 0),
-)
-"""Keepalive notices a dead peer in 40 s; retries are the policies' business, not the library's; and
-calls inside a mesh do not go through the proxy that the environment names for the web."""
 
 SERVER_OPTIONS: Final[tuple[tuple[str, int], ...]] = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),

@@ -1,0 +1,20 @@
+"""How every gRPC channel of Weft is set up: limits and keepalive."""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["CHANNEL_OPTIONS", "MAX_MESSAGE_BYTES"]
+
+MAX_MESSAGE_BYTES: Final = 4 * 1024 * 1024
+"""Largest message that either end takes."""
+
+CHANNEL_OPTIONS: Final[tuple[tuple[str, int], ...]] = (
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.enable_retries", 0),
+    ("grpc.enable_http_proxy", 0),
+)
+"""Keepalive notices a dead peer in 40 s; retries are the policies' business, not the library's; and
+calls inside a mesh do not go through the proxy that the environment names for the web."""

@@ -1,0 +1,184 @@
+"""The embedded registry of a Weft server as a source of endpoints."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+from enum import Enum, auto
+from typing import Any, Final
+
+import grpc
+import grpc.aio
+
+from weft.api.registry.v1 import registry_pb2, registry_service_pb2_grpc
+from weft.api.registry.v1 import registry_service_pb2 as pb
+from weft.core.clock import Clock, SystemClock
+from weft.core.errors import ValidationError
+from weft.core.transport import CHANNEL_OPTIONS
+from weft.discovery.backoff import Backoff
+from weft.discovery.endpoint import dial_target, is_host
+from weft.discovery.known import KnownList
+from weft.discovery.model import Endpoint, Health, Protocol, Snapshot
+from weft.discovery.target import parse_location
+
+__all__ = ["RegistryStreamResolver"]
+
+_OPTIONS: Final = (
+    *CHANNEL_OPTIONS,
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+    ("grpc.use_local_subchannel_pool", 1),
+)
+"""A connection of its own, so that nobody's calls are in the way of its keepalive."""
+
+_MAX_PROBLEM: Final = 200
+
+_HEALTHS: Final = {
+    registry_pb2.HEALTH_STATE_WARNING: Health.WARNING,
+    registry_pb2.HEALTH_STATE_CRITICAL: Health.CRITICAL,
+    registry_pb2.HEALTH_STATE_DRAINING: Health.DRAINING,
+}
+
+
+class RegistryStreamResolver:
+    """Resolves by one stream per service, ``RegistryService.WatchInstances``.
+
+    A stream that breaks is opened again after a pause; what the server does not
+    name then is kept for a while, as it may have lost its memory. A service
+    without instances resolves to its own endpoint, when it has one.
+
+    Args:
+        address: ``host:port`` of the server.
+        clock: For pauses.
+        settle: How long after a break missing instances are kept.
+        backoff: Makes the pauses of one stream.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        clock: Clock | None = None,
+        settle: timedelta = timedelta(seconds=10),
+        backoff: Callable[[], Backoff] = Backoff,
+    ) -> None:
+        self._address = address
+        self._clock = clock or SystemClock()
+        self._settle = settle
+        self._backoff = backoff
+        self._channel: grpc.aio.Channel | None = None
+        self._closed = False
+
+    async def watch(self, service: str) -> AsyncIterator[Snapshot]:
+        """Yield where a service is, now and after every change."""
+        known = KnownList(service, self._clock, settle=self._settle)
+        backoff = self._backoff()
+        version = 0
+        while not self._closed:
+            stream = _Stream(self._stub(), service)
+            problem = "the server ended the stream"
+            try:
+                while (answer := await stream.next(known.recheck_in)) is not None:
+                    if (changed := _take(known, answer, version)) is not None:
+                        yield changed
+                    if isinstance(answer, pb.WatchInstancesResponse):
+                        version = answer.version
+                        backoff.reset()
+            except grpc.aio.AioRpcError as error:
+                problem = _problem(error)
+            finally:
+                await stream.close()
+            if (failed := known.failed(f"registry {self._address}: {problem}")) is not None:
+                yield failed
+            await self._clock.sleep(backoff.pause())
+
+    async def close(self) -> None:
+        """Close the connection; every watch ends."""
+        self._closed = True
+        if self._channel is not None:
+            await self._channel.close()
+
+    def _stub(self) -> Any:
+        """Return the stub, whose generated types do not know ``grpc.aio``."""
+        if self._channel is None:
+            self._channel = grpc.aio.insecure_channel(dial_target(self._address), options=_OPTIONS)
+        return registry_service_pb2_grpc.RegistryServiceStub(self._channel)
+
+
+class _Later(Enum):
+    """Nothing came until it was time to look again."""
+
+    LOOK_AGAIN = auto()
+
+
+class _Stream:
+    """One stream of answers, read with a limit of time that does not end it."""
+
+    def __init__(self, stub: Any, service: str) -> None:
+        self._call = stub.WatchInstances(pb.WatchInstancesRequest(service=service))
+        self._read: asyncio.Future[Any] | None = None
+
+    async def next(self, seconds: float | None) -> pb.WatchInstancesResponse | _Later | None:
+        """Return the next answer, ``LOOK_AGAIN`` when none came in time, or none at the end.
+
+        Raises:
+            grpc.aio.AioRpcError: The stream broke.
+        """
+        if self._read is None:
+            self._read = asyncio.ensure_future(self._call.read())
+        done, _ = await asyncio.wait({self._read}, timeout=seconds)
+        if not done:
+            return _Later.LOOK_AGAIN
+        read, self._read = self._read, None
+        answer = grpc.aio.EOF if read.cancelled() else read.result()  # cancelled: the channel was closed
+        return None if answer is grpc.aio.EOF else answer
+
+    async def close(self) -> None:
+        """Cancel it, and wait until nothing of it runs."""
+        self._call.cancel()
+        if self._read is not None:
+            self._read.cancel()
+            await asyncio.gather(self._read, return_exceptions=True)
+
+
+def _take(known: KnownList, answer: pb.WatchInstancesResponse | _Later, version: int) -> Snapshot | None:
+    """Take one answer in; a version that went backwards is of a server that began anew."""
+    if isinstance(answer, _Later):
+        return known.recheck()
+    return known.answered(_endpoints(answer), reset=answer.version < version)
+
+
+def _endpoints(answer: pb.WatchInstancesResponse) -> tuple[Endpoint, ...]:
+    """Read the instances; else, when the service has an address of its own, that."""
+    if answer.instances:
+        return tuple(_endpoint(it) for it in answer.instances if it.port and is_host(it.host))
+    if not answer.endpoint:
+        return ()
+    try:
+        location = parse_location(answer.endpoint)
+    except ValidationError:  # of a newer server
+        return ()
+    return (location,) if isinstance(location, Endpoint) else ()
+
+
+def _endpoint(instance: registry_pb2.Instance) -> Endpoint:
+    http = instance.protocol == registry_pb2.PROTOCOL_HTTP
+    return Endpoint(
+        instance_id=instance.id,
+        host=instance.host,
+        port=instance.port,
+        protocol=Protocol.HTTP if http else Protocol.GRPC,
+        path=instance.metadata.get("path", "").rstrip("/") if http else "",
+        weight=instance.weight,
+        tags=tuple(instance.tags),
+        metadata=dict(instance.metadata),
+        version=instance.version,
+        zone=instance.zone,
+        health=_HEALTHS.get(instance.health, Health.PASSING),
+    )
+
+
+def _problem(error: grpc.aio.AioRpcError) -> str:
+    return f"{error.code().name}: {error.details() or 'no details'}"[:_MAX_PROBLEM]
