@@ -1,0 +1,1 @@
+"""Calls of gRPC methods by name, without generated code: descriptors, ProtoJSON, schemas, actions."""
