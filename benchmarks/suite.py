@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from benchmarks.fsyncs import FsyncsBenchmark
 from benchmarks.harness import Benchmark
+from benchmarks.mesh import MeshBenchmark
 from benchmarks.rpc import RpcBenchmark
 from benchmarks.workflow import WorkflowBenchmark
 
 __all__ = ["BENCHMARKS"]
 
-BENCHMARKS: tuple[Benchmark, ...] = (RpcBenchmark(), WorkflowBenchmark(), FsyncsBenchmark())
+BENCHMARKS: tuple[Benchmark, ...] = (
+    RpcBenchmark(),
+    MeshBenchmark(),
+    WorkflowBenchmark(),
+    FsyncsBenchmark(),
+)

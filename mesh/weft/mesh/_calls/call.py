@@ -202,7 +202,7 @@ class MeshCall:
         """Begin another attempt, if one may follow."""
         if self._committed or not self._method.replayable or self._origin.closed:
             return False
-        ruling = verdict(code, now(call.trailing_metadata()), now(call.debug_error_string()))
+        ruling = verdict(code, now(call.details()) or "", now(call.trailing_metadata()), node.endpoint.address)
         if ruling.refused:
             self._refused.add(node)
             self._seek(0.0)

@@ -34,7 +34,7 @@ _PUSHBACK: Final = "grpc-retry-pushback-ms"
 _CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 _MAX_MESSAGE_BYTES: Final = 300
 _NOT_CONNECTED: Final = "failed to connect to all addresses"
-_BY_PEER: Final = "received from peer"
+_RESET: Final = "CANCELLED"
 _MAX_PUSHBACK: Final = timedelta(hours=1)
 
 
@@ -99,19 +99,36 @@ _YES: Final = Verdict(retryable=True)
 _UNSENT: Final = Verdict(retryable=True, refused=True)
 
 
-def verdict(code: grpc.StatusCode, trailing: grpc.aio.Metadata | None, debug: str | None) -> Verdict:
-    """Judge how an attempt ended.
+def verdict(
+    code: grpc.StatusCode, details: str, trailing: grpc.aio.Metadata | None, address: str
+) -> Verdict:
+    """Judge how an attempt ended that its caller did not cancel.
 
-    Only UNAVAILABLE is retried, and RESOURCE_EXHAUSTED where the server says when.
+    Retried are UNAVAILABLE; RESOURCE_EXHAUSTED where the server says when; and
+    CANCELLED without a word, which is how a server that stops lets go of calls.
+
     A server that is draining and gives no time has refused the call untouched; one
     that gives a time (RetryInfo) may have begun it.
+
+    Args:
+        code: The attempt's.
+        details: The text that came with it.
+        trailing: The metadata that came with it.
+        address: Of the instance.
     """
+    if code is grpc.StatusCode.CANCELLED:
+        return _YES if details == _RESET and not trailing else _NO
     if code is not grpc.StatusCode.UNAVAILABLE and code is not grpc.StatusCode.RESOURCE_EXHAUSTED:
         return _NO
     if not trailing:
         if code is not grpc.StatusCode.UNAVAILABLE:
             return _NO
-        return _UNSENT if _never_sent(debug or "") else _YES
+        return _UNSENT if _never_sent(details, address) else _YES
+    return _told(code, trailing)
+
+
+def _told(code: grpc.StatusCode, trailing: grpc.aio.Metadata) -> Verdict:
+    """Judge by what the server itself says."""
     asked = trailing.get(_PUSHBACK)
     error = _details(trailing.get(STATUS_DETAILS))
     after = error.retry_after if error is not None else None
@@ -125,9 +142,12 @@ def verdict(code: grpc.StatusCode, trailing: grpc.aio.Metadata | None, debug: st
     return Verdict(retryable=True, refused=refused, pushback=after)
 
 
-def _never_sent(debug: str) -> bool:
-    """Tell whether gRPC itself, not the peer, says that there was no connection to send the call over."""
-    return _NOT_CONNECTED in debug and _BY_PEER not in debug
+def _never_sent(details: str, address: str) -> bool:
+    """Tell whether gRPC says that it had no connection to send the call over.
+
+    A peer that passes on the fault of its own connection names another address.
+    """
+    return details.startswith(_NOT_CONNECTED) and address in details
 
 
 def _milliseconds(text: str) -> timedelta | None:
