@@ -14,6 +14,7 @@ from weft.api.action.v1 import action_service_pb2, action_service_pb2_grpc
 from weft.core.names import INSTANCE_PREFIX, new_id
 from weft.mesh.reflection_server import add_reflection
 from weft.mesh.rpc import SERVER_OPTIONS
+from weft.mesh.tracing.interceptors import TracingServerInterceptor
 from weft.service._calls import Calls
 from weft.service._config import Address, HostConfig, parse_address
 from weft.service._model import ServiceDefinition
@@ -48,7 +49,7 @@ class Host:
         self._calls = Calls(service.name)
         self._threads = Threads(config.threads, f"weft-{service.name}")
         self._health = health.aio.HealthServicer()
-        self._server = grpc.aio.server(options=SERVER_OPTIONS)
+        self._server = grpc.aio.server(interceptors=(TracingServerInterceptor(),), options=SERVER_OPTIONS)
         self._registration: Registration | None = None
         self._registering: asyncio.Task[None] | None = None
 

@@ -7,10 +7,11 @@ from datetime import datetime
 from typing import Final
 
 from weft.core.context import current_log_context
+from weft.mesh.tracing.context import current_ids
 
 __all__ = ["log_to_stderr"]
 
-_IDS: Final = ("execution_id", "step_id", "request_id")
+_IDS: Final = ("execution_id", "step_id", "request_id", "trace_id", "span_id")
 """What is shown of the running call, as far as it has them."""
 
 
@@ -33,7 +34,7 @@ class _Formatter(logging.Formatter):
         return datetime.fromtimestamp(record.created).astimezone().isoformat(timespec="milliseconds")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the method of the base
-        context = current_log_context()
+        context = {**current_log_context(), **current_ids()}
         ids = " ".join(f"{name}={context[name]}" for name in _IDS if context.get(name))
         line = super().formatMessage(record)
         return f"{line} ({ids})" if ids else line

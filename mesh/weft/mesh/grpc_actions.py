@@ -35,8 +35,11 @@ from weft.discovery.model import Endpoint
 from weft.mesh.actions import ActionCall, UnreachableError, action_timeout
 from weft.mesh.pool import ChannelPool
 from weft.mesh.rpc import error_from_rpc
+from weft.mesh.tracing.port import NO_TRACING, CallTracer
 
 __all__ = ["GrpcActionTransport"]
+
+_METHOD: Final = f"/{action_service_pb2.DESCRIPTOR.services_by_name['ActionService'].full_name}/InvokeAction"
 
 _TOO_LARGE: Final = "larger than max"
 """How gRPC says that a message is over the limit; RESOURCE_EXHAUSTED alone may be anybody's quota."""
@@ -48,11 +51,20 @@ class GrpcActionTransport:
     Args:
         clock: For the pool's idleness.
         connect_timeout: How long one connection may take to be made.
+        tracer: What happens around each attempt.
+        policy: Name of the policy that chooses the endpoints, for the spans.
     """
 
     def __init__(
-        self, clock: Clock | None = None, *, connect_timeout: timedelta = timedelta(seconds=5)
+        self,
+        clock: Clock | None = None,
+        *,
+        connect_timeout: timedelta = timedelta(seconds=5),
+        tracer: CallTracer = NO_TRACING,
+        policy: str = "round_robin",
     ) -> None:
+        self._tracer = tracer
+        self._policy = policy
         self._pool = ChannelPool(clock or SystemClock(), connect_timeout=connect_timeout)
         self._stubs: WeakKeyDictionary[grpc.aio.Channel, action_service_pb2_grpc.ActionServiceAsyncStub] = (
             WeakKeyDictionary()
@@ -65,10 +77,23 @@ class GrpcActionTransport:
         async with self._pool.channel(endpoint.address, call.service, timeout) as channel:
             stub = self._stub(channel)
             left = max(0.001, deadline - loop.time())
+            span, metadata = self._tracer.start(
+                _METHOD,
+                (),
+                service=call.service,
+                endpoint=endpoint,
+                attempt=call.attempt,
+                balancer=self._policy,
+            )
             try:
-                response = await stub.InvokeAction(_request(call), timeout=left)
+                response = await stub.InvokeAction(_request(call), timeout=left, metadata=metadata)
             except grpc.aio.AioRpcError as error:
+                self._tracer.end(span, error.code().value[0], error.details())
                 raise _failure(error, call, endpoint, timeout) from None
+            except BaseException:
+                self._tracer.end(span, int(Code.CANCELLED), "the caller gave up")
+                raise
+            self._tracer.end(span, 0, None)
         return _output(response, call)
 
     def _stub(self, channel: grpc.aio.Channel) -> action_service_pb2_grpc.ActionServiceAsyncStub:

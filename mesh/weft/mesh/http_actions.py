@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from weft.core import metadata
@@ -14,6 +15,7 @@ from weft.mesh.http.faults import BrokenError, NotConnectedError, TimedOutError,
 from weft.mesh.http.pool import HttpAnswer, HttpPool, WireRequest
 from weft.mesh.http.status import Subject, retry_after, status_error, unavailable
 from weft.mesh.http.timeouts import HttpTimeouts
+from weft.mesh.http.tracing import NO_HTTP_TRACING, HttpCallTracer
 from weft.mesh.http.wire import header_value, join_url
 
 __all__ = ["HttpActionTransport"]
@@ -25,11 +27,20 @@ class HttpActionTransport:
     Args:
         connect_timeout: How long one connection may take to be made.
         pool: Connections that others use too; whoever made them closes them.
+        tracer: What happens around each attempt.
+        policy: Name of the policy that chooses the endpoints, for the spans.
     """
 
     def __init__(
-        self, *, connect_timeout: timedelta = timedelta(seconds=5), pool: HttpPool | None = None
+        self,
+        *,
+        connect_timeout: timedelta = timedelta(seconds=5),
+        pool: HttpPool | None = None,
+        tracer: HttpCallTracer = NO_HTTP_TRACING,
+        policy: str = "round_robin",
     ) -> None:
+        self._tracer = tracer
+        self._policy = policy
         self._connect_timeout = connect_timeout
         self._pool = pool or HttpPool()
         self._own_pool = self._pool if pool is None else None
@@ -37,7 +48,27 @@ class HttpActionTransport:
     async def invoke(self, endpoint: Endpoint, call: ActionCall, timeout: float) -> bytes:
         """Run an action: see ``ActionTransport.invoke``."""
         url = join_url(endpoint, f"/{call.action}")
-        request = WireRequest(method="POST", url=url, headers=_headers(call, timeout), body=call.input)
+        span, headers = self._tracer.start(
+            "POST",
+            url,
+            _headers(call, timeout),
+            service=call.service,
+            endpoint=endpoint,
+            attempt=call.attempt,
+            balancer=self._policy,
+        )
+        try:
+            answer, body = await self._post(url, headers, call, timeout)
+        except BaseException as error:
+            self._tracer.end(span, 0, str(error) or type(error).__name__)
+            raise
+        self._tracer.end(span, answer.status, None)
+        return _output(answer, body, call)
+
+    async def _post(
+        self, url: str, headers: Mapping[str, str], call: ActionCall, timeout: float
+    ) -> tuple[HttpAnswer, bytes]:
+        request = WireRequest(method="POST", url=url, headers=headers, body=call.input)
         # An action may think for as long as its timeout allows: silence alone is no fault.
         whole = timedelta(seconds=timeout)
         limits = HttpTimeouts(connect=self._connect_timeout, read=whole, write=whole, total=whole)
@@ -57,7 +88,7 @@ class HttpActionTransport:
             raise unavailable(_subject(call), message) from None
         except TooLargeError:
             raise _too_large(call) from None
-        return _output(answer, body, call)
+        return answer, body
 
     async def close(self) -> None:
         """Close every connection of its own."""

@@ -27,6 +27,8 @@ from weft.mesh.grpc_actions import GrpcActionTransport
 from weft.mesh.http_actions import HttpActionTransport
 from weft.mesh.reflection_server import add_reflection
 from weft.mesh.rpc import SERVER_OPTIONS
+from weft.mesh.tracing.client import RpcTracer
+from weft.mesh.tracing.http import HttpTracer
 from weft.server.config import ConfigError, ServerConfig
 from weft.server.execution.dispatch import Dispatcher
 from weft.server.execution.service import ExecutionService
@@ -108,7 +110,10 @@ class WeftServer:
         self._instances = InstanceService(self._store, clock, self._registry)
         self._caller = ActionCaller(
             RegistryResolver(self._registry, self._instances),
-            {Protocol.GRPC: GrpcActionTransport(clock), Protocol.HTTP: HttpActionTransport()},
+            {
+                Protocol.GRPC: GrpcActionTransport(clock, tracer=RpcTracer()),
+                Protocol.HTTP: HttpActionTransport(tracer=HttpTracer()),
+            },
             instance_wait=self._config.instance_wait,
         )
         dispatcher = Dispatcher(self._registry, self._caller)

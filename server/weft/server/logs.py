@@ -10,6 +10,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from weft.core.context import current_log_context
+from weft.mesh.tracing.context import current_ids
 
 __all__ = ["configure_logging"]
 
@@ -54,7 +55,7 @@ def configure_logging(level: str, log_format: str) -> None:
 
 def _add_context(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """Add what travels with the call or execution that the line belongs to."""
-    for key, value in current_log_context().items():
+    for key, value in {**current_log_context(), **current_ids()}.items():
         if key not in _MEANINGFUL:
             event.setdefault(key, value)
     return event
