@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 
 from weft.core.clock import Clock, SystemClock
 from weft.discovery.backoff import Backoff
-from weft.discovery.endpoint import parse_address
+from weft.discovery.endpoint import is_host, parse_address
 from weft.discovery.known import KnownList
 from weft.discovery.model import Endpoint, Snapshot
 from weft.discovery.nameserver import (
@@ -37,7 +37,11 @@ _FOREVER: Final = float("inf")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DnsConfig:
-    """Whom to ask, and how often."""
+    """Whom to ask, and how often.
+
+    Raises:
+        ValidationError: The nameserver is neither a host nor ``host:port``.
+    """
 
     nameserver: str = ""
     """``host`` or ``host:port``; empty for what the system is set up with, its hosts file included."""
@@ -51,6 +55,10 @@ class DnsConfig:
     """How long a nameserver may take for one answer."""
     settle: timedelta = timedelta(seconds=10)
     """How long after a failure missing addresses are kept."""
+
+    def __post_init__(self) -> None:
+        if self.nameserver and not is_host(self.nameserver):
+            parse_address(self.nameserver, "nameserver")
 
 
 class DnsResolver:

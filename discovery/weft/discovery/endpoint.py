@@ -50,7 +50,7 @@ def parse_address(text: str, field: str = "address") -> tuple[str, int]:
 
 
 def dial_target(address: str) -> str:
-    """Return what to give gRPC for ``host:port``, so that no name can choose another scheme, such as ``unix:``."""
+    """Return what gRPC is to dial for ``host:port``: no name can choose another scheme, such as ``unix:``."""
     host = address.rpartition(":")[0].removeprefix("[").removesuffix("]")
     try:
         return f"ipv{ipaddress.ip_address(host).version}:{address}"

@@ -4,9 +4,9 @@ Two promises pull in opposite directions: a source that fails must not empty a
 known list, and an instance that a source removed must not be called again. They
 meet here: an omission is believed when the source was seen to make it, in one
 unbroken watch. After a failure or a reset (such as a Consul that lost its data)
-what is missing from an answer is kept, and the list is stale, until the source
-has been answering for some time; and a list that such a source leaves empty
-stays as it was until something is registered again.
+an instance that the source has not named since is in doubt. It is kept, and the
+list is stale, until the source has been answering for some time; and as long as
+such a source names nobody at all, until something is registered again.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ class KnownList:
         self._now = Snapshot(service=service, endpoints=())
         self._said: tuple[Endpoint, ...] | None = None
         self._broken = False
+        self._doubted: dict[str, Endpoint] = {}
+        """What the source has not named since it failed or was reset, by key."""
         self._doubt_ends: float | None = None
 
     @property
@@ -65,8 +67,14 @@ class KnownList:
                 remove what it does not name.
         """
         said = tuple(endpoints)
-        came_back = not self._said and bool(said) and self._now.stale
-        if self._broken or reset or came_back:
+        if self._broken or reset:
+            self._doubted = {endpoint.key: endpoint for endpoint in self._now.endpoints}
+        came_back = bool(said) and not self._said
+        for endpoint in said:
+            self._doubted.pop(endpoint.key, None)
+        if not self._doubted:
+            self._doubt_ends = None
+        elif self._broken or reset or came_back:
             self._doubt_ends = self._clock.monotonic() + self._settle
         self._broken = False
         self._said = said
@@ -76,15 +84,11 @@ class KnownList:
         """Look again, as doubts end with time; return the list when that changed it."""
         if self._broken or self._said is None:
             return None
-        if self._doubt_ends is None:
-            return self._become(self._said, "")
-        doubted = self._clock.monotonic() < self._doubt_ends
-        if not doubted:
+        if self._doubt_ends is not None and self._clock.monotonic() >= self._doubt_ends:
             self._doubt_ends = None
-        if not doubted and self._said:
-            return self._become(self._said, "")
-        named = {endpoint.key for endpoint in self._said}
-        kept = tuple(endpoint for endpoint in self._now.endpoints if endpoint.key not in named)
+            if self._said:
+                self._doubted = {}
+        kept = tuple(self._doubted.values())
         return self._become(self._said + kept, _MISSING if kept else "")
 
     def _become(self, endpoints: tuple[Endpoint, ...], problem: str) -> Snapshot | None:

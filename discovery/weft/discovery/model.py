@@ -85,6 +85,8 @@ class Snapshot:
     """Whether the source failed since, so that this is the last good answer, or part of it is."""
     problem: str = ""
     """Why it is stale."""
+    bound_to: str = ""
+    """Target under which another source knows the instances; empty when this one does."""
 
     def callable(self) -> tuple[Endpoint, ...]:
         """Return the endpoints to call: the passing ones, else those with a warning."""

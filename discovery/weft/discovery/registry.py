@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import timedelta
 from enum import Enum, auto
 from typing import Any, Final
@@ -20,7 +21,7 @@ from weft.discovery.backoff import Backoff
 from weft.discovery.endpoint import dial_target, is_host
 from weft.discovery.known import KnownList
 from weft.discovery.model import Endpoint, Health, Protocol, Snapshot
-from weft.discovery.target import parse_location
+from weft.discovery.target import Target, parse_location
 
 __all__ = ["RegistryStreamResolver"]
 
@@ -47,7 +48,8 @@ class RegistryStreamResolver:
 
     A stream that breaks is opened again after a pause; what the server does not
     name then is kept for a while, as it may have lost its memory. A service
-    without instances resolves to its own endpoint, when it has one.
+    without instances resolves to its own endpoint, when it has one; when that is a
+    target, such as ``consul://orders``, the snapshot says so.
 
     Args:
         address: ``host:port`` of the server.
@@ -75,23 +77,25 @@ class RegistryStreamResolver:
         """Yield where a service is, now and after every change."""
         known = KnownList(service, self._clock, settle=self._settle)
         backoff = self._backoff()
-        version = 0
+        version, bound_to = 0, ""
         while not self._closed:
             stream = _Stream(self._stub(), service)
             problem = "the server ended the stream"
             try:
                 while (answer := await stream.next(known.recheck_in)) is not None:
-                    if (changed := _take(known, answer, version)) is not None:
-                        yield changed
+                    changed = _take(known, answer, version)
+                    before = bound_to
                     if isinstance(answer, pb.WatchInstancesResponse):
-                        version = answer.version
+                        version, bound_to = answer.version, _bound_to(answer)
                         backoff.reset()
+                    if changed is not None or bound_to != before:
+                        yield replace(known.snapshot, bound_to=bound_to)
             except grpc.aio.AioRpcError as error:
                 problem = _problem(error)
             finally:
                 await stream.close()
             if (failed := known.failed(f"registry {self._address}: {problem}")) is not None:
-                yield failed
+                yield replace(failed, bound_to=bound_to)
             await self._clock.sleep(backoff.pause())
 
     async def close(self) -> None:
@@ -132,7 +136,9 @@ class _Stream:
         if not done:
             return _Later.LOOK_AGAIN
         read, self._read = self._read, None
-        answer = grpc.aio.EOF if read.cancelled() else read.result()  # cancelled: the channel was closed
+        if read.cancelled():  # as the channel was closed
+            return None
+        answer: Any = read.result()
         return None if answer is grpc.aio.EOF else answer
 
     async def close(self) -> None:
@@ -154,13 +160,21 @@ def _endpoints(answer: pb.WatchInstancesResponse) -> tuple[Endpoint, ...]:
     """Read the instances; else, when the service has an address of its own, that."""
     if answer.instances:
         return tuple(_endpoint(it) for it in answer.instances if it.port and is_host(it.host))
-    if not answer.endpoint:
-        return ()
-    try:
-        location = parse_location(answer.endpoint)
-    except ValidationError:  # of a newer server
-        return ()
+    location = _location(answer)
     return (location,) if isinstance(location, Endpoint) else ()
+
+
+def _bound_to(answer: pb.WatchInstancesResponse) -> str:
+    """Return the target under which to look for a service that has no instances here."""
+    location = None if answer.instances else _location(answer)
+    return str(location) if isinstance(location, Target) else ""
+
+
+def _location(answer: pb.WatchInstancesResponse) -> Endpoint | Target | None:
+    try:
+        return parse_location(answer.endpoint) if answer.endpoint else None
+    except ValidationError:  # of a newer server
+        return None
 
 
 def _endpoint(instance: registry_pb2.Instance) -> Endpoint:

@@ -50,6 +50,7 @@ class Watch:
         self._known = KnownList(service, self._clock)
         self._problem = ""
         """What the source itself says is wrong with its list."""
+        self._bound_to = ""
         self._snapshot = self._known.snapshot
         self._listeners: dict[object, Listener] = {}
         self._changed = asyncio.Event()
@@ -107,6 +108,7 @@ class Watch:
     def _answered(self, snapshot: Snapshot) -> None:
         """Take a list of the source, which has its own word on whether it is stale."""
         self._problem = snapshot.problem if snapshot.stale else ""
+        self._bound_to = snapshot.bound_to
         self._known.answered(snapshot.endpoints)
         self._publish()
         if self._known.recheck_in is not None and (self._rechecking is None or self._rechecking.done()):
@@ -120,11 +122,18 @@ class Watch:
             self._publish()
 
     def _publish(self) -> None:
-        before, known = self._snapshot, self._known.snapshot
-        problem = known.problem or self._problem
-        if before.version and (before.endpoints, before.problem) == (known.endpoints, problem):
+        before = self._snapshot
+        problem = self._known.snapshot.problem or self._problem
+        newest = replace(
+            self._known.snapshot,
+            version=before.version,
+            stale=bool(problem),
+            problem=problem,
+            bound_to=self._bound_to,
+        )
+        if newest == before and before.version:
             return
-        self._snapshot = replace(known, version=before.version + 1, stale=bool(problem), problem=problem)
+        self._snapshot = replace(newest, version=before.version + 1)
         self._log_outage(before)
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()

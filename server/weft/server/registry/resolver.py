@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 from weft.discovery.model import Endpoint, Snapshot
 from weft.discovery.target import parse_location
@@ -16,7 +17,8 @@ __all__ = ["RegistryResolver"]
 class RegistryResolver:
     """Resolves names in process, without a hop.
 
-    A service without instances resolves to its own endpoint, when it has one.
+    A service without instances resolves to its own endpoint, when it has one; when
+    that is a target, such as ``consul://orders``, the snapshot says so.
 
     Args:
         services: The services of this server.
@@ -33,9 +35,12 @@ class RegistryResolver:
             yield await self._snapshot(service, instances)
 
     async def _snapshot(self, name: str, instances: tuple[Instance, ...]) -> Snapshot:
+        version = self._instances.version
         endpoints = tuple(instance.endpoint() for instance in instances)
-        if not endpoints:
-            service = await self._services.find(name)
-            location = parse_location(service.endpoint) if service and service.endpoint else None
-            endpoints = (location,) if isinstance(location, Endpoint) else ()
-        return Snapshot(service=name, endpoints=endpoints, version=self._instances.version)
+        service = None if endpoints else await self._services.find(name)
+        if service is None or not service.endpoint:
+            return Snapshot(service=name, endpoints=endpoints, version=version)
+        location = parse_location(service.endpoint)
+        if isinstance(location, Endpoint):
+            return Snapshot(service=name, endpoints=(location,), version=version)
+        return Snapshot(service=name, endpoints=(), version=version, bound_to=str(location))
