@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 from weakref import WeakKeyDictionary
@@ -15,34 +14,21 @@ from weft.api.action.v1 import action_service_pb2, action_service_pb2_grpc
 from weft.api.common.v1 import context_pb2, payload_pb2
 from weft.core.clock import Clock, SystemClock
 from weft.core.errors import (
-    ActionFailedError,
-    CallCancelledError,
     Code,
-    DeadlineExceededError,
-    ExhaustedError,
-    PreconditionError,
-    ResourceNotFoundError,
-    ServiceUnavailableError,
-    UnexpectedStatusError,
     ValidationError,
     Violation,
-    WeftError,
 )
-from weft.core.metadata import STATUS_DETAILS
 from weft.core.payload import from_struct
-from weft.core.reasons import Reason, Rule
+from weft.core.reasons import Rule
 from weft.discovery.model import Endpoint
-from weft.mesh.actions import ActionCall, UnreachableError, action_timeout
+from weft.mesh.actions import ActionCall
+from weft.mesh.grpc_failures import output_invalid, rpc_failure
 from weft.mesh.pool import ChannelPool
-from weft.mesh.rpc import error_from_rpc
 from weft.mesh.tracing.port import NO_TRACING, CallTracer
 
 __all__ = ["GrpcActionTransport"]
 
 _METHOD: Final = f"/{action_service_pb2.DESCRIPTOR.services_by_name['ActionService'].full_name}/InvokeAction"
-
-_TOO_LARGE: Final = "larger than max"
-"""How gRPC says that a message is over the limit; RESOURCE_EXHAUSTED alone may be anybody's quota."""
 
 
 class GrpcActionTransport:
@@ -89,7 +75,7 @@ class GrpcActionTransport:
                 response = await stub.InvokeAction(_request(call), timeout=left, metadata=metadata)
             except grpc.aio.AioRpcError as error:
                 self._tracer.end(span, error.code().value[0], error.details())
-                raise _failure(error, call, endpoint, timeout) from None
+                raise rpc_failure(error, call, endpoint, timeout, "does not serve ActionService") from None
             except BaseException:
                 self._tracer.end(span, int(Code.CANCELLED), "the caller gave up")
                 raise
@@ -131,64 +117,10 @@ def _request(call: ActionCall) -> action_service_pb2.InvokeActionRequest:
 def _output(response: action_service_pb2.InvokeActionResponse | None, call: ActionCall) -> bytes:
     """Return JSON text, also from a provider that answers with a Struct whatever was asked."""
     if response is None:  # what grpc.aio makes of bytes that are no such message
-        raise _invalid(call, [Violation("output", "is no InvokeActionResponse", Rule.PAYLOAD_INVALID)])
+        raise output_invalid(call, [Violation("output", "is no InvokeActionResponse", Rule.PAYLOAD_INVALID)])
     if not response.output.HasField("struct"):
         return response.output.json or b"{}"
     try:
         return orjson.dumps(from_struct(response.output.struct, "output"))
     except ValidationError as error:
-        raise _invalid(call, error.violations) from None
-
-
-def _invalid(call: ActionCall, violations: Sequence[Violation]) -> PreconditionError:
-    return PreconditionError(
-        f"{call.service}.{call.action} answered what is no output: {violations[0]}",
-        reason=Reason.ACTION_OUTPUT_INVALID,
-        metadata=call.names(),
-        violations=violations,
-    )
-
-
-def _failure(
-    rpc_error: grpc.aio.AioRpcError, call: ActionCall, endpoint: Endpoint, timeout: float
-) -> WeftError:
-    """Say what a failed call means for the caller.
-
-    An error with details is the provider's own word and passes unchanged; one
-    without was made by gRPC, or by a server that let an exception escape.
-    """
-    error = error_from_rpc(rpc_error, call.service)
-    if any(key == STATUS_DETAILS for key, _ in rpc_error.trailing_metadata() or ()):
-        return _own_word(error, call)
-    where = f"{call.service}.{call.action} at {endpoint.address}"
-    if isinstance(error, DeadlineExceededError):
-        return action_timeout(call, timeout)
-    if isinstance(error, ExhaustedError) and _TOO_LARGE in error.message:
-        return ExhaustedError(
-            f"{where}: {error.message}", reason=Reason.ACTION_OUTPUT_TOO_LARGE, metadata=call.names()
-        )
-    if error.code is Code.UNIMPLEMENTED:
-        return ResourceNotFoundError("action", call.action, message=f"{where} does not serve ActionService")
-    if isinstance(error, ServiceUnavailableError | CallCancelledError):
-        return ServiceUnavailableError(
-            call.service,
-            f"the connection to {where} broke during the call",
-            reason=Reason.ACTION_UNAVAILABLE,
-            metadata=call.names(),
-        )
-    code = error.code if isinstance(error, ExhaustedError) else Code.ABORTED
-    return ActionFailedError(f"{where} failed: {error.message}", code=code, metadata=call.names())
-
-
-def _own_word(error: WeftError, call: ActionCall) -> WeftError:
-    """Take a provider at its word, where that can be.
-
-    UNKNOWN and INTERNAL would look like a fault of ours, and OK is no error. A
-    provider that is stopping has refused the call, so it certainly did not run.
-    """
-    if error.reason == Reason.SERVER_DRAINING and isinstance(error, ServiceUnavailableError):
-        return UnreachableError(call.service, error.message)
-    if isinstance(error, UnexpectedStatusError) or error.code in {Code.OK, Code.UNKNOWN, Code.INTERNAL}:
-        reason = Reason.ACTION_FAILED if error.reason == Reason.UNEXPECTED_STATUS else error.reason
-        return ActionFailedError(error.message, reason=reason, metadata=error.metadata)
-    return error
+        raise output_invalid(call, error.violations) from None

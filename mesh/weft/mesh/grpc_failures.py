@@ -1,0 +1,106 @@
+"""What a failed RPC to a provider means: the conventions that all actions over gRPC share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import grpc.aio
+
+from weft.core.errors import (
+    ActionFailedError,
+    CallCancelledError,
+    Code,
+    DeadlineExceededError,
+    ExhaustedError,
+    PreconditionError,
+    ResourceNotFoundError,
+    ServiceUnavailableError,
+    UnexpectedStatusError,
+    Violation,
+    WeftError,
+)
+from weft.core.metadata import STATUS_DETAILS
+from weft.core.reasons import Reason
+from weft.discovery.model import Endpoint
+from weft.mesh.actions import ActionCall, UnreachableError, action_timeout
+from weft.mesh.rpc import error_from_rpc
+
+__all__ = ["output_invalid", "rpc_failure"]
+
+_TOO_LARGE: Final = "larger than max"
+"""How gRPC says that a message is over the limit; RESOURCE_EXHAUSTED alone may be anybody's quota."""
+_OURS: Final = frozenset({Code.OK, Code.UNKNOWN, Code.INTERNAL})
+"""What would look like a fault of ours, or like none."""
+
+
+def output_invalid(call: ActionCall, violations: Sequence[Violation]) -> PreconditionError:
+    """Say that an action answered what is no output."""
+    return PreconditionError(
+        f"{call.service}.{call.action} answered what is no output: {violations[0]}",
+        reason=Reason.ACTION_OUTPUT_INVALID,
+        metadata=call.names(),
+        violations=violations,
+    )
+
+
+def rpc_failure(
+    rpc_error: grpc.aio.AioRpcError,
+    call: ActionCall,
+    endpoint: Endpoint,
+    timeout: float,
+    unserved: str,
+    *,
+    own_code: bool = False,
+) -> WeftError:
+    """Say what a failed call means for the caller.
+
+    An error with details is the provider's own word and passes unchanged; one
+    without was made by gRPC, or by a server that let an exception escape.
+
+    Args:
+        rpc_error: What the call raised.
+        call: What was called.
+        endpoint: Where.
+        timeout: Seconds that it was given.
+        unserved: What it means that the server does not know the method.
+        own_code: Whether the code of an error without details is the provider's
+            own word as well.
+    """
+    error = error_from_rpc(rpc_error, call.service)
+    if any(key == STATUS_DETAILS for key, _ in rpc_error.trailing_metadata() or ()):
+        return _own_word(error, call, own_code=own_code)
+    where = f"{call.service}.{call.action} at {endpoint.address}"
+    if isinstance(error, DeadlineExceededError):
+        return action_timeout(call, timeout)
+    if isinstance(error, ExhaustedError) and _TOO_LARGE in error.message:
+        return ExhaustedError(
+            f"{where}: {error.message}", reason=Reason.ACTION_OUTPUT_TOO_LARGE, metadata=call.names()
+        )
+    if error.code is Code.UNIMPLEMENTED:
+        return ResourceNotFoundError("action", call.action, message=f"{where} {unserved}")
+    if isinstance(error, ServiceUnavailableError | CallCancelledError):
+        return ServiceUnavailableError(
+            call.service,
+            f"the connection to {where} broke during the call",
+            reason=Reason.ACTION_UNAVAILABLE,
+            metadata=call.names(),
+        )
+    keep = (own_code and error.code not in _OURS) or isinstance(error, ExhaustedError)
+    code = error.code if keep else Code.ABORTED
+    return ActionFailedError(f"{where} failed: {error.message}", code=code, metadata=call.names())
+
+
+def _own_word(error: WeftError, call: ActionCall, *, own_code: bool) -> WeftError:
+    """Take a provider at its word, where that can be.
+
+    UNKNOWN and INTERNAL would look like a fault of ours, and OK is no error. A
+    provider that is stopping has refused the call, so it certainly did not run.
+    """
+    if error.reason == Reason.SERVER_DRAINING and isinstance(error, ServiceUnavailableError):
+        return UnreachableError(call.service, error.message)
+    if isinstance(error, UnexpectedStatusError) or error.code in _OURS:
+        reason = Reason.ACTION_FAILED if error.reason == Reason.UNEXPECTED_STATUS else error.reason
+        code = error.code if own_code and error.code not in _OURS else Code.ABORTED
+        return ActionFailedError(error.message, reason=reason, code=code, metadata=error.metadata)
+    return error
