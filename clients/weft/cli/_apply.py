@@ -128,7 +128,16 @@ def _step(step: Mapping[str, Any]) -> dict[str, Any]:
     return {name: step.get(name) if name == "input" else step.get(name) or None for name in _STEP_FIELDS}
 
 
-_STEP_FIELDS: Final = ("id", "service", "action", "next", "input", "timeout", "description")
+_STEP_FIELDS: Final = (
+    "id",
+    "service",
+    "action",
+    "next",
+    "input",
+    "timeout",
+    "description",
+    "service_version",
+)
 
 _EMPTY: Final[Mapping[str, Any]] = {
     "description": "",

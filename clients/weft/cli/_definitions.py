@@ -209,6 +209,7 @@ _STEP: Final[Mapping[str, Reader]] = {
     "input": _object,
     "timeout": _duration,
     "description": _text,
+    "service_version": _text,
 }
 
 _WORKFLOW: Final[Mapping[str, Reader]] = {
@@ -228,6 +229,7 @@ _ACTION: Final[Mapping[str, Reader]] = {
     "output_schema": _object,
     "idempotent": _flag,
     "timeout": _duration,
+    "grpc_method": _text,
 }
 
 _SERVICE: Final[Mapping[str, Reader]] = {
@@ -236,4 +238,5 @@ _SERVICE: Final[Mapping[str, Reader]] = {
     "endpoint": _text,
     "actions": _list_of(_record(_ACTION, ("name",))),
     "metadata": _object,
+    "version": _text,
 }

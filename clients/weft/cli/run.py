@@ -148,6 +148,9 @@ def call_action(
         str | None,
         typer.Option(metavar="DURATION", help="How long the action may take; else its own limit, else 60s."),
     ] = None,
+    service_version: Annotated[
+        str, typer.Option(metavar="RANGE", help="Which versions of the service will do, such as ^1.4.")
+    ] = "",
 ) -> None:
     """Call one action of a service, without a workflow and without a record."""
     settings = Settings.of(ctx)
@@ -156,7 +159,9 @@ def call_action(
     limit: timedelta | None = duration(timeout)
     result = call(
         settings,
-        lambda weft: weft.executions.call(service, action, values, context=travels, timeout=limit),
+        lambda weft: weft.executions.call(
+            service, action, values, context=travels, timeout=limit, service_version=service_version
+        ),
     )
     output.pretty(settings, result)
 

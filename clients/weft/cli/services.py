@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum, unique
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = group("Register services, and see what they can do.")
+
+_ACTION_TITLES = ("ACTION", "INPUT", "OUTPUT", "TIMEOUT", "DESCRIPTION")
 
 ServiceArgument = Annotated[
     str, typer.Argument(metavar="SERVICE", help="Name or id of the service.", autocompletion=service_names)
@@ -114,6 +118,7 @@ def _show(settings: Settings, service: Service, instances: tuple[Instance, ...])
             ("Id", service.id),
             ("State", service.state),
             ("Description", service.description),
+            ("Version", service.version),
             ("Endpoint", service.endpoint),
             ("Metadata", output.compact(service.metadata)),
             ("Revision", service.revision),
@@ -123,8 +128,11 @@ def _show(settings: Settings, service: Service, instances: tuple[Instance, ...])
     )
     if service.actions:
         output.line(settings, "")
-        titles = ("ACTION", "INPUT", "OUTPUT", "TIMEOUT", "DESCRIPTION")
-        output.table(settings, titles, map(_action_row, service.actions), whole=("ACTION",))
+        output.table(settings, _ACTION_TITLES, map(_action_row, service.actions), whole=("ACTION",))
+    for other in service.other_versions:
+        output.line(settings, "")
+        output.line(settings, f"Version {other.version}, side by side:")
+        output.table(settings, _ACTION_TITLES, map(_action_row, other.actions), whole=("ACTION",))
     output.line(settings, "")
     show_instances(settings, instances)
 
@@ -152,6 +160,7 @@ def show_instances(settings: Settings, instances: tuple[Instance, ...]) -> None:
     "register",
     "weft services register -f services.yaml",
     "weft services register -f services.yaml --replace",
+    "weft services register carts --endpoint grpc://127.0.0.1:50051",
 )
 def register(
     ctx: typer.Context,
@@ -160,24 +169,90 @@ def register(
     replace: Annotated[
         bool, typer.Option("--replace", help="Change a service that is registered already.")
     ] = False,
+    endpoint: Annotated[
+        str, typer.Option(metavar="URL", help="Register one service, NAME, by where it is.")
+    ] = "",
+    descriptor_set: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Read its actions from this FileDescriptorSet.", dir_okay=False),
+    ] = None,
+    grpc_service: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FULL_NAME", help="Take only this gRPC service; may be repeated."),
+    ] = None,
+    version: Annotated[
+        str, typer.Option(metavar="VERSION", help="Which version its actions belong to.")
+    ] = "",
 ) -> None:
-    """Register the services that YAML or JSON files define.
+    """Register the services that YAML or JSON files define, or one by its address.
 
-    Keys: name, description, endpoint (grpc://…, http://…, https://…), metadata,
-    and actions, a list of name, description, input_schema, output_schema,
-    idempotent and timeout. A file may hold several YAML documents.
+    Keys: name, description, version, endpoint (grpc://…, http://…, https://…,
+    consul://…, dns://…), metadata, and actions, a list of name, description,
+    input_schema, output_schema, idempotent, timeout and grpc_method. A file may
+    hold several YAML documents. Without actions, a service that speaks gRPC is
+    asked what it can do.
+
+    With --endpoint or --descriptor-set the argument is no file but the NAME.
     """
-    from weft.cli._definitions import read_services  # noqa: PLC0415 - PyYAML, for the commands that use it
-
     settings = Settings.of(ctx)
-    definitions = read_services(chosen_files(ctx, files, file))
-    found = call(settings, lambda weft: _register_all(weft, definitions, replace=replace))
+    if endpoint or descriptor_set or grpc_service or version:
+        named = _Address(endpoint, descriptor_set, tuple(grpc_service or ()), version)
+        found = [_register_named(ctx, named, files, file, replace=replace)]
+    else:
+        found = _register_files(ctx, files, file, replace=replace)
     if settings.for_people:
         for service in found:
             actions = plural(len(service.actions), "action")
             output.line(settings, f"{service.name} ", f"registered ({actions}, revision {service.revision})")
     else:
         output.document(settings, {"items": [service.to_dict() for service in found]})
+
+
+@dataclass(frozen=True, slots=True)
+class _Address:
+    """One service that is registered without a file."""
+
+    endpoint: str
+    descriptor_set: Path | None
+    grpc_services: tuple[str, ...]
+    version: str
+
+
+def _register_named(
+    ctx: typer.Context, given: _Address, names: list[str] | None, file: list[str] | None, *, replace: bool
+) -> Service:
+    if file or not names or len(names) != 1:
+        raise typer.BadParameter("these options are about one service: write its NAME, and no file", ctx=ctx)
+    (name,) = names
+    content = _read_descriptors(ctx, given.descriptor_set)
+    return call(
+        Settings.of(ctx),
+        lambda weft: weft.registry.register(
+            name,
+            endpoint=given.endpoint,
+            descriptor_set=content,
+            grpc_services=given.grpc_services,
+            version=given.version,
+            replace=replace,
+        ),
+    )
+
+
+def _read_descriptors(ctx: typer.Context, path: Path | None) -> bytes:
+    try:
+        return path.read_bytes() if path else b""
+    except OSError as error:
+        text = f"{path}: {error.strerror or error}"
+        raise typer.BadParameter(text, ctx=ctx, param_hint="--descriptor-set") from None
+
+
+def _register_files(
+    ctx: typer.Context, files: list[str] | None, file: list[str] | None, *, replace: bool
+) -> list[Service]:
+    from weft.cli._definitions import read_services  # noqa: PLC0415 - PyYAML, for the commands that use it
+
+    definitions = read_services(chosen_files(ctx, files, file))
+    return call(Settings.of(ctx), lambda weft: _register_all(weft, definitions, replace=replace))
 
 
 async def _register_all(weft: Client, definitions: list[Definition], *, replace: bool) -> list[Service]:
@@ -197,10 +272,13 @@ def deregister(
     ctx: typer.Context,
     service: ServiceArgument,
     etag: Annotated[str, typer.Option(help="Only when the service still has this etag.")] = "",
+    version: Annotated[
+        str, typer.Option(metavar="VERSION", help="Only the actions of this API version, such as 1.")
+    ] = "",
 ) -> None:
     """Remove a service and its instances; running calls finish."""
     settings = Settings.of(ctx)
-    call(settings, lambda weft: weft.registry.deregister(service, etag=etag))
+    call(settings, lambda weft: weft.registry.deregister(service, etag=etag, version=version))
     output.done(settings, service, "deregistered")
 
 

@@ -233,6 +233,7 @@ class ExecutionClient:
         context: write.ContextLike | None = None,
         timeout: write.DurationLike | None = None,
         idempotency_key: str = "",
+        service_version: str = "",
     ) -> JsonObject:
         """Call one action and return its output; one attempt, and no record of it.
 
@@ -245,11 +246,13 @@ class ExecutionClient:
                 None takes the action's own, and no longer than the client's
                 timeout.
             idempotency_key: Passed on to the action; made by the server when empty.
+            service_version: Which versions of the service will do, such as ``^1.4``.
 
         Raises:
             ValidationError: The input does not fit the action's schema.
             ResourceNotFoundError: There is no such service or action.
-            PreconditionError: The service is not active, or its output breaks its schema.
+            PreconditionError: The service is not active, has no such version, or its
+                output breaks its schema.
             ServiceUnavailableError: No instance could be reached.
             DeadlineExceededError: The action took too long.
             ActionFailedError: The action failed for a reason of its own.
@@ -262,6 +265,7 @@ class ExecutionClient:
             context=write.context_message(about),
             timeout=_span(timeout),
             idempotency_key=idempotency_key,
+            service_version=service_version,
         )
         limit = None if timeout is None else Limit(span=write.duration(timeout, "timeout") + _REPLY_MARGIN)
         answer = await self._caller.unary(

@@ -26,6 +26,7 @@ from weft.client.records import (
     Problem,
     Service,
     ServiceHealth,
+    ServiceVersion,
     Step,
     StepExecution,
     Workflow,
@@ -62,6 +63,17 @@ def action(message: registry_pb2.Action) -> Action:
         output_schema=object_of(message, "output_schema"),
         idempotent=message.idempotent,
         timeout=span_of(message, "timeout"),
+        grpc_method=message.grpc_method,
+    )
+
+
+def service_version(message: registry_pb2.ServiceVersion) -> ServiceVersion:
+    """Read an API version of a service."""
+    return ServiceVersion(
+        version=message.version,
+        actions=tuple(map(action, message.actions)),
+        descriptor_set=message.descriptor_set,
+        update_time=time_of(message, "update_time"),
     )
 
 
@@ -73,6 +85,9 @@ def service(message: registry_pb2.Service) -> Service:
         description=message.description,
         endpoint=message.endpoint,
         actions=tuple(map(action, message.actions)),
+        version=message.version,
+        other_versions=tuple(map(service_version, message.other_versions)),
+        descriptor_set=message.descriptor_set,
         metadata=from_struct(message.metadata, "metadata"),
         state=enums.SERVICE_STATE.name(message.state),
         revision=message.revision,
@@ -144,6 +159,7 @@ def step(message: workflow_pb2.Step) -> Step:
         input=object_of(message, "input"),
         timeout=span_of(message, "timeout"),
         description=message.description,
+        service_version=message.service_version,
     )
 
 

@@ -41,6 +41,9 @@ class RegistryClient:
         endpoint: str = "",
         actions: Sequence[Action | Mapping[str, Any]] = (),
         metadata: Mapping[str, Any] | None = None,
+        version: str = "",
+        descriptor_set: bytes = b"",
+        grpc_services: Sequence[str] = (),
         replace: bool = False,
         request_id: str = "",
     ) -> Service:
@@ -49,15 +52,22 @@ class RegistryClient:
         Args:
             name: A DNS label, unique among services.
             description: For people.
-            endpoint: Where to call it when no instance is registered.
-            actions: Records, or mappings with the same keys.
+            endpoint: Where to call it when no instance is registered: ``grpc://host:port``,
+                ``http://…``, ``https://…``, ``consul://name`` or ``dns:///host:port``.
+            actions: Records, or mappings with the same keys. None for an endpoint
+                that speaks gRPC: they are read from there.
             metadata: Free JSON object.
+            version: Which version the actions belong to, such as ``1.4.2``; another
+                API version keeps its own actions beside them.
+            descriptor_set: A serialized FileDescriptorSet to read the actions from.
+            grpc_services: Full names of the gRPC services to read actions of; none: all.
             replace: Whether to take the place of a service of that name.
             request_id: Idempotency key; made when empty.
 
         Raises:
             ValidationError: A name, endpoint, schema or limit.
             AlreadyExistsError: The name is taken.
+            PreconditionError: The actions cannot be read from the endpoint.
         """
         values = {
             "name": name,
@@ -65,12 +75,15 @@ class RegistryClient:
             "endpoint": endpoint,
             "actions": actions,
             "metadata": metadata,
+            "version": version,
+            "descriptor_set": descriptor_set,
         }
         policy = pb.CONFLICT_POLICY_REPLACE if replace else pb.CONFLICT_POLICY_FAIL
         request = pb.RegisterServiceRequest(
             service=write.build(registry_pb2.Service, write.SERVICE, values),
             on_conflict=policy,
             request_id=request_id or new_request_id(),
+            grpc_services=grpc_services,
         )
         answer = await self._caller.unary(self._stub.RegisterService, request, self._caller.retry.create)
         return read.service(answer.service)
@@ -126,10 +139,12 @@ class RegistryClient:
         answer = await self._caller.unary(self._stub.SetServiceState, request, self._caller.retry.update)
         return read.service(answer.service)
 
-    async def deregister(self, service: str, *, etag: str = "", request_id: str = "") -> None:
-        """Remove a service and its instances."""
+    async def deregister(
+        self, service: str, *, version: str = "", etag: str = "", request_id: str = ""
+    ) -> None:
+        """Remove a service and its instances, or only the actions of one API version."""
         request = pb.DeregisterServiceRequest(
-            service=service, etag=etag, request_id=request_id or new_request_id()
+            service=service, etag=etag, request_id=request_id or new_request_id(), version=version
         )
         await self._caller.unary(self._stub.DeregisterService, request, self._caller.retry.delete)
 

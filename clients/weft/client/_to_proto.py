@@ -100,6 +100,13 @@ def text(value: Any, path: str) -> str:
     return value
 
 
+def binary(value: Any, path: str) -> bytes:
+    """Take bytes."""
+    if not isinstance(value, bytes):
+        raise _mismatch(value, path, "bytes")
+    return value
+
+
 def flag(value: Any, path: str) -> bool:
     """Take true or false."""
     if not isinstance(value, bool):
@@ -221,6 +228,7 @@ ACTION: Final[Mapping[str, Reader]] = {
     "output_schema": payload,
     "idempotent": flag,
     "timeout": span,
+    "grpc_method": text,
 }
 
 SERVICE: Final[Mapping[str, Reader]] = {
@@ -229,6 +237,8 @@ SERVICE: Final[Mapping[str, Reader]] = {
     "endpoint": text,
     "actions": many(registry_pb2.Action, ACTION),
     "metadata": struct,
+    "version": text,
+    "descriptor_set": binary,
 }
 
 INSTANCE: Final[Mapping[str, Reader]] = {
@@ -252,6 +262,7 @@ STEP: Final[Mapping[str, Reader]] = {
     "input": payload,
     "timeout": span,
     "description": text,
+    "service_version": text,
 }
 
 WORKFLOW: Final[Mapping[str, Reader]] = {

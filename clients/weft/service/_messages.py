@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from google.protobuf import duration_pb2
 
 from weft.api.common.v1 import payload_pb2
 from weft.api.registry.v1 import registry_pb2, registry_service_pb2
 from weft.core.payload import JsonObject, PayloadKind, from_payload, to_payload, to_struct
+from weft.core.version import api_version
 from weft.discovery.model import Health
 from weft.service._config import Address, HostConfig
 from weft.service._model import ActionDefinition, ServiceDefinition
@@ -50,17 +53,30 @@ def register_service_request(service: ServiceDefinition) -> registry_service_pb2
             description=service.description,
             actions=[action_message(action, kind) for action in service.actions.values()],
             metadata=to_struct(service.metadata),
+            version=service.version,
         ),
         on_conflict=registry_service_pb2.CONFLICT_POLICY_REPLACE,
     )
 
 
 def replaced_actions(before: registry_pb2.Service, now: registry_pb2.Service) -> tuple[list[str], list[str]]:
-    """Return the names of the actions that a registration removed, and of those with other schemas."""
+    """Return the names of the actions that a registration removed, and of those with other schemas.
+
+    The actions of another API version live side by side with these: nobody took them.
+    """
     new = {action.name: _schemas(action) for action in now.actions}
-    removed = [action.name for action in before.actions if action.name not in new]
-    changed = [a.name for a in before.actions if a.name in new and new[a.name] != _schemas(a)]
+    old = _actions_beside(before, now.version)
+    removed = [action.name for action in old if action.name not in new]
+    changed = [a.name for a in old if a.name in new and new[a.name] != _schemas(a)]
     return removed, changed
+
+
+def _actions_beside(service: registry_pb2.Service, version: str) -> Sequence[registry_pb2.Action]:
+    """Return the actions that a registration with that version takes the place of."""
+    if not version or not service.version or api_version(version) == api_version(service.version):
+        return service.actions
+    others = (it.actions for it in service.other_versions if api_version(it.version) == api_version(version))
+    return next(others, ())
 
 
 def _schemas(action: registry_pb2.Action) -> tuple[JsonObject, JsonObject]:

@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from operator import eq, ge, gt, le, lt
 from typing import Final
@@ -39,7 +39,7 @@ from packaging.version import Version as PythonVersion
 from weft.core.errors import ValidationError, Violation
 from weft.core.reasons import Rule
 
-__all__ = ["VersionRange", "api_version", "is_version", "sort_versions"]
+__all__ = ["VersionRange", "api_version", "check_version", "is_version", "sort_versions", "version_key"]
 
 _SEMVER: Final = re.compile(
     r"[vV]?(?P<numbers>\d+(?:\.\d+){0,5})"
@@ -48,6 +48,8 @@ _SEMVER: Final = re.compile(
     re.ASCII,
 )
 _CLAUSE: Final = re.compile(r"(?P<operator>\^|~|>=|<=|>|<|={0,2})(?P<version>[^\s<>=^~,|]+)")
+_TEXT: Final = re.compile(r"[^\s<>=^~,|*]+")
+"""What can be named by a range."""
 _EXACT: Final = re.compile(r"={1,2}(?P<text>[^\s<>=^~,|]+)")
 _WILD: Final = re.compile(r"(?P<numbers>[vV]?\d+(?:\.\d+){0,4})(?:\.[xX*])+", re.ASCII)
 _OPERATOR_GAP: Final = re.compile(r"([\^~<>=])\s+")
@@ -121,6 +123,7 @@ class VersionRange:
     """As it was written, without spaces around it; empty: nothing was said."""
     _choices: tuple[_All, ...] = field(default=(), repr=False, compare=False)
     _api: str | None = field(default=None, repr=False)
+    _unversioned: bool = field(default=False, repr=False)
 
     @classmethod
     def parse(cls, text: str, field: str = "version") -> VersionRange:
@@ -148,6 +151,20 @@ class VersionRange:
         api = api_version(version)
         return cls(f"{api}.x" if _read(version) else f"={api}", _api=api)
 
+    def within_api(self, version: str) -> VersionRange:
+        """Return what of this range is of the same API version as a version.
+
+        ``*``, which asks for no version, goes on to take those that say none.
+        """
+        return replace(self, _api=api_version(version), _unversioned=self.any and bool(self.text))
+
+    @property
+    def api_versions(self) -> frozenset[str]:
+        """The API versions that the range itself names: ``1`` of ``>=1.2,<2``; none of ``<2``."""
+        bounds = [bound for choice in self._choices for bound in choice.bounds]
+        named = {str(it.version.numbers[0]) for it in bounds if it.compare in {ge, gt, eq}}
+        return frozenset(named.union(it.text for it in self._choices if it.text))
+
     @property
     def any(self) -> bool:
         """Whether every version is taken, also an unknown one."""
@@ -158,13 +175,23 @@ class VersionRange:
         if self.any:
             return True
         version = version.strip()
-        if self._api is not None:
-            return bool(version) and api_version(version) == self._api
+        if not version:
+            return self._unversioned
+        if self._api is not None and api_version(version) != self._api:
+            return False
         read = _read(version)
-        return any(choice.admits(version, read) for choice in self._choices)
+        return not self._choices or any(choice.admits(version, read) for choice in self._choices)
 
     def __str__(self) -> str:
         return self.text or "*"
+
+
+def check_version(field: str, text: str) -> list[Violation]:
+    """Return the fault of a version to register, if it has one: a range must be able to name it."""
+    if text and (len(text) > _LONGEST or _TEXT.fullmatch(text) is None):
+        why = f"at most {_LONGEST} characters, without spaces and the signs of a range"
+        return [Violation(field, f"{text[:80]!r} is no version: {why}", Rule.VERSION_INVALID)]
+    return []
 
 
 def is_version(text: str) -> bool:
@@ -186,10 +213,11 @@ def api_version(version: str) -> str:
 
 def sort_versions(versions: Iterable[str]) -> list[str]:
     """Return versions newest first; those that cannot be ordered come last, by text."""
-    return sorted(versions, key=_sorting, reverse=True)
+    return sorted(versions, key=version_key, reverse=True)
 
 
-def _sorting(text: str) -> tuple[bool, _Key, str]:
+def version_key(text: str) -> tuple[bool, _Key, str]:
+    """Return what a version is compared by: the greatest is the newest."""
     read = _read(text.strip())
     return (False, ((), ()), text) if read is None else (True, read.key, text)
 

@@ -8,6 +8,7 @@ from typing import Protocol
 from weft.core.context import CallContext
 from weft.core.errors import DeadlineExceededError, ServiceUnavailableError
 from weft.core.reasons import Reason
+from weft.core.version import VersionRange
 from weft.discovery.model import Endpoint
 
 __all__ = ["ActionCall", "ActionReply", "ActionTransport", "UnreachableError", "action_timeout"]
@@ -35,6 +36,8 @@ class ActionCall:
     """1, 2, …"""
     idempotency_key: str = ""
     """The same for every attempt of one step of one execution."""
+    versions: VersionRange = field(default_factory=VersionRange)
+    """Which versions of the service may be called."""
 
     def names(self) -> dict[str, str]:
         """Return what an error of this call tells in its metadata."""

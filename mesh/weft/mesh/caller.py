@@ -6,11 +6,13 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
-from weft.core.errors import ServiceUnavailableError, WeftError
+from weft.core.errors import PreconditionError, ServiceUnavailableError, WeftError
 from weft.core.reasons import Reason
+from weft.core.version import VersionRange, sort_versions
 from weft.discovery.base import Resolver
 from weft.discovery.model import Endpoint, Protocol, Snapshot
 from weft.mesh.actions import ActionCall, ActionReply, ActionTransport, UnreachableError
@@ -59,10 +61,22 @@ class _Watched:
             async with asyncio.timeout(max(0.0, seconds)):
                 await self.changed.wait()
 
-    def untried(self, tried: set[Endpoint]) -> tuple[Endpoint, ...]:
+    def untried(self, versions: VersionRange, tried: set[Endpoint]) -> tuple[Endpoint, ...]:
         if self.snapshot is None:
             return ()
-        return tuple(endpoint for endpoint in self.snapshot.callable() if endpoint not in tried)
+        fitting = self.snapshot
+        if not versions.any:
+            fitting = replace(
+                fitting, endpoints=tuple(e for e in fitting.endpoints if versions.admits(e.version))
+            )
+        return tuple(endpoint for endpoint in fitting.callable() if endpoint not in tried)
+
+    def other_versions(self, versions: VersionRange) -> list[str] | None:
+        """Return the versions that there are when none of them, however healthy, is in the range."""
+        endpoints = self.snapshot.endpoints if self.snapshot else ()
+        if not endpoints or any(versions.admits(endpoint.version) for endpoint in endpoints):
+            return None
+        return sort_versions({endpoint.version for endpoint in endpoints if endpoint.version})
 
 
 class ActionCaller:
@@ -104,6 +118,7 @@ class ActionCaller:
 
         Raises:
             ServiceUnavailableError: NO_INSTANCE, or ACTION_UNAVAILABLE.
+            PreconditionError: VERSION_NOT_AVAILABLE, at once: there are instances, all of other versions.
             WeftError: As ``ActionTransport.invoke``.
         """
         watched = self._watch(call.service)
@@ -122,8 +137,10 @@ class ActionCaller:
         unreachable: UnreachableError | None = None
         pause = _FIRST_PAUSE
         while True:
-            endpoints = watched.untried(tried)
+            endpoints = watched.untried(call.versions, tried)
             if not endpoints:
+                if (others := watched.other_versions(call.versions)) is not None:
+                    raise unreachable or _no_version(call, others)
                 if loop.time() >= give_up:
                     raise unreachable or self._no_instance(watched, call)
                 left = give_up - loop.time()
@@ -186,3 +203,13 @@ class ActionCaller:
         await asyncio.gather(*tasks, return_exceptions=True)
         for transport in self._transports.values():
             await transport.close()
+
+
+def _no_version(call: ActionCall, available: list[str]) -> PreconditionError:
+    known = ", ".join(available)
+    there = f"there are {known}" if available else "its instances say no version"
+    return PreconditionError(
+        f"no instance of {call.service} has a version in {call.versions}; {there}",
+        reason=Reason.VERSION_NOT_AVAILABLE,
+        metadata={"service": call.service, "required": str(call.versions), "available": known},
+    )

@@ -21,12 +21,16 @@ from weft.api.registry.v1 import registry_service_pb2, registry_service_pb2_grpc
 from weft.api.workflow.v1 import workflow_service_pb2, workflow_service_pb2_grpc
 from weft.core.clock import Clock, SystemClock
 from weft.core.payload import JsonObject
-from weft.discovery.model import Protocol
+from weft.discovery.binding import BoundResolver
+from weft.discovery.model import Endpoint, Protocol
+from weft.discovery.resolvers import Resolvers
+from weft.discovery.target import Target
 from weft.mesh.caller import ActionCaller
 from weft.mesh.grpc_actions import GrpcActionTransport
 from weft.mesh.http_actions import HttpActionTransport
+from weft.mesh.mesh import Mesh
 from weft.mesh.reflection_server import add_reflection
-from weft.mesh.rpc import SERVER_OPTIONS
+from weft.mesh.rpc import CHANNEL_OPTIONS, SERVER_OPTIONS
 from weft.mesh.tracing.client import RpcTracer
 from weft.mesh.tracing.http import HttpTracer
 from weft.server.config import ConfigError, ServerConfig
@@ -36,7 +40,9 @@ from weft.server.execution.servicer import ExecutionServicer
 from weft.server.health import HealthReporter
 from weft.server.housekeeping import forget_old_requests
 from weft.server.interceptors import ServerChain
+from weft.server.registry.derive import Deriver
 from weft.server.registry.instance_service import InstanceService
+from weft.server.registry.reading import GrpcActionSource
 from weft.server.registry.resolver import RegistryResolver
 from weft.server.registry.service import RegistryService
 from weft.server.registry.servicer import RegistryServicer
@@ -108,8 +114,11 @@ class WeftServer:
         self._store: Store = SqliteStore(_database_path(self._config), clock)
         self._registry = RegistryService(self._store, clock)
         self._instances = InstanceService(self._store, clock, self._registry)
+        resolver = RegistryResolver(self._registry, self._instances)
+        sources = Resolvers(self._config.sources, registry=resolver, clock=clock)
+        self._mesh = Mesh(sources, clock=clock)
         self._caller = ActionCaller(
-            RegistryResolver(self._registry, self._instances),
+            BoundResolver(resolver, sources.watch, clock=clock),
             {
                 Protocol.GRPC: GrpcActionTransport(clock, tracer=RpcTracer()),
                 Protocol.HTTP: HttpActionTransport(tracer=HttpTracer()),
@@ -133,7 +142,10 @@ class WeftServer:
     def _add_servicers(self) -> None:
         server, clock = self._server, self._clock
         dependencies = {"store": self._store.check, "engine": self._check_engine}
-        registry = RegistryServicer(self._registry, self._instances, clock, dependencies, self._about)
+        deriver = Deriver(GrpcActionSource(self._dial))
+        registry = RegistryServicer(
+            self._registry, self._instances, clock, dependencies, self._about, deriver
+        )
         registry_service_pb2_grpc.add_RegistryServiceServicer_to_server(registry, server)
         workflow_service_pb2_grpc.add_WorkflowServiceServicer_to_server(
             WorkflowServicer(self._workflows, clock), server
@@ -145,6 +157,12 @@ class WeftServer:
         channelz.add_channelz_servicer(server)
         names = (*_SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
         add_reflection((*names, "grpc.channelz.v1.Channelz"), server)
+
+    def _dial(self, where: Endpoint | Target) -> grpc.aio.Channel:
+        """Make a channel to what a registration names, to read what it can do."""
+        if isinstance(where, Target):
+            return self._mesh.channel(where)
+        return grpc.aio.insecure_channel(where.address, options=CHANNEL_OPTIONS)
 
     async def _check_engine(self) -> None:
         if self._executions.engine.draining:
@@ -199,6 +217,7 @@ class WeftServer:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
         await self._caller.close()
+        await self._mesh.close()
         await self._store.close()
         _log.info("stopped")
 

@@ -13,6 +13,8 @@ from typing import Annotated
 
 import typer
 
+from weft.core.errors import ValidationError
+from weft.discovery.resolvers import sources_config
 from weft.server.app import WeftServer
 from weft.server.config import DEFAULT_LISTEN, ConfigError, ServerConfig
 from weft.server.logs import configure_logging
@@ -75,8 +77,13 @@ def server(
     """
     configure_logging(log_level, log_format)
     try:
-        config = ServerConfig(listen=listen, data_dir=data_dir, drain_grace=timedelta(seconds=drain))
-    except ConfigError as error:
+        config = ServerConfig(
+            listen=listen,
+            data_dir=data_dir,
+            drain_grace=timedelta(seconds=drain),
+            sources=sources_config(os.environ),
+        )
+    except (ConfigError, ValidationError) as error:
         raise _refusal(error, _WRONG_OPTION) from None
     try:
         _run(config)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
+from weft.discovery.resolvers import SourcesConfig
 from weft.server.execution.engine import EngineLimits
 
 __all__ = ["DEFAULT_LISTEN", "ConfigError", "ServerConfig"]
@@ -32,6 +33,8 @@ class ServerConfig:
     """How long a call of an action waits for a healthy instance when there is none."""
     limits: EngineLimits = field(default_factory=EngineLimits)
     """How much the engine takes on at once."""
+    sources: SourcesConfig = field(default_factory=SourcesConfig)
+    """Where services are looked up whose endpoint is ``consul://…`` or ``dns://…``."""
 
     def __post_init__(self) -> None:
         """Check what can be checked without changing anything.

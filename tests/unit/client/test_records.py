@@ -21,6 +21,7 @@ from weft.core.errors import Code, Violation
 
 PAIRS: list[tuple[type[Message], type]] = [
     (registry_pb2.Service, records.Service),
+    (registry_pb2.ServiceVersion, records.ServiceVersion),
     (registry_pb2.Action, records.Action),
     (registry_pb2.Instance, records.Instance),
     (registry_pb2.ServiceHealth, records.ServiceHealth),
@@ -50,7 +51,7 @@ def test_records_have_the_fields_of_their_messages(message: type[Message], recor
         (
             registry_pb2.Service,
             write.SERVICE,
-            {"id", "state", "revision", "etag", "create_time", "update_time"},
+            {"id", "state", "revision", "etag", "create_time", "update_time", "other_versions"},
         ),
         (
             workflow_pb2.Workflow,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from weft.core.errors import ValidationError
 from weft.core.reasons import Rule
-from weft.core.version import VersionRange, api_version, is_version, sort_versions
+from weft.core.version import VersionRange, api_version, check_version, is_version, sort_versions
 
 _IN = (
     ("^1.4", "1.4.0 1.4.2 1.9 1.4.2+build.7 v1.5"),
@@ -118,6 +118,31 @@ def test_range_of_an_api_version() -> None:
     assert [it for it in ("2.0.0-rc.1", "2.9", "1.9", "3.0", "") if taken.admits(it)] == ["2.0.0-rc.1", "2.9"]
     assert VersionRange.of_api("nightly").admits("nightly")
     assert not VersionRange.of_api("nightly").admits("weekly")
+
+
+def test_within_an_api_version() -> None:
+    """Of what a range takes, the rest is of one API version; only ``*`` goes on to take no version at all."""
+    wide = VersionRange.parse(">=1.2").within_api("2.1")
+    assert [it for it in ("1.9", "2.0", "2.9", "3.0", "", "2.5-rc.1") if wide.admits(it)] == ["2.0", "2.9"]
+    explicit = VersionRange.parse("*").within_api("2.1")
+    assert [it for it in ("1.9", "2.0", "2.5-rc.1", "") if explicit.admits(it)] == ["2.0", "2.5-rc.1", ""]
+    assert (wide.any, explicit.any, str(wide)) == (False, False, ">=1.2")
+
+
+def test_named_api_versions() -> None:
+    """A range names those that it begins in."""
+    named = {
+        it: set(VersionRange.parse(it).api_versions) for it in (">=1.2,<3", "^1||~2.1", "<2", "*", "=tip")
+    }
+    assert named == {">=1.2,<3": {"1"}, "^1||~2.1": {"1", "2"}, "<2": set(), "*": set(), "=tip": {"tip"}}
+
+
+def test_a_version_to_register() -> None:
+    """It may be any text that a range can name."""
+    assert not [fault for it in ("", "1.4.2", "2024.11-abc", "nightly") for fault in check_version("v", it)]
+    for bad in ("1.4 beta", "^1", "1,2", "*", "1" * 129):
+        (fault,) = check_version("service.version", bad)
+        assert (fault.field, fault.reason) == ("service.version", Rule.VERSION_INVALID)
 
 
 def test_order() -> None:

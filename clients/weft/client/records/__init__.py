@@ -14,6 +14,7 @@ from weft.client.records._registry import (
     IntegrationHealth,
     Service,
     ServiceHealth,
+    ServiceVersion,
 )
 from weft.client.records._workflow import Problem, Step, Workflow
 
@@ -30,6 +31,7 @@ __all__ = [
     "Record",
     "Service",
     "ServiceHealth",
+    "ServiceVersion",
     "Step",
     "StepExecution",
     "Workflow",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime, timedelta
@@ -26,7 +27,7 @@ class Record:
     __slots__ = ()
 
     def to_dict(self) -> JsonObject:
-        """Return a JSON object: times in ISO 8601, durations as seconds, unset values as null."""
+        """Return a JSON object: times in ISO 8601, durations as seconds, bytes in base64, unset null."""
         return as_dict(self)
 
 
@@ -76,5 +77,6 @@ _LEAVES: tuple[tuple[type, Callable[[Any], Any]], ...] = (
     (timedelta, timedelta.total_seconds),
     (CallContext, CallContext.flat),
     (Mapping, dict),
+    (bytes, lambda content: base64.b64encode(content).decode()),
 )
 """Values that are no record, with their JSON form."""

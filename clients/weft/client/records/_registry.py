@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from weft.client.records._base import Record
+from weft.client.records._base import OMIT_EMPTY, Record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +26,22 @@ class Action(Record):
     """Whether running it twice with one input has the effect of once."""
     timeout: timedelta | None = None
     """How long one call may take by default."""
+    grpc_method: str = field(default="", metadata={OMIT_EMPTY: True})
+    """The RPC behind it, such as ``shop.v1.Carts/GetCart``; empty: it is called as an action."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceVersion(Record):
+    """The actions of one API version of a service."""
+
+    version: str
+    """As it was registered, such as ``1.4.2``."""
+    actions: tuple[Action, ...] = ()
+    """What that version can do."""
+    descriptor_set: bytes = field(default=b"", repr=False, metadata={OMIT_EMPTY: True})
+    """Serialized descriptors of the RPCs behind the actions; read by ``get`` only."""
+    update_time: datetime | None = None
+    """When it was registered last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +70,12 @@ class Service(Record):
     """When it was registered."""
     update_time: datetime | None = None
     """When it last changed."""
+    version: str = ""
+    """Which version ``actions`` belongs to; empty: they hold for every version."""
+    other_versions: tuple[ServiceVersion, ...] = field(default=(), metadata={OMIT_EMPTY: True})
+    """The other API versions that live beside this one, newest first."""
+    descriptor_set: bytes = field(default=b"", repr=False, metadata={OMIT_EMPTY: True})
+    """Serialized descriptors of the RPCs behind ``actions``; read by ``get`` only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,6 +28,8 @@ class Step(Record):
     """How long one attempt may take."""
     description: str = ""
     """For people."""
+    service_version: str = ""
+    """Which versions of the service it takes, such as ``^1.4``; empty: those of the newest API version."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,16 +19,20 @@ from weft.core.errors import (
 from weft.core.payload import MAX_PAYLOAD_BYTES, JsonObject, dumps, loads
 from weft.core.reasons import Reason, Rule
 from weft.core.schema import Schema
+from weft.core.version import VersionRange
 from weft.mesh.actions import ActionCall
 from weft.mesh.caller import ActionCaller
 from weft.server.execution.schemas import ActionSchemas, SchemaCache
 from weft.server.registry.model import Service, ServiceState
 from weft.server.registry.service import RegistryService
+from weft.server.registry.versions import Choice, choose
 
 __all__ = ["DEFAULT_TIMEOUT", "CallIdentity", "Dispatcher", "Outcome", "rewrite"]
 
 DEFAULT_TIMEOUT: Final = timedelta(seconds=60)
 """How long one attempt may take when neither step nor action says."""
+
+_ANY: Final = VersionRange()
 
 _MAX_NAMED: Final = 20
 """How many faults the message names; the violations have them all."""
@@ -88,6 +92,7 @@ class Dispatcher:
         identity: CallIdentity,
         timeout: timedelta | None = None,
         *,
+        versions: VersionRange = _ANY,
         at_most: timedelta | None = None,
     ) -> Outcome:
         """Run an action.
@@ -98,11 +103,13 @@ class Dispatcher:
             make_input: Makes the input, given the schema that it must fit.
             identity: Which call it is.
             timeout: How long it may take; none: the action's own, else 60 s.
+            versions: Which versions of the service will do.
             at_most: A bound on all of these: nobody waits any longer.
 
         Raises:
             ResourceNotFoundError: SERVICE_NOT_FOUND, ACTION_NOT_FOUND.
-            PreconditionError: SERVICE_INACTIVE, ACTION_OUTPUT_INVALID, EXPRESSION_FAILED.
+            PreconditionError: SERVICE_INACTIVE, VERSION_NOT_AVAILABLE, ACTION_OUTPUT_INVALID,
+                EXPRESSION_FAILED.
             ValidationError: The input does not fit.
             WeftError: As ``ActionCaller.call``.
         """
@@ -111,11 +118,14 @@ class Dispatcher:
             raise PreconditionError(
                 f"service {service.name!r} is inactive", metadata={"service": service.name}
             )
-        schemas = self._schemas.of(service, action_name)
+        choice = choose(service, versions)
+        if choice is None:
+            raise _no_version(service, versions)
+        schemas = self._schemas.of(service, action_name, choice.offer)
         limit = timeout or schemas.action.timeout or DEFAULT_TIMEOUT
         if at_most is not None:
             limit = min(limit, at_most)
-        call = _prepare(service, schemas, make_input, identity)
+        call = _prepare(service, choice, schemas, make_input, identity)
         reply = await self._caller.call(call, limit.total_seconds())
         output, text = _check_output(schemas, call, reply.output)
         return Outcome(output=output, text=text, instance_id=reply.instance_id)
@@ -123,6 +133,7 @@ class Dispatcher:
 
 def _prepare(
     service: Service,
+    choice: Choice,
     schemas: ActionSchemas,
     make_input: Callable[[Schema], JsonObject],
     identity: CallIdentity,
@@ -133,7 +144,18 @@ def _prepare(
     violations = schemas.input.violations(value, "input")
     if violations:
         raise _input_invalid(service.name, name, violations)
-    return _call(service.name, name, dumps(value, "input"), identity)
+    return ActionCall(
+        service=service.name,
+        action=name,
+        input=dumps(value, "input"),
+        context=identity.context,
+        execution_id=identity.execution_id,
+        workflow_id=identity.workflow_id,
+        step_id=identity.step_id,
+        attempt=identity.attempt,
+        idempotency_key=identity.idempotency_key,
+        versions=choice.instances,
+    )
 
 
 def rewrite(value: JsonObject, field: str) -> bytes:
@@ -146,17 +168,12 @@ def rewrite(value: JsonObject, field: str) -> bytes:
     return text if len(text) <= MAX_PAYLOAD_BYTES else dumps(value, field)
 
 
-def _call(service: str, action: str, value: bytes, identity: CallIdentity) -> ActionCall:
-    return ActionCall(
-        service=service,
-        action=action,
-        input=value,
-        context=identity.context,
-        execution_id=identity.execution_id,
-        workflow_id=identity.workflow_id,
-        step_id=identity.step_id,
-        attempt=identity.attempt,
-        idempotency_key=identity.idempotency_key,
+def _no_version(service: Service, wanted: VersionRange) -> PreconditionError:
+    known = ", ".join(it.version for it in service.versions)
+    return PreconditionError(
+        f"service {service.name!r} has no version in {wanted}; there are {known}",
+        reason=Reason.VERSION_NOT_AVAILABLE,
+        metadata={"service": service.name, "required": str(wanted), "available": known},
     )
 
 

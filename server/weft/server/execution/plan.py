@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from weft.core.schema import Schema, schema_of
+from weft.core.version import VersionRange
 from weft.server.workflow.model import Step, Workflow
 from weft.server.workflow.template import Template, compile_template
 
@@ -22,6 +23,8 @@ class PlannedStep:
     """As it was defined."""
     template: Template | None
     """Its explicit input; none: the implicit data flow."""
+    versions: VersionRange
+    """Which versions of the service it takes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +68,7 @@ def compile_plan(workflow: Workflow) -> Plan:
                 template=None
                 if step.input is None
                 else compile_template(step.input, f"steps[{number}].input"),
+                versions=VersionRange.parse(step.service_version, f"steps[{number}].service_version"),
             )
             for number, step in enumerate(definition.steps)
         },

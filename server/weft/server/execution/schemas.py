@@ -12,7 +12,7 @@ import orjson
 from weft.core.errors import ResourceNotFoundError
 from weft.core.names import did_you_mean
 from weft.core.schema import Schema, schema_of
-from weft.server.registry.model import Action, Service
+from weft.server.registry.model import Action, Service, ServiceVersion
 
 __all__ = ["ActionSchemas", "SchemaCache"]
 
@@ -38,7 +38,8 @@ class ActionSchemas:
 class _OfService:
     revision: int
     size: int = 0
-    actions: dict[str, ActionSchemas] = field(default_factory=dict)
+    actions: dict[tuple[str, str], ActionSchemas] = field(default_factory=dict)
+    """By version and name."""
 
 
 class SchemaCache:
@@ -59,8 +60,13 @@ class SchemaCache:
         """How many bytes count now."""
         return self._size
 
-    def of(self, service: Service, action_name: str) -> ActionSchemas:
+    def of(self, service: Service, action_name: str, version: ServiceVersion | None = None) -> ActionSchemas:
         """Return the schemas of an action of a service as it is now.
+
+        Args:
+            service: Which service.
+            action_name: Which action of it.
+            version: Which of its API versions; none: the newest.
 
         Raises:
             ResourceNotFoundError: ACTION_NOT_FOUND.
@@ -70,11 +76,13 @@ class SchemaCache:
             self._drop(service.id)
             known = self._services[service.id] = _OfService(service.revision)
         self._services.move_to_end(service.id)
-        found = known.actions.get(action_name)
+        offer = version or service.versions[0]
+        key = (offer.version, action_name)
+        found = known.actions.get(key)
         if found is None:
-            found = _compile(service, action_name)
+            found = _compile(service, offer, action_name)
             self._make_room(known, found.size)
-            known.actions[action_name] = found
+            known.actions[key] = found
             known.size += found.size
             self._size += found.size
         return found
@@ -93,10 +101,10 @@ class SchemaCache:
             self._size -= dropped.size
 
 
-def _compile(service: Service, action_name: str) -> ActionSchemas:
-    action = service.action(action_name)
+def _compile(service: Service, offer: ServiceVersion, action_name: str) -> ActionSchemas:
+    action = offer.action(action_name)
     if action is None:
-        raise _no_action(service, action_name)
+        raise _no_action(service, offer, action_name)
     size = _BASE_BYTES + _size(action.input_schema) + _size(action.output_schema)
     return ActionSchemas(action, schema_of(action.input_schema), schema_of(action.output_schema), size)
 
@@ -105,7 +113,8 @@ def _size(definition: Mapping[str, object] | None) -> int:
     return 0 if definition is None else len(orjson.dumps(definition))
 
 
-def _no_action(service: Service, name: str) -> ResourceNotFoundError:
-    hint = did_you_mean(name, [action.name for action in service.actions])
-    text = f"{service.name!r} has no action {name!r}"
+def _no_action(service: Service, offer: ServiceVersion, name: str) -> ResourceNotFoundError:
+    hint = did_you_mean(name, [action.name for action in offer.actions])
+    which = f" in version {offer.version}" if service.other_versions else ""
+    text = f"{service.name!r} has no action {name!r}{which}"
     return ResourceNotFoundError("action", name, message=f"{text}; {hint}" if hint else text)

@@ -22,6 +22,7 @@ from weft.core.reasons import Reason
 from weft.core.schema import Schema
 from weft.server.execution.dispatch import CallIdentity, Dispatcher, Outcome
 from weft.server.execution.engine import Engine, EngineLimits, draining
+from weft.core.version import VersionRange
 from weft.server.execution.model import (
     Event,
     Execution,
@@ -44,6 +45,8 @@ __all__ = ["ExecutionService", "StartCommand"]
 
 _RECHECK_SECONDS: Final = 0.5
 """How often a waiter looks again at an execution that nobody owns (yet)."""
+
+_ANY: Final = VersionRange()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,6 +231,7 @@ class ExecutionService(ExecutionReader):
             action: Which action of it.
             value: The input.
             identity: Which call it is.
+        versions: VersionRange = _ANY,
             timeout: How long it may take; none: the action's own.
             at_most: How long the caller waits, if it said so.
 
@@ -238,7 +242,10 @@ class ExecutionService(ExecutionReader):
         def given(_: Schema) -> JsonObject:
             return value
 
-        return await self._dispatcher.call(service, action, given, identity, timeout, at_most=at_most)
+            versions: Which versions of the service will do.
+        return await self._dispatcher.call(
+            service, action, given, identity, timeout, versions=versions, at_most=at_most
+        )
 
 
 def _accepted(

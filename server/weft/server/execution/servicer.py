@@ -19,6 +19,7 @@ from weft.core.metadata import EXECUTION_ID
 from weft.core.names import new_id
 from weft.core.payload import JsonObject, from_payload, kind_of, prefer, to_payload
 from weft.core.reasons import Rule
+from weft.core.version import VersionRange
 from weft.server.execution import convert
 from weft.server.execution.dispatch import CallIdentity, rewrite
 from weft.server.execution.service import ExecutionService, StartCommand
@@ -160,6 +161,9 @@ class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
         faults.text("idempotency_key", request.idempotency_key, 256)
         value = faults.attempt(lambda: from_payload(request.input, "input"), _NOTHING)
         call_context = _with_request_id(read_context(request.context, faults))
+        versions = faults.attempt(
+            lambda: VersionRange.parse(request.service_version, "service_version"), VersionRange()
+        )
         timeout = read_duration(
             request,
             "timeout",
@@ -172,7 +176,7 @@ class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
             idempotency_key=request.idempotency_key or new_id("call"), context=call_context
         )
         outcome = await self._executions.call_action(
-            request.service, request.action, value, identity, timeout, _time_left(context)
+            request.service, request.action, value, identity, timeout, _time_left(context), versions
         )
         return pb.ExecuteServiceActionResponse(
             output=to_payload(outcome.text, kind_of(request.input)), instance_id=outcome.instance_id

@@ -63,7 +63,9 @@ class StepRunner:
                 return implicit_input(schema, run.input(), run.outputs().values())
             return planned.template.render(_scope(run))
 
-        outcome = await self._dispatcher.call(step.service, step.action, make_input, identity, step.timeout)
+        outcome = await self._dispatcher.call(
+            step.service, step.action, make_input, identity, step.timeout, versions=planned.versions
+        )
         return _succeeded(run, planned, outcome)
 
 

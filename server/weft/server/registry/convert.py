@@ -23,8 +23,9 @@ from weft.server.protos import (
     set_object,
     timestamp,
 )
+from weft.server.registry.derive import MAX_ACTIONS, MAX_DESCRIPTOR_SET
 from weft.server.registry.health import HealthReport
-from weft.server.registry.model import Action, Instance, Service
+from weft.server.registry.model import Action, Instance, Service, ServiceVersion
 from weft.server.requests import Faults, read_duration
 
 __all__ = [
@@ -33,13 +34,14 @@ __all__ = [
     "instance_from_proto",
     "instance_to_proto",
     "read_actions",
+    "read_descriptor_set",
     "read_endpoint",
     "report_to_proto",
     "service_kind",
     "service_to_proto",
 ]
 
-_MAX_ACTIONS: Final = 256
+_METHOD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,254}/[A-Za-z_][A-Za-z0-9_]{0,254}")
 _MAX_TAGS: Final = 64
 _MAX_TAG_CHARS: Final = 128
 _MAX_INSTANCE_METADATA: Final = 64
@@ -55,8 +57,10 @@ def service_kind(message: registry_pb2.Service, asked: PayloadKind = UNSAID) -> 
     return kind_of(*(s for a in message.actions for s in (a.input_schema, a.output_schema)), asked=asked)
 
 
-def service_to_proto(service: Service, kind: PayloadKind) -> registry_pb2.Service:
-    """Show a service, its schemas in the kind asked for."""
+def service_to_proto(
+    service: Service, kind: PayloadKind, *, descriptors: bool = False
+) -> registry_pb2.Service:
+    """Show a service, its schemas in the kind asked for, and its descriptor sets on demand."""
     return registry_pb2.Service(
         id=service.id,
         name=service.name,
@@ -69,6 +73,22 @@ def service_to_proto(service: Service, kind: PayloadKind) -> registry_pb2.Servic
         etag=service.etag,
         create_time=timestamp(service.create_time),
         update_time=timestamp(service.update_time),
+        version=service.version,
+        other_versions=[
+            _version_to_proto(it, kind, descriptors=descriptors) for it in service.other_versions
+        ],
+        descriptor_set=service.descriptor_set if descriptors else b"",
+    )
+
+
+def _version_to_proto(
+    version: ServiceVersion, kind: PayloadKind, *, descriptors: bool
+) -> registry_pb2.ServiceVersion:
+    return registry_pb2.ServiceVersion(
+        version=version.version,
+        actions=[_action_to_proto(action, kind) for action in version.actions],
+        descriptor_set=version.descriptor_set if descriptors else b"",
+        update_time=timestamp(version.update_time),
     )
 
 
@@ -80,22 +100,25 @@ def _action_to_proto(action: Action, kind: PayloadKind) -> registry_pb2.Action:
         output_schema=set_object(action.output_schema, kind),
         idempotent=action.idempotent,
         timeout=duration(action.timeout),
+        grpc_method=action.grpc_method,
     )
 
 
 def read_actions(messages: Iterable[registry_pb2.Action], faults: Faults, field: str) -> tuple[Action, ...]:
     """Read actions, checking names, schemas and limits."""
     listed = list(messages)
-    faults.count(field, listed, _MAX_ACTIONS)
+    faults.count(field, listed, MAX_ACTIONS)
     seen: set[str] = set()
     actions: list[Action] = []
-    for number, message in enumerate(listed[:_MAX_ACTIONS]):
+    for number, message in enumerate(listed[:MAX_ACTIONS]):
         path = f"{field}[{number}]"
         faults.extend(check_name(f"{path}.name", message.name, ACTION_NAME))
         if message.name in seen:
             faults.add(f"{path}.name", f"{message.name!r} stands here twice", Rule.DUPLICATE)
         seen.add(message.name)
         faults.text(f"{path}.description", message.description)
+        if message.grpc_method and _METHOD.fullmatch(message.grpc_method) is None:
+            faults.add(f"{path}.grpc_method", "is no RPC, such as shop.v1.Carts/GetCart")
         actions.append(
             Action(
                 name=message.name,
@@ -111,6 +134,7 @@ def read_actions(messages: Iterable[registry_pb2.Action], faults: Faults, field:
                     at_least=timedelta(milliseconds=1),
                     at_most=_DAY,
                 ),
+                grpc_method=message.grpc_method,
             )
         )
     return tuple(actions)
@@ -129,6 +153,15 @@ def read_endpoint(url: str, faults: Faults, field: str) -> str:
     if url:
         faults.attempt(lambda: parse_location(url, field), None)
     return url
+
+
+def read_descriptor_set(content: bytes, faults: Faults, field: str) -> bytes:
+    """Check the size of a descriptor set; what it says is checked by whoever reads it."""
+    if len(content) > MAX_DESCRIPTOR_SET:
+        text = f"has {len(content):,} bytes, at most {MAX_DESCRIPTOR_SET:,} are allowed"
+        faults.add(field, text, Rule.DESCRIPTORS_INVALID)
+        return b""
+    return content
 
 
 def instance_from_proto(message: registry_pb2.Instance, now: datetime, faults: Faults) -> Instance:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from weft.discovery.model import Endpoint, Snapshot
 from weft.discovery.target import parse_location
 from weft.server.registry.instance_service import InstanceService
-from weft.server.registry.model import Instance
+from weft.server.registry.model import Instance, Service
 from weft.server.registry.service import RegistryService
 
 __all__ = ["RegistryResolver"]
@@ -42,5 +42,10 @@ class RegistryResolver:
             return Snapshot(service=name, endpoints=endpoints, version=version)
         location = parse_location(service.endpoint)
         if isinstance(location, Endpoint):
-            return Snapshot(service=name, endpoints=(location,), version=version)
+            return Snapshot(service=name, endpoints=(_of(service, location),), version=version)
         return Snapshot(service=name, endpoints=(), version=version, bound_to=str(location))
+
+
+def _of(service: Service, endpoint: Endpoint) -> Endpoint:
+    """Say which version runs there: the one that the service is registered as."""
+    return replace(endpoint, version=service.version)

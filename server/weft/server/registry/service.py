@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import replace
 from typing import Final
 
@@ -14,6 +14,7 @@ from weft.core.names import SERVICE_PREFIX, new_id
 from weft.core.reasons import Reason
 from weft.server.registry.model import Service, ServiceState
 from weft.server.registry.suggest import not_found
+from weft.server.registry.versions import join, leave
 from weft.server.store.base import Page, RegistryStore, RequestKey, Slice, StaleWriteError, StoreState
 from weft.server.tasks import to_its_end
 
@@ -22,6 +23,9 @@ __all__ = ["RegistryService"]
 _log = logging.getLogger("weft.server.registry")
 
 _PAGE: Final = 500
+
+Complete = Callable[[Service], Awaitable[Service]]
+"""Adds to a registration what it did not bring itself."""
 
 
 class RegistryService:
@@ -47,14 +51,31 @@ class RegistryService:
         """Read anew: a write to a store that breaks may be there or not."""
         self._remember_change()
 
-    async def register(self, draft: Service, *, replace_existing: bool, key: RequestKey | None) -> Service:
+    async def register(
+        self,
+        draft: Service,
+        *,
+        replace_existing: bool,
+        key: RequestKey | None,
+        complete: Complete | None = None,
+    ) -> Service:
         """Store a new service, or bring the existing one of that name up to date.
+
+        Args:
+            draft: What is registered.
+            replace_existing: Whether to change a service of that name.
+            key: Makes it idempotent.
+            complete: Reads what the draft leaves to be read elsewhere; not asked for a repeat.
 
         Raises:
             AlreadyExistsError: SERVICE_EXISTS, when it must not be replaced.
+            ValidationError: Its API version would be one too many.
+            WeftError: As ``complete``.
         """
         if key is not None and (first := await self._store.recall_service(key)) is not None:
             return first
+        if complete is not None:
+            draft = await complete(draft)
         now = self._clock.now()
         fresh = replace(draft, id=new_id(SERVICE_PREFIX), create_time=now, update_time=now)
         try:
@@ -62,20 +83,16 @@ class RegistryService:
         except AlreadyExistsError as error:
             if not replace_existing or error.reason != Reason.SERVICE_EXISTS:
                 raise
-            return await self._replace(draft, key)
+            return await self._replace(fresh, key)
 
     async def _replace(self, draft: Service, key: RequestKey | None) -> Service:
-        removed: list[str] = []
+        removed: set[str] = set()
 
         def change(current: Service) -> Service:
-            removed[:] = [action.name for action in current.actions if draft.action(action.name) is None]
-            return replace(
-                current,
-                description=draft.description,
-                endpoint=draft.endpoint,
-                actions=draft.actions,
-                metadata=draft.metadata,
-            )
+            joined = join(current, draft)
+            removed.clear()
+            removed.update(_lost_actions(current, joined))
+            return joined
 
         stored = await self._change(draft.name, "", change, key)
         if removed:
@@ -128,11 +145,13 @@ class RegistryService:
             except StaleWriteError:
                 continue
 
-    async def deregister(self, ref: str, etag: str, key: RequestKey | None) -> None:
-        """Remove a service and its instances.
+    async def deregister(self, ref: str, etag: str, key: RequestKey | None, version: str = "") -> None:
+        """Remove a service and its instances, or only the actions of one API version.
+
+        Without its last API version a service is removed as a whole.
 
         Raises:
-            ResourceNotFoundError: SERVICE_NOT_FOUND.
+            ResourceNotFoundError: SERVICE_NOT_FOUND, SERVICE_VERSION_NOT_FOUND.
             ConflictError: ETAG_MISMATCH.
         """
         if key is not None and await self._store.recall_service(key) is not None:
@@ -140,13 +159,18 @@ class RegistryService:
         while True:
             current = await self.existing(ref)
             _check_etag(etag, current)
+            left = leave(current, version) if version else None
             try:
-                await to_its_end(self._remove(current, key), self._remember_change)
+                await to_its_end(self._remove(current, left, key), self._remember_change)
             except StaleWriteError:
                 continue
             return
 
-    async def _remove(self, service: Service, key: RequestKey | None) -> None:
+    async def _remove(self, service: Service, left: Service | None, key: RequestKey | None) -> None:
+        if left is not None:
+            left = replace(left, revision=service.revision + 1, update_time=self._clock.now())
+            await self._store.update_service(left, service.revision, key)
+            return
         await self._store.delete_service(service, service.revision, key)
         for listener in self._removal_listeners:
             listener(service.id)
@@ -221,6 +245,12 @@ class RegistryService:
         self._cache.clear()
         self._changed.set()
         self._changed = asyncio.Event()
+
+
+def _lost_actions(before: Service, after: Service) -> set[str]:
+    """Return the names of actions that no version has any more."""
+    kept = {action.name for version in after.versions for action in version.actions}
+    return {action.name for version in before.versions for action in version.actions} - kept
 
 
 def _check_etag(etag: str, current: Service) -> None:

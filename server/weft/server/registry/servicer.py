@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -12,9 +13,11 @@ from weft.api.registry.v1 import registry_pb2, registry_service_pb2_grpc
 from weft.api.registry.v1 import registry_service_pb2 as pb
 from weft.core.clock import Clock
 from weft.core.payload import JsonObject, prefer, to_struct
+from weft.core.version import check_version
 from weft.discovery.model import Health
 from weft.server.protos import duration, enum_from_proto, timestamp
 from weft.server.registry import convert
+from weft.server.registry.derive import Deriver
 from weft.server.registry.instance_service import InstanceService
 from weft.server.registry.model import Service, ServiceState
 from weft.server.registry.service import RegistryService
@@ -34,6 +37,9 @@ __all__ = ["DependencyCheck", "RegistryServicer"]
 _METHOD: Final = "weft.api.registry.v1.RegistryService/"
 _CHANGEABLE: Final = ("name", "description", "endpoint", "actions", "metadata")
 
+_MAX_GRPC_SERVICES: Final = 256
+_GRPC_SERVICE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*")
+
 DependencyCheck = Callable[[], Any]
 """Awaited; raises when the dependency does not work."""
 
@@ -47,6 +53,7 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
         clock: For times of registration.
         dependencies: What the platform stands on, by name.
         about: What this server is, for people.
+        deriver: Reads the actions that a registration leaves to its endpoint or descriptors.
     """
 
     def __init__(
@@ -56,12 +63,14 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
         clock: Clock,
         dependencies: dict[str, DependencyCheck],
         about: Callable[[], JsonObject],
+        deriver: Deriver,
     ) -> None:
         self._registry = registry
         self._instances = instances
         self._clock = clock
         self._dependencies = dependencies
         self._about = about
+        self._deriver = deriver
 
     async def RegisterService(
         self, request: pb.RegisterServiceRequest, context: object
@@ -70,9 +79,13 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
         faults = Faults(request)
         key = request_key(_METHOD + "RegisterService", request, faults)
         draft = self._read_service(request.service, faults)
+        grpc_services = _read_grpc_services(request, faults)
         faults.raise_any()
         service = await self._registry.register(
-            draft, replace_existing=request.on_conflict == pb.CONFLICT_POLICY_REPLACE, key=key
+            draft,
+            replace_existing=request.on_conflict == pb.CONFLICT_POLICY_REPLACE,
+            key=key,
+            complete=lambda it: self._deriver.complete(it, grpc_services),
         )
         kind = convert.service_kind(request.service)
         return pb.RegisterServiceResponse(service=convert.service_to_proto(service, kind))
@@ -80,6 +93,7 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
     def _read_service(self, message: registry_pb2.Service, faults: Faults) -> Service:
         faults.name("service.name", message.name)
         faults.text("service.description", message.description)
+        faults.extend(check_version("service.version", message.version))
         now = self._clock.now()
         return Service(
             id="",
@@ -88,6 +102,10 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
             endpoint=convert.read_endpoint(message.endpoint, faults, "service.endpoint"),
             actions=convert.read_actions(message.actions, faults, "service.actions"),
             metadata=read_metadata(message.metadata, faults, "service.metadata"),
+            version=message.version,
+            descriptor_set=convert.read_descriptor_set(
+                message.descriptor_set, faults, "service.descriptor_set"
+            ),
             create_time=now,
             update_time=now,
         )
@@ -140,19 +158,21 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
     async def DeregisterService(
         self, request: pb.DeregisterServiceRequest, context: object
     ) -> pb.DeregisterServiceResponse:
-        """Remove a service and its instances."""
+        """Remove a service and its instances, or one API version of it."""
         faults = Faults(request)
         key = request_key(_METHOD + "DeregisterService", request, faults)
         faults.ref("service", request.service)
+        faults.extend(check_version("version", request.version))
         faults.raise_any()
-        await self._registry.deregister(request.service, request.etag, key)
+        await self._registry.deregister(request.service, request.etag, key, request.version)
         return pb.DeregisterServiceResponse()
 
     async def GetService(self, request: pb.GetServiceRequest, context: object) -> pb.GetServiceResponse:
         """Read one service."""
         require_ref(request, "service")
         service = await self._registry.get(request.service)
-        return pb.GetServiceResponse(service=convert.service_to_proto(service, prefer(request.payload_kind)))
+        kind = prefer(request.payload_kind)
+        return pb.GetServiceResponse(service=convert.service_to_proto(service, kind, descriptors=True))
 
     async def ListServices(self, request: pb.ListServicesRequest, context: object) -> pb.ListServicesResponse:
         """List services by name."""
@@ -228,6 +248,7 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
             yield pb.WatchInstancesResponse(
                 instances=[convert.instance_to_proto(i, name) for i in instances],
                 version=self._instances.version,
+                endpoint=service.endpoint if service else "",
             )
 
     async def GetServiceHealth(
@@ -278,6 +299,14 @@ async def _check(name: str, check: DependencyCheck) -> registry_pb2.DependencyHe
 
 def _state(number: int) -> ServiceState | None:
     return enum_from_proto(registry_pb2.ServiceState, "SERVICE_STATE", ServiceState, number)
+
+
+def _read_grpc_services(request: pb.RegisterServiceRequest, faults: Faults) -> tuple[str, ...]:
+    faults.count("grpc_services", request.grpc_services, _MAX_GRPC_SERVICES)
+    for number, name in enumerate(request.grpc_services[:_MAX_GRPC_SERVICES]):
+        if _GRPC_SERVICE.fullmatch(name) is None:
+            faults.add(f"grpc_services[{number}]", f"{name[:80]!r} is no full name, such as shop.v1.Carts")
+    return tuple(request.grpc_services)
 
 
 def _checked_name(name: str, faults: Faults) -> str:

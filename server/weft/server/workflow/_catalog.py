@@ -10,11 +10,13 @@ from typing import Final
 from weft.core.errors import ValidationError, Violation
 from weft.core.payload import JsonObject
 from weft.core.schema import Schema, compile_schema
-from weft.server.registry.model import Action, Service
+from weft.core.version import VersionRange
+from weft.server.registry.model import Action, Service, ServiceVersion
+from weft.server.registry.versions import choose
 from weft.server.workflow._compat import ANY_SHAPE, Shape
 from weft.server.workflow.model import Step
 
-__all__ = ["ANY_PORTS", "Catalog", "Ports"]
+__all__ = ["ANY_PORTS", "Catalog", "Ports", "offer_for"]
 
 _KEPT: Final = ("$schema", "$defs", "definitions")
 
@@ -52,16 +54,26 @@ class Catalog:
 
     def __init__(self, services: Mapping[str, Service]) -> None:
         self._services = services
-        self._ports: dict[tuple[str, str], Ports | None] = {}
+        self._ports: dict[tuple[str, str, str], Ports | None] = {}
 
     def ports(self, step: Step) -> Ports | None:
         """Return what the step's action takes and gives; nothing for an unknown action."""
-        key = (step.service, step.action)
+        key = (step.service, step.service_version, step.action)
         if key not in self._ports:
             service = self._services.get(step.service)
-            action = service.action(step.action) if service else None
+            offer = offer_for(step, service) if service else None
+            action = offer.action(step.action) if offer else None
             self._ports[key] = _ports_of(action) if action else None
         return self._ports[key]
+
+
+def offer_for(step: Step, service: Service) -> ServiceVersion | None:
+    """Return the API version whose actions a step calls; None when there is none, or its range is none."""
+    try:
+        choice = choose(service, VersionRange.parse(step.service_version))
+    except ValidationError:
+        return None
+    return choice.offer if choice else None
 
 
 def _ports_of(action: Action) -> Ports:

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final
 
-from weft.core.errors import Violation
+from weft.core.errors import ValidationError, Violation
 from weft.core.names import STEP_ID, check_name
 from weft.core.reasons import Rule
-from weft.server.registry.model import Service, ServiceState
+from weft.core.version import VersionRange
+from weft.server.registry.model import Service, ServiceState, ServiceVersion
+from weft.server.registry.versions import choose
 from weft.server.workflow._report import AFTER_STEPS, BEFORE_STEPS, Known, Report
 from weft.server.workflow.model import Definition, Severity, Step
 
@@ -70,12 +72,20 @@ def _check_ids(steps: tuple[Step, ...], report: Report) -> None:
 
 def _check_fields(index: int, step: Step, report: Report) -> None:
     timeout, length = step.timeout, len(step.description)
+    _check_range(index, step, report)
     if timeout is not None and not timedelta(0) < timeout <= MAX_STEP_TIMEOUT:
         message = f"{timeout} is not above 0 and at most 24 hours"
         report.add(index, f"steps[{index}].timeout", Rule.OUT_OF_RANGE, message)
     if length > MAX_DESCRIPTION_LENGTH:
         message = f"{length:,} characters are over the limit of {MAX_DESCRIPTION_LENGTH:,}"
         report.add(index, f"steps[{index}].description", Rule.TOO_LONG, message)
+
+
+def _check_range(index: int, step: Step, report: Report) -> None:
+    try:
+        VersionRange.parse(step.service_version, f"steps[{index}].service_version")
+    except ValidationError as error:
+        _add(report, index, list(error.violations))
 
 
 def _check_action(
@@ -94,8 +104,9 @@ def _check_action(
         )
     else:
         _check_state(index, service, report)
-        if step.action and service.action(step.action) is None:
-            _unknown_action(index, step, service, report)
+        offer = _check_version(index, step, service, report)
+        if offer is not None and step.action and offer.action(step.action) is None:
+            _unknown_action(index, step, service, offer, report)
 
 
 def _check_state(index: int, service: Service, report: Report) -> None:
@@ -108,14 +119,41 @@ def _check_state(index: int, service: Service, report: Report) -> None:
         report.add(index, path, Rule.SERVICE_NOT_USABLE, message, severity=Severity.WARNING)
 
 
-def _unknown_action(index: int, step: Step, service: Service, report: Report) -> None:
-    message = f"the service {service.name!r} has no action {_cut(step.action)!r}"
+def _check_version(index: int, step: Step, service: Service, report: Report) -> ServiceVersion | None:
+    """Report a range that no API version is in; return the one whose actions the step calls."""
+    wanted = _range(step)
+    choice = choose(service, wanted) if wanted is not None else None
+    if wanted is None or (choice is not None and choice.registered):
+        return choice.offer if choice else None
+    path = f"steps[{index}].service_version"
+    known = ", ".join(it.version for it in service.versions)
+    message = f"the service {service.name!r} has no version in {_cut(step.service_version)!r}"
+    hint = f"it is registered as {known}"
+    if choice is None:
+        report.add(index, path, Rule.SERVICE_NOT_USABLE, message, hint=hint)
+        return None
+    message += ": the step fails until it has an instance of one"
+    report.add(index, path, Rule.SERVICE_NOT_USABLE, message, hint=hint, severity=Severity.WARNING)
+    return choice.offer
+
+
+def _range(step: Step) -> VersionRange | None:
+    """Return which versions a step takes; None when that cannot be read, which is reported elsewhere."""
+    try:
+        return VersionRange.parse(step.service_version)
+    except ValidationError:
+        return None
+
+
+def _unknown_action(index: int, step: Step, service: Service, offer: ServiceVersion, report: Report) -> None:
+    which = f" in version {offer.version}" if service.other_versions else ""
+    message = f"the service {service.name!r} has no action {_cut(step.action)!r}{which}"
     report.add(
         index,
         f"steps[{index}].action",
         Rule.ACTION_UNKNOWN,
         message,
-        hint=lambda: Known(action.name for action in service.actions).hint(step.action),
+        hint=lambda: Known(action.name for action in offer.actions).hint(step.action),
     )
 
 

@@ -80,6 +80,7 @@ def _step_to_proto(step: Step, kind: PayloadKind) -> workflow_pb2.Step:
         input=set_object(step.input, kind),
         timeout=duration(step.timeout),
         description=step.description,
+        service_version=step.service_version,
     )
 
 
@@ -135,6 +136,7 @@ def _step_from_proto(message: workflow_pb2.Step, path: str, faults: Faults) -> S
             at_most=_MAX_STEP_TIMEOUT,
         ),
         description=message.description,
+        service_version=message.service_version,
     )
 
 
