@@ -39,7 +39,7 @@ class HttpService:
         self.most_running = 0
         self.connections: set[Any] = set()
 
-    async def say_who(self, request: web.Request) -> web.StreamResponse:
+    async def say_who(self, _: web.Request) -> web.StreamResponse:
         return web.json_response({"by": self.name})
 
     async def answer(self, request: web.Request) -> web.StreamResponse:

@@ -190,6 +190,7 @@ class HttpPool:
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 middlewares=(_once,),
+                skip_auto_headers=("content-type",),
                 trace_configs=[_signals()],
                 trust_env=False,
             )
