@@ -120,6 +120,7 @@ def _show(settings: Settings, found: Execution) -> None:
             ("Started", local_time(found.create_time)),
             ("Ended", local_time(found.end_time)),
             ("Duration", _duration(found.create_time, found.end_time)),
+            ("Trace", found.trace_id),
             ("Input", output.compact(found.input)),
         ],
     )

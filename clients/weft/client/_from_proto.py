@@ -251,6 +251,7 @@ def execution(message: execution_pb2.Execution) -> Execution:
         create_time=time_of(message, "create_time"),
         end_time=time_of(message, "end_time"),
         expire_time=time_of(message, "expire_time"),
+        trace_id=message.trace_id,
     )
 
 

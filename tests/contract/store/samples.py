@@ -24,6 +24,7 @@ from weft.server.execution.model import (
     StepCompleted,
     StepFailed,
     StepScheduled,
+    TraceLink,
 )
 from weft.server.registry.model import Action, Instance, Service, ServiceVersion
 from weft.server.store.base import RequestKey
@@ -181,6 +182,12 @@ ALL_BODIES: tuple[EventBody, ...] = (
         workflow_id="wf_1",
         workflow_version=2,
         timeout=timedelta(seconds=90),
+        trace=TraceLink(
+            traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            tracestate="a=1",
+            baggage="tenant=7",
+            caller_span_id="00f067aa0ba902b7",
+        ),
     ),
     ExecutionStarted(input=b"{}", context=CallContext(), workflow_id="wf_1", workflow_version=1),
     StepScheduled(step_id="extract", attempt=2, cause="NO_INSTANCE"),

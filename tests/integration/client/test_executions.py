@@ -58,6 +58,7 @@ STORED = ParseDict(
         ],
         "lastEventNumber": 4,
         "createTime": "2026-03-01T12:30:00Z",
+        "traceId": "0af7651916cd43dd8448eb211c80319c",
     },
     execution_pb2.Execution(),
 )
@@ -90,6 +91,7 @@ EXECUTION = Execution(
     ),
     last_event_number=4,
     create_time=CREATED,
+    trace_id="0af7651916cd43dd8448eb211c80319c",
 )
 CONTEXT = {"project_id": "456", "request_id": "req-1", "tenant": "x"}
 
@@ -244,6 +246,7 @@ async def test_history_reads_every_page(weft: Client, peer: Peer) -> None:
                 "workflow_id": "wf_1",
                 "workflow_version": 0,
                 "timeout": None,
+                "traceparent": "",
             },
         ),
         Event(

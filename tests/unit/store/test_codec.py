@@ -18,8 +18,16 @@ from tests.contract.store.samples import (
     workflow,
 )
 from weft.core.context import CallContext
-from weft.server.execution.model import Event, EventBody, ExecutionState, StepCompleted
+from weft.server.execution.model import (
+    Event,
+    EventBody,
+    ExecutionStarted,
+    ExecutionState,
+    StepCompleted,
+    TraceLink,
+)
 from weft.server.store.codec import (
+    EventRow,
     WorkflowRow,
     decode_event,
     decode_execution,
@@ -104,6 +112,24 @@ def test_documents_of_the_release_before_are_read() -> None:
     assert decode_workflow(old_workflow).definition.steps[0].service_version == ""
 
 
+def test_executions_of_before_there_were_traces_are_read() -> None:
+    """They belong to no trace, and go on all the same."""
+    old = (
+        '{"id":"exe_1","workflow_id":"wf_1","workflow_name":"flow","workflow_version":3,"state":"RUNNING",'
+        '"failure":null,"context":{"project_id":"p","request_id":"","values":{}},"last_event":2,'
+        '"create_time":1,"end_time":null,"expire_time":null}'
+    )
+    assert decode_execution(old).trace_id == ""
+    started = (
+        '{"input":null,"context":{"project_id":"p","request_id":"","values":{}},"workflow_id":"wf_1",'
+        '"workflow_version":3,"timeout":null}'
+    )
+    body = decode_event(EventRow(1, 1, "execution_started", started, b"{}")).body
+    assert isinstance(body, ExecutionStarted)
+    assert body.trace == TraceLink()
+    assert body.trace.trace_id == ""
+
+
 def test_a_workflow_is_put_together_of_head_and_definition() -> None:
     """The head keeps no definition; the version brings its own."""
     made = workflow()
@@ -137,7 +163,7 @@ def test_the_form_at_rest_is_frozen() -> None:
         '{"id":"exe_1","workflow_id":"wf_00000000000000000000000001",'
         '"workflow_name":"document-pipeline","workflow_version":3,"state":"RUNNING","failure":null,'
         '"context":{"project_id":"p","request_id":"","values":{}},"last_event":2,"create_time":1,'
-        '"end_time":null,"expire_time":1774751400123457}'
+        '"end_time":null,"expire_time":1774751400123457,"trace_id":""}'
     )
     failed = (
         '{"step_id":"score","attempt":1,"failure":{"reason":"CUSTOMER_UNKNOWN",'

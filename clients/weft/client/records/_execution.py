@@ -87,6 +87,8 @@ class Execution(Record):
     """When it reached its final state."""
     expire_time: datetime | None = None
     """When it is timed out; None: never."""
+    trace_id: str = ""
+    """The trace that it is, from its start to the last call that it causes; 32 hexadecimal digits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,6 +35,7 @@ def execution_to_proto(execution: Execution) -> pb.Execution:
         create_time=timestamp(execution.create_time),
         end_time=timestamp(execution.end_time),
         expire_time=timestamp(execution.expire_time),
+        trace_id=execution.trace_id,
     )
 
 
@@ -75,6 +76,7 @@ def event_to_proto(event: Event, kind: PayloadKind) -> pb.Event:
                     workflow_id=body.workflow_id,
                     workflow_version=body.workflow_version,
                     timeout=duration(body.timeout),
+                    traceparent=body.trace.traceparent,
                 )
             )
         case model.StepScheduled():

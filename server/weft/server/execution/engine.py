@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 from datetime import timedelta
+from functools import partial
 
 from weft.core.clock import Clock
 from weft.core.context import bind_log_context
@@ -24,6 +25,7 @@ from weft.server.execution.plan import Plan
 from weft.server.execution.recovery import FindPlan, Recovery, give_up
 from weft.server.execution.run import Run
 from weft.server.execution.steps import StepRunner
+from weft.server.execution.traces import ExecutionTraces
 from weft.server.store.base import (
     ExecutionStore,
     StaleWriteError,
@@ -46,6 +48,7 @@ class Engine:
         find_plan: Returns what a workflow's version does.
         clock: For times and timeouts.
         limits: How much it takes on.
+        traces: Keeps each execution in its trace.
     """
 
     def __init__(
@@ -55,12 +58,14 @@ class Engine:
         find_plan: FindPlan,
         clock: Clock,
         limits: EngineLimits | None = None,
+        traces: ExecutionTraces | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._room = Room(limits or EngineLimits())
         self._turns = Turns(limits or EngineLimits())
-        self._steps = StepRunner(dispatcher)
+        self._traces = traces or ExecutionTraces()
+        self._steps = StepRunner(dispatcher, self._traces)
         self._runs: dict[str, Run] = {}
         self._draining = False
         self.hub = Hub()
@@ -97,7 +102,12 @@ class Engine:
         execution_id = run.execution.id
         self._runs[execution_id] = run
         self._room.hold(execution_id, run.size)
+        run.ended.add_done_callback(partial(self._trace_end, run))
         run.task = asyncio.create_task(self._drive(run, first), name=f"run {execution_id}")
+
+    def _trace_end(self, run: Run, ended: asyncio.Future[Execution]) -> None:
+        if not ended.cancelled() and ended.exception() is None:
+            self._traces.ended(run, ended.result())
 
     def has(self, execution_id: str) -> bool:
         """Tell whether an execution is open here, or about to be."""
@@ -203,7 +213,8 @@ class Engine:
 
     async def _drive(self, run: Run, first: StepScheduled | None = None) -> None:
         """Run an execution to its end, or until this server lets go of it."""
-        with bind_log_context(**{**run.execution.context.flat(), "execution_id": run.execution.id}):
+        ids = {**run.execution.context.flat(), "execution_id": run.execution.id}
+        with bind_log_context(**ids), self._traces.within(run):
             timer = self._start_timer(run)
             try:
                 if first is not None:

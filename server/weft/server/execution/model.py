@@ -27,6 +27,7 @@ __all__ = [
     "StepFailed",
     "StepScheduled",
     "StepState",
+    "TraceLink",
     "fold_event",
     "fold_steps",
 ]
@@ -92,6 +93,25 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TraceLink:
+    """How an execution hangs in its trace; headers of W3C Trace Context and Baggage."""
+
+    traceparent: str = ""
+    """Of the execution's own span, which every attempt of a step continues."""
+    tracestate: str = ""
+    """As the caller sent it."""
+    baggage: str = ""
+    """As the caller sent it."""
+    caller_span_id: str = ""
+    """What the execution's own span hangs below."""
+
+    @property
+    def trace_id(self) -> str:
+        """32 hexadecimal digits; empty for an execution of before there were traces."""
+        return self.traceparent[3:35]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionStarted:
     """The execution was accepted."""
 
@@ -105,6 +125,8 @@ class ExecutionStarted:
     """Which version of it."""
     timeout: timedelta | None = None
     """How long it may take in all."""
+    trace: TraceLink = field(default_factory=TraceLink)
+    """Its trace."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,6 +251,8 @@ class Execution:
     """When it reached its final state."""
     expire_time: datetime | None = None
     """When it is timed out."""
+    trace_id: str = ""
+    """Which trace it is; 32 hexadecimal digits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

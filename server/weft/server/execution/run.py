@@ -26,6 +26,7 @@ from weft.server.execution.model import (
     StepCompleted,
     StepExecution,
     StepScheduled,
+    TraceLink,
     fold_event,
 )
 from weft.server.execution.plan import Plan
@@ -63,6 +64,7 @@ class Run:
         step_id: The step that is scheduled.
         attempt: Which attempt of it.
         result: JSON text of the result; empty until it is COMPLETED.
+        trace: How it hangs in its trace.
         ended: Resolves with the summary in its final state, or fails when this
             server lets go of the execution before that.
     """
@@ -73,6 +75,7 @@ class Run:
         self.step_id = plan.first
         self.attempt = 1
         self.result = b""
+        self.trace = TraceLink()
         self.ended: asyncio.Future[Execution] = asyncio.get_running_loop().create_future()
         self.ended.add_done_callback(_retrieve)
         self.task: asyncio.Task[None] | None = None
@@ -137,7 +140,7 @@ class Run:
         body = event.body
         match body:
             case ExecutionStarted():
-                self._input = body.input
+                self._input, self.trace = body.input, body.trace
             case StepScheduled():
                 self.step_id, self.attempt = body.step_id, body.attempt
             case StepCompleted():

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from opentelemetry.trace import TracerProvider
+
 from weft.core.clock import Clock
 from weft.core.context import CallContext
 from weft.core.errors import (
@@ -20,9 +22,9 @@ from weft.core.names import EXECUTION_PREFIX, new_id
 from weft.core.payload import JsonObject
 from weft.core.reasons import Reason
 from weft.core.schema import Schema
+from weft.core.version import VersionRange
 from weft.server.execution.dispatch import CallIdentity, Dispatcher, Outcome
 from weft.server.execution.engine import Engine, EngineLimits, draining
-from weft.core.version import VersionRange
 from weft.server.execution.model import (
     Event,
     Execution,
@@ -33,6 +35,7 @@ from weft.server.execution.model import (
 from weft.server.execution.plan import Plan, PlanCache
 from weft.server.execution.reader import ExecutionReader
 from weft.server.execution.run import ExecutionDetails, first_events
+from weft.server.execution.traces import ExecutionTraces
 from weft.server.store.base import (
     ExecutionStore,
     RequestKey,
@@ -43,10 +46,10 @@ from weft.server.workflow.service import WorkflowService
 
 __all__ = ["ExecutionService", "StartCommand"]
 
+_ANY: Final = VersionRange()
+
 _RECHECK_SECONDS: Final = 0.5
 """How often a waiter looks again at an execution that nobody owns (yet)."""
-
-_ANY: Final = VersionRange()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +81,7 @@ class ExecutionService(ExecutionReader):
         dispatcher: Calls actions.
         clock: For times.
         limits: How much the engine takes on.
+        tracer_provider: Where spans go; None follows the global provider of OpenTelemetry.
     """
 
     def __init__(
@@ -87,8 +91,11 @@ class ExecutionService(ExecutionReader):
         dispatcher: Dispatcher,
         clock: Clock,
         limits: EngineLimits | None = None,
+        tracer_provider: TracerProvider | None = None,
     ) -> None:
-        super().__init__(store, workflows, Engine(store, dispatcher, self._find_plan, clock, limits))
+        self._traces = ExecutionTraces(tracer_provider)
+        engine = Engine(store, dispatcher, self._find_plan, clock, limits, self._traces)
+        super().__init__(store, workflows, engine)
         self._dispatcher = dispatcher
         self._clock = clock
         self._plans = PlanCache()
@@ -123,6 +130,7 @@ class ExecutionService(ExecutionReader):
             workflow_id=plan.workflow_id,
             workflow_version=plan.version,
             timeout=command.timeout or plan.timeout,
+            trace=self._traces.begin(),
         )
         events = first_events(started, plan, self._clock)
         execution = _accepted(execution_id, started, plan, events)
@@ -223,6 +231,7 @@ class ExecutionService(ExecutionReader):
         identity: CallIdentity,
         timeout: timedelta | None,
         at_most: timedelta | None = None,
+        versions: VersionRange = _ANY,
     ) -> Outcome:
         """Call one action by name, without a record.
 
@@ -231,9 +240,9 @@ class ExecutionService(ExecutionReader):
             action: Which action of it.
             value: The input.
             identity: Which call it is.
-        versions: VersionRange = _ANY,
             timeout: How long it may take; none: the action's own.
             at_most: How long the caller waits, if it said so.
+            versions: Which versions of the service will do.
 
         Raises:
             WeftError: As ``Dispatcher.call``.
@@ -242,7 +251,6 @@ class ExecutionService(ExecutionReader):
         def given(_: Schema) -> JsonObject:
             return value
 
-            versions: Which versions of the service will do.
         return await self._dispatcher.call(
             service, action, given, identity, timeout, versions=versions, at_most=at_most
         )
@@ -261,4 +269,5 @@ def _accepted(
         last_event=events[-1].number,
         create_time=now,
         expire_time=now + started.timeout if started.timeout else None,
+        trace_id=started.trace.trace_id,
     )

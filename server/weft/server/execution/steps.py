@@ -20,6 +20,7 @@ from weft.server.execution.model import (
 )
 from weft.server.execution.plan import PlannedStep
 from weft.server.execution.run import Run
+from weft.server.execution.traces import ExecutionTraces
 from weft.server.workflow.dataflow import implicit_input
 
 __all__ = ["StepRunner"]
@@ -32,13 +33,21 @@ class StepRunner:
 
     Args:
         dispatcher: Calls their actions.
+        traces: Holds a span around each attempt.
     """
 
-    def __init__(self, dispatcher: Dispatcher) -> None:
+    def __init__(self, dispatcher: Dispatcher, traces: ExecutionTraces) -> None:
         self._dispatcher = dispatcher
+        self._traces = traces
 
     async def run(self, run: Run) -> tuple[EventBody, ...]:
         """Run the scheduled step, and return how it went and what follows."""
+        with self._traces.attempt(run) as span:
+            bodies = await self._run(run)
+            self._traces.recorded(span, bodies)
+        return bodies
+
+    async def _run(self, run: Run) -> tuple[EventBody, ...]:
         try:
             return await self._attempt(run, run.plan.steps[run.step_id])
         except WeftError as error:

@@ -38,6 +38,7 @@ from weft.server.execution.model import (
     StepCompleted,
     StepFailed,
     StepScheduled,
+    TraceLink,
 )
 from weft.server.registry.model import Action, Instance, Service, ServiceState, ServiceVersion
 from weft.server.workflow.model import Definition, Step, Workflow, WorkflowState
@@ -254,6 +255,8 @@ def decode_event(row: EventRow) -> Event:
         record["failure"] = _failure(record["failure"])
     if "context" in record:
         record["context"] = CallContext(**record["context"])
+    if "trace" in record:
+        record["trace"] = TraceLink(**record["trace"])
     _revive_durations(record, "timeout")
     return Event(row.number, from_micros(row.time), body(**record))
 
