@@ -67,7 +67,7 @@ class ConsulAgent:
         self._folder = folder
         self._tls = tls
         self._wan = wan
-        self._ports: dict[str, int] = {}
+        self._ports = _free_ports()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -92,14 +92,12 @@ class ConsulAgent:
     def start(self) -> None:
         """Start it with the data that it has, on the ports that it had; wait until it leads."""
         for attempt in range(3):
-            if not self._ports:
-                self._ports = _free_ports()
             self._launch()
             if self._is_ready():
                 return
             self.kill()
             if attempt < 2 and not self._data.exists():
-                self._ports = {}
+                self._ports = _free_ports()
         raise RuntimeError(f"Consul did not start:\n{self.log()[-4000:]}")
 
     def stop(self) -> None:

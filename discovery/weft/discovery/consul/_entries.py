@@ -121,8 +121,6 @@ def _health(checks: Sequence[Any]) -> Health:
             health = Health.DRAINING
         else:
             health = _STATUS.get(_text(check.get("Status")), Health.CRITICAL)
-            if health is Health.CRITICAL and _text(check.get("Output")).startswith(Health.DRAINING):
-                health = Health.DRAINING
         worst = max(worst, health, key=_WORST_LAST.index)
     return worst
 

@@ -8,7 +8,8 @@ import logging
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final, TypeVar
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
 
 import aiohttp
 from consul import exceptions as refused  # type: ignore[import-untyped]  # py-consul ships no types
@@ -115,6 +116,19 @@ class ConsulClient:
         """Remove an instance from the agent; one that is not there is no fault."""
         await self._call("deregister", self._consul.agent.service.deregister(service_id))
 
+    async def maintain(self, service_id: str, *, enable: bool, reason: str = "") -> None:
+        """Put an instance into maintenance mode, or take it out."""
+        mode = "true" if enable else "false"
+        await self._call(
+            "report",
+            self._http.put(
+                CB.boolean(),
+                f"/v1/agent/service/maintenance/{service_id}",
+                params=[("enable", mode), ("reason", reason)],
+                headers=self._consul.prepare_headers(),
+            ),
+        )
+
     async def instance(self, service_id: str) -> dict[str, Any] | None:
         """Return the agent's definition of an instance, or none."""
         found = await self._call("read", self._get(f"/v1/agent/service/{service_id}"))
@@ -132,6 +146,14 @@ class ConsulClient:
             data=body,
         )
         return bool(await self._call("report", request))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
 
     async def close(self) -> None:
         """Close every connection."""

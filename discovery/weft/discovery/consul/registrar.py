@@ -70,6 +70,8 @@ class ConsulRegistrar:
         self._placed: Registration | None = None
         """What the agent was sent."""
         self._replaced = False
+        self._draining = False
+        """Whether the agent has it in maintenance mode."""
         self._problem = ""
         self._task: asyncio.Task[None] | None = None
 
@@ -174,21 +176,28 @@ class ConsulRegistrar:
         found = await self._client.instance(registration.endpoint.instance_id)
         if found is not None and not self._is_mine(found) and not self._may_take(found):
             return
-        note, status = _note(report), STATUS[report.health]
-        if found is None or self._placed is not registration:
-            await self._register(registration, report)
-        elif await self._client.report(registration.check_id, status, note):
+        check_id, status, note = registration.check_id, STATUS[report.health], _note(report)
+        known = found is not None and self._placed is registration
+        if known and await self._client.report(check_id, status, note):
             self._works(registration)
-            return
         else:
             await self._register(registration, report)
-        if note:
-            await self._client.report(registration.check_id, status, note)
+            if note:
+                await self._client.report(check_id, status, note)
+        await self._maintain(draining=report.health is Health.DRAINING)
+
+    async def _maintain(self, *, draining: bool) -> None:
+        """Show by maintenance mode that an instance is draining, not sick."""
+        if draining is not self._draining:
+            service_id = self._registration.endpoint.instance_id
+            await self._client.maintain(service_id, enable=draining, reason="draining")
+            self._draining = draining
 
     async def _register(self, registration: Registration, report: HealthReport) -> None:
         again = self._registered.is_set() and self._placed is registration
         await self._client.register(registration.definition(self._config, report))
         self._placed = registration
+        self._draining = False  # registering ends the maintenance mode
         if again:
             _log.warning(
                 "Consul had lost instance %s; it is registered again", registration.endpoint.instance_id
@@ -266,7 +275,5 @@ class ConsulRegistrar:
 
 
 def _note(report: HealthReport) -> str:
-    """Return what people read beside the state; a draining instance is told from a sick one by it."""
-    draining = report.health is Health.DRAINING
-    note = f"{Health.DRAINING}: {report.note}".removesuffix(": ") if draining else report.note
-    return note.encode()[:_MAX_NOTE].decode(errors="ignore")
+    """Return what people read beside the state, as long as Consul shows it."""
+    return report.note.encode(errors="replace")[:_MAX_NOTE].decode(errors="ignore")

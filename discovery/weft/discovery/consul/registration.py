@@ -44,7 +44,7 @@ class HealthReport:
     """How well an instance is."""
 
     health: Health = Health.PASSING
-    """Its state; a draining one is critical to Consul, and still known as draining to Weft."""
+    """Its state; a draining one is critical and in maintenance mode, as Consul has no such state."""
     note: str = ""
     """Why, for a person; at most 4 KB of it are shown."""
 
