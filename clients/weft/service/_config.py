@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import ipaddress
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final, NamedTuple, TypedDict
 
 from weft.core.clock import Clock, SystemClock
 from weft.core.names import INSTANCE_ID, check_name, closest
+from weft.discovery.consul import ConsulConfig, consul_config
 from weft.mesh.policies.retry import RandomSource
 
-__all__ = ["Address", "HostConfig", "HostOptions", "host_config", "parse_address", "span"]
+__all__ = ["Address", "HostConfig", "HostOptions", "host_config", "parse_address", "span", "with_environment"]
 
 
 class HostOptions(TypedDict, total=False):
@@ -31,6 +33,14 @@ class HostOptions(TypedDict, total=False):
             random part.
         ttl: How long the instance counts as alive without a heartbeat, 1 s to
             10 min; a heartbeat is sent every third of it. 10 s by default.
+        consul: How to reach the Consul agent where the instance is registered,
+            beside or instead of the registry. None, the default, does not;
+            ``run`` takes it from ``CONSUL_HTTP_ADDR`` and the like.
+        environment: Such as ``production``; told to Consul. Empty by default;
+            ``run`` takes it from ``WEFT_ENVIRONMENT``.
+        linger: How long calls are still taken after the instance was
+            deregistered, for callers that hear of it late and do not try
+            another instance by themselves. 0 by default: Weft's own callers do.
         drain: How long running calls may take to finish when the host stops.
             10 s by default.
         threads: The most plain functions that run at once. 16 by default.
@@ -43,6 +53,9 @@ class HostOptions(TypedDict, total=False):
     advertise: str
     instance_id: str
     ttl: timedelta | float
+    consul: ConsulConfig | None
+    environment: str
+    linger: timedelta | float
     drain: timedelta | float
     threads: int
     clock: Clock
@@ -77,6 +90,12 @@ class HostConfig:
     """Id of the instance; empty for the service's name and a random part."""
     ttl: timedelta = timedelta(seconds=10)
     """How long the instance counts as alive without a heartbeat; 1 s to 10 min."""
+    consul: ConsulConfig | None = None
+    """Where it is registered besides; none for nowhere."""
+    environment: str = ""
+    """Such as ``production``; told to Consul."""
+    linger: timedelta = timedelta()
+    """How long calls are still taken after the instance was deregistered."""
     drain: timedelta = timedelta(seconds=10)
     """How long running calls may take to finish when the host stops."""
     threads: int = 16
@@ -97,8 +116,9 @@ class HostConfig:
                 raise ValueError(str(violation))
         if not timedelta(seconds=1) <= self.ttl <= timedelta(minutes=10):
             raise ValueError(f"ttl: {self.ttl} is not between 1 s and 10 min")
-        if self.drain < timedelta():
-            raise ValueError(f"drain: {self.drain} is negative")
+        for name in ("linger", "drain"):
+            if getattr(self, name) < timedelta():
+                raise ValueError(f"{name}: {getattr(self, name)} is negative")
         if self.threads < 1:
             raise ValueError(f"threads: {self.threads} is less than 1")
 
@@ -125,7 +145,19 @@ def host_config(options: HostOptions, function: str) -> HostConfig:
     return HostConfig(**given)
 
 
-_DURATIONS: Final = {"ttl", "drain"}
+def with_environment(options: HostOptions, environ: Mapping[str, str]) -> HostOptions:
+    """Add what the environment says and the options do not.
+
+    Raises:
+        ValidationError: Every variable with a wrong value.
+    """
+    known: HostOptions = {"environment": environ.get("WEFT_ENVIRONMENT", "")}
+    if "consul" not in options:
+        known["consul"] = consul_config(environ)
+    return {**known, **options}
+
+
+_DURATIONS: Final = {"ttl", "linger", "drain"}
 
 
 def span(value: timedelta | float, name: str) -> timedelta:

@@ -17,6 +17,7 @@ from weft.mesh.rpc import SERVER_OPTIONS
 from weft.mesh.tracing.interceptors import TracingServerInterceptor
 from weft.service._calls import Calls
 from weft.service._config import Address, HostConfig, parse_address
+from weft.service._consul import ConsulRegistration
 from weft.service._model import ServiceDefinition
 from weft.service._registration import Registration
 from weft.service._servicer import ActionServicer
@@ -52,9 +53,10 @@ class Host:
         self._server = grpc.aio.server(interceptors=(TracingServerInterceptor(),), options=SERVER_OPTIONS)
         self._registration: Registration | None = None
         self._registering: asyncio.Task[None] | None = None
+        self._consul: ConsulRegistration | None = None
 
     async def start(self) -> None:
-        """Serve, then register; a registry that cannot be reached is tried again in the background.
+        """Serve, then register; what cannot be reached for that is tried again in the background.
 
         Raises:
             OSError: The address to listen on cannot be had.
@@ -65,8 +67,13 @@ class Host:
         await self._add_services()
         await self._server.start()
         _log.info("%s at %s", _summary(self._service), self.address)
+        chosen = self._config.advertise
+        advertised = parse_address(chosen, "advertise") if chosen else address
+        if self._config.consul is not None:
+            self._consul = ConsulRegistration(self._service, self.instance_id, advertised, self._config)
+            await self._consul.start()
         if self._config.server is not None:
-            await self._register(address, self._config.server)
+            await self._register(advertised, self._config.server)
 
     async def wait(self) -> None:
         """Wait for ever, or until the registry refuses the registration.
@@ -79,7 +86,7 @@ class Host:
         await asyncio.Event().wait()
 
     async def stop(self) -> None:
-        """Deregister, refuse new calls, let the running ones finish, and end.
+        """Deregister, linger, refuse new calls, let the running ones finish, and end.
 
         Cancelling it skips the wait for running calls.
         """
@@ -87,6 +94,7 @@ class Host:
             _log.info("%s stopping", self.instance_id)
         try:
             await self._deregister()
+            await self._config.clock.sleep(self._config.linger.total_seconds())
             await self._drain()
         finally:
             await self._halt()
@@ -109,9 +117,7 @@ class Host:
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         add_reflection((_ACTION_SERVICE, health.SERVICE_NAME), self._server)
 
-    async def _register(self, bound: Address, server: str) -> None:
-        chosen = self._config.advertise
-        address = parse_address(chosen, "advertise") if chosen else bound
+    async def _register(self, address: Address, server: str) -> None:
         registration = Registration(self._service, self.instance_id, address, server, self._config)
         self._registration = registration
         self.registered = registration.registered
@@ -128,6 +134,12 @@ class Host:
         self._registering.add_done_callback(_log_refusal)
 
     async def _deregister(self) -> None:
+        leaving = [self._leave_registry()]
+        if self._consul is not None:
+            leaving.append(self._consul.close())
+        await asyncio.gather(*leaving)
+
+    async def _leave_registry(self) -> None:
         if self._registering is not None:
             self._registering.cancel()
             await asyncio.wait((self._registering,))

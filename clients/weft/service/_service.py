@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -12,7 +13,7 @@ from typing import Any, TypeVar, Unpack, overload
 
 from weft.core.names import check_name
 from weft.core.payload import JsonObject, dumps
-from weft.service._config import HostConfig, HostOptions, host_config, span
+from weft.service._config import HostConfig, HostOptions, host_config, span, with_environment
 from weft.service._host import Host
 from weft.service._logging import log_to_stderr
 from weft.service._model import ActionDefinition, HealthCheck, ServiceDefinition, define_action
@@ -142,7 +143,7 @@ class Service:
 
         Args:
             **options: See ``HostOptions``: server, listen, advertise, instance_id,
-                ttl, drain, threads, clock, chance.
+                ttl, consul, environment, linger, drain, threads, clock, chance.
 
         Raises:
             OSError: The address to listen on cannot be had.
@@ -186,7 +187,9 @@ class Service:
         """Host the service until SIGTERM or SIGINT; a second one skips the drain.
 
         This is a program's main: where no logging is configured, log lines from
-        INFO on go to stderr.
+        INFO on go to stderr; and what is not given is read from the environment:
+        ``consul`` from ``CONSUL_HTTP_ADDR`` and the like (see docs/consul.md),
+        ``environment`` from ``WEFT_ENVIRONMENT``.
 
         Args:
             **options: As for ``hosted``.
@@ -195,9 +198,10 @@ class Service:
             OSError: The address to listen on cannot be had.
             TypeError: There is no such option.
             ValueError: An option is not allowed, or the service has no actions.
+            ValidationError: Every variable of the environment with a wrong value.
             WeftError: The registry refuses the registration.
         """
-        config = host_config(options, "run")
+        config = host_config(with_environment(options, os.environ), "run")
         log_to_stderr()
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(self._serve_until_signal(config))
