@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from weft.core.context import CallContext
 from weft.core.errors import DeadlineExceededError, ServiceUnavailableError
 from weft.core.reasons import Reason
 from weft.core.version import VersionRange
 from weft.discovery.model import Endpoint
+
+if TYPE_CHECKING:
+    from weft.mesh.grpc_methods import GrpcMethodInvoker
 
 __all__ = ["ActionCall", "ActionReply", "ActionTransport", "UnreachableError", "action_timeout"]
 
@@ -38,6 +41,10 @@ class ActionCall:
     """The same for every attempt of one step of one execution."""
     versions: VersionRange = field(default_factory=VersionRange)
     """Which versions of the service may be called."""
+    grpc_method: str = ""
+    """The RPC behind the action, such as ``shop.v1.Carts/GetCart``; empty: it is called as an action."""
+    invoker: GrpcMethodInvoker | None = None
+    """Makes that RPC; it knows the service's messages."""
 
     def names(self) -> dict[str, str]:
         """Return what an error of this call tells in its metadata."""

@@ -1,4 +1,4 @@
-"""Actions behind ``weft.api.action.v1.ActionService``: one unary call each."""
+"""Actions over gRPC: ``weft.api.action.v1.ActionService``, or the RPC that an action names."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ from weft.core.errors import (
     Code,
     ValidationError,
     Violation,
+    WeftError,
 )
 from weft.core.payload import from_struct
 from weft.core.reasons import Rule
 from weft.discovery.model import Endpoint
 from weft.mesh.actions import ActionCall
 from weft.mesh.grpc_failures import output_invalid, rpc_failure
+from weft.mesh.grpc_methods import GrpcMethodInvoker
 from weft.mesh.pool import ChannelPool
 from weft.mesh.tracing.port import NO_TRACING, CallTracer
 
@@ -61,8 +63,10 @@ class GrpcActionTransport:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
         async with self._pool.channel(endpoint.address, call.service, timeout) as channel:
-            stub = self._stub(channel)
             left = max(0.001, deadline - loop.time())
+            if call.invoker is not None:
+                return await self._invoke_method(channel, call.invoker, endpoint, call, left)
+            stub = self._stub(channel)
             span, metadata = self._tracer.start(
                 _METHOD,
                 (),
@@ -81,6 +85,34 @@ class GrpcActionTransport:
                 raise
             self._tracer.end(span, 0, None)
         return _output(response, call)
+
+    async def _invoke_method(
+        self,
+        channel: grpc.aio.Channel,
+        invoker: GrpcMethodInvoker,
+        endpoint: Endpoint,
+        call: ActionCall,
+        timeout: float,
+    ) -> bytes:
+        """Run an action that is an RPC of the provider's own."""
+        span, headers = self._tracer.start(
+            f"/{call.grpc_method}",
+            (),
+            service=call.service,
+            endpoint=endpoint,
+            attempt=call.attempt,
+            balancer=self._policy,
+        )
+        try:
+            output = await invoker.invoke(channel, call.grpc_method, endpoint, call, timeout, headers=headers)
+        except WeftError as error:
+            self._tracer.end(span, int(error.code), error.message)
+            raise
+        except BaseException:
+            self._tracer.end(span, int(Code.CANCELLED), "the caller gave up")
+            raise
+        self._tracer.end(span, 0, None)
+        return output
 
     def _stub(self, channel: grpc.aio.Channel) -> action_service_pb2_grpc.ActionServiceAsyncStub:
         """Return the stub of a channel; making one costs as much as the checks around a call."""

@@ -155,6 +155,8 @@ def _prepare(
         attempt=identity.attempt,
         idempotency_key=identity.idempotency_key,
         versions=choice.instances,
+        grpc_method=schemas.action.grpc_method,
+        invoker=schemas.invoker,
     )
 
 

@@ -1,4 +1,4 @@
-"""The schemas of actions, compiled once and kept while they are in use."""
+"""The schemas of actions and the messages of RPCs, compiled once and kept while they are in use."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import orjson
 from weft.core.errors import ResourceNotFoundError
 from weft.core.names import did_you_mean
 from weft.core.schema import Schema, schema_of
+from weft.mesh.dynamic.descriptors import ServiceDescriptors
+from weft.mesh.grpc_methods import GrpcMethodInvoker
 from weft.server.registry.model import Action, Service, ServiceVersion
 
 __all__ = ["ActionSchemas", "SchemaCache"]
@@ -30,6 +32,8 @@ class ActionSchemas:
     """What it takes."""
     output: Schema
     """What it gives."""
+    invoker: GrpcMethodInvoker | None
+    """Makes the RPC behind the action; None: it is called as an action."""
     size: int
     """How many bytes it counts for."""
 
@@ -40,6 +44,8 @@ class _OfService:
     size: int = 0
     actions: dict[tuple[str, str], ActionSchemas] = field(default_factory=dict)
     """By version and name."""
+    invokers: dict[str, GrpcMethodInvoker] = field(default_factory=dict)
+    """By version: they share what they look up."""
 
 
 class SchemaCache:
@@ -80,7 +86,7 @@ class SchemaCache:
         key = (offer.version, action_name)
         found = known.actions.get(key)
         if found is None:
-            found = _compile(service, offer, action_name)
+            found = _compile(service, offer, action_name, known.invokers)
             self._make_room(known, found.size)
             known.actions[key] = found
             known.size += found.size
@@ -94,6 +100,7 @@ class SchemaCache:
             self._size -= wanting.size
             wanting.size = 0
             wanting.actions.clear()
+            wanting.invokers.clear()
 
     def _drop(self, service_id: str) -> None:
         dropped = self._services.pop(service_id, None)
@@ -101,12 +108,26 @@ class SchemaCache:
             self._size -= dropped.size
 
 
-def _compile(service: Service, offer: ServiceVersion, action_name: str) -> ActionSchemas:
+def _compile(
+    service: Service,
+    offer: ServiceVersion,
+    action_name: str,
+    invokers: dict[str, GrpcMethodInvoker],
+) -> ActionSchemas:
     action = offer.action(action_name)
     if action is None:
         raise _no_action(service, offer, action_name)
     size = _BASE_BYTES + _size(action.input_schema) + _size(action.output_schema)
-    return ActionSchemas(action, schema_of(action.input_schema), schema_of(action.output_schema), size)
+    invoker: GrpcMethodInvoker | None = None
+    if action.grpc_method:
+        invoker = invokers.get(offer.version)
+        if invoker is None:
+            descriptors = ServiceDescriptors.from_set(offer.descriptor_set)
+            invoker = invokers[offer.version] = GrpcMethodInvoker(descriptors)
+            size += len(offer.descriptor_set)
+    return ActionSchemas(
+        action, schema_of(action.input_schema), schema_of(action.output_schema), invoker, size
+    )
 
 
 def _size(definition: Mapping[str, object] | None) -> int:
