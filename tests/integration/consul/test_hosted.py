@@ -79,9 +79,9 @@ async def test_a_program_takes_consul_from_its_environment() -> None:
     """``run`` reads CONSUL_HTTP_ADDR and WEFT_ENVIRONMENT; an option that is given wins."""
     environ = {"CONSUL_HTTP_ADDR": "127.0.0.1:8500", "WEFT_ENVIRONMENT": "staging"}
     found = with_environment({}, environ)
-    assert found["consul"] is not None
-    assert found["consul"].address == "127.0.0.1:8500"
-    assert found["environment"] == "staging"
+    assert (consul := found.get("consul")) is not None
+    assert consul.address == "127.0.0.1:8500"
+    assert found.get("environment") == "staging"
     assert with_environment({"consul": None, "environment": "dev"}, environ) == {
         "consul": None,
         "environment": "dev",
