@@ -35,6 +35,8 @@ _STATES: Final = (
 """The state of a channel is the best one among its instances."""
 
 _LOOK_SECONDS: Final = 0.05
+_CONNECT_SECONDS: Final = 10.0
+"""How long ``get_state`` goes on trying to connect."""
 
 
 class MeshChannel(grpc.aio.Channel):
@@ -96,11 +98,12 @@ class MeshChannel(grpc.aio.Channel):
         pool = self._origin.pool
         states = {pool.state(endpoint) for endpoint in route.snapshot.callable()}
         best = next((state for state in _STATES if state in states), grpc.ChannelConnectivity.IDLE)
-        if try_to_connect and best is not grpc.ChannelConnectivity.READY:
-            if self._connecting is None or self._connecting.done():
-                self._connecting = asyncio.create_task(self._connect_one(_LOOK_SECONDS * 2))
-            if best is grpc.ChannelConnectivity.IDLE:
-                best = grpc.ChannelConnectivity.CONNECTING
+        connecting = self._connecting is not None and not self._connecting.done()
+        if try_to_connect and not connecting and best is not grpc.ChannelConnectivity.READY:
+            self._connecting = asyncio.create_task(self._connect_one(_CONNECT_SECONDS))
+            connecting = True
+        if connecting and best is grpc.ChannelConnectivity.IDLE:
+            return grpc.ChannelConnectivity.CONNECTING
         return best
 
     async def wait_for_state_change(self, last_observed_state: grpc.ChannelConnectivity) -> None:
@@ -161,7 +164,7 @@ class MeshChannel(grpc.aio.Channel):
         origin = self._origin
         route = origin.route()
         avoid: set[Node] = set()
-        placing = Placing(origin, route, "", None, avoid, set(), waits=True)
+        placing = Placing(origin, route, "", None, avoid, set(), {}, waits=True)
         route.running += 1
         try:
             async with asyncio.timeout(seconds):

@@ -64,6 +64,7 @@ class MeshCall:
         self._retries = 0
         self._avoid: set[Node] = set()
         self._refused: set[Node] = set()
+        self._seen: dict[str, str] = {}
         self._committed = False
         """Whether the caller has seen something of the current attempt."""
 
@@ -202,9 +203,11 @@ class MeshCall:
         """Begin another attempt, if one may follow."""
         if self._committed or not self._method.replayable or self._origin.closed:
             return False
-        ruling = verdict(code, now(call.details()) or "", now(call.trailing_metadata()), node.endpoint.address)
+        details: str = now(call.details()) or ""
+        ruling = verdict(code, details, now(call.trailing_metadata()), node.endpoint.address)
         if ruling.refused:
             self._refused.add(node)
+            self._seen[node.endpoint.address] = f"{node.endpoint.address} refused the call: {details}"
             self._seek(0.0)
             return True
         pause = self._retry_pause(ruling)
@@ -278,6 +281,7 @@ class MeshCall:
                 self._deadline,
                 self._avoid,
                 self._refused,
+                self._seen,
                 waits=bool(self._waits),
             )
             try:

@@ -99,9 +99,7 @@ _YES: Final = Verdict(retryable=True)
 _UNSENT: Final = Verdict(retryable=True, refused=True)
 
 
-def verdict(
-    code: grpc.StatusCode, details: str, trailing: grpc.aio.Metadata | None, address: str
-) -> Verdict:
+def verdict(code: grpc.StatusCode, details: str, trailing: grpc.aio.Metadata | None, address: str) -> Verdict:
     """Judge how an attempt ended that its caller did not cancel.
 
     Retried are UNAVAILABLE; RESOURCE_EXHAUSTED where the server says when; and

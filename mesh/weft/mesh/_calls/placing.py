@@ -44,6 +44,7 @@ class Placing:
         waits: Whether the call waits for ready.
         avoid: Instances to call only when there is no other; those that were tried.
         refused: Instances that must not be called; grows with those that cannot be connected.
+        seen: What became of instances, by address; grows likewise.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Placing:
         deadline: float | None,
         avoid: set[Node],
         refused: set[Node],
+        seen: dict[str, str],
         *,
         waits: bool,
     ) -> None:
@@ -64,7 +66,7 @@ class Placing:
         self._waits = waits
         self._avoid = avoid
         self._refused = refused
-        self._seen: dict[str, str] = {}
+        self._seen = seen
         self._pause = _FIRST_PAUSE
         self._patience = origin.monotonic() + origin.options.first_answer.total_seconds()
 
