@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from benchmarks.fairness import FairnessBenchmark
 from benchmarks.fsyncs import FsyncsBenchmark
 from benchmarks.harness import Benchmark
 from benchmarks.mesh import MeshBenchmark
+from benchmarks.picks import PicksBenchmark
 from benchmarks.rpc import RpcBenchmark
 from benchmarks.workflow import WorkflowBenchmark
 
@@ -13,6 +15,8 @@ __all__ = ["BENCHMARKS"]
 BENCHMARKS: tuple[Benchmark, ...] = (
     RpcBenchmark(),
     MeshBenchmark(),
+    PicksBenchmark(),
+    FairnessBenchmark(),
     WorkflowBenchmark(),
     FsyncsBenchmark(),
 )
