@@ -6,7 +6,6 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
@@ -146,7 +145,3 @@ async def calling(*endpoints: Endpoint, **options: Any) -> AsyncIterator[HttpCal
     finally:
         await caller.close()
         await world.close()
-
-
-def renamed(known: Endpoint, name: str) -> Endpoint:
-    return replace(known, instance_id=name)

@@ -7,6 +7,7 @@ from weft.mesh.http.config import HttpConfig
 from weft.mesh.http.pool import HttpPool
 from weft.mesh.http.request import HttpData, HttpParams
 from weft.mesh.http.response import HttpResponse
+from weft.mesh.http.routes import http_routes
 from weft.mesh.http.timeouts import HttpTimeouts
 from weft.mesh.http.tracing import NO_HTTP_TRACING, HttpCallTracer
 
@@ -21,4 +22,5 @@ __all__ = [
     "HttpResponse",
     "HttpStream",
     "HttpTimeouts",
+    "http_routes",
 ]

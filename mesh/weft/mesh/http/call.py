@@ -150,12 +150,17 @@ class HttpCall:
                 self._failed.clear()
                 continue
             left = self._give_up - self._means.clock.monotonic()
-            if left <= 0:
-                seen = (f"{node.endpoint.address}: {why}" for node, why in self._unreachable.items())
-                raise self._route.unavailable(seen)
+            error = self._unavailable()
+            # Waiting helps against an outage, not against a version that nobody has.
+            if left <= 0 or (self._route.known and not error.retryable):
+                raise error
             await self._route.moment(min(self._pause, left) if self._unreachable else left)
             self._pause = min(self._pause * 2, _LAST_PAUSE)
             self._unreachable.clear()
+
+    def _unavailable(self) -> WeftError:
+        seen = (f"{node.endpoint.address}: {why}" for node, why in self._unreachable.items())
+        return self._route.unavailable(seen)
 
     def _note_unreachable(self, node: Node, why: str) -> None:
         _log.debug("no connection to %s at %s: %s", self._route.service, node.endpoint.address, why)

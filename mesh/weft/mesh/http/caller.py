@@ -68,7 +68,7 @@ class HttpCaller:
     when. Redirects are not followed.
 
     Args:
-        routes: Gives the route to a service; it must pick endpoints that speak HTTP.
+        routes: Gives the route to a service, which picks endpoints that speak HTTP: ``http_routes(mesh)``.
         pool: Connections; by default one of its own.
         config: Timeouts, retries, limits.
         tracer: What happens around each attempt.

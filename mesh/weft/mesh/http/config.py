@@ -23,8 +23,8 @@ class HttpConfig:
     """How long a call may take, as a whole and in each phase."""
     retry: RetryPolicy = _RETRY
     """How often a request that may be repeated is sent again, and after which wait."""
-    instance_wait: timedelta = timedelta(seconds=5)
-    """How long a call waits for an instance that can be connected."""
+    instance_wait: timedelta = timedelta(seconds=2)
+    """How long a call waits for an instance that can be connected, or for one to be known at all."""
     max_body_bytes: int = 4 * 1024 * 1024
     """The longest body of an answer, and the longest JSON text that is sent."""
 

@@ -41,13 +41,13 @@ class HttpCallTracer(Protocol):
         """
         ...
 
-    def end(self, span: Any, status: int, error: str | None) -> None:
+    def end(self, span: Any, status: int, problem: str | None) -> None:
         """End a span that was begun.
 
         Args:
             span: What ``start`` returned.
             status: Of the answer; 0 when there was none.
-            error: What went wrong when there was no complete answer.
+            problem: What went wrong when there was no complete answer.
         """
         ...
 
@@ -69,7 +69,7 @@ class NoHttpTracing:
         """Return the headers as they are."""
         return None, headers
 
-    def end(self, span: None, status: int, error: str | None) -> None:
+    def end(self, span: None, status: int, problem: str | None) -> None:
         """Do nothing."""
 
 

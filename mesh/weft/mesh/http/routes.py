@@ -1,0 +1,38 @@
+"""Routes of a mesh for HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from weft.discovery.model import Protocol as Speaks
+from weft.discovery.target import Target, parse_target
+from weft.mesh.route import Route
+
+__all__ = ["RouteSource", "http_routes"]
+
+_ADDRESSES_ONLY: Final = frozenset({"static", "dns"})
+"""Sources that know addresses and nothing of what is spoken there: the caller knows it."""
+
+
+class RouteSource(Protocol):
+    """Gives routes; a ``Mesh``."""
+
+    def route(self, target: str | Target, *, protocol: Speaks | None) -> Route:
+        """Return the route to a service."""
+        ...
+
+
+def http_routes(mesh: RouteSource) -> Callable[[str], Route]:
+    """Return what gives an ``HttpCaller`` its routes: to the instances that speak HTTP.
+
+    Args:
+        mesh: Finds instances.
+    """
+
+    def route(target: str) -> Route:
+        parsed = parse_target(target)
+        any_will_do = parsed.scheme in _ADDRESSES_ONLY
+        return mesh.route(parsed, protocol=None if any_will_do else Speaks.HTTP)
+
+    return route
