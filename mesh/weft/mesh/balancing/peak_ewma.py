@@ -82,7 +82,7 @@ class PeakEwma:
         latency = node.latency
         if failed:
             seconds = max(seconds, min(_MOST_FAILURE, _FAILURE_FACTOR * max(latency, _LEAST_FAILURE)))
-        elif failed is None and seconds <= latency:
+        elif failed is None and seconds <= max(latency, _LEAST_FAILURE):
             return  # it would have taken longer, nobody knows how much
         if seconds < latency:
             kept = min(_MOST_KEPT, exp((node.measured_at - now) / self._decay))

@@ -64,6 +64,8 @@ def test_a_caller_who_gave_up_tells_only_that_it_took_at_least_so_long() -> None
     """A cancelled call raises the average when it was slower, and never lowers it."""
     world = World("peak_ewma")
     world.update(fleet(1))
+    world.call(failed=None, seconds=0)
+    assert world.balancer.states()[0].latency_ms is None
     world.call(seconds=0.1)
     world.call(failed=None, seconds=0.001)
     assert world.balancer.states()[0].latency_ms == 100
