@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ import pytest
 from tests.support.consul import ConsulAgent
 from tests.support.watching import eventually, following
 from weft.discovery.consul import ConsulClient, ConsulRegistrar, ConsulResolver, HealthReport, Registration
-from weft.discovery.model import Endpoint, Health, Protocol
+from weft.discovery.model import Endpoint, Health, Protocol, Snapshot
 
 pytestmark = pytest.mark.integration
 
@@ -37,6 +38,10 @@ async def registered(
 
 def endpoint(name: str, **changes: Any) -> Endpoint:
     return replace(Endpoint(host="127.0.0.1", port=7001, instance_id=f"{name}-1"), **changes)
+
+
+def _is(health: Health, snapshot: Snapshot) -> bool:
+    return snapshot.endpoints[0].health is health
 
 
 async def test_an_endpoint_comes_back_as_it_was_registered(agent: ConsulAgent, client: ConsulClient) -> None:
@@ -99,7 +104,7 @@ async def test_health_is_the_true_one_from_the_first_moment(agent: ConsulAgent, 
         for state in (Health.CRITICAL, Health.DRAINING, Health.PASSING):
             now = HealthReport(health=state, note="x" * 9000)
             registrar.poke()
-            await seen.until(lambda s, state=state: s.endpoints[0].health is state)
+            await seen.until(partial(_is, state))
         now = HealthReport(health=Health.DRAINING)
         registrar.update(replace(registration, endpoint=endpoint("true", weight=2)))
         await seen.until(lambda s: s.endpoints[0].weight == 2 and s.endpoints[0].health is Health.DRAINING)
