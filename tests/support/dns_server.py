@@ -54,6 +54,10 @@ class DnsServer:
         """Replace the records of one kind under a name."""
         self._records[name, kind] = list(values)
 
+    def forget(self) -> None:
+        """Lose every record."""
+        self._records.clear()
+
     def answer(self, wire: bytes, transport: str) -> bytes | None:
         query = dns.message.from_wire(wire)
         question = query.question[0]

@@ -121,8 +121,8 @@ class _Stream:
     """One stream of answers, read with a limit of time that does not end it."""
 
     def __init__(self, stub: Any, service: str) -> None:
-        self._call = stub.WatchInstances(pb.WatchInstancesRequest(service=service))
-        self._read: asyncio.Future[Any] | None = None
+        self._call: Any = stub.WatchInstances(pb.WatchInstancesRequest(service=service))
+        self._read: asyncio.Task[pb.WatchInstancesResponse | None] | None = None
 
     async def next(self, seconds: float | None) -> pb.WatchInstancesResponse | _Later | None:
         """Return the next answer, ``LOOK_AGAIN`` when none came in time, or none at the end.
@@ -131,15 +131,12 @@ class _Stream:
             grpc.aio.AioRpcError: The stream broke.
         """
         if self._read is None:
-            self._read = asyncio.ensure_future(self._call.read())
+            self._read = asyncio.create_task(_read(self._call))
         done, _ = await asyncio.wait({self._read}, timeout=seconds)
         if not done:
             return _Later.LOOK_AGAIN
         read, self._read = self._read, None
-        if read.cancelled():  # as the channel was closed
-            return None
-        answer: Any = read.result()
-        return None if answer is grpc.aio.EOF else answer
+        return read.result()
 
     async def close(self) -> None:
         """Cancel it, and wait until nothing of it runs."""
@@ -147,6 +144,20 @@ class _Stream:
         if self._read is not None:
             self._read.cancel()
             await asyncio.gather(self._read, return_exceptions=True)
+        self._call = self._read = None
+
+
+async def _read(call: Any) -> pb.WatchInstancesResponse | None:
+    """Return the next answer; none at the end.
+
+    A cancelled read ends as well, without an error: an error's traceback would
+    hold the call, and gRPC keeps the connection for as long as anybody does.
+    """
+    try:
+        answer = await call.read()
+    except asyncio.CancelledError:
+        return None
+    return None if answer is grpc.aio.EOF else answer
 
 
 def _take(known: KnownList, answer: pb.WatchInstancesResponse | _Later, version: int) -> Snapshot | None:
