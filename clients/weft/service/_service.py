@@ -13,6 +13,7 @@ from typing import Any, TypeVar, Unpack, overload
 
 from weft.core.names import check_name
 from weft.core.payload import JsonObject, dumps
+from weft.mesh.tracing.setup import configure_tracing
 from weft.service._config import HostConfig, HostOptions, host_config, span, with_environment
 from weft.service._host import Host
 from weft.service._logging import log_to_stderr
@@ -189,7 +190,8 @@ class Service:
         This is a program's main: where no logging is configured, log lines from
         INFO on go to stderr; and what is not given is read from the environment:
         ``consul`` from ``CONSUL_HTTP_ADDR`` and the like (see docs/consul.md),
-        ``environment`` from ``WEFT_ENVIRONMENT``.
+        ``environment`` from ``WEFT_ENVIRONMENT``. Traces are exported as the
+        ``OTEL_*`` settings say (see docs/tracing.md).
 
         Args:
             **options: As for ``hosted``.
@@ -203,8 +205,14 @@ class Service:
         """
         config = host_config(with_environment(options, os.environ), "run")
         log_to_stderr()
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(self._serve_until_signal(config))
+        tracing = configure_tracing(
+            os.environ, self.name, service_version=self._version, instance_id=config.instance_id
+        )
+        try:
+            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+                runner.run(self._serve_until_signal(config))
+        finally:
+            tracing.close()
 
     async def _serve_until_signal(self, config: HostConfig) -> None:
         serving = asyncio.create_task(self._serve(config))

@@ -8,6 +8,7 @@ import os
 import signal
 from datetime import timedelta
 from enum import StrEnum, unique
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,8 @@ import typer
 
 from weft.core.errors import ValidationError
 from weft.discovery.resolvers import sources_config
+from weft.mesh.tracing.settings import TracingSettingsError
+from weft.mesh.tracing.setup import configure_tracing
 from weft.server.app import WeftServer
 from weft.server.config import DEFAULT_LISTEN, ConfigError, ServerConfig
 from weft.server.logs import configure_logging
@@ -24,6 +27,8 @@ __all__ = ["server"]
 
 _CANNOT_START = 1
 _WRONG_OPTION = 2
+_SERVICE_NAME = "weft-server"
+"""What traces call this process, unless ``OTEL_SERVICE_NAME`` says otherwise."""
 
 _log = logging.getLogger("weft.server")
 
@@ -83,12 +88,15 @@ def server(
             drain_grace=timedelta(seconds=drain),
             sources=sources_config(os.environ),
         )
-    except (ConfigError, ValidationError) as error:
+        tracing = configure_tracing(os.environ, _SERVICE_NAME, service_version=version("weft"))
+    except (ConfigError, ValidationError, TracingSettingsError) as error:
         raise _refusal(error, _WRONG_OPTION) from None
     try:
         _run(config)
     except (ConfigError, StoreInUseError, StoreUnavailableError) as error:
         raise _refusal(error, _CANNOT_START) from None
+    finally:
+        tracing.close()
 
 
 def _refusal(error: Exception, code: int) -> typer.Exit:
