@@ -142,6 +142,46 @@ def test_register_sends_what_the_file_says(server: ScriptedServer, weft: Weft, t
     assert from_payload(sent.service.actions[0].input_schema) == {"type": "object"}
 
 
+def test_register_by_address(server: ScriptedServer, weft: Weft, tmp_path: Path) -> None:
+    """With a name and no file; everything else is left to the server."""
+    descriptors = tmp_path / "carts.binpb"
+    descriptors.write_bytes(b"\x0a\x00")
+    server.on("RegisterService", pb.RegisterServiceResponse(service=service()))
+    words = ["carts", "--endpoint", "grpc://127.0.0.1:1", "--version", "2.0.0", "--replace"]
+    words += ["--descriptor-set", str(descriptors), "--grpc-service", "a.A", "--grpc-service", "b.B"]
+    assert weft("services", "register", *words).exit_code == 0
+    sent = server.last("RegisterService")
+    assert (sent.service.name, sent.service.endpoint) == ("carts", "grpc://127.0.0.1:1")
+    assert (sent.service.version, sent.service.descriptor_set) == ("2.0.0", b"\x0a\x00")
+    assert list(sent.grpc_services) == ["a.A", "b.B"]
+    assert sent.on_conflict == pb.CONFLICT_POLICY_REPLACE
+
+
+def test_register_by_address_needs_one_name(weft: Weft, tmp_path: Path) -> None:
+    """No name, two names, a file beside it, a set that cannot be read: usage errors, and nothing is sent."""
+    for words in (
+        ("--endpoint", "grpc://h:1"),
+        ("a", "b", "--endpoint", "grpc://h:1"),
+        ("-f", "a.yaml", "--endpoint", "grpc://h:1"),
+        ("a", "--descriptor-set", str(tmp_path / "none.binpb")),
+    ):
+        assert weft("services", "register", *words).exit_code == 2
+
+
+def test_get_shows_the_other_versions(server: ScriptedServer, weft: Weft) -> None:
+    """Each with its own actions."""
+    found = service(version="2.0.0")
+    other = registry_pb2.ServiceVersion(version="1.4.2", actions=[registry_pb2.Action(name="analyze-old")])
+    found.other_versions.append(other)
+    server.on("GetService", pb.GetServiceResponse(service=found))
+    server.on("ListInstances", pb.ListInstancesResponse())
+    shown = weft("services", "get", "sentiment").stdout
+    assert "Version 1.4.2, side by side:" in shown
+    assert "analyze-old" in shown
+    found_json = json.loads(weft("services", "get", "sentiment", "-o", "json").stdout)
+    assert found_json["other_versions"][0]["version"] == "1.4.2"
+
+
 def test_register_of_a_taken_name_is_a_conflict(server: ScriptedServer, weft: Weft) -> None:
     """The server's refusal is the exit code 5."""
     server.on("RegisterService", AlreadyExistsError("'sentiment' exists", reason=Reason.SERVICE_EXISTS))
@@ -156,6 +196,8 @@ def test_deregister(server: ScriptedServer, weft: Weft) -> None:
     server.on("DeregisterService", pb.DeregisterServiceResponse())
     assert weft("services", "deregister", "sentiment", "--etag", "r3").stdout == "sentiment deregistered\n"
     assert server.last("DeregisterService").etag == "r3"
+    weft("services", "deregister", "sentiment", "--version", "1")
+    assert server.last("DeregisterService").version == "1"
     found = json.loads(weft("services", "deregister", "sentiment", "-o", "json").stdout)
     assert found == {"name": "sentiment", "outcome": "deregistered"}
 
