@@ -111,6 +111,7 @@ class ConsulAgent:
     def pause(self) -> None:
         """Hold it: it neither answers nor refuses."""
         self._running().send_signal(signal.SIGSTOP)
+        os.waitpid(self._running().pid, os.WUNTRACED)  # until it stands still
 
     def resume(self) -> None:
         """Let it go on."""
