@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.shop import carts_server
 from tests.support.world import serving
 from weft.client import ServiceIntegrationClient
 
@@ -42,9 +43,12 @@ async def test_the_guide(
     monkeypatch.syspath_prepend(tmp_path)
     service = importlib.import_module("payments").service
     names: dict[str, Any] = {}
-    async with serving() as wire, service.hosted(server=wire.address):
+    async with serving() as wire, service.hosted(server=wire.address), carts_server() as carts:
         for block in others:
-            await run(block.replace("127.0.0.1:7420", wire.address), names)
+            here = block.replace("127.0.0.1:7420", wire.address).replace(
+                "127.0.0.1:50051", f"127.0.0.1:{carts}"
+            )
+            await run(here, names)
             printed = capsys.readouterr().out.splitlines()
             assert [line for line in promised(block) if line not in printed] == []
     tests = [value for name, value in names.items() if name.startswith("test_")]

@@ -219,6 +219,26 @@ async def test_actions_that_a_registration_replaces_are_logged(
     ]
 
 
+async def test_another_api_version_takes_nothing_away(
+    registry: Registry, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its actions live side by side with these, so nobody is warned; the version is told to the registry."""
+    caplog.set_level(logging.INFO, "weft.service")
+    other = Service("demo", version="2.0.0")
+
+    @other.action
+    async def summarise(text: str) -> dict[str, str]:
+        return {"text": text}
+
+    async with served(registry) as port:
+        for hosting in (other, service()):
+            async with hosting.hosted(server=f"127.0.0.1:{port}", clock=clock):
+                pass
+    versions = [request.service.version for name, request in registry.calls if name == "RegisterService"]
+    assert versions == ["2.0.0", "1.2.3"]
+    assert not [r for r in caplog.records if "no longer" in r.getMessage() or "changed" in r.getMessage()]
+
+
 async def test_a_chosen_id_and_address(registry: Registry, clock: ManualClock) -> None:
     """What is registered may differ from what is served on."""
     async with (
