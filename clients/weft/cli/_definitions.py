@@ -239,4 +239,5 @@ _SERVICE: Final[Mapping[str, Reader]] = {
     "actions": _list_of(_record(_ACTION, ("name",))),
     "metadata": _object,
     "version": _text,
+    "grpc_services": _list_of(_text),
 }

@@ -190,7 +190,7 @@ def register(
     consul://…, dns://…), metadata, and actions, a list of name, description,
     input_schema, output_schema, idempotent, timeout and grpc_method. A file may
     hold several YAML documents. Without actions, a service that speaks gRPC is
-    asked what it can do.
+    asked what it can do, as far as grpc_services names its services.
 
     With --endpoint or --descriptor-set the argument is no file but the NAME.
     """

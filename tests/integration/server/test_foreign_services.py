@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from tests.support.dns_server import dns_serving
 from tests.support.shop import carts_server, compiled
 from tests.support.wire import Wire
 from tests.support.world import hosted, serving, text_service
@@ -167,3 +168,31 @@ async def test_another_set_of_descriptors_is_used_at_once(weft: Client, port: in
     assert await weft.executions.call("changing", "go", {"customer": "ada"}) == CART
     await weft.registry.register("changing", endpoint=endpoint, actions=[second], replace=True)
     assert "responses" in await weft.executions.call("changing", "go", {"customer": "ada"})
+
+
+async def test_a_service_may_be_where_dns_says(weft: Client, port: int) -> None:
+    """It is asked there for its actions, and called there."""
+    async with dns_serving() as names:
+        names.set("carts.test", "A", "127.0.0.1")
+        endpoint = f"dns://{names.address}/carts.test:{port}"
+        made = await weft.registry.register("by-name", endpoint=endpoint)
+        assert {action.name for action in made.actions} == {"GetCart", "ListItems", "AddUp"}
+        assert await weft.executions.call("by-name", "GetCart", {"customer": "ada"}) == CART
+
+
+async def test_consul_that_is_not_configured(weft: Client) -> None:
+    """The refusal says which setting is missing."""
+    with pytest.raises(PreconditionError, match="CONSUL_HTTP_ADDR") as refused:
+        await weft.registry.register("unread", endpoint="consul://carts")
+    assert refused.value.reason == Reason.DESCRIPTORS_UNAVAILABLE
+
+
+async def test_a_change_of_actions_is_held_against_the_descriptors(weft: Client, port: int) -> None:
+    """The set that was registered holds; what it does not have is refused by its path."""
+    await weft.registry.register("changed", endpoint=f"grpc://127.0.0.1:{port}")
+    fine = {"name": "read", "grpc_method": f"{CARTS}/GetCart"}
+    await weft.registry.update("changed", actions=[fine])
+    assert await weft.executions.call("changed", "read", {"customer": "ada"}) == CART
+    with pytest.raises(ValidationError) as refused:
+        await weft.registry.update("changed", actions=[fine, {"name": "b", "grpc_method": f"{CARTS}/Put"}])
+    assert refused.value.violations[0].field == "service.actions[1].grpc_method"

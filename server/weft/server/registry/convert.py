@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -36,12 +36,16 @@ __all__ = [
     "read_actions",
     "read_descriptor_set",
     "read_endpoint",
+    "read_grpc_services",
     "report_to_proto",
     "service_kind",
     "service_to_proto",
 ]
 
 _METHOD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,254}/[A-Za-z_][A-Za-z0-9_]{0,254}")
+_MAX_GRPC_SERVICES: Final = 256
+_MAX_GRPC_SERVICE: Final = 255
+_GRPC_SERVICE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*")
 _MAX_TAGS: Final = 64
 _MAX_TAG_CHARS: Final = 128
 _MAX_INSTANCE_METADATA: Final = 64
@@ -162,6 +166,15 @@ def read_descriptor_set(content: bytes, faults: Faults, field: str) -> bytes:
         faults.add(field, text, Rule.DESCRIPTORS_INVALID)
         return b""
     return content
+
+
+def read_grpc_services(names: Sequence[str], faults: Faults, field: str) -> tuple[str, ...]:
+    """Read full names of gRPC services."""
+    faults.count(field, names, _MAX_GRPC_SERVICES)
+    for number, name in enumerate(names[:_MAX_GRPC_SERVICES]):
+        if len(name) > _MAX_GRPC_SERVICE or _GRPC_SERVICE.fullmatch(name) is None:
+            faults.add(f"{field}[{number}]", f"{name[:80]!r} is no full name, such as shop.v1.Carts")
+    return tuple(names)
 
 
 def instance_from_proto(message: registry_pb2.Instance, now: datetime, faults: Faults) -> Instance:

@@ -17,9 +17,9 @@ from weft.mesh.dynamic.actions import ACTION_SERVICE, DerivedAction, derive_acti
 from weft.mesh.dynamic.descriptors import ServiceDescriptors
 from weft.mesh.dynamic.reflection import read_descriptors
 from weft.server.registry.derive import MAX_DESCRIPTOR_SET, Derived
-from weft.server.registry.model import Action
+from weft.server.registry.model import Action, Service
 
-__all__ = ["Dial", "GrpcActionSource"]
+__all__ = ["Dial", "GrpcActionSource", "check_methods"]
 
 Dial = Callable[[Endpoint | Target], grpc.aio.Channel]
 """Makes a channel to what a registration names; it is closed after use."""
@@ -53,6 +53,29 @@ class GrpcActionSource:
             return await _ask(channel, _shown(where), grpc_services)
         finally:
             await channel.close()
+
+
+def check_methods(service: Service, actions: Sequence[Action]) -> None:
+    """Refuse actions of a registered service whose RPCs are not among its descriptors.
+
+    Raises:
+        ValidationError: With each of them.
+    """
+    named = [(number, it.grpc_method) for number, it in enumerate(actions) if it.grpc_method]
+    if not named:
+        return
+    known = ServiceDescriptors.from_set(service.descriptor_set) if service.descriptor_set else None
+    methods = {method.full_name for method in known.methods()} if known else set[str]()
+    faults = [
+        Violation(
+            f"service.actions[{number}].grpc_method",
+            f"the service has no descriptors of {method[:200]!r}: register it again with them",
+        )
+        for number, method in named
+        if method not in methods
+    ]
+    if faults:
+        raise ValidationError(faults)
 
 
 async def _ask(channel: grpc.aio.Channel, peer: str, grpc_services: tuple[str, ...]) -> Derived:

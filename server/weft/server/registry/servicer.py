@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -20,6 +19,7 @@ from weft.server.registry import convert
 from weft.server.registry.derive import Deriver
 from weft.server.registry.instance_service import InstanceService
 from weft.server.registry.model import Service, ServiceState
+from weft.server.registry.reading import check_methods
 from weft.server.registry.service import RegistryService
 from weft.server.requests import (
     MAX_REF,
@@ -37,8 +37,6 @@ __all__ = ["DependencyCheck", "RegistryServicer"]
 _METHOD: Final = "weft.api.registry.v1.RegistryService/"
 _CHANGEABLE: Final = ("name", "description", "endpoint", "actions", "metadata")
 
-_MAX_GRPC_SERVICES: Final = 256
-_GRPC_SERVICE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*")
 
 DependencyCheck = Callable[[], Any]
 """Awaited; raises when the dependency does not work."""
@@ -79,7 +77,7 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
         faults = Faults(request)
         key = request_key(_METHOD + "RegisterService", request, faults)
         draft = self._read_service(request.service, faults)
-        grpc_services = _read_grpc_services(request, faults)
+        grpc_services = convert.read_grpc_services(request.grpc_services, faults, "grpc_services")
         faults.raise_any()
         service = await self._registry.register(
             draft,
@@ -120,9 +118,12 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
         fields = read_mask(request.update_mask, request.service, _CHANGEABLE, faults)
         changes = self._read_changes(request.service, fields, faults)
         faults.raise_any()
-        service = await self._registry.update(
-            request.service.id, request.etag, lambda current: replace(current, **changes), key
-        )
+
+        def change(current: Service) -> Service:
+            check_methods(current, changes.get("actions", ()))
+            return replace(current, **changes)
+
+        service = await self._registry.update(request.service.id, request.etag, change, key)
         kind = convert.service_kind(request.service, request.payload_kind)
         return pb.UpdateServiceResponse(service=convert.service_to_proto(service, kind))
 
@@ -299,14 +300,6 @@ async def _check(name: str, check: DependencyCheck) -> registry_pb2.DependencyHe
 
 def _state(number: int) -> ServiceState | None:
     return enum_from_proto(registry_pb2.ServiceState, "SERVICE_STATE", ServiceState, number)
-
-
-def _read_grpc_services(request: pb.RegisterServiceRequest, faults: Faults) -> tuple[str, ...]:
-    faults.count("grpc_services", request.grpc_services, _MAX_GRPC_SERVICES)
-    for number, name in enumerate(request.grpc_services[:_MAX_GRPC_SERVICES]):
-        if _GRPC_SERVICE.fullmatch(name) is None:
-            faults.add(f"grpc_services[{number}]", f"{name[:80]!r} is no full name, such as shop.v1.Carts")
-    return tuple(request.grpc_services)
 
 
 def _checked_name(name: str, faults: Faults) -> str:

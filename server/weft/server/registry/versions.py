@@ -43,10 +43,9 @@ def choose(service: Service, wanted: VersionRange) -> Choice | None:
     """
     offers = service.versions
     if wanted.any:
-        beside = len(offers) > 1
-        if not beside:
+        if not service.other_versions:
             return Choice(offers[0], wanted)
-        newest = offers[0].version
+        newest = service.version
         return Choice(offers[0], wanted.within_api(newest) if wanted.text else VersionRange.of_api(newest))
     if not service.version:
         return Choice(offers[0], wanted)
