@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import Final
 
 __all__ = ["fraction", "point_of"]
-
-_SPILL: Final = b"tier"
 
 
 def point_of(key: str) -> int:
@@ -16,6 +13,6 @@ def point_of(key: str) -> int:
 
 
 def fraction(key: str) -> float:
-    """Return a number from 0 to below 1 for a key, independent of ``point_of``."""
-    digest = blake2b(key.encode(errors="surrogatepass"), digest_size=6, person=_SPILL).digest()
+    """Return 0 to below 1 for a key, independent of ``point_of``: the size changes the whole digest."""
+    digest = blake2b(key.encode(errors="surrogatepass"), digest_size=6).digest()
     return int.from_bytes(digest) / 2**48

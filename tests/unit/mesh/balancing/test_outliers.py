@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from tests.unit.mesh.balancing.fleet import World, endpoint, fleet
+from weft.discovery.model import Health
 from weft.mesh.balancing import POLICIES, BalancerConfig, OutlierConfig
 
 SPREADING = [policy for policy in POLICIES if policy not in {"consistent_hash", "pick_first"}]
@@ -78,6 +79,19 @@ def test_a_probe_that_does_not_end_is_repeated() -> None:
         assert world.pick().endpoint.key == "echo-1"
         assert "echo-1" not in world.calls(30)
         world.clock.turn(10)
+
+
+def test_a_probe_that_ends_after_its_node_was_removed_changes_nothing() -> None:
+    """It neither fails nor lets back in what the source has taken out; who returns then is still ejected."""
+    world = world_of(3)
+    world.fail("echo-1", 5)
+    world.clock.turn(30)
+    probe = world.pick()
+    world.update([fleet(3)[0], endpoint(1, health=Health.CRITICAL), fleet(3)[2]])
+    world.balancer.done(probe, failed=False, seconds=0.01)
+    assert "echo-1" not in world.calls(30)
+    world.update(fleet(3))
+    assert world.ejected() == {"echo-1"}
 
 
 def test_a_late_success_of_an_old_call_is_no_probe() -> None:

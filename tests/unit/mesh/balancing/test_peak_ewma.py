@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.unit.mesh.balancing.fleet import World, endpoint, fleet
+from weft.mesh.balancing import BalancerConfig
 
 
 @pytest.mark.parametrize("concurrency", [8, 32, 128])
@@ -47,7 +48,7 @@ def test_a_fresh_node_is_tried_with_one_call_first() -> None:
 
 def test_failing_fast_does_not_attract_calls() -> None:
     """A node that fails every other call at once gets less than its share."""
-    world = World("peak_ewma")
+    world = World(config=BalancerConfig(policy="peak_ewma", outliers=None))
     world.update(fleet(3))
     counts: dict[str, int] = {}
     for number in range(3_000):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import groupby
+from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.mesh.balancing.fleet import World, endpoint, fleet
-from weft.mesh.balancing import weighted_round_robin
+from weft.mesh.balancing import Node, weighted_round_robin
+from weft.mesh.balancing.slow_start import SlowStart
 
 
 def weighted(*weights: int, seed: int = 1) -> World:
@@ -89,5 +91,11 @@ def test_what_was_tried_keeps_its_turn() -> None:
 def test_turns_hold_when_deadlines_start_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """The numbers behind it never grow so far that weights blur."""
     monkeypatch.setattr(weighted_round_robin, "_REBASE_AT", 2.0)
-    counts = weighted(3, 1).calls(400)
-    assert counts == {"echo-0": 300, "echo-1": 100}
+    chance, world_nodes = Random(1), [Node(endpoint(0, weight=3)), Node(endpoint(1))]
+    policy = weighted_round_robin.WeightedRoundRobin(chance, SlowStart(0))
+    for node in world_nodes:
+        node.active = True
+    policy.update(world_nodes, 0)
+    counts = Counter(policy.pick("", (), 0) for _ in range(400))
+    assert [counts[node] for node in world_nodes] == [300, 100]
+    assert max(deadline for deadline, _, _ in policy._heap) < 4
