@@ -26,8 +26,6 @@ __all__ = ["app"]
 
 app = group("Register services, and see what they can do.")
 
-_ACTION_TITLES = ("ACTION", "INPUT", "OUTPUT", "TIMEOUT", "DESCRIPTION")
-
 ServiceArgument = Annotated[
     str, typer.Argument(metavar="SERVICE", help="Name or id of the service.", autocompletion=service_names)
 ]
@@ -128,13 +126,23 @@ def _show(settings: Settings, service: Service, instances: tuple[Instance, ...])
     )
     if service.actions:
         output.line(settings, "")
-        output.table(settings, _ACTION_TITLES, map(_action_row, service.actions), whole=("ACTION",))
+        _show_actions(settings, service.actions)
     for other in service.other_versions:
         output.line(settings, "")
         output.line(settings, f"Version {other.version}, side by side:")
-        output.table(settings, _ACTION_TITLES, map(_action_row, other.actions), whole=("ACTION",))
+        _show_actions(settings, other.actions)
     output.line(settings, "")
     show_instances(settings, instances)
+
+
+def _show_actions(settings: Settings, actions: tuple[Action, ...]) -> None:
+    """Write the table of actions; the RPCs behind them where there are some."""
+    titles: tuple[str, ...] = ("ACTION", "INPUT", "OUTPUT", "TIMEOUT", "DESCRIPTION")
+    rows: list[tuple[object, ...]] = [_action_row(it) for it in actions]
+    if any(it.grpc_method for it in actions):
+        titles = (*titles, "RPC")
+        rows = [(*row, it.grpc_method or "-") for row, it in zip(rows, actions, strict=True)]
+    output.table(settings, titles, rows, whole=("ACTION", "RPC"), spare=("RPC",))
 
 
 def _action_row(action: Action) -> tuple[object, ...]:
