@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from benchmarks.fairness import FairnessBenchmark
+from benchmarks.fleet.drain import DrainBenchmark
+from benchmarks.fleet.kill import KillBenchmark
+from benchmarks.fleet.outage import OutageBenchmark
+from benchmarks.fleet.wide import WideBenchmark
 from benchmarks.fsyncs import FsyncsBenchmark
 from benchmarks.harness import Benchmark
 from benchmarks.mesh import MeshBenchmark
@@ -17,6 +21,10 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     MeshBenchmark(),
     PicksBenchmark(),
     FairnessBenchmark(),
+    DrainBenchmark(),
+    KillBenchmark(),
+    OutageBenchmark(),
+    WideBenchmark(),
     WorkflowBenchmark(),
     FsyncsBenchmark(),
 )

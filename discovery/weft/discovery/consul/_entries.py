@@ -14,6 +14,8 @@ from weft.discovery.model import Endpoint, Health, Protocol
 
 __all__ = ["Reader"]
 
+_Item = tuple[str, Endpoint | None, str, bool]
+
 _log = logging.getLogger("weft.discovery.consul")
 
 _STATUS: Final = {"passing": Health.PASSING, "warning": Health.WARNING, "maintenance": Health.DRAINING}
@@ -32,12 +34,17 @@ class Reader:
     def __init__(self, service: str) -> None:
         self._service = service
         self._said: set[str] = set()
+        self.unheard: frozenset[str] = frozenset()
+        """Keys of instances whose checks are critical only as they have not reported, or run, yet."""
 
     def read(self, entries: Iterable[Any]) -> tuple[Endpoint, ...]:
         """Return the endpoints of an answer, sorted by key; entries without a usable address are left out."""
         found: dict[str, Endpoint] = {}
         problems: set[str] = set()
-        for node, endpoint, problem in sorted(map(_read, entries), key=_order):
+        unheard = set()
+        for node, endpoint, problem, silent in sorted(map(_read, entries), key=_order):
+            if silent and endpoint is not None:
+                unheard.add(endpoint.key)
             if endpoint is None:
                 problems.add(problem)
             elif endpoint.key not in found:
@@ -51,6 +58,7 @@ class Reader:
                 apart = replace(endpoint, instance_id=f"{endpoint.instance_id}:{node}")
                 found[apart.key] = apart
         self._say(problems)
+        self.unheard = frozenset(unheard)
         return tuple(found[key] for key in sorted(found))
 
     def _say(self, problems: set[str]) -> None:
@@ -59,26 +67,27 @@ class Reader:
         self._said = problems
 
 
-def _order(item: tuple[str, Endpoint | None, str]) -> tuple[str, str]:
-    node, endpoint, _ = item
+def _order(item: _Item) -> tuple[str, str]:
+    node, endpoint = item[:2]
     return node, endpoint.address if endpoint else ""
 
 
-def _read(entry: Any) -> tuple[str, Endpoint | None, str]:
-    """Return the node, and the endpoint or why there is none."""
+def _read(entry: Any) -> _Item:
+    """Return the node, the endpoint or why there is none, and whether nothing is known of its health."""
     entry = _object(entry)
     node, service = _object(entry.get("Node")), _object(entry.get("Service"))
     name, service_id = _text(node.get("Node")), _text(service.get("ID"))
     if not service_id:
-        return name, None, f"an entry of node {name!r} has no service in it, and is skipped"
+        return name, None, f"an entry of node {name!r} has no service in it, and is skipped", False
     meta = {key: value for key, value in _object(service.get("Meta")).items() if isinstance(value, str)}
     host = _text(service.get("Address")) or _text(node.get("Address"))
     port = service.get("Port")
     if problem := _unusable(host, port):
-        return name, None, f"instance {service_id[:80]!r} of node {name!r} is skipped: {problem}"
+        return name, None, f"instance {service_id[:80]!r} of node {name!r} is skipped: {problem}", False
     ours = meta.get(INSTANCE, "")
     tags = tuple(tag for tag in _list(service.get("Tags")) if isinstance(tag, str))
     protocol, secure = _protocol(meta, tags)
+    checks = [_object(check) for check in _list(entry.get("Checks"))]
     endpoint = Endpoint(
         host=host,
         port=_integer(port),
@@ -92,9 +101,9 @@ def _read(entry: Any) -> tuple[str, Endpoint | None, str]:
         version=meta.get("version", "") or _version(tags),
         zone=meta.get("zone", "") or _text(_object(node.get("Meta")).get("zone")),
         datacenter=_text(node.get("Datacenter")),
-        health=_health(_list(entry.get("Checks"))),
+        health=_health(checks),
     )
-    return name, endpoint, ""
+    return name, endpoint, "", endpoint.health is Health.CRITICAL and _is_unheard(checks)
 
 
 def _unusable(host: str, port: Any) -> str:
@@ -112,10 +121,15 @@ def _unusable(host: str, port: Any) -> str:
     return ""
 
 
-def _health(checks: Sequence[Any]) -> Health:
+def _is_unheard(checks: Sequence[Mapping[str, Any]]) -> bool:
+    """Tell whether nothing critical has reported, or run, yet: what failed or ran out has an output."""
+    return not any(check.get("Output") for check in checks if check.get("Status") == "critical")
+
+
+def _health(checks: Sequence[Mapping[str, Any]]) -> Health:
     """Return the worst of all checks, of the node and of the service; maintenance is draining."""
     worst = Health.PASSING
-    for check in map(_object, checks):
+    for check in checks:
         check_id = _text(check.get("CheckID"))
         if check_id == "_node_maintenance" or check_id.startswith("_service_maintenance:"):
             health = Health.DRAINING

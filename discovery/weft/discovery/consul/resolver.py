@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from weft.core.clock import Clock, SystemClock
@@ -20,6 +21,7 @@ __all__ = ["ConsulResolver"]
 _log = logging.getLogger("weft.discovery.consul")
 
 _LAST_PAUSE = timedelta(seconds=3)
+_LEAST = 0.25
 _FAST = 1.0
 """An answer that comes sooner than this is no wait that ended by itself."""
 
@@ -167,12 +169,29 @@ class _Part:
             reset: Whether Consul's history began anew, so that nothing is known of removals.
         """
         self._index = 0 if reset else index
-        changed = self._known.answered(endpoints, reset=reset) is not None
+        changed = self._known.answered(self._credible(endpoints), reset=reset) is not None
         if changed:
             self._changed.set()
         if self._known.recheck_in is not None and (self._recheck is None or self._recheck.done()):
             self._recheck = asyncio.create_task(self._settle(), name=f"settle {self._service}")
         return changed
+
+    def _credible(self, endpoints: Sequence[Endpoint]) -> Sequence[Endpoint]:
+        """Keep the health of instances of which Consul knows none.
+
+        An agent that starts again calls every check critical, without an output,
+        until it was heard of or has run; often the catalogue says so only seconds
+        after its first answers. It ends by itself: a time to live that passes
+        leaves an output.
+        """
+        unheard = self._reader.unheard
+        if not unheard:
+            return endpoints
+        before = {each.key: each.health for each in self.snapshot.endpoints}
+        return [
+            replace(each, health=before.get(each.key, each.health)) if each.key in unheard else each
+            for each in endpoints
+        ]
 
     def _failed(self, problem: str) -> float:
         # What is read next is read anew: a wiped Consul counts from the beginning.
@@ -184,6 +203,7 @@ class _Part:
     async def _settle(self) -> None:
         """Look again when doubts end."""
         while (seconds := self._known.recheck_in) is not None:
-            await self._clock.sleep(seconds)
+            # A source that failed again meanwhile leaves nothing to decide until it answers.
+            await self._clock.sleep(max(seconds, _LEAST))
             if self._known.recheck() is not None:
                 self._changed.set()
