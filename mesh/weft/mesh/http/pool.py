@@ -126,6 +126,7 @@ class HttpPool:
         self._connections_per_host = connections_per_host
         self._tls = tls
         self._session: aiohttp.ClientSession | None = None
+        self._closed = False
 
     async def open(self, request: WireRequest, timeouts: HttpTimeouts, total: float) -> HttpAnswer:
         """Send a request and return when the head of the answer is there.
@@ -180,6 +181,8 @@ class HttpPool:
         return HttpAnswer(response, timer)
 
     def _client(self) -> aiohttp.ClientSession:
+        if self._closed:
+            raise RuntimeError("this HTTP pool is closed")
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
@@ -197,7 +200,8 @@ class HttpPool:
         return self._session
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Close every connection, for good; requests on their way break."""
+        self._closed = True
         if self._session is not None:
             await self._session.close()
             self._session = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from weft.core.errors import Violation
 from weft.core.reasons import Rule
@@ -17,6 +17,7 @@ METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "POST", "
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE: Final = re.compile(r"[\t\x20-\x7e]*")
+_NO_HOST: Final = re.compile(r"[^\w.:-]+")
 _OWN: Final = frozenset(
     {
         "connection",
@@ -34,9 +35,14 @@ _OWN: Final = frozenset(
 
 
 def join_url(endpoint: Endpoint, path: str) -> str:
-    """Return the URL of a path at an endpoint, below the endpoint's own path."""
+    """Return the URL of a path at an endpoint, below the endpoint's own path.
+
+    A host that is none stays one that cannot be found: it does not become another part of the URL.
+    """
     scheme = "https" if endpoint.secure else "http"
-    return f"{scheme}://{endpoint.address}{endpoint.path.rstrip('/')}{path}"
+    host = _NO_HOST.sub(lambda odd: quote(odd[0], safe=""), endpoint.host)
+    authority = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{authority}:{endpoint.port}{endpoint.path.rstrip('/')}{path}"
 
 
 def header_value(value: str) -> str:

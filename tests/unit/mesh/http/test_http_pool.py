@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -258,6 +259,28 @@ async def test_a_server_that_closes_idle_connections_does_no_harm(pool: HttpPool
             assert await send(pool, at, method=method) == (200, b"{}")
 
 
+def _close_idle(listener: socket.socket, answered: int) -> None:
+    """Answer one request on each connection, and close it soon after; runs in a thread."""
+    for _ in range(answered):
+        connection = listener.accept()[0]
+        connection.recv(65_536)
+        connection.sendall(OK)
+        time.sleep(0.02)
+        connection.close()
+
+
+async def test_a_close_that_arrived_while_this_process_was_busy_is_seen(pool: HttpPool) -> None:
+    """A connection is not chosen when its end already waits to be read, however late we look."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(5)
+        at = Endpoint(host="127.0.0.1", port=listener.getsockname()[1])
+        serving = asyncio.create_task(asyncio.to_thread(_close_idle, listener, 5))
+        for _ in range(5):
+            assert await send(pool, at, method="POST") == (200, b"{}")
+            time.sleep(0.06)  # noqa: ASYNC251 - a loop that is busy is what is tested
+        await serving
+
+
 async def _closing_late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Answer once; close when the next request is on its way."""
     await reader.readuntil(b"\r\n\r\n")
@@ -283,20 +306,32 @@ async def test_connections_are_kept_and_shared(pool: HttpPool) -> None:
 
 
 async def test_many_requests_share_few_connections() -> None:
-    """500 at a time over 8 connections: each waits its turn, and waiting is no connect timeout."""
+    """500 at a time over 8 connections: each waits its turn."""
 
     async def pause(request: web.Request) -> web.Response:
         await asyncio.sleep(0.01)
         return web.Response(text="ok")
 
-    patience = limits(connect=500, read=5_000)
     async with few(8) as pool, http_service(handler=pause) as service:
-        answers = await asyncio.gather(
-            *(send(pool, service.endpoint, patience, total=20.0) for _ in range(500))
-        )
+        answers = await asyncio.gather(*(send(pool, service.endpoint, total=20.0) for _ in range(500)))
     assert answers == [(200, b"ok")] * 500
     assert service.most_running <= 8
     assert len(service.connections) <= 8
+
+
+async def test_waiting_for_a_connection_is_not_connecting() -> None:
+    """Only the total timeout bounds it."""
+
+    async def pause(request: web.Request) -> web.Response:
+        await asyncio.sleep(0.15)
+        return web.Response(text="ok")
+
+    async with few(1) as pool, http_service(handler=pause) as service:
+        answers = await asyncio.gather(*(send(pool, service.endpoint, limits(connect=250)) for _ in range(3)))
+        assert answers == [(200, b"ok")] * 3
+        with pytest.raises(TimedOutError) as caught:
+            await asyncio.gather(*(send(pool, service.endpoint, total=0.2) for _ in range(2)))
+    assert caught.value.phase is Phase.TOTAL
 
 
 async def test_a_cancelled_request_gives_its_place_back() -> None:
@@ -378,13 +413,17 @@ async def test_redirects_cookies_and_proxies_are_not_followed_kept_or_used(
     assert all("cookie" not in headers for headers in service.headers)
 
 
-async def test_a_pool_that_was_closed_can_be_used_again(pool: HttpPool) -> None:
-    """Closing twice does nothing."""
-    async with http_service() as service:
-        await send(pool, service.endpoint)
+async def test_a_pool_is_closed_for_good(pool: HttpPool) -> None:
+    """What is on its way breaks, nothing begins, and closing twice does nothing."""
+    async with raw_service(silent) as at:
+        request = asyncio.create_task(send(pool, at, method="POST"))
+        await asyncio.sleep(0.02)
         await pool.close()
         await pool.close()
-        assert (await send(pool, service.endpoint))[0] == 200
+        with pytest.raises(BrokenError):
+            await request
+        with pytest.raises(RuntimeError, match="closed"):
+            await send(pool, at)
 
 
 def test_timeouts_are_longer_than_zero() -> None:

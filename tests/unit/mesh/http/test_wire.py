@@ -30,6 +30,26 @@ def test_a_path_stays_below_that_of_its_endpoint(prefix: str, text: str, secure:
     assert url.user is None
 
 
+@pytest.mark.parametrize(
+    "host", ["a@127.0.0.1", "u:p@127.0.0.1", "127.0.0.1/x#", "127.0.0.1?", "::1]/x#", "a\\b", "a b", "a%2fb"]
+)
+def test_a_host_that_is_none_is_no_other_part_of_the_url(host: str) -> None:
+    """It cannot name another host, a user or a path: there is no such host, or no such URL."""
+    text = join_url(Endpoint(host=host, port=80, path="/v1"), "/x")
+    try:
+        url = URL(text)
+    except ValueError:
+        return
+    assert (url.user, url.raw_path, url.port) == (None, "/v1/x", 80)
+    assert url.host not in {"127.0.0.1", "::1"}
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "orders.internal", "münchen.example", "a_b-c"])
+def test_a_host_stays_itself(host: str) -> None:
+    """Also one with letters of other alphabets."""
+    assert URL(join_url(Endpoint(host=host, port=80), "/x")).host == host
+
+
 @given(
     PREFIXES, st.lists(st.text(string.ascii_letters + string.digits + " äß+;@:&=", min_size=1), max_size=5)
 )
