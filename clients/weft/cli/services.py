@@ -142,7 +142,7 @@ def _show_actions(settings: Settings, actions: tuple[Action, ...]) -> None:
     if any(it.grpc_method for it in actions):
         titles = (*titles, "RPC")
         rows = [(*row, it.grpc_method or "-") for row, it in zip(rows, actions, strict=True)]
-    output.table(settings, titles, rows, whole=("ACTION", "RPC"), spare=("RPC",))
+    output.table(settings, titles, rows, whole=("ACTION", "RPC"), spare=titles[5:])
 
 
 def _action_row(action: Action) -> tuple[object, ...]:
