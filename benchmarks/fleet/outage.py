@@ -95,7 +95,7 @@ async def _back(agent: ConsulAgent, route: Route) -> float:
     await asyncio.to_thread(agent.start)
     begun = time.monotonic()
     async with asyncio.timeout(_PATIENCE):
-        while route.snapshot.stale or len(await _entries(agent)) < _INSTANCES:
+        while route.snapshot.stale or len(await _entries(agent)) < _INSTANCES:  # noqa: ASYNC110 - Consul's
             await asyncio.sleep(0.05)
     assert len(route.snapshot.callable()) == _INSTANCES
     return time.monotonic() - begun

@@ -50,7 +50,7 @@ async def _watch(consul: str) -> None:
     memory, begun = _resident(), time.monotonic()
     routes = [mesh.route(f"consul://{name_of(number)}") for number in range(SERVICES)]
     async with asyncio.timeout(_PATIENCE):
-        while any(len(route.snapshot.callable()) < INSTANCES for route in routes):
+        while any(len(it.snapshot.callable()) < INSTANCES for it in routes):  # noqa: ASYNC110 - 1,000 events
             await asyncio.sleep(0.01)
     seconds = time.monotonic() - begun
     gc.collect()
