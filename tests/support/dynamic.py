@@ -163,6 +163,7 @@ class Teller:
     """Serves ``kinds.v1.Teller`` with messages made at run time."""
 
     def __init__(self) -> None:
+        self.port = 0
         self.metadata: dict[str, Any] = {}
         self._codec = MessageCodec(descriptors())
 

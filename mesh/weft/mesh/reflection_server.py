@@ -45,11 +45,11 @@ def add_reflection(
 
 
 class _Servicer:
-    """Answers from the pool, and knows the file of v1 itself, which no generated code brings."""
+    """Answers from the pool, and knows the files of reflection itself: no generated code brings v1."""
 
     def __init__(self, names: Iterable[str], pool: DescriptorPool | None) -> None:
         self._given: Any = reflection.aio.ReflectionServicer(names, pool=pool)
-        self._own: Any = reflection.aio.ReflectionServicer((), pool=_pool_of_v1())
+        self._own: Any = reflection.aio.ReflectionServicer((), pool=_own_pool())
 
     async def answer(
         self, requests: AsyncIterable[reflection_pb2.ServerReflectionRequest], context: Any
@@ -69,8 +69,8 @@ async def _only(
     yield request
 
 
-def _pool_of_v1() -> DescriptorPool:
-    """Return a pool of its own: in the common one the file would collide with generated code of v1."""
+def _own_pool() -> DescriptorPool:
+    """Return a pool of its own: in the common one the file of v1 would collide with generated code of it."""
     newer, older = (name.rpartition(".")[0] for name in REFLECTION_SERVICES)
     file = descriptor_pb2.FileDescriptorProto()
     reflection_pb2.DESCRIPTOR.CopyToProto(file)
@@ -85,4 +85,5 @@ def _pool_of_v1() -> DescriptorPool:
         method.output_type = method.output_type.replace(older, newer)
     pool = DescriptorPool()
     pool.AddSerializedFile(file.SerializeToString())
+    pool.AddSerializedFile(reflection_pb2.DESCRIPTOR.serialized_pb)
     return pool

@@ -20,14 +20,22 @@ from weft.core.payload import MAX_DEPTH
 from weft.core.reasons import Rule
 from weft.mesh.dynamic._scalars import (
     INTEGER_TEXT,
-    NULL_ENUM,
     Fault,
     kind_of,
     scalar_fault,
     shown,
     text_fault,
 )
-from weft.mesh.dynamic._wellknown import TEXTS, WRAPPERS, entry_of, is_map, is_special, text_form_fault
+from weft.mesh.dynamic._wellknown import (
+    TEXTS,
+    WRAPPERS,
+    entry_of,
+    has_null_elements,
+    is_map,
+    is_nullable,
+    is_special,
+    text_form_fault,
+)
 
 __all__ = ["Checker"]
 
@@ -96,7 +104,7 @@ class Checker:
                 self._add(inner, (f"is the same field as {given[field.full_name]!r}", Rule.DUPLICATE))
                 continue
             given[field.full_name] = name
-            if item is None and not _takes_null(field):
+            if item is None and not (_takes_null(field) or has_null_elements(field)):
                 continue
             self._oneof(field, name, inner, oneofs)
             self._field_value(field, item, inner, depth + 1)
@@ -207,7 +215,7 @@ class Checker:
         if isinstance(value, dict | list | tuple):
             if not self._too_deep(path, depth):
                 for key, item in _members(value):
-                    self._add(_join(path, key), None if isinstance(key, int) else text_fault(key))
+                    self._add(_join(path, key), text_fault(key) if isinstance(value, dict) else None)
                     self._json(item, _join(path, key), depth + 1)
         elif isinstance(value, str):
             self._add(path, text_fault(value))
@@ -229,11 +237,7 @@ _INTEGER_KEYS: Final = frozenset(
 
 def _takes_null(field: FieldDescriptor) -> bool:
     """Tell whether null is a value of a field, rather than its absence."""
-    if field.is_repeated:
-        return False
-    if field.message_type is not None:
-        return bool(field.message_type.full_name == "google.protobuf.Value")
-    return field.enum_type is not None and field.enum_type.full_name == NULL_ENUM
+    return not field.is_repeated and is_nullable(field)
 
 
 def _members(value: Any) -> Iterator[tuple[Any, Any]]:

@@ -12,7 +12,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from weft.core.reasons import Rule
-from weft.mesh.dynamic._scalars import Fault, shown
+from weft.mesh.dynamic._scalars import NULL_ENUM, Fault, shown
 
 __all__ = [
     "DURATION_TEXT",
@@ -20,7 +20,9 @@ __all__ = [
     "TIMESTAMP_TEXT",
     "WRAPPERS",
     "entry_of",
+    "has_null_elements",
     "is_map",
+    "is_nullable",
     "is_special",
     "text_form_fault",
 ]
@@ -56,6 +58,18 @@ def is_map(field: FieldDescriptor) -> bool:
     """Tell whether a field is a map."""
     kind = field.message_type
     return kind is not None and kind.has_options and bool(kind.GetOptions().map_entry)
+
+
+def is_nullable(field: FieldDescriptor) -> bool:
+    """Tell whether null is one of the values of a field's type."""
+    if field.message_type is not None:
+        return bool(field.message_type.full_name == "google.protobuf.Value")
+    return field.enum_type is not None and field.enum_type.full_name == NULL_ENUM
+
+
+def has_null_elements(field: FieldDescriptor) -> bool:
+    """Tell whether null may be an element, so that it cannot be the absence of the list."""
+    return field.is_repeated and is_nullable(field)
 
 
 def entry_of(field: FieldDescriptor) -> tuple[FieldDescriptor, FieldDescriptor]:

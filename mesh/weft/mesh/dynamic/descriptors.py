@@ -152,18 +152,19 @@ class ServiceDescriptors:
             ResourceNotFoundError: METHOD_NOT_FOUND, with what there is.
         """
         service, short = _split(name)
-        found = self._methods.get(short, [])
-        exact = [method for method in found if method.service == service]
-        if not exact and service:
-            found = [method for method in found if method.service.endswith(f".{service}")]
-        found = exact or found
+        every = self._methods.get(short, [])
+        found = [method for method in every if method.service == service]
+        if not found:
+            ending = f".{service}" if service else ""
+            found = [method for method in every if method.service.endswith(ending)]
         if len(found) != 1:
-            raise _not_found(name, self._hint(name, found))
+            raise _not_found(name, self._hint(name, found or every))
         return found[0]
 
     def _hint(self, name: str, found: Sequence[Method]) -> str:
         if found:
-            return "it may be any of " + ", ".join(method.full_name for method in found[:10])
+            names = ", ".join(method.full_name for method in found[:10])
+            return f"did you mean {names!r}?" if len(found) == 1 else f"it may be any of {names}"
         every = sorted(method.full_name for methods in self._methods.values() for method in methods)
         known = every if "/" in name.strip("/") or "." in name else sorted(self._methods)
         return closest(name.lstrip("/"), known[:_MAX_COMPARED]) or "there are no methods at all"

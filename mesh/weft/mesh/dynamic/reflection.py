@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, TypeVar
@@ -237,9 +238,11 @@ class _Reader:
     async def _ask(self, **question: str) -> reflection_pb2.ServerReflectionResponse:
         """Ask one question; a server may end the stream after each answer."""
         request = reflection_pb2.ServerReflectionRequest(**question)  # type: ignore[arg-type]  # one of its strings
-        fresh = self._stream is None
-        answer = await self._exchange(request)
-        if answer is grpc.aio.EOF and not fresh:
+        answer: Any = grpc.aio.EOF
+        if self._stream is not None:
+            with suppress(_RefusedError):  # a stream that was ended fails in its own ways
+                answer = await self._exchange(request)
+        if answer is grpc.aio.EOF:
             self._stream = None
             answer = await self._exchange(request)
         if answer is grpc.aio.EOF:

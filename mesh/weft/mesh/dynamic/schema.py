@@ -22,7 +22,14 @@ from weft.core.errors import ValidationError
 from weft.core.payload import JsonObject
 from weft.core.schema import compile_schema
 from weft.mesh.dynamic._scalars import BASE64_TEXT, FLOAT_TEXT, INTEGER_TEXT, INTEGERS, NULL_ENUM
-from weft.mesh.dynamic._wellknown import DURATION_TEXT, TIMESTAMP_TEXT, WRAPPERS, entry_of, is_map
+from weft.mesh.dynamic._wellknown import (
+    DURATION_TEXT,
+    TIMESTAMP_TEXT,
+    WRAPPERS,
+    entry_of,
+    has_null_elements,
+    is_map,
+)
 from weft.mesh.dynamic.codec import is_wrapped
 from weft.mesh.dynamic.descriptors import ServiceDescriptors
 
@@ -182,7 +189,8 @@ class _Builder:
             schema = {"type": "array", "items": self._single(field, depth)}
         else:
             schema = self._single(field, depth)
-        return _or_null(schema) if self._takes and not field.is_required else schema
+        always = field.is_required or has_null_elements(field)
+        return _or_null(schema) if self._takes and not always else schema
 
     def _map(self, field: FieldDescriptor, depth: int) -> JsonObject:
         key, value = entry_of(field)
