@@ -89,7 +89,10 @@ class Behaviours:
 
 
 async def serve(
-    behaviours: Behaviours, port: int = 0, interceptors: tuple[grpc.aio.ServerInterceptor, ...] = ()
+    behaviours: Behaviours,
+    port: int = 0,
+    interceptors: tuple[grpc.aio.ServerInterceptor, ...] = (),
+    options: tuple[tuple[str, int], ...] = (),
 ) -> tuple[grpc.aio.Server, int]:
     """Start a server on 127.0.0.1 and return it with its port."""
     handlers: dict[str, Any] = {
@@ -98,7 +101,7 @@ async def serve(
         "Join": grpc.stream_unary_rpc_method_handler(behaviours.join),
         "Chat": grpc.stream_stream_rpc_method_handler(behaviours.chat),
     }
-    server = grpc.aio.server(options=(("grpc.so_reuseport", 0),), interceptors=interceptors)
+    server = grpc.aio.server(options=(("grpc.so_reuseport", 0), *options), interceptors=interceptors)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
     bound = server.add_insecure_port(f"127.0.0.1:{port}")
     await server.start()

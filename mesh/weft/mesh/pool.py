@@ -67,7 +67,7 @@ class ChannelPool:
         connect_timeout: How long one connection may take to be made.
         idle_timeout: After how long without a call a connection is closed.
         credentials: For endpoints that are dialled with TLS; by default the roots of the system.
-        options: Of every channel, after those of the pool.
+        options: Of every channel; they win over those of the pool.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class ChannelPool:
         self._connect_timeout = connect_timeout.total_seconds()
         self._idle_timeout = idle_timeout.total_seconds()
         self._credentials = credentials
-        self._options = (*_OPTIONS, *options)
+        self._options = tuple({**dict(_OPTIONS), **dict(options)}.items())
         self._connections: dict[_Place, Connection] = {}
         self._by_endpoint: dict[tuple[str, int, bool], Connection] = {}
         self._kept: dict[object, frozenset[_Place]] = {}

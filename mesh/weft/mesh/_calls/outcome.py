@@ -34,7 +34,8 @@ _PUSHBACK: Final = "grpc-retry-pushback-ms"
 _CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 _MAX_MESSAGE_BYTES: Final = 300
 _NOT_CONNECTED: Final = "failed to connect to all addresses"
-_RESET: Final = "CANCELLED"
+_RESET: Final = ("CANCELLED", "Stream removed (RST_STREAM")
+"""How gRPC says that a server reset a stream with CANCEL, as one that stops does: no server's own words."""
 _MAX_PUSHBACK: Final = timedelta(hours=1)
 
 
@@ -115,7 +116,7 @@ def verdict(code: grpc.StatusCode, details: str, trailing: grpc.aio.Metadata | N
         address: Of the instance.
     """
     if code is grpc.StatusCode.CANCELLED:
-        return _YES if details == _RESET and not trailing else _NO
+        return _YES if not trailing and (details == _RESET[0] or details.startswith(_RESET[1])) else _NO
     if code is not grpc.StatusCode.UNAVAILABLE and code is not grpc.StatusCode.RESOURCE_EXHAUSTED:
         return _NO
     if not trailing:
