@@ -26,6 +26,7 @@ stop: ## Stop what `make run KEEP=1` left up
 test: lint types imports proto-check tests ## Everything that must hold: CI runs exactly this
 
 tests: $(VENV)/.dev ## All tests
+	@sh tools/consul > /dev/null
 	@$(BIN)/python -m pytest -n 2 --dist worksteal -q
 
 lint: $(VENV)/.dev ## ruff: rules and formatting
@@ -49,6 +50,9 @@ proto-check: $(VENV)/.dev ## buf lint, buf breaking, and: generated/ is up to da
 
 proto-baseline: $(VENV)/.dev ## Take today's contracts as what must not break (at a release)
 	@$(BIN)/buf build -o protos/baseline.binpb
+
+consul: ## Where the Consul is that tests start: CONSUL_BIN, the one on PATH, or fetched into .tools/
+	@sh tools/consul
 
 bench: $(VENV)/.dev ## Benchmarks, each as pairs side by side (ONLY=name for one)
 	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY))
@@ -85,4 +89,4 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.run
 	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
 	@touch $@
 
-.PHONY: help run stop test tests lint types imports proto proto-check proto-baseline bench fmt build lock clean
+.PHONY: help run stop test tests consul lint types imports proto proto-check proto-baseline bench fmt build lock clean
