@@ -27,6 +27,7 @@ from weft.core.reasons import Reason
 from weft.discovery.model import Endpoint, Protocol
 from weft.mesh.actions import ActionCall, UnreachableError
 from weft.mesh.grpc_actions import GrpcActionTransport
+from weft.mesh.http import HttpPool
 from weft.mesh.http_actions import HttpActionTransport
 
 CALL = ActionCall(
@@ -175,6 +176,33 @@ async def test_an_http_provider_gets_everything(
         "idempotency-key": "exe_1/first",
         "weft-timeout-ms": "7000",
     } == {name.lower(): value for name, value in headers.items()}
+
+
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("", "/shout"),
+        ("/", "/shout"),
+        ("/v1/", "/v1/shout"),
+        ("/a b/ä", "/a b/ä/shout"),
+    ],
+)
+async def test_the_action_is_asked_for_below_the_endpoints_path(
+    over_http: HttpActionTransport, provider: HttpProvider, path: str, asked: str
+) -> None:
+    """With one slash between them, and every character as it was registered."""
+    await over_http.invoke(provider.below(path), CALL, 7.0)
+    assert [request[0] for request in provider.requests] == [asked]
+
+
+async def test_two_transports_share_a_pool_that_is_its_makers(provider: HttpProvider) -> None:
+    """Closing one of them leaves the other's connections alone."""
+    pool = HttpPool()
+    first, second = HttpActionTransport(pool=pool), HttpActionTransport(pool=pool)
+    await first.invoke(provider.endpoint, CALL, 5.0)
+    await first.close()
+    assert await second.invoke(provider.endpoint, CALL, 5.0) == b"{}"
+    await pool.close()
 
 
 async def test_no_value_can_add_a_header(over_http: HttpActionTransport, provider: HttpProvider) -> None:
