@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Protocol, TypeAlias
 
@@ -22,24 +22,42 @@ from weft.mesh.rpc import abort_with
 __all__ = ["Answers", "Call", "Concern", "InterceptorChain"]
 
 _Context = grpc.aio.ServicerContext[Any, Any]
+Metadata: TypeAlias = tuple[tuple[str, str | bytes], ...]
 _Handler = Callable[[Any, _Context], Any]
 _MethodHandler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
 
-@dataclass(slots=True)
 class Call:
-    """One running RPC."""
+    """One running RPC.
 
-    method: str
-    """Full name, such as ``/weft.api.registry.v1.RegistryService/GetService``."""
-    metadata: dict[str, str]
-    """What the caller sent, binary entries left out."""
-    context: _Context
-    """grpc.aio's own view of it."""
-    started: float = field(default_factory=perf_counter)
-    """``perf_counter`` at its start."""
-    exception: BaseException | None = None
-    """What escaped from the handler, once it ended so."""
+    Args:
+        method: Full name, such as ``/weft.api.registry.v1.RegistryService/GetService``.
+        context: grpc.aio's own view of it.
+
+    Attributes:
+        method: As given.
+        context: As given.
+        sent: The metadata as it came; each look at that of the context is a copy.
+        started: ``perf_counter`` at its start.
+        exception: What escaped from the handler, once it ended so.
+    """
+
+    __slots__ = ("_texts", "context", "exception", "method", "sent", "started")
+
+    def __init__(self, method: str, context: _Context) -> None:
+        self.method = method
+        self.context = context
+        self.sent: Metadata = tuple(context.invocation_metadata() or ())
+        self.started = perf_counter()
+        self.exception: BaseException | None = None
+        self._texts: dict[str, str] | None = None
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What the caller sent, binary entries left out."""
+        if self._texts is None:
+            self._texts = {key: value for key, value in self.sent if isinstance(value, str)}
+        return self._texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,8 +196,7 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
         return handle
 
     def _start(self, method: str, context: _Context) -> tuple[Call, list[object]]:
-        metadata = {k: v for k, v in context.invocation_metadata() or () if isinstance(v, str)}
-        call = Call(method, metadata, context)
+        call = Call(method, context)
         return call, [concern.on_start(call) for concern in self._concerns]
 
     def _end(self, call: Call, tokens: list[object], error: WeftError | None) -> None:

@@ -19,7 +19,6 @@ from weft.core.telemetry import (
     PEER_ADDRESS,
     PEER_PORT,
     RETRY,
-    RPC_STATUS,
     SERVER_ADDRESS,
     SERVER_PORT,
     SERVICE,
@@ -27,7 +26,7 @@ from weft.core.telemetry import (
 from weft.discovery.model import Endpoint
 from weft.mesh.tracing.context import extract, wire_headers
 from weft.mesh.tracing.port import Metadata
-from weft.mesh.tracing.spans import Attributes, Tracers, fail, method_attributes
+from weft.mesh.tracing.spans import Attributes, Tracers, end_rpc, fail, method_attributes
 
 __all__ = ["ClientSpans", "RpcTracer", "address_attributes"]
 
@@ -58,7 +57,8 @@ class ClientSpans:
         context = otel.get_current()
         if metadata:
             context, metadata = _taken_over(context, metadata)
-        if self._tracers.current() is None:
+        tracer = self._tracers.current()
+        if tracer is None:
             current = trace.get_current_span(context).get_span_context()
             return None, (*wire_headers(current, context), *metadata)
         name, of_method = method_attributes(method)
@@ -70,10 +70,9 @@ class ClientSpans:
         """End a span; a status other than OK is a failure of the call."""
         if span is None:
             return
-        span.set_attribute(RPC_STATUS, code)
         if code:
             fail(span, details or "")
-        span.end()
+        end_rpc(span, code)
 
 
 def _taken_over(context: Context, metadata: Metadata) -> tuple[Context, Metadata]:

@@ -15,10 +15,10 @@ from opentelemetry.trace import Span, SpanKind, TracerProvider
 
 from weft.core.context import set_deadline
 from weft.core.errors import Code, WeftError
-from weft.core.telemetry import PEER_ADDRESS, PEER_PORT, REASON, RPC_STATUS
+from weft.core.telemetry import PEER_ADDRESS, PEER_PORT, REASON
 from weft.mesh.serving import Call
 from weft.mesh.tracing.context import extract
-from weft.mesh.tracing.spans import Attributes, Tracers, clip, fail, method_attributes
+from weft.mesh.tracing.spans import Attributes, Tracers, clip, end_rpc, fail, method_attributes
 
 __all__ = ["CallerDeadline", "Tracing"]
 
@@ -71,7 +71,7 @@ class Tracing:
 
     def on_start(self, call: Call) -> _Started:
         """Begin the span, and make it current."""
-        context = extract(call.context.invocation_metadata() or ())
+        context = extract(call.sent)
         name, of_method = method_attributes(call.method)
         if self._tracers.current() is None:
             span = self._tracers.start(name, context, SpanKind.SERVER, {})
@@ -109,7 +109,6 @@ def _peer_attributes(peer: str) -> Attributes:
 
 def _finish(span: Span, call: Call, error: WeftError | None) -> None:
     code, details = _status(call, error)
-    span.set_attribute(RPC_STATUS, int(code))
     if error is not None:
         span.set_attribute(REASON, str(error.reason))
     raised = call.exception
@@ -119,7 +118,7 @@ def _finish(span: Span, call: Call, error: WeftError | None) -> None:
         fail(span, details)
     elif code:
         span.add_event("status", {"rpc.grpc.status_message": clip(details)} if details else None)
-    span.end()
+    end_rpc(span, int(code))
 
 
 def _status(call: Call, error: WeftError | None) -> tuple[Code, str]:

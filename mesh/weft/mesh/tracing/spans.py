@@ -24,10 +24,11 @@ from opentelemetry.trace import (
     TracerProvider,
 )
 
-from weft.core.telemetry import RPC_METHOD, RPC_SERVICE, RPC_SYSTEM, SCOPE
+from weft.core.telemetry import RPC_METHOD, RPC_SERVICE, RPC_STATUS, RPC_SYSTEM, SCOPE
 from weft.mesh.tracing.context import context_of
+from weft.mesh.tracing.recording import LeanSpan, begin, usable
 
-__all__ = ["Attributes", "Tracers", "clip", "fail", "method_attributes", "split_method"]
+__all__ = ["Attributes", "Tracers", "clip", "end_rpc", "fail", "method_attributes", "split_method"]
 
 Attributes: TypeAlias = dict[str, str | int | bool]
 
@@ -49,13 +50,15 @@ class Tracers:
         self._given = provider
         self._provider: TracerProvider | None = None
         self._tracer: Tracer | None = None
+        self._lean: SdkTracer | None = None
 
     def current(self) -> Tracer | None:
         """Return the tracer; None when nothing can be recorded."""
         provider = self._given or trace.get_tracer_provider()
         if provider is not self._provider:
             self._provider = provider
-            self._tracer = _tracer_of(provider)
+            self._tracer = tracer = _tracer_of(provider)
+            self._lean = tracer if isinstance(tracer, SdkTracer) and usable(tracer) else None
         return self._tracer
 
     def start(self, name: str, context: Context, kind: SpanKind, attributes: Attributes) -> Span:
@@ -76,6 +79,8 @@ class Tracers:
             context = trace.set_span_in_context(parent, context)
         if tracer is None:
             return parent if not parent.is_recording() else NonRecordingSpan(parent.get_span_context())
+        if self._lean is not None:
+            return begin(self._lean, name, context, kind, attributes)
         return tracer.start_span(name, context, kind, attributes)
 
     def _root(
@@ -131,6 +136,15 @@ def method_attributes(method: str) -> tuple[str, Mapping[str, str]]:
         if len(_METHODS) < _MAX_METHODS:  # a caller may make names up
             _METHODS[method] = known
     return known
+
+
+def end_rpc(span: Span, code: int) -> None:
+    """End the span of an RPC with its status."""
+    if type(span) is LeanSpan:
+        span.note(RPC_STATUS, code)
+    else:
+        span.set_attribute(RPC_STATUS, code)
+    span.end()
 
 
 def clip(text: str) -> str:
