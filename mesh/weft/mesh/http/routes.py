@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final, Protocol
 
 from weft.discovery.model import Protocol as Speaks
@@ -13,6 +14,9 @@ __all__ = ["RouteSource", "http_routes"]
 
 _ADDRESSES_ONLY: Final = frozenset({"static", "dns"})
 """Sources that know addresses and nothing of what is spoken there: the caller knows it."""
+
+_MAX_KNOWN: Final = 1_024
+"""How many targets are read once and remembered."""
 
 
 class RouteSource(Protocol):
@@ -29,9 +33,10 @@ def http_routes(mesh: RouteSource) -> Callable[[str], Route]:
     Args:
         mesh: Finds instances.
     """
+    read = lru_cache(maxsize=_MAX_KNOWN)(parse_target)
 
     def route(target: str) -> Route:
-        parsed = parse_target(target)
+        parsed = read(target)
         any_will_do = parsed.scheme in _ADDRESSES_ONLY
         return mesh.route(parsed, protocol=None if any_will_do else Speaks.HTTP)
 
