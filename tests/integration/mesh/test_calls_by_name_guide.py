@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ async def test_the_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
 async def test_calls_by_name_go_over_the_mesh() -> None:
     """All four shapes, spread over two instances."""
 
-    async def some() -> Any:
+    async def some() -> AsyncIterator[dict[str, str]]:
         yield {"name": "a"}
         yield {"name": "b"}
 
