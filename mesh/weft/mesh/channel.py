@@ -18,8 +18,7 @@ from weft.mesh._calls.multicallables import (
     UnaryUnaryMethod,
 )
 from weft.mesh._calls.origin import Origin
-from weft.mesh._calls.placing import Placing
-from weft.mesh.balancing import Node
+from weft.mesh._calls.placing import Placing, Tried
 
 __all__ = ["MeshChannel"]
 
@@ -163,8 +162,7 @@ class MeshChannel(grpc.aio.Channel):
         """Connect to one instance, and wait for one to come where there is none."""
         origin = self._origin
         route = origin.route()
-        avoid: set[Node] = set()
-        placing = Placing(origin, route, "", None, avoid, set(), {}, waits=True)
+        placing = Placing(origin, route, "", None, Tried(), waits=True)
         route.running += 1
         try:
             async with asyncio.timeout(seconds):

@@ -15,11 +15,12 @@ import grpc.aio
 import pytest
 
 from tests.integration.mesh.conftest import Fleet
-from tests.support.behaviours import path
+from tests.support.behaviours import path, until
 from weft.core.testing import ManualClock
 from weft.discovery.model import Endpoint
 from weft.mesh.call_options import CallOptions, RetryMethods
 from weft.mesh.mesh import Mesh, MeshConfig, OneResolver
+from weft.mesh.tracing.port import NoTracing
 
 pytestmark = pytest.mark.integration
 
@@ -54,8 +55,21 @@ class Load:
             await asyncio.gather(*tasks)
 
 
-async def test_a_graceful_drain_fails_no_call(fleet: Fleet, mesh: Mesh) -> None:
+class Starts(NoTracing):
+    """Remembers where calls started."""
+
+    def __init__(self) -> None:
+        self.at: list[str] = []
+
+    def start(self, method: str, metadata: Any, *, endpoint: Endpoint, **_: Any) -> Any:  # noqa: ARG002 - the port's
+        self.at.append(endpoint.instance_id)
+        return None, metadata
+
+
+async def test_a_graceful_drain_fails_no_call(fleet: Fleet) -> None:
     """Removed from the list, then stopped, then back again: no call fails, for any method."""
+    starts = Starts()
+    mesh = Mesh(OneResolver(fleet.resolver), tracer=starts)
     await fleet.grow(3)
     for instance in fleet.instances:
         instance.pace = 0.002
@@ -65,13 +79,15 @@ async def test_a_graceful_drain_fails_no_call(fleet: Fleet, mesh: Mesh) -> None:
     async with load.running():
         for number in (0, 1, 2, 0, 1, 2):
             fleet.publish(*(each for each in range(3) if each != number))
+            await until(lambda: len(mesh.route("weft://fleet").snapshot.endpoints) == 2)
+            before = len(starts.at)
             await asyncio.sleep(0.03)
-            removed = fleet.calls[number]
             await fleet.stop(number, grace=1)
-            assert fleet.calls[number] == removed
+            assert f"i-{number}" not in starts.at[before:]
             await fleet.restart(number)
             fleet.publish()
             await asyncio.sleep(0.03)
+    await mesh.close()
     assert load.failed == []
     assert load.good > 100
 

@@ -12,7 +12,7 @@ import grpc.aio
 from weft.mesh._calls.method import Method
 from weft.mesh._calls.origin import Attempt, Origin
 from weft.mesh._calls.outcome import CANCELLED, Failure, Verdict, now, verdict
-from weft.mesh._calls.placing import Placing, UnplacedError
+from weft.mesh._calls.placing import Placing, Tried, UnplacedError
 from weft.mesh.balancing import Node
 from weft.mesh.policies.retry import backoff
 from weft.mesh.pool import Connection
@@ -30,8 +30,21 @@ class MeshCall:
     call's unless another attempt follows; a task is seeking an instance for the
     next attempt; or the call has failed without one.
 
-    A call that finds a connected instance at once never needs the task.
+    A call that finds a connected instance at once never needs the task. What only
+    some calls need is made when they do: most calls are short.
     """
+
+    _current: Any = None
+    _seeking: asyncio.Task[None] | None = None
+    _failure: Failure | None = None
+    _held: Node | None = None
+    """Picked, for the seeking task to begin with."""
+    _tried: Tried | None = None
+    _attempts = 0
+    _retries = 0
+    _callbacks: tuple[Callable[[Any], None], ...] = ()
+    _committed = False
+    """Whether the caller has seen something of the current attempt."""
 
     def __init__(
         self,
@@ -54,19 +67,6 @@ class MeshCall:
         self._credentials = credentials
         self._compression = compression
         self._waits = waits
-        self._current: Any = None
-        self._seeking: asyncio.Task[None] | None = None
-        self._held: Node | None = None
-        """Picked, for the seeking task to begin with."""
-        self._failure: Failure | None = None
-        self._callbacks: list[Callable[[Any], None]] = []
-        self._attempts = 0
-        self._retries = 0
-        self._avoid: set[Node] = set()
-        self._refused: set[Node] = set()
-        self._seen: dict[str, str] = {}
-        self._committed = False
-        """Whether the caller has seen something of the current attempt."""
 
     def begin(self, node: Node | None, connection: Connection | None) -> None:
         """Start the first attempt at a connected instance, or seek one."""
@@ -103,7 +103,7 @@ class MeshCall:
         if self.done():
             callback(self)
         else:
-            self._callbacks.append(callback)
+            self._callbacks += (callback,)
 
     def time_remaining(self) -> float | None:
         """Return the seconds left; None where there is no deadline."""
@@ -206,14 +206,13 @@ class MeshCall:
         details: str = now(call.details()) or ""
         ruling = verdict(code, details, now(call.trailing_metadata()), node.endpoint.address)
         if ruling.refused:
-            self._refused.add(node)
-            self._seen[node.endpoint.address] = f"{node.endpoint.address} refused the call: {details}"
+            self._so_far().refuse(node, f"{node.endpoint.address} refused the call: {details}")
             self._seek(0.0)
             return True
         pause = self._retry_pause(ruling)
         if pause is None:
             return False
-        self._avoid.add(node)
+        self._so_far().avoid.add(node)
         self._seek(pause)
         return True
 
@@ -279,9 +278,7 @@ class MeshCall:
                 self._route,
                 self._origin.key(self._metadata) if self._origin.hash_key else "",
                 self._deadline,
-                self._avoid,
-                self._refused,
-                self._seen,
+                self._so_far(),
                 waits=bool(self._waits),
             )
             try:
@@ -292,8 +289,14 @@ class MeshCall:
                 if pause is None:
                     raise
             node = None
-            self._refused.clear()
+            self._so_far().refused.clear()
             await self._origin.clock.sleep(pause)
+
+    def _so_far(self) -> Tried:
+        """Return what is known of the instances that were tried."""
+        if self._tried is None:
+            self._tried = Tried()
+        return self._tried
 
     def _fail(self, failure: Failure) -> None:
         if self._failure is None:
@@ -304,6 +307,6 @@ class MeshCall:
 
     def _finish(self) -> None:
         self._origin.active.discard(self)
-        callbacks, self._callbacks = self._callbacks, []
+        callbacks, self._callbacks = self._callbacks, ()
         for callback in callbacks:
             callback(self)

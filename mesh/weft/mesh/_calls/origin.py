@@ -163,8 +163,9 @@ class Attempt:
             self._end(False, code, None)
         else:
             self._end(None if code is _CANCELLED else code in FAULTS, code, now(call.details()))
-        if self._owner is not None:
-            self._owner.attempt_ended(call, code, self._node)
+        owner, self._owner = self._owner, None  # no cycle may keep what is not needed any more
+        if owner is not None:
+            owner.attempt_ended(call, code, self._node)
         else:
             self._origin.active.discard(call)
 

@@ -13,7 +13,7 @@ from weft.mesh.balancing import Node
 from weft.mesh.pool import Connection
 from weft.mesh.route import Route
 
-__all__ = ["Placing", "UnplacedError"]
+__all__ = ["Placing", "Tried", "UnplacedError"]
 
 _FIRST_PAUSE: Final = 0.1
 _LAST_PAUSE: Final = 1.0
@@ -23,6 +23,28 @@ _LONG: Final = 60.0
 """Seconds after which a call that waits for ready looks again, though nothing has changed."""
 
 _MOST_SEEN: Final = 5
+
+
+class Tried:
+    """What is known of the instances that a call has tried.
+
+    Attributes:
+        avoid: Those that failed, to be called only when there is no other.
+        refused: Those that must not be called again, for now.
+        seen: What became of instances, by address, for people.
+    """
+
+    __slots__ = ("avoid", "refused", "seen")
+
+    def __init__(self) -> None:
+        self.avoid: set[Node] = set()
+        self.refused: set[Node] = set()
+        self.seen: dict[str, str] = {}
+
+    def refuse(self, node: Node, why: str) -> None:
+        """Take note of an instance that cannot take the call."""
+        self.refused.add(node)
+        self.seen[node.endpoint.address] = why
 
 
 class UnplacedError(Exception):
@@ -42,9 +64,7 @@ class Placing:
         key: What keeps the call together with others.
         deadline: When the call ends at the latest.
         waits: Whether the call waits for ready.
-        avoid: Instances to call only when there is no other; those that were tried.
-        refused: Instances that must not be called; grows with those that cannot be connected.
-        seen: What became of instances, by address; grows likewise.
+        tried: What is known of the instances that were tried; grows with those that cannot be connected.
     """
 
     def __init__(
@@ -53,9 +73,7 @@ class Placing:
         route: Route,
         key: str,
         deadline: float | None,
-        avoid: set[Node],
-        refused: set[Node],
-        seen: dict[str, str],
+        tried: Tried,
         *,
         waits: bool,
     ) -> None:
@@ -64,9 +82,7 @@ class Placing:
         self._key = key
         self._deadline = deadline
         self._waits = waits
-        self._avoid = avoid
-        self._refused = refused
-        self._seen = seen
+        self._tried = tried
         self._pause = _FIRST_PAUSE
         self._patience = origin.monotonic() + origin.options.first_answer.total_seconds()
 
@@ -90,9 +106,10 @@ class Placing:
             node = None
 
     def _pick(self) -> Node | None:
-        node = self._route.pick(self._key, self._refused | self._avoid)
-        if node is None and self._avoid:
-            node = self._route.pick(self._key, self._refused)
+        refused, avoid = self._tried.refused, self._tried.avoid
+        node = self._route.pick(self._key, refused | avoid)
+        if node is None and avoid:
+            node = self._route.pick(self._key, refused)
         return node
 
     async def _dial(self, node: Node) -> Connection | None:
@@ -105,8 +122,7 @@ class Placing:
             connection = await self._origin.pool.connect(node.endpoint, self._route.service, left)
         except UnreachableError as error:
             failed = self._left(self._origin.monotonic()) > 0 or None  # else time ran out; it is not to blame
-            self._refused.add(node)
-            self._seen[node.endpoint.address] = error.message
+            self._tried.refuse(node, error.message)
             connection = None
         except BaseException:
             self._route.done(node, None, 0.0)
@@ -131,9 +147,9 @@ class Placing:
             left = min(left, self._patience - moment)
             if self._route.known or left <= 0 or self._route.closed:
                 raise UnplacedError(failure_of(self._route.unavailable(self._texts())))
-        await self._route.moment(min(left, self._pause if self._refused else _LONG))
+        await self._route.moment(min(left, self._pause if self._tried.refused else _LONG))
         self._pause = min(self._pause * 2, _LAST_PAUSE)
-        self._refused.clear()
+        self._tried.refused.clear()
 
     def _left(self, moment: float) -> float:
         return float("inf") if self._deadline is None else self._deadline - moment
@@ -146,6 +162,6 @@ class Placing:
         raise UnplacedError(Failure(grpc.StatusCode.DEADLINE_EXCEEDED, text))
 
     def _texts(self) -> list[str]:
-        texts = list(self._seen.values())
+        texts = list(self._tried.seen.values())
         more = len(texts) - _MOST_SEEN
         return texts if more <= 0 else [*texts[:_MOST_SEEN], f"and {more} more"]
