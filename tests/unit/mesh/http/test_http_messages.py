@@ -169,7 +169,7 @@ async def test_all_faults_of_the_arguments_are_told_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [float("nan"), {"a": float("inf")}, b"bytes", {1: 2}, object(), [[[]] * 2 + ["\ud800"]]], ids=repr
+    "data", [float("nan"), {"a": float("inf")}, b"bytes", {1: 2}, object(), [[[]] * 2 + ["\ud800"]]]
 )
 async def test_what_json_cannot_say_is_no_data(data: Any) -> None:
     """Also what a lenient writer would turn into null."""
