@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 import grpc.aio
+from google.protobuf.descriptor import Descriptor
 
 from weft.api.action.v1 import action_service_pb2, action_service_pb2_grpc
 from weft.api.common.v1 import payload_pb2
@@ -72,6 +73,8 @@ def derive_actions(
     stream of requests is read from the input's ``requests``, a stream of responses
     is gathered in the output's ``responses``.
 
+    It computes; of large messages for long. Run it in a thread where others wait.
+
     Args:
         descriptors: What there is.
         grpc_services: Full names of the services to take; by default all, without
@@ -91,8 +94,32 @@ def derive_actions(
     if len(methods) > MAX_ACTIONS:
         text = f"{len(methods):,} methods are over the limit of {MAX_ACTIONS} actions; name fewer services"
         raise ValidationError([Violation(field, text, Rule.TOO_MANY)])
-    names = _names(methods)
-    return [_action(descriptors, method, name) for method, name in zip(methods, names, strict=True)]
+    schemas = _Schemas(descriptors)
+    return [
+        DerivedAction(
+            name=name,
+            description=descriptors.comment(f"{method.service}.{method.name}")[:_MAX_DESCRIPTION],
+            input_schema=schemas.of(input_schema, method.input, stream=method.client_streaming),
+            output_schema=schemas.of(output_schema, method.output, stream=method.server_streaming),
+            idempotent=method.idempotent,
+            grpc_method=method.full_name,
+        )
+        for method, name in zip(methods, _names(methods), strict=True)
+    ]
+
+
+class _Schemas:
+    """Makes each schema once: methods of one service share messages, and large ones take their time."""
+
+    def __init__(self, descriptors: ServiceDescriptors) -> None:
+        self._descriptors = descriptors
+        self._made: dict[tuple[Any, ...], JsonObject] = {}
+
+    def of(self, make: Callable[..., JsonObject], kind: Descriptor, *, stream: bool) -> JsonObject:
+        key = (make, kind.full_name, stream)
+        if key not in self._made:
+            self._made[key] = make(self._descriptors, kind, stream=stream)
+        return self._made[key]
 
 
 def _chosen(descriptors: ServiceDescriptors, wanted: Sequence[str], field: str) -> list[str]:
@@ -137,17 +164,6 @@ def _valid(name: str) -> str:
     name = name if len(name) <= 128 else f"m{name[-127:]}"
     assert ACTION_NAME.fullmatch(name)
     return name
-
-
-def _action(descriptors: ServiceDescriptors, method: Method, name: str) -> DerivedAction:
-    return DerivedAction(
-        name=name,
-        description=descriptors.comment(f"{method.service}.{method.name}")[:_MAX_DESCRIPTION],
-        input_schema=input_schema(descriptors, method.input, stream=method.client_streaming),
-        output_schema=output_schema(descriptors, method.output, stream=method.server_streaming),
-        idempotent=method.idempotent,
-        grpc_method=method.full_name,
-    )
 
 
 async def list_actions(

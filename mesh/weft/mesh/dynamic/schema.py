@@ -6,8 +6,9 @@ no presence. Not said by a schema, and found by the codec: that of a oneof one
 field can be set, that a text names a number in range or a time that exists.
 
 A schema must stay within the limits of the registry. One that would not says
-less, step by step: no comments, then no details of messages beyond 6, 4, 3, 2,
-1 levels of nesting, at last that it is an object.
+less, step by step: no comments, then only the fields' own names (others are not
+refused any more), then no details of messages nested deeper than 6, 4, 3, 2, 1
+levels, then none of nested ones at all; at last that it is an object.
 """
 
 from __future__ import annotations
@@ -48,17 +49,20 @@ _FLOATS: Final = (FieldDescriptor.CPPTYPE_FLOAT, FieldDescriptor.CPPTYPE_DOUBLE)
 _LARGE: Final = (FieldDescriptor.CPPTYPE_INT64, FieldDescriptor.CPPTYPE_UINT64)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Detail:
     """How much a schema says."""
 
-    comments: bool
+    comments: bool = False
+    aliases: bool = False
     depth: int
 
 
+_DEEP: Final = 20
 _DETAILS: Final = (
-    _Detail(comments=True, depth=20),
-    *(_Detail(comments=False, depth=depth) for depth in (20, 6, 4, 3, 2, 1)),
+    _Detail(comments=True, aliases=True, depth=_DEEP),
+    _Detail(aliases=True, depth=_DEEP),
+    *(_Detail(depth=depth) for depth in (_DEEP, 6, 4, 3, 2, 1, 0)),
 )
 
 
@@ -155,11 +159,13 @@ class _Builder:
             properties[field.name] = self._described(field, self._value(field, depth))
             if self._always(field):
                 required.append(field.name)
-        if self._takes:
+        if self._takes and self._detail.aliases:
             others = [field for field in kind.fields if field.json_name not in properties]
             properties |= {field.json_name: {"$ref": f"{where}/properties/{field.name}"} for field in others}
         schema = _object(properties, required)
-        if kind.is_extendable:
+        if self._takes and not self._detail.aliases:
+            del schema["additionalProperties"]
+        elif kind.is_extendable:
             schema["patternProperties"] = {"^\\[": {}}
         return {**self._comment(kind.full_name), **schema}
 

@@ -80,6 +80,7 @@ def test_too_large_messages_say_less(fields: int, messages: int) -> None:
         schema = compile_schema(make(known, known.method("Call0").input))
         value = {f"a_rather_long_name_{n}": n for n in range(fields)}
         assert schema.violations(value) == []
+        assert schema.properties or fields > 500
     assert time.perf_counter() - started < 5
 
 
