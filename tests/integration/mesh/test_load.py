@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,18 +58,29 @@ class Load:
 
 
 class Starts(NoTracing):
-    """Remembers where calls started."""
+    """Remembers where calls started, and how many run."""
 
     def __init__(self) -> None:
         self.at: list[str] = []
+        self.running: Counter[str] = Counter()
 
     def start(self, method: str, metadata: Any, *, endpoint: Endpoint, **_: Any) -> Any:  # noqa: ARG002 - the port's
         self.at.append(endpoint.instance_id)
-        return None, metadata
+        self.running[endpoint.instance_id] += 1
+        return endpoint.instance_id, metadata
+
+    def end(self, span: Any, code: int, details: str | None) -> None:  # noqa: ARG002 - the port's
+        self.running[span] -= 1
+
+    def idle(self, instance: str) -> bool:
+        return not self.running[instance]
 
 
 async def test_a_graceful_drain_fails_no_call(fleet: Fleet) -> None:
-    """Removed from the list, then stopped, then back again: no call fails, for any method."""
+    """Removed from the list, then stopped, then back again: no call fails, for any method.
+
+    It stops when its last call has ended: what it had not accepted by then, grpc.aio would drop.
+    """
     starts = Starts()
     mesh = Mesh(OneResolver(fleet.resolver), tracer=starts)
     await fleet.grow(3)
@@ -81,9 +94,10 @@ async def test_a_graceful_drain_fails_no_call(fleet: Fleet) -> None:
             fleet.publish(*(each for each in range(3) if each != number))
             await until(lambda: len(mesh.route("weft://fleet").snapshot.endpoints) == 2)
             before = len(starts.at)
-            await asyncio.sleep(0.03)
-            await fleet.stop(number, grace=1)
+            await asyncio.sleep(0.02)
+            await until(partial(starts.idle, f"i-{number}"))
             assert f"i-{number}" not in starts.at[before:]
+            await fleet.stop(number, grace=1)
             await fleet.restart(number)
             fleet.publish()
             await asyncio.sleep(0.03)
