@@ -13,9 +13,8 @@ levels, then none of nested ones at all; at last that it is an object.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
@@ -23,9 +22,8 @@ from weft.core.errors import ValidationError
 from weft.core.payload import JsonObject
 from weft.core.schema import compile_schema
 from weft.mesh.dynamic._scalars import BASE64_TEXT, FLOAT_TEXT, INTEGER_TEXT, INTEGERS, NULL_ENUM
+from weft.mesh.dynamic._schema_parts import PATTERNS, SPECIAL, object_of, or_null, redirected
 from weft.mesh.dynamic._wellknown import (
-    DURATION_TEXT,
-    TIMESTAMP_TEXT,
     WRAPPERS,
     entry_of,
     has_null_elements,
@@ -121,10 +119,10 @@ class _Builder:
             items: JsonObject = {"type": "array", "items": self._element(kind, 1)}
             if self._takes:
                 items["maxItems"] = MAX_REQUESTS
-            top = _object({listed: items}, [listed])
+            top = object_of({listed: items}, [listed])
         elif is_wrapped(kind):
-            top = _object({"value": self._message(kind, 1)}, ["value"])
-        elif kind.full_name in _SPECIAL:
+            top = object_of({"value": self._message(kind, 1)}, ["value"])
+        elif kind.full_name in SPECIAL:
             top = self._message(kind, 1)
         else:
             self._defs[kind.full_name] = {}
@@ -132,12 +130,12 @@ class _Builder:
         self._define()
         if not listed and kind.full_name in self._defs:
             del self._defs[kind.full_name]
-            top = _redirected(top, self._defs, kind.full_name)
+            top = redirected(top, self._defs, kind.full_name)
         return {**top, "$defs": self._defs} if self._defs else top
 
     def _element(self, kind: Descriptor, depth: int) -> JsonObject:
         if is_wrapped(kind):
-            return _object({"value": self._message(kind, depth)}, ["value"])
+            return object_of({"value": self._message(kind, depth)}, ["value"])
         return self._message(kind, depth)
 
     def _define(self) -> None:
@@ -162,7 +160,7 @@ class _Builder:
         if self._takes and self._detail.aliases:
             others = [field for field in kind.fields if field.json_name not in properties]
             properties |= {field.json_name: {"$ref": f"{where}/properties/{field.name}"} for field in others}
-        schema = _object(properties, required)
+        schema = object_of(properties, required)
         if self._takes and not self._detail.aliases:
             del schema["additionalProperties"]
         elif kind.is_extendable:
@@ -196,7 +194,7 @@ class _Builder:
         else:
             schema = self._single(field, depth)
         always = field.is_required or has_null_elements(field)
-        return _or_null(schema) if self._takes and not always else schema
+        return or_null(schema) if self._takes and not always else schema
 
     def _map(self, field: FieldDescriptor, depth: int) -> JsonObject:
         key, value = entry_of(field)
@@ -216,9 +214,9 @@ class _Builder:
         name = kind.full_name
         if name in WRAPPERS:
             return self._scalar(kind.fields_by_name["value"])
-        if name in _SPECIAL:
-            schema = dict(_SPECIAL[name])
-            return {**schema, **self._patterned(_PATTERNS[name])} if name in _PATTERNS else schema
+        if name in SPECIAL:
+            schema = dict(SPECIAL[name])
+            return {**schema, **self._patterned(PATTERNS[name])} if name in PATTERNS else schema
         if depth > self._detail.depth and name not in self._defs:
             return {"type": "object"}
         if name not in self._defs:
@@ -267,55 +265,3 @@ class _Builder:
         smallest, largest = INTEGERS[FieldDescriptor.CPPTYPE_INT32]
         other = {"type": "integer", "minimum": smallest, "maximum": largest}
         return {"anyOf": [{"enum": names}, other]}
-
-
-def _object(properties: JsonObject, required: list[str]) -> JsonObject:
-    schema: JsonObject = {"type": "object", "properties": properties, "additionalProperties": False}
-    return {**schema, "required": required} if required else schema
-
-
-def _or_null(schema: JsonObject) -> JsonObject:
-    """Return a schema that takes null as well: that a field is not set."""
-    kinds = schema.get("type")
-    if isinstance(kinds, str):
-        return {**schema, "type": [kinds, "null"]}
-    if isinstance(kinds, list):
-        return {**schema, "type": [*kinds, "null"]}
-    if "anyOf" in schema:
-        return {**schema, "anyOf": [*schema["anyOf"], {"type": "null"}]}
-    if "$ref" in schema:
-        return {"anyOf": [schema, {"type": "null"}]}
-    return schema
-
-
-def _redirected(top: JsonObject, defs: JsonObject, name: str) -> JsonObject:
-    """Let what refers to the message at the top refer to the top."""
-    pending: list[Any] = [top, defs]
-    while pending:
-        node = pending.pop()
-        if isinstance(node, dict) and node.get("$ref") == f"#/$defs/{name}":
-            node["$ref"] = "#"
-        pending.extend(node.values() if isinstance(node, dict) else node if isinstance(node, list) else ())
-    return top
-
-
-_SPECIAL: Final[Mapping[str, JsonObject]] = {
-    **{name: {} for name in WRAPPERS},
-    "google.protobuf.Any": {
-        "type": "object",
-        "properties": {"@type": {"type": "string"}},
-        "anyOf": [{"required": ["@type"]}, {"maxProperties": 0}],
-    },
-    "google.protobuf.Duration": {"type": "string"},
-    "google.protobuf.FieldMask": {"type": "string"},
-    "google.protobuf.ListValue": {"type": "array"},
-    "google.protobuf.Struct": {"type": "object"},
-    "google.protobuf.Timestamp": {"type": "string", "format": "date-time"},
-    "google.protobuf.Value": {},
-}
-"""Messages with a JSON form of their own."""
-
-_PATTERNS: Final[Mapping[str, str]] = {
-    "google.protobuf.Duration": DURATION_TEXT,
-    "google.protobuf.Timestamp": TIMESTAMP_TEXT,
-}
