@@ -28,11 +28,12 @@ __all__ = ["RegistryStreamResolver"]
 _OPTIONS: Final = (
     *CHANNEL_OPTIONS,
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 5_000),
     ("grpc.max_reconnect_backoff_ms", 2_000),
     ("grpc.use_local_subchannel_pool", 1),
 )
-"""A connection of its own, so that nobody's calls are in the way of its keepalive."""
+"""A connection of its own, so that nobody's calls are in the way of its keepalive. The second of the
+back-offs is no pause: it is how long one connection may take to be made, HTTP/2's greeting included."""
 
 _MAX_PROBLEM: Final = 200
 

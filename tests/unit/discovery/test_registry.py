@@ -165,8 +165,46 @@ async def test_a_stream_that_ends_is_opened_again(how: grpc.StatusCode | None) -
         assert registry.streams == 2
 
 
+async def test_a_server_far_away() -> None:
+    """A connection that takes longer to be made than a pause between attempts is made all the same."""
+    async with scripted() as (registry, resolver), slow_way_to(resolver._address) as address:
+        far = RegistryStreamResolver(address)
+        registry.say(1, instance(1))
+        async with following(far, "s") as stream:
+            assert not (await asyncio.wait_for(anext(stream), 20)).stale
+        await far.close()
+
+
+@asynccontextmanager
+async def slow_way_to(address: str) -> AsyncIterator[str]:
+    """Forward TCP to an address, each piece 0.15 s later."""
+    host, _, port = address.rpartition(":")
+    pipes: set[asyncio.Task[None]] = set()
+
+    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(65_536):
+                await asyncio.sleep(0.15)
+                writer.write(data)
+                await writer.drain()
+        finally:
+            writer.close()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection(host, int(port))
+        pipes.update(asyncio.create_task(it) for it in (forward(reader, back), forward(there, writer)))
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server.close()
+    for pipe in pipes:
+        pipe.cancel()
+    await asyncio.gather(*pipes, return_exceptions=True)
+    await asyncio.sleep(0)  # closing takes one more turn of the loop
+
+
 def test_a_dead_peer_is_noticed() -> None:
     """The stream's connection has the mesh's keepalive: a half-open one ends within 40 s."""
     options = dict(_OPTIONS)
     assert set(CHANNEL_OPTIONS) <= set(_OPTIONS)
-    assert options["grpc.keepalive_time_ms"] + options["grpc.keepalive_timeout_ms"] <= 40_000
+    assert options["grpc.keepalive_time_ms"] + options["grpc.http2.ping_timeout_ms"] <= 40_000
