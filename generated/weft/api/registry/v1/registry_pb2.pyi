@@ -173,7 +173,7 @@ class Service(_message.Message):
     """Where to call the actions when no instance is registered:
     `grpc://host:port`, `http://…` or `https://…` (POST {endpoint}/{action}
     with JSON), or where to look: `consul://name?tag=v1`, `dns://host:port`.
-    Empty when only instances serve it.
+    It serves the newest API version. Empty when only instances serve it.
     """
     state: Global___ServiceState.ValueType
     """Output only; changed by SetServiceState."""

@@ -38,7 +38,8 @@ class _ConflictPolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Confli
     CONFLICT_POLICY_REPLACE: _ConflictPolicy.ValueType  # 2
     """Replace description, endpoint, actions and metadata. The id, the state and
     the instances stay; equal content changes nothing, not even the revision.
-    The actions of another API version are kept beside the new ones.
+    The actions of another API version are kept beside the new ones, and
+    description, endpoint and metadata are replaced by the newest one only.
     """
 
 class ConflictPolicy(_ConflictPolicy, metaclass=_ConflictPolicyEnumTypeWrapper):
@@ -51,7 +52,8 @@ CONFLICT_POLICY_FAIL: ConflictPolicy.ValueType  # 1
 CONFLICT_POLICY_REPLACE: ConflictPolicy.ValueType  # 2
 """Replace description, endpoint, actions and metadata. The id, the state and
 the instances stay; equal content changes nothing, not even the revision.
-The actions of another API version are kept beside the new ones.
+The actions of another API version are kept beside the new ones, and
+description, endpoint and metadata are replaced by the newest one only.
 """
 Global___ConflictPolicy: _TypeAlias = ConflictPolicy  # noqa: Y015
 
@@ -145,7 +147,8 @@ class UpdateServiceRequest(_message.Message):
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
         """Fields to change: name, description, endpoint, actions, metadata. Absent:
-        the populated ones. `*`: all of these.
+        the populated ones. `*`: all of these. `actions` are those of the newest
+        API version. Versions and descriptors change by registering again.
         """
 
     def __init__(
@@ -269,7 +272,8 @@ class DeregisterServiceRequest(_message.Message):
     """Idempotency key."""
     version: _builtins.str
     """Remove only the actions of this API version, such as `1` or `1.4.2`, and
-    leave the others. Empty: the whole service.
+    leave the others. With the newest one goes the endpoint, with the last one
+    the service. Empty: the whole service.
     """
     def __init__(
         self,
