@@ -44,7 +44,7 @@ _CHANNEL_OPTIONS: Final = (
     *CHANNEL_OPTIONS,
     # Ours is the back-off: the channel's own would grow to two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 5_000),
     ("grpc.max_reconnect_backoff_ms", 500),
 )
 
