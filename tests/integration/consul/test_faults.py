@@ -78,20 +78,25 @@ async def test_an_agent_that_comes_later_gets_the_registration(
     assert sum("cannot be kept registered" in line for line in lines) == 1
 
 
-async def test_a_restarted_agent_keeps_its_data_and_its_watchers(tmp_path: Path) -> None:
-    """After a restart with its data the list is as before, and later changes are still seen."""
+async def test_an_outage_longer_than_the_time_to_live_harms_nobody(tmp_path: Path) -> None:
+    """An agent that was away calls everything critical at first; nobody believes it, and changes are seen."""
     async with (
         running_agent(tmp_path) as agent,
         ConsulClient(agent.config(ttl=_TTL)) as client,
+        AsyncExitStack() as providers,
         following(ConsulResolver(client), "web") as seen,
-        ConsulRegistrar(client, registration(1)),
     ):
-        await seen.keys("web-1")
+        for number in (1, 2, 3):
+            await providers.enter_async_context(ConsulRegistrar(client, registration(number)))
+        await seen.keys("web-1", "web-2", "web-3")
+        complete = len(seen.seen)
         await asyncio.to_thread(agent.kill)
+        await asyncio.sleep(_TTL.total_seconds())
         await asyncio.to_thread(agent.start)
-        async with ConsulRegistrar(client, registration(2)):
-            await seen.keys("web-1", "web-2")
-        assert all(snapshot.endpoints for snapshot in seen.seen[1:])
+        async with ConsulRegistrar(client, registration(4)):
+            await seen.keys("web-1", "web-2", "web-3", "web-4")
+            await seen.until(lambda s: not s.stale)
+        assert all(len(snapshot.callable()) >= 3 for snapshot in seen.seen[complete:])
 
 
 async def test_a_held_agent_delays_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

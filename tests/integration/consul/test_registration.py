@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -134,23 +135,43 @@ async def test_a_health_check_that_fails_is_critical(agent: ConsulAgent, fault: 
         assert ("no database" if fault == "raises" else "did not answer within") in check["Output"]
 
 
-async def test_a_process_that_dies_gets_critical_after_its_time_to_live(agent: ConsulAgent) -> None:
-    """Nobody deregisters for a killed process: its entry turns critical, so that it is not called."""
-    async with (
-        ConsulClient(agent.config(ttl=timedelta(seconds=1))) as client,
-        following(ConsulResolver(client), "dies") as seen,
-    ):
-        registrar = ConsulRegistrar(client, Registration(service="dies", endpoint=endpoint("dies")))
-        registrar.start()
-        await seen.until(lambda s: len(s.callable()) == 1)
-        assert registrar._task is not None
-        registrar._task.cancel()  # as if the process were gone
-        started = asyncio.get_running_loop().time()
-        await seen.until(lambda s: s.endpoints[0].health is Health.CRITICAL)
-        assert asyncio.get_running_loop().time() - started < 3.0
-        assert seen.newest.callable() == ()
-        assert seen.newest.summary() == "1 known: 1 CRITICAL"
-    agent.deregister("dies-1")
+_PROVIDER = """
+import asyncio, sys
+from datetime import timedelta
+from weft.discovery.consul import ConsulClient, ConsulConfig, ConsulRegistrar, Registration
+from weft.discovery.model import Endpoint
+
+async def main():
+    config = ConsulConfig(address=sys.argv[1], ttl=timedelta(seconds=1))
+    there = Endpoint(host="127.0.0.1", port=7001, instance_id="dies-1")
+    async with ConsulClient(config) as client:
+        async with ConsulRegistrar(client, Registration(service="dies", endpoint=there)):
+            await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+async def test_a_killed_process_turns_critical_after_its_time_to_live(
+    agent: ConsulAgent, client: ConsulClient
+) -> None:
+    """Nobody deregisters for it: its entry turns critical, so that it is not called any more."""
+    provider = await asyncio.create_subprocess_exec(sys.executable, "-c", _PROVIDER, agent.address)
+    try:
+        async with following(ConsulResolver(client), "dies") as seen:
+            await seen.until(lambda s: len(s.callable()) == 1)
+            provider.kill()
+            started = asyncio.get_running_loop().time()
+            await seen.until(lambda s: s.endpoints[0].health is Health.CRITICAL)
+            assert asyncio.get_running_loop().time() - started < 3.0
+            assert seen.newest.callable() == ()
+            assert seen.newest.summary() == "1 known: 1 CRITICAL"
+    finally:
+        if provider.returncode is None:
+            with suppress(ProcessLookupError):
+                provider.kill()
+        await provider.wait()
+        agent.deregister("dies-1")
 
 
 async def test_the_watch_fires_when_the_last_instance_leaves(client: ConsulClient) -> None:

@@ -35,7 +35,7 @@ class Reader:
         self._service = service
         self._said: set[str] = set()
         self.unheard: frozenset[str] = frozenset()
-        """Keys of instances whose checks are critical only as they have not reported, or run, yet."""
+        """Keys of instances of the last answer that are critical only as nobody has reported for them."""
 
     def read(self, entries: Iterable[Any]) -> tuple[Endpoint, ...]:
         """Return the endpoints of an answer, sorted by key; entries without a usable address are left out."""
@@ -73,7 +73,7 @@ def _order(item: _Item) -> tuple[str, str]:
 
 
 def _read(entry: Any) -> _Item:
-    """Return the node, the endpoint or why there is none, and whether nothing is known of its health."""
+    """Return the node, the endpoint or why there is none, and whether it is critical for want of a report."""
     entry = _object(entry)
     node, service = _object(entry.get("Node")), _object(entry.get("Service"))
     name, service_id = _text(node.get("Node")), _text(service.get("ID"))
@@ -122,8 +122,9 @@ def _unusable(host: str, port: Any) -> str:
 
 
 def _is_unheard(checks: Sequence[Mapping[str, Any]]) -> bool:
-    """Tell whether nothing critical has reported, or run, yet: what failed or ran out has an output."""
-    return not any(check.get("Output") for check in checks if check.get("Status") == "critical")
+    """Tell whether only TTL checks are critical, and by Consul's word, not by a report."""
+    critical = [check for check in checks if check.get("Status") == "critical"]
+    return all(c.get("Type") == "ttl" and c.get("Output") in {"", "TTL expired"} for c in critical)
 
 
 def _health(checks: Sequence[Mapping[str, Any]]) -> Health:

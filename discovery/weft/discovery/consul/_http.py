@@ -7,9 +7,10 @@ knowledge of Consul's API stays py-consul's.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 import aiohttp
 from consul import base as consul_base  # type: ignore[import-untyped]  # py-consul ships no types
@@ -17,6 +18,8 @@ from consul import base as consul_base  # type: ignore[import-untyped]  # py-con
 from weft.discovery.consul.config import ConsulConfig
 
 __all__ = ["Consul", "Garbage", "HttpClient"]
+
+_GOODBYE: Final = 0.1
 
 Callback = Callable[[Any], Any]
 Params = list[tuple[str, Any]]
@@ -42,8 +45,12 @@ class HttpClient(consul_base.HTTPClient):  # type: ignore[misc]  # untyped base
 
     async def close(self) -> None:
         """Close every connection."""
-        if self._made is not None:
-            await self._made.close()
+        if self._made is None:
+            return
+        await self._made.close()
+        if self._tls is not None:
+            # aiohttp does not wait until TLS has said goodbye; a loop that ends now would leave sockets open.
+            await asyncio.sleep(_GOODBYE)
 
     def get(
         self,

@@ -275,5 +275,9 @@ class ConsulRegistrar:
 
 
 def _note(report: HealthReport) -> str:
-    """Return what people read beside the state, as long as Consul shows it."""
-    return report.note.encode(errors="replace")[:_MAX_NOTE].decode(errors="ignore")
+    """Return what people read beside the state, as long as Consul shows it.
+
+    It is never empty for a bad state: that is how a report differs from silence.
+    """
+    note = report.note or ("" if report.health is Health.PASSING else "reported by the instance")
+    return note.encode(errors="replace")[:_MAX_NOTE].decode(errors="ignore")
