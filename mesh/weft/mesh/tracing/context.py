@@ -143,7 +143,10 @@ def extract(headers: Iterable[tuple[str, str | bytes]], onto: Context | None = N
         onto: What to add them to; by default an empty context, so that nothing
             of the receiving task gets in.
     """
-    parents, states, bags, trace_ids = _pick(headers)
+    found = _pick(headers)
+    if found is None:
+        return Context() if onto is None else onto
+    parents, states, bags, trace_ids = found
     context = Context() if onto is None else onto
     if bags:
         context = _with_baggage(context, ",".join(bags))
@@ -159,12 +162,14 @@ def extract(headers: Iterable[tuple[str, str | bytes]], onto: Context | None = N
 
 def _pick(
     headers: Iterable[tuple[str, str | bytes]],
-) -> tuple[list[str], list[str], list[str], list[str]]:
-    found: tuple[list[str], list[str], list[str], list[str]] = ([], [], [], [])
+) -> tuple[list[str], list[str], list[str], list[str]] | None:
+    """Return the headers that matter, by kind; None when there are none."""
+    found: tuple[list[str], list[str], list[str], list[str]] | None = None
     for key, value in headers:
-        place = _PLACES.get(key)
-        if place is not None and isinstance(value, str):
-            found[place].append(value)
+        if key in _PLACES and isinstance(value, str):
+            if found is None:
+                found = ([], [], [], [])
+            found[_PLACES[key]].append(value)
     return found
 
 
@@ -206,6 +211,8 @@ def wire_headers(span: SpanContext, context: Context) -> Headers:
 
 
 def _baggage_header(context: Context) -> str:
+    if not context:
+        return ""
     values = baggage.get_all(context)
     if not values:
         return ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib.metadata import version
+from time import monotonic
 from typing import Final, TypeAlias
 
 from opentelemetry import context as otel
@@ -36,6 +37,9 @@ _IDS: Final = RandomIdGenerator()
 _SAMPLED: Final = trace.TraceFlags(trace.TraceFlags.SAMPLED | trace.TraceFlags.RANDOM_TRACE_ID)
 _NOT_SAMPLED: Final = trace.TraceFlags(trace.TraceFlags.RANDOM_TRACE_ID)
 _MAX_TEXT: Final = 256
+_LOOK_SECONDS: Final = 0.25
+"""How often a process without a provider is asked whether it has one now; each look reads the environment."""
+
 _VERSION: Final = version("weft")
 
 
@@ -48,16 +52,21 @@ class Tracers:
 
     def __init__(self, provider: TracerProvider | None = None) -> None:
         self._given = provider
-        self._provider: TracerProvider | None = None
+        self._settled = False
+        self._next_look = 0.0
         self._tracer: Tracer | None = None
         self._lean: SdkTracer | None = None
 
     def current(self) -> Tracer | None:
         """Return the tracer; None when nothing can be recorded."""
+        if self._settled or (now := monotonic()) < self._next_look:
+            return self._tracer
+        self._next_look = now + _LOOK_SECONDS
         provider = self._given or trace.get_tracer_provider()
-        if provider is not self._provider:
-            self._provider = provider
-            self._tracer = tracer = _tracer_of(provider)
+        if not isinstance(provider, ProxyTracerProvider):
+            self._settled = True  # OpenTelemetry lets it be set once
+            tracer = provider.get_tracer(SCOPE, _VERSION)
+            self._tracer = None if isinstance(tracer, NoOpTracer) else tracer
             self._lean = tracer if isinstance(tracer, SdkTracer) and usable(tracer) else None
         return self._tracer
 
@@ -105,13 +114,6 @@ class Tracers:
         if trace.get_current_span(context).get_span_context().is_valid:
             return context
         return context_of(self._root(self.current(), 0, name, SpanKind.INTERNAL, {}), context)
-
-
-def _tracer_of(provider: TracerProvider) -> Tracer | None:
-    if isinstance(provider, ProxyTracerProvider):
-        return None
-    tracer = provider.get_tracer(SCOPE, _VERSION)
-    return None if isinstance(tracer, NoOpTracer) else tracer
 
 
 def split_method(method: str) -> tuple[str, str]:
