@@ -78,16 +78,24 @@ async def misbehaving(answer: str, code: Http2Error = Http2Error.NO_ERROR) -> As
     peer = Misbehaving(answer, code)
     server = await asyncio.start_server(peer.serve, "127.0.0.1", 0)
     peer.port = server.sockets[0].getsockname()[1]
-    yield peer
-    server.close()
+    try:
+        yield peer
+    finally:
+        server.close()
 
 
 class Proxy:
-    """Forwards TCP to a port, until it is told to fall silent: then the connection is half open."""
+    """Forwards TCP to a port, until it is told to fall silent: then the connection is half open.
 
-    def __init__(self, port: int) -> None:
+    Args:
+        port: Of 127.0.0.1.
+        delay: Seconds before a new connection is forwarded.
+    """
+
+    def __init__(self, port: int, *, delay: float = 0.0) -> None:
         self.port = 0
         self._to = port
+        self._delay = delay
         self._open = asyncio.Event()
         self._open.set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -109,6 +117,7 @@ class Proxy:
         self._open.clear()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(self._delay)
         other_reader, other_writer = await asyncio.open_connection("127.0.0.1", self._to)
         for pair in ((reader, other_writer), (other_reader, writer)):
             task = asyncio.create_task(self._forward(*pair))

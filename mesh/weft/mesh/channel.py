@@ -81,9 +81,7 @@ class MeshChannel(grpc.aio.Channel):
             await asyncio.wait(ends, timeout=grace)
             for end in ends:
                 end.cancel()
-        for call in list(origin.active):
-            call.cancel()
-        origin.active.clear()
+        origin.close()
 
     def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:  # noqa: FBT001, FBT002 - grpc's
         """Return the best state among the connections to instances.

@@ -14,6 +14,7 @@ from weakref import WeakSet
 import grpc
 
 from weft.core.clock import Clock, SystemClock
+from weft.core.version import VersionRange
 from weft.discovery.base import Resolver
 from weft.discovery.model import Endpoint
 from weft.discovery.model import Protocol as Speaks
@@ -86,7 +87,7 @@ class MeshConfig:
     """Of every gRPC channel, such as ``(("grpc.keepalive_time_ms", 10_000),)``."""
 
 
-_RouteKey = tuple[Target, Speaks | None, BalancerConfig]
+_RouteKey = tuple[Target, Speaks | None, VersionRange | None, BalancerConfig]
 
 
 class Mesh:
@@ -125,7 +126,7 @@ class Mesh:
         )
         self._sources = sources
         self._routes: dict[_RouteKey, Route] = {}
-        self._channels: WeakSet[MeshChannel] = WeakSet()
+        self._origins: WeakSet[Origin] = WeakSet()
         self._housekeeper: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -155,15 +156,15 @@ class Mesh:
             self.clock,
             self.chance,
         )
-        channel = MeshChannel(origin)
-        self._channels.add(channel)
-        return channel
+        self._origins.add(origin)
+        return MeshChannel(origin)
 
     def route(
         self,
         target: str | Target,
         *,
         protocol: Speaks | None = Speaks.GRPC,
+        versions: VersionRange | None = None,
         balancer: BalancerConfig | None = None,
     ) -> Route:
         """Return the route to a service, which everybody who names the same target shares.
@@ -173,6 +174,7 @@ class Mesh:
         Args:
             target: Such as ``consul://orders``.
             protocol: What instances must speak; None: anything.
+            versions: Which versions will do; by default those that the target names.
             balancer: How calls are spread; by default as in the rest of the mesh.
 
         Raises:
@@ -181,7 +183,7 @@ class Mesh:
         if self._closed:
             raise RuntimeError("this mesh is closed")
         parsed = parse_target(target) if isinstance(target, str) else target
-        key = (parsed, protocol, balancer or self.config.balancer)
+        key = (parsed, protocol, versions, balancer or self.config.balancer)
         route = self._routes.get(key)
         if route is None:
             route = self._routes[key] = self._open(key)
@@ -194,8 +196,8 @@ class Mesh:
 
     async def close(self) -> None:
         """Close every connection, and stop following services; calls in flight are cancelled."""
-        for channel in list(self._channels):
-            await channel.close()
+        for origin in list(self._origins):
+            origin.close()
         self._closed = True
         if self._housekeeper is not None:
             self._housekeeper.cancel()
@@ -219,7 +221,9 @@ class Mesh:
         self.pool.sweep()
 
     def _open(self, key: _RouteKey) -> Route:
-        target, protocol, config = key
+        target, protocol, versions, config = key
+        if versions is None:
+            versions = VersionRange.parse(target.version)
         if self._housekeeper is None:
             self._housekeeper = asyncio.create_task(self._keep_house(), name="housekeeping of the mesh")
         if target.zone:
@@ -229,6 +233,7 @@ class Mesh:
             self._sources.watch(target),
             LoadBalancer(config, self.clock, self.chance),
             protocol=protocol,
+            versions=versions,
             budget=RetryBudget(self.config.budget),
             on_change=self._keep,
         )

@@ -30,6 +30,8 @@ _OPTIONS = (
 
 _READY: Final = grpc.ChannelConnectivity.READY
 
+_HOPELESS: Final = frozenset({grpc.ChannelConnectivity.TRANSIENT_FAILURE, grpc.ChannelConnectivity.SHUTDOWN})
+
 _Place = tuple[str, bool]
 """Address, and whether it is dialled with TLS."""
 
@@ -184,8 +186,10 @@ class ChannelPool:
         try:
             await _connect(connection.channel, place[0], service, min(timeout, self._connect_timeout))
         except UnreachableError:
-            # Its back-off would go on failing calls for seconds after the instance is back.
-            self._drop(connection)
+            # Its back-off would go on failing calls for seconds after the instance is back. But a call
+            # that had too little time must not end the dialling for those that come after it.
+            if timeout >= self._connect_timeout or connection.channel.get_state() in _HOPELESS:
+                self._drop(connection)
             self.give_back(connection)
             raise
         except BaseException:

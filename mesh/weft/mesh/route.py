@@ -28,6 +28,7 @@ class Route:
         watch: What is known of the service; closed with the route.
         balancer: Chooses among those that fit.
         protocol: What an instance must speak; None: anything.
+        versions: Which of its versions will do; by default those that the target names.
         budget: How many retries all calls of the route may make together.
         on_change: Is told every endpoint that fits, whatever its health, at once and
             after every change.
@@ -40,6 +41,7 @@ class Route:
         balancer: LoadBalancer,
         *,
         protocol: Protocol | None = Protocol.GRPC,
+        versions: VersionRange | None = None,
         budget: RetryBudget | None = None,
         on_change: Callable[[Route, tuple[Endpoint, ...]], None] | None = None,
     ) -> None:
@@ -59,7 +61,7 @@ class Route:
         """``done(node, failed, seconds)``: how a call ended that was picked for; None: that says nothing."""
         self._watch = watch
         self._places: frozenset[tuple[str, int, bool]] = frozenset()
-        self._versions = VersionRange.parse(target.version)
+        self._versions = VersionRange.parse(target.version) if versions is None else versions
         self._on_change = on_change
         self._unsubscribe = watch.subscribe(self._changed)
 
@@ -147,11 +149,10 @@ class Route:
         return self._similar(endpoint) and self._versions.admits(endpoint.version)
 
     def _no_version(self, versions: Collection[str]) -> PreconditionError:
-        available = (
-            ", ".join(sort_versions(version for version in versions if version)) or "none that is named"
-        )
+        available = ", ".join(sort_versions(version for version in versions if version))
+        there = f"there is {available or 'none that is named'}"
         return PreconditionError(
-            f"no instance of {self.service} has a version in {self._versions}; there is {available}",
+            f"no instance of {self.service} has a version in {self._versions}; {there}",
             reason=Reason.VERSION_NOT_AVAILABLE,
             metadata={"service": self.service, "required": str(self._versions), "available": available},
         )

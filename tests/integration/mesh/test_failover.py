@@ -14,6 +14,7 @@ import pytest
 
 from tests.integration.mesh.conftest import Fleet
 from tests.support.behaviours import collect, path, until
+from tests.support.http2 import Proxy
 from weft.core.errors import PreconditionError, ServiceUnavailableError
 from weft.core.metadata import STATUS_DETAILS
 from weft.core.reasons import Reason
@@ -396,6 +397,23 @@ async def test_the_budget_bounds_retries(fleet: Fleet, mesh: Mesh) -> None:
     for _ in range(10):
         await asyncio.gather(*(failure(call(b"x")) for _ in range(50)))
     assert fleet.calls[0] <= 500 + 100 + 0.2 * 500 + 1
+
+
+async def test_calls_with_little_time_do_not_keep_an_instance_from_being_connected(
+    fleet: Fleet, mesh: Mesh
+) -> None:
+    """Each fails in its own time, and the dialling goes on."""
+    await fleet.grow()
+    async with Proxy(fleet.ports[0], delay=0.3) as proxy:
+        fleet.resolver.set("fleet", [Endpoint(host="127.0.0.1", port=proxy.port)])
+        call = unary(mesh)
+        codes: list[grpc.StatusCode] = []
+        async with asyncio.timeout(5):
+            while grpc.StatusCode.OK not in codes:
+                codes.append(await call(b"x", timeout=0.05).code())
+        assert set(codes[:-1]) == {grpc.StatusCode.DEADLINE_EXCEEDED}
+        assert len(codes) > 2
+        await mesh.close()
 
 
 async def test_consistent_hashing_by_metadata(fleet: Fleet, mesh: Mesh) -> None:

@@ -84,6 +84,13 @@ class Origin:
             return moment
         return inherited if moment is None else min(moment, inherited)
 
+    def close(self) -> None:
+        """Take no new calls, and cancel those that run."""
+        self.closed = True
+        for call in list(self.active):
+            call.cancel()
+        self.active.clear()
+
     def key(self, metadata: Any) -> str:
         """Return what keeps a call together with others."""
         for key, value in metadata or ():
