@@ -42,6 +42,13 @@ class Spans:
                 await asyncio.sleep(0.005)
         return self.all
 
+    async def wait_for_one(self, name: str) -> ReadableSpan:
+        """Wait until the span of that name has ended."""
+        async with asyncio.timeout(10):
+            while name not in {span.name for span in self.all}:  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.005)
+        return self.one(name)
+
     def clear(self) -> None:
         self._exporter.clear()
 

@@ -20,6 +20,7 @@ from weft.core.errors import CallCancelledError, DeadlineExceededError, WeftErro
 from weft.core.metadata import EXECUTION_ID, REQUEST_ID, STATUS_DETAILS
 from weft.mesh.policies.retry import RandomSource, RetryPolicy, call_with_retry
 from weft.mesh.rpc import error_from_rpc
+from weft.mesh.tracing.context import inject
 
 Q = TypeVar("Q")
 A = TypeVar("A")
@@ -136,7 +137,7 @@ class Caller:
             nonlocal call
             try:
                 with _rpc_errors(self._target):
-                    call = call or method(next_request())
+                    call = call or method(next_request(), metadata=_trace() or None)
                     message = await call.read()
             except WeftError:
                 call = None
@@ -171,10 +172,18 @@ def _seconds_left(limit: Limit, elapsed: float) -> float | None:
 
 
 def _metadata(context: CallContext | None) -> Metadata:
-    """Put the request id into the header, when a header can hold it."""
+    """Put the request id into the header, when a header can hold it, and the current trace."""
     text = context.request_id if context else ""
     fits = text.isascii() and text.isprintable() and text == text.strip()
-    return ((REQUEST_ID, text),) if text and fits and len(text) <= _MAX_HEADER_CHARS else ()
+    named = text and fits and len(text) <= _MAX_HEADER_CHARS
+    return (*(((REQUEST_ID, text),) if named else ()), *_trace())
+
+
+def _trace() -> Metadata:
+    """Return what makes the call part of the caller's trace, if there is one."""
+    headers: dict[str, str] = {}
+    inject(headers)
+    return tuple(headers.items())
 
 
 @contextmanager

@@ -222,6 +222,21 @@ def test_the_console_exporter_prints_what_ends() -> None:
         assert known in ran.stdout
 
 
+def test_a_server_with_wrong_settings_does_not_start() -> None:
+    """Its exit code says that an option is wrong, its message which."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "weft.cli", "server", "--listen", "127.0.0.1:0"],
+        env={**os.environ, "OTEL_TRACES_EXPORTER": "jaeger", "OTEL_TRACES_SAMPLER": "some"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert ran.returncode == 2
+    assert "OTEL_TRACES_EXPORTER='jaeger'" in ran.stderr
+    assert "OTEL_TRACES_SAMPLER='some'" in ran.stderr
+
+
 def test_wrong_limits_of_spans_stop_the_start() -> None:
     """Also those that the SDK reads itself."""
     ran = run_program(OTEL_TRACES_EXPORTER="console", OTEL_SPAN_EVENT_COUNT_LIMIT="many")

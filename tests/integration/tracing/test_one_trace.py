@@ -22,6 +22,7 @@ from tests.support.spans import Spans, attributes, global_spans, is_below, span_
 from tests.support.wire import STRUCT, Wire, connected, payload, value_in
 from tests.support.world import definition, hosted, registration, serving, step
 from weft.api.execution.v1 import execution_pb2, execution_service_pb2
+from weft.client import connect
 from weft.mesh.tracing.context import inject
 from weft.mesh.tracing.interceptors import TracingServerInterceptor, tracing_client_interceptors
 from weft.server.app import WeftServer
@@ -262,6 +263,23 @@ async def test_a_failed_step_is_seen_in_its_spans(spans: Spans) -> None:
                 assert span.status.status_code is trace.StatusCode.ERROR
                 assert attributes(span)["weft.reason"] == "ACTION_FAILED"
                 assert "4711" not in span.to_json()
+
+
+async def test_the_client_continues_the_trace_of_its_program(spans: Spans) -> None:
+    """What a program does within a span of its own, it does in that trace."""
+    async with serving() as wire, connect(wire.address) as client:
+        await wire.registry.RegisterService(registration("texts", "shout"))
+        await wire.workflows.CreateWorkflow(definition("flow", step("only", "texts", "shout")))
+        with spans.provider.get_tracer("mine").start_as_current_span("my work") as mine:
+            started = await client.executions.start("flow", {})
+            watched = [event async for event in client.executions.watch(started.id)]
+        assert started.trace_id == f"{mine.get_span_context().trace_id:032x}"
+        assert watched
+        served = [
+            await spans.wait_for_one(f"weft.api.execution.v1.ExecutionService/{name}Execution")
+            for name in ("Start", "Watch")
+        ]
+        assert {trace_id(span) for span in served} == {started.trace_id}
 
 
 async def test_a_restart_does_not_end_the_trace(spans: Spans, tmp_path: Path) -> None:
