@@ -3,111 +3,63 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final
 
-from weft.core.errors import PreconditionError, ServiceUnavailableError, WeftError
+from weft.core.errors import Code, WeftError
 from weft.core.reasons import Reason
-from weft.core.version import VersionRange, sort_versions
-from weft.discovery.base import Resolver
-from weft.discovery.model import Endpoint, Protocol, Snapshot
+from weft.discovery.model import Protocol
+from weft.discovery.target import Target
 from weft.mesh.actions import ActionCall, ActionReply, ActionTransport, UnreachableError
-from weft.mesh.balancer import Balancer, RoundRobin
+from weft.mesh.balancing import Node
+from weft.mesh.mesh import Mesh
+from weft.mesh.route import Route
 
 __all__ = ["ActionCaller"]
 
 _log = logging.getLogger("weft.mesh")
 
-_FIRST_PAUSE = 0.1
-_LAST_PAUSE = 1.0
-"""Seconds between rounds of dialling the endpoints that could not be connected."""
+_FIRST_PAUSE: Final = 0.1
+_LAST_PAUSE: Final = 1.0
+"""Seconds between rounds of dialling the instances that could not be connected."""
 
-_IDLE_SECONDS: Final = 300.0
-"""How long a service is watched after its last call."""
+_LEAST: Final = 0.001
+"""Seconds that an attempt is given at least, so that it ends by its own timer."""
 
-_WATCH_AGAIN_SECONDS: Final = 0.5
-
-
-class _Watched:
-    """The newest snapshot of one service, kept up to date by a task."""
-
-    def __init__(self, resolver: Resolver, service: str, balancer: Balancer) -> None:
-        self.balancer = balancer
-        self.snapshot: Snapshot | None = None
-        self.changed = asyncio.Event()
-        self.users = 0
-        self.last_used = 0.0
-        self.task = asyncio.create_task(self._follow(resolver, service), name=f"watch {service}")
-
-    async def _follow(self, resolver: Resolver, service: str) -> None:
-        """Follow the source for good: one that fails is asked again, and what it said last still holds."""
-        while True:
-            try:
-                async for snapshot in resolver.watch(service):
-                    self.snapshot = snapshot
-                    self.changed.set()
-                    self.changed = asyncio.Event()
-            except Exception as error:  # whatever a source raises must not end the watch
-                _log.warning("the source of instances of %s failed: %s", service, error)
-            await asyncio.sleep(_WATCH_AGAIN_SECONDS)
-
-    async def moment(self, seconds: float) -> None:
-        """Wait for a change, but not longer than that."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(max(0.0, seconds)):
-                await self.changed.wait()
-
-    def untried(self, versions: VersionRange, tried: set[Endpoint]) -> tuple[Endpoint, ...]:
-        if self.snapshot is None:
-            return ()
-        fitting = self.snapshot
-        if not versions.any:
-            fitting = replace(
-                fitting, endpoints=tuple(e for e in fitting.endpoints if versions.admits(e.version))
-            )
-        return tuple(endpoint for endpoint in fitting.callable() if endpoint not in tried)
-
-    def other_versions(self, versions: VersionRange) -> list[str] | None:
-        """Return the versions that there are when none of them, however healthy, is in the range."""
-        endpoints = self.snapshot.endpoints if self.snapshot else ()
-        if not endpoints or any(versions.admits(endpoint.version) for endpoint in endpoints):
-            return None
-        return sort_versions({endpoint.version for endpoint in endpoints if endpoint.version})
+_AGAINST: Final = frozenset({Reason.ACTION_UNAVAILABLE, Reason.ACTION_TIMEOUT})
+"""What the transports say of an instance that broke or did not answer."""
 
 
 class ActionCaller:
     """Calls actions over whatever their instances speak.
 
-    An endpoint that cannot be connected is passed over within the same call:
+    An instance that cannot be connected is passed over within the same call:
     nothing was sent, so nothing can run twice. When none can be connected, or
     there is none, the call waits for one to come (back). After a request was sent
     there is no second try here; that is the business of who knows whether it is
     safe.
 
     Args:
-        resolver: Where instances are.
-        transports: How to reach them, by protocol.
-        balancer: Makes the balancer of each service.
+        mesh: Finds instances and balances; stays open.
+        transports: How to reach them, by protocol; closed with the caller.
+        source: Scheme of the source that knows the services.
         instance_wait: How long a call waits for an instance that can be connected.
     """
 
     def __init__(
         self,
-        resolver: Resolver,
+        mesh: Mesh,
         transports: Mapping[Protocol, ActionTransport],
         *,
-        balancer: Callable[[], Balancer] = RoundRobin,
+        source: str = "weft",
         instance_wait: timedelta = timedelta(seconds=10),
     ) -> None:
-        self._resolver = resolver
+        self._mesh = mesh
         self._transports = transports
-        self._balancer = balancer
+        self._source = source
         self._instance_wait = instance_wait.total_seconds()
-        self._watched: dict[str, _Watched] = {}
 
     async def call(self, call: ActionCall, timeout: float) -> ActionReply:
         """Run an action at one of its service's instances.
@@ -121,95 +73,76 @@ class ActionCaller:
             PreconditionError: VERSION_NOT_AVAILABLE, at once: there are instances, all of other versions.
             WeftError: As ``ActionTransport.invoke``.
         """
-        watched = self._watch(call.service)
-        watched.users += 1
+        target = Target(scheme=self._source, name=call.service)
+        route = self._mesh.route(target, protocol=None, versions=call.versions)
+        route.running += 1
         try:
-            return await self._call(watched, call, timeout)
+            return await self._call(route, call, timeout)
         finally:
-            watched.users -= 1
-            watched.last_used = asyncio.get_running_loop().time()
+            route.running -= 1
 
-    async def _call(self, watched: _Watched, call: ActionCall, timeout: float) -> ActionReply:
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + timeout
-        give_up = loop.time() + min(self._instance_wait, timeout)
-        tried: set[Endpoint] = set()
+    async def _call(self, route: Route, call: ActionCall, timeout: float) -> ActionReply:
+        now = asyncio.get_running_loop().time
+        deadline = now() + timeout
+        give_up = now() + min(self._instance_wait, timeout)
+        tried: set[Node] = set()
         unreachable: UnreachableError | None = None
         pause = _FIRST_PAUSE
         while True:
-            endpoints = watched.untried(call.versions, tried)
-            if not endpoints:
-                if (others := watched.other_versions(call.versions)) is not None:
-                    raise unreachable or _no_version(call, others)
-                if loop.time() >= give_up:
-                    raise unreachable or self._no_instance(watched, call)
-                left = give_up - loop.time()
-                await watched.moment(min(pause, left) if tried else left)
+            node = route.pick(call.execution_id, tried)
+            if node is None:
+                left = give_up - now()
+                _check_hope(route, call, left, unreachable)
+                await route.moment(min(pause, left) if tried else left)
                 pause = min(pause * 2, _LAST_PAUSE)
                 tried.clear()
                 continue
-            endpoint = watched.balancer.pick(endpoints)
             try:
-                return await self._invoke(watched, endpoint, call, max(0.001, deadline - loop.time()))
+                return await self._invoke(route, node, call, deadline)
             except UnreachableError as error:
                 _log.debug("%s", error)
-                tried.add(endpoint)
+                tried.add(node)
                 unreachable = error
 
-    async def _invoke(
-        self, watched: _Watched, endpoint: Endpoint, call: ActionCall, timeout: float
-    ) -> ActionReply:
+    async def _invoke(self, route: Route, node: Node, call: ActionCall, deadline: float) -> ActionReply:
+        now = asyncio.get_running_loop().time
+        started = now()
+        endpoint = node.endpoint
+        failed: bool | None = None
         try:
+            timeout = max(_LEAST, deadline - started)
             output = await self._transports[endpoint.protocol].invoke(endpoint, call, timeout)
+            failed = False
         except WeftError as error:
+            failed = _speaks_against(error, call, deadline - now())
             error.metadata.setdefault("instance_id", endpoint.instance_id)
-            watched.balancer.done(endpoint, error)
             raise
-        except BaseException as error:
-            watched.balancer.done(endpoint, error)
-            raise
-        watched.balancer.done(endpoint, None)
+        finally:
+            route.done(node, failed, now() - started)
         return ActionReply(output=output, instance_id=endpoint.instance_id)
 
-    def _no_instance(self, watched: _Watched, call: ActionCall) -> ServiceUnavailableError:
-        known = len(watched.snapshot.endpoints) if watched.snapshot else 0
-        return ServiceUnavailableError(
-            call.service,
-            f"no healthy instance of {call.service} within {self._instance_wait:g} s ({known} known)",
-            reason=Reason.NO_INSTANCE,
-            metadata={"action": call.action},
-        )
-
-    def _watch(self, service: str) -> _Watched:
-        watched = self._watched.get(service)
-        if watched is None:
-            self._forget_idle()
-            watched = self._watched[service] = _Watched(self._resolver, service, self._balancer())
-        return watched
-
-    def _forget_idle(self) -> None:
-        """Stop watching services that nobody called for long, whenever a new one is called."""
-        since = asyncio.get_running_loop().time() - _IDLE_SECONDS
-        for name, watched in list(self._watched.items()):
-            if watched.users == 0 and watched.last_used < since:
-                self._watched.pop(name).task.cancel()
-
     async def close(self) -> None:
-        """Stop watching and close every connection."""
-        tasks = [watched.task for watched in self._watched.values()]
-        self._watched.clear()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        """Close every connection of the transports' own."""
         for transport in self._transports.values():
             await transport.close()
 
 
-def _no_version(call: ActionCall, available: list[str]) -> PreconditionError:
-    known = ", ".join(available)
-    there = f"there are {known}" if available else "its instances say no version"
-    return PreconditionError(
-        f"no instance of {call.service} has a version in {call.versions}; {there}",
-        reason=Reason.VERSION_NOT_AVAILABLE,
-        metadata={"service": call.service, "required": str(call.versions), "available": known},
-    )
+def _check_hope(route: Route, call: ActionCall, left: float, unreachable: UnreachableError | None) -> None:
+    """Raise when no instance can be called, and waiting for one is over or would not help."""
+    error = route.unavailable()
+    if left > 0 and error.retryable and not route.closed:
+        return
+    error.metadata.setdefault("action", call.action)
+    raise unreachable or error
+
+
+def _speaks_against(error: WeftError, call: ActionCall, left: float) -> bool | None:
+    """Tell whether the end of a call speaks against the instance: it is gone, too slow, or overloaded.
+
+    What the action itself says does not, nor what it passes on of another service.
+    """
+    if isinstance(error, UnreachableError):
+        return True if left > 0 else None  # else time ran out for connecting; it is not to blame
+    if error.code is Code.RESOURCE_EXHAUSTED:
+        return error.reason != Reason.ACTION_OUTPUT_TOO_LARGE
+    return error.reason in _AGAINST and error.metadata.get("service", call.service) == call.service

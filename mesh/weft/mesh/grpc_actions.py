@@ -22,7 +22,7 @@ from weft.core.errors import (
 from weft.core.payload import from_struct
 from weft.core.reasons import Rule
 from weft.discovery.model import Endpoint
-from weft.mesh.actions import ActionCall
+from weft.mesh.actions import ActionCall, UnreachableError
 from weft.mesh.grpc_failures import output_invalid, rpc_failure
 from weft.mesh.grpc_methods import GrpcMethodInvoker
 from weft.mesh.pool import ChannelPool
@@ -39,6 +39,7 @@ class GrpcActionTransport:
     Args:
         clock: For the pool's idleness.
         connect_timeout: How long one connection may take to be made.
+        pool: Connections that others use too; whoever made them closes them.
         tracer: What happens around each attempt.
         policy: Name of the policy that chooses the endpoints, for the spans.
     """
@@ -48,12 +49,14 @@ class GrpcActionTransport:
         clock: Clock | None = None,
         *,
         connect_timeout: timedelta = timedelta(seconds=5),
+        pool: ChannelPool | None = None,
         tracer: CallTracer = NO_TRACING,
         policy: str = "round_robin",
     ) -> None:
         self._tracer = tracer
         self._policy = policy
-        self._pool = ChannelPool(clock or SystemClock(), connect_timeout=connect_timeout)
+        self._pool = pool or ChannelPool(clock or SystemClock(), connect_timeout=connect_timeout)
+        self._own_pool = self._pool if pool is None else None
         self._stubs: WeakKeyDictionary[grpc.aio.Channel, action_service_pb2_grpc.ActionServiceAsyncStub] = (
             WeakKeyDictionary()
         )
@@ -62,28 +65,39 @@ class GrpcActionTransport:
         """Run an action: see ``ActionTransport.invoke``."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
-        async with self._pool.channel(endpoint.address, call.service, timeout) as channel:
+        connection = self._pool.ready(endpoint) or await self._pool.connect(endpoint, call.service, timeout)
+        try:
+            if connection.leaving:
+                raise UnreachableError(call.service, f"{endpoint.address} was removed while it was dialled")
             left = max(0.001, deadline - loop.time())
             if call.invoker is not None:
-                return await self._invoke_method(channel, call.invoker, endpoint, call, left)
-            stub = self._stub(channel)
-            span, metadata = self._tracer.start(
-                _METHOD,
-                (),
-                service=call.service,
-                endpoint=endpoint,
-                attempt=call.attempt,
-                balancer=self._policy,
-            )
-            try:
-                response = await stub.InvokeAction(_request(call), timeout=left, metadata=metadata)
-            except grpc.aio.AioRpcError as error:
-                self._tracer.end(span, error.code().value[0], error.details())
-                raise rpc_failure(error, call, endpoint, timeout, "does not serve ActionService") from None
-            except BaseException:
-                self._tracer.end(span, int(Code.CANCELLED), "the caller gave up")
-                raise
-            self._tracer.end(span, 0, None)
+                return await self._invoke_method(connection.channel, call.invoker, endpoint, call, left)
+            return await self._invoke_action(connection.channel, endpoint, call, left)
+        finally:
+            self._pool.give_back(connection)
+
+    async def _invoke_action(
+        self, channel: grpc.aio.Channel, endpoint: Endpoint, call: ActionCall, timeout: float
+    ) -> bytes:
+        """Run an action of a provider that serves ActionService."""
+        stub = self._stub(channel)
+        span, metadata = self._tracer.start(
+            _METHOD,
+            (),
+            service=call.service,
+            endpoint=endpoint,
+            attempt=call.attempt,
+            balancer=self._policy,
+        )
+        try:
+            response = await stub.InvokeAction(_request(call), timeout=timeout, metadata=metadata)
+        except grpc.aio.AioRpcError as error:
+            self._tracer.end(span, error.code().value[0], error.details())
+            raise rpc_failure(error, call, endpoint, timeout, "does not serve ActionService") from None
+        except BaseException:
+            self._tracer.end(span, int(Code.CANCELLED), "the caller gave up")
+            raise
+        self._tracer.end(span, 0, None)
         return _output(response, call)
 
     async def _invoke_method(
@@ -122,8 +136,9 @@ class GrpcActionTransport:
         return stub
 
     async def close(self) -> None:
-        """Close every connection."""
-        await self._pool.close()
+        """Close every connection of its own."""
+        if self._own_pool is not None:
+            await self._own_pool.close()
 
 
 def _request(call: ActionCall) -> action_service_pb2.InvokeActionRequest:

@@ -21,14 +21,13 @@ from weft.api.registry.v1 import registry_service_pb2, registry_service_pb2_grpc
 from weft.api.workflow.v1 import workflow_service_pb2, workflow_service_pb2_grpc
 from weft.core.clock import Clock, SystemClock
 from weft.core.payload import JsonObject
-from weft.discovery.binding import BoundResolver
 from weft.discovery.model import Endpoint, Protocol
 from weft.discovery.resolvers import Resolvers
 from weft.discovery.target import Target
 from weft.mesh.caller import ActionCaller
 from weft.mesh.grpc_actions import GrpcActionTransport
 from weft.mesh.http_actions import HttpActionTransport
-from weft.mesh.mesh import Mesh
+from weft.mesh.mesh import Mesh, MeshConfig
 from weft.mesh.reflection_server import add_reflection
 from weft.mesh.rpc import CHANNEL_OPTIONS, SERVER_OPTIONS
 from weft.mesh.tracing.client import RpcTracer
@@ -116,12 +115,13 @@ class WeftServer:
         self._instances = InstanceService(self._store, clock, self._registry)
         resolver = RegistryResolver(self._registry, self._instances)
         sources = Resolvers(self._config.sources, registry=resolver, clock=clock)
-        self._mesh = Mesh(sources, clock=clock)
+        mesh = self._mesh = Mesh(sources, MeshConfig(balancer=self._config.balancer), clock=clock)
+        policy = self._config.balancer.policy
         self._caller = ActionCaller(
-            BoundResolver(resolver, sources.watch, clock=clock),
+            mesh,
             {
-                Protocol.GRPC: GrpcActionTransport(clock, tracer=RpcTracer()),
-                Protocol.HTTP: HttpActionTransport(tracer=HttpTracer()),
+                Protocol.GRPC: GrpcActionTransport(pool=mesh.pool, tracer=RpcTracer(), policy=policy),
+                Protocol.HTTP: HttpActionTransport(tracer=HttpTracer(), policy=policy),
             },
             instance_wait=self._config.instance_wait,
         )

@@ -8,11 +8,14 @@ from datetime import timedelta
 from pathlib import Path
 
 from weft.discovery.resolvers import SourcesConfig
+from weft.mesh.balancing import BalancerConfig
 from weft.server.execution.engine import EngineLimits
 
-__all__ = ["DEFAULT_LISTEN", "ConfigError", "ServerConfig"]
+__all__ = ["DEFAULT_LISTEN", "DEFAULT_POLICY", "ConfigError", "ServerConfig"]
 
 DEFAULT_LISTEN = "127.0.0.1:7420"
+DEFAULT_POLICY = "least_request"
+"""Actions take unequally long, so calls go where the fewest are under way."""
 
 
 class ConfigError(Exception):
@@ -33,6 +36,8 @@ class ServerConfig:
     """How long a call of an action waits for a healthy instance when there is none."""
     limits: EngineLimits = field(default_factory=EngineLimits)
     """How much the engine takes on at once."""
+    balancer: BalancerConfig = field(default_factory=lambda: BalancerConfig(policy=DEFAULT_POLICY))
+    """How calls of actions are spread over instances."""
     sources: SourcesConfig = field(default_factory=SourcesConfig)
     """Where services are looked up whose endpoint is ``consul://…`` or ``dns://…``."""
 

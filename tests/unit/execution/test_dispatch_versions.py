@@ -13,6 +13,7 @@ from weft.core.version import VersionRange
 from weft.discovery.model import Endpoint, Protocol
 from weft.discovery.static import StaticResolver
 from weft.mesh.caller import ActionCaller
+from weft.mesh.mesh import Mesh, OneResolver
 from weft.server.execution.dispatch import CallIdentity, Dispatcher
 from weft.server.registry.model import Action, Service
 
@@ -34,8 +35,9 @@ async def two_versions(world: World) -> Dispatcher:
     await register(world, "2.0.0", Action(name="get", input_schema=takes("key")), Action(name="new"))
     await register(world, "1.4.2", Action(name="get", input_schema=takes("id")))
     endpoints = [Endpoint(host="127.0.0.1", port=1, instance_id=f"v{it}", version=it) for it in VERSIONS]
-    await world.caller.close()
-    world.caller = ActionCaller(StaticResolver({SERVICE: endpoints}), {Protocol.GRPC: world.provider})
+    await world.mesh.close()
+    world.mesh = Mesh(OneResolver(StaticResolver({SERVICE: endpoints})))
+    world.caller = ActionCaller(world.mesh, {Protocol.GRPC: world.provider})
     return Dispatcher(world.registry, world.caller)
 
 

@@ -18,6 +18,7 @@ from weft.discovery.model import Endpoint, Protocol
 from weft.discovery.static import StaticResolver
 from weft.mesh.actions import ActionCall
 from weft.mesh.caller import ActionCaller
+from weft.mesh.mesh import Mesh, OneResolver
 from weft.server.execution.dispatch import Dispatcher
 from weft.server.execution.engine import EngineLimits
 from weft.server.execution.model import Event, Execution, ExecutionState, StepCompleted, fold_steps
@@ -111,7 +112,8 @@ class World:
         self.workflows = WorkflowService(self.store, self.registry.find, self.clock)
         endpoint = Endpoint(host="127.0.0.1", port=1, instance_id="worker-1")
         resolver = StaticResolver({SERVICE: [endpoint], OTHER: [endpoint]})
-        self.caller = ActionCaller(resolver, {Protocol.GRPC: self.provider})
+        self.mesh = Mesh(OneResolver(resolver))
+        self.caller = ActionCaller(self.mesh, {Protocol.GRPC: self.provider})
         self.executions = ExecutionService(
             self.store, self.workflows, Dispatcher(self.registry, self.caller), self.clock, self.limits
         )
@@ -129,7 +131,7 @@ class World:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self.caller.close()
+        await self.mesh.close()
 
     async def restart(self, *, recover: bool = True) -> None:
         """Crash, and come back with nothing but the store."""

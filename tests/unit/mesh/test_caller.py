@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -16,12 +17,14 @@ from weft.api.action.v1 import action_service_pb2 as pb
 from weft.api.common.v1 import payload_pb2
 from weft.core.errors import ServiceUnavailableError
 from weft.core.reasons import Reason
+from weft.discovery.base import Resolver
 from weft.discovery.model import Endpoint, Health, Protocol, Snapshot
 from weft.discovery.static import StaticResolver
-from weft.mesh.actions import ActionCall, UnreachableError
-from weft.mesh.balancer import RoundRobin
+from weft.mesh.actions import ActionCall, ActionTransport, UnreachableError
+from weft.mesh.balancing import BalancerConfig
 from weft.mesh.caller import ActionCaller
 from weft.mesh.grpc_actions import GrpcActionTransport
+from weft.mesh.mesh import Mesh, MeshConfig, OneResolver
 
 CALL = ActionCall(service="texts", action="shout", input=b"{}")
 DEAD = Endpoint(host="127.0.0.1", port=9, instance_id="dead")
@@ -63,13 +66,29 @@ def resolver() -> StaticResolver:
     return StaticResolver()
 
 
+@asynccontextmanager
+async def calling(
+    resolver: Resolver,
+    *,
+    wait: float = 0.2,
+    balancer: BalancerConfig | None = None,
+    transport: ActionTransport | None = None,
+) -> AsyncIterator[ActionCaller]:
+    """Make a caller whose calls wait so many seconds for an instance."""
+    mesh = Mesh(OneResolver(resolver), MeshConfig(balancer=balancer or BalancerConfig()))
+    transports = {Protocol.GRPC: transport or GrpcActionTransport(pool=mesh.pool)}
+    caller = ActionCaller(mesh, transports, instance_wait=timedelta(seconds=wait))
+    try:
+        yield caller
+    finally:
+        await caller.close()
+        await mesh.close()
+
+
 @pytest.fixture
 async def caller(resolver: StaticResolver) -> AsyncIterator[ActionCaller]:
-    caller = ActionCaller(
-        resolver, {Protocol.GRPC: GrpcActionTransport()}, instance_wait=timedelta(seconds=0.2)
-    )
-    yield caller
-    await caller.close()
+    async with calling(resolver) as made:
+        yield made
 
 
 async def test_calls_go_to_the_instances_in_turn(
@@ -117,16 +136,13 @@ async def test_a_call_waits_for_an_instance_that_comes_back(
     """One that restarts at its old address is called as soon as it can be connected again."""
     async with providers.serve("again") as port:
         pass
-    caller = ActionCaller(
-        resolver, {Protocol.GRPC: GrpcActionTransport()}, instance_wait=timedelta(seconds=10)
-    )
     resolver.set("texts", [Endpoint(host="127.0.0.1", port=port, instance_id="again")])
-    waiting = asyncio.create_task(caller.call(CALL, 20.0))
-    await asyncio.sleep(0.3)
-    assert not waiting.done()
-    async with providers.serve("again", port):
-        assert (await waiting).instance_id == "again"
-    await caller.close()
+    async with calling(resolver, wait=10) as caller:
+        waiting = asyncio.create_task(caller.call(CALL, 20.0))
+        await asyncio.sleep(0.3)
+        assert not waiting.done()
+        async with providers.serve("again", port):
+            assert (await waiting).instance_id == "again"
 
 
 async def test_what_was_sent_is_not_sent_again(caller: ActionCaller, resolver: StaticResolver) -> None:
@@ -189,23 +205,10 @@ async def test_a_source_that_fails_is_asked_again_and_its_last_word_holds(
 ) -> None:
     """Calls go on in between, and what changed is seen afterwards."""
     source = Failing(providers.at("a"))
-    caller = ActionCaller(source, {Protocol.GRPC: GrpcActionTransport()})
-    assert (await caller.call(CALL, 2.0)).instance_id == "a"
-    assert (await caller.call(CALL, 2.0)).instance_id == "a"
-    async with asyncio.timeout(5):
-        await source.asked_again.wait()
-    assert (await caller.call(CALL, 2.0)).instance_id == "renamed"
+    async with calling(source) as caller:
+        assert (await caller.call(CALL, 2.0)).instance_id == "a"
+        assert (await caller.call(CALL, 2.0)).instance_id == "a"
+        async with asyncio.timeout(5):
+            await source.asked_again.wait()
+        assert (await caller.call(CALL, 2.0)).instance_id == "renamed"
     assert "the source is gone" in caplog.text
-    await caller.close()
-
-
-def test_round_robin_takes_turns_and_survives_changes() -> None:
-    """However the list grows and shrinks, somebody in it is picked."""
-    balancer = RoundRobin()
-    many = [Endpoint(host="h", port=port) for port in range(1, 4)]
-    picked = [balancer.pick(many).port for _ in range(6)]
-    assert sorted(picked[:3]) == sorted(picked[3:]) == [1, 2, 3]
-    for size in (1, 3, 2, 1):
-        endpoint = balancer.pick(many[:size])
-        balancer.done(endpoint, None)
-        assert endpoint in many[:size]

@@ -16,6 +16,7 @@ from weft.discovery.model import Endpoint, Health, Protocol
 from weft.discovery.static import StaticResolver
 from weft.mesh.actions import ActionCall
 from weft.mesh.caller import ActionCaller
+from weft.mesh.mesh import Mesh, OneResolver
 
 
 class Wire:
@@ -43,9 +44,9 @@ def resolver() -> StaticResolver:
 
 @pytest.fixture
 async def caller(resolver: StaticResolver) -> AsyncIterator[ActionCaller]:
-    made = ActionCaller(resolver, {Protocol.GRPC: Wire()}, instance_wait=timedelta(seconds=0.1))
-    yield made
-    await made.close()
+    mesh = Mesh(OneResolver(resolver))
+    yield ActionCaller(mesh, {Protocol.GRPC: Wire()}, instance_wait=timedelta(seconds=0.1))
+    await mesh.close()
 
 
 async def called(caller: ActionCaller, versions: str) -> set[str]:
@@ -70,15 +71,17 @@ async def test_health_counts_among_those_in_the_range(caller: ActionCaller, reso
 async def test_none_in_the_range_fails_at_once(resolver: StaticResolver) -> None:
     """With the versions that there are: waiting would not help."""
     resolver.set("carts", [at("1.4.2"), at("2.0.0"), at("")])
-    caller = ActionCaller(resolver, {Protocol.GRPC: Wire()}, instance_wait=timedelta(hours=1))
+    mesh = Mesh(OneResolver(resolver))
+    caller = ActionCaller(mesh, {Protocol.GRPC: Wire()}, instance_wait=timedelta(hours=1))
     try:
         async with asyncio.timeout(5):
             with pytest.raises(PreconditionError) as refused:
                 await caller.call(call("^3"), 3_600.0)
     finally:
-        await caller.close()
+        await mesh.close()
     assert refused.value.reason == Reason.VERSION_NOT_AVAILABLE
-    assert refused.value.metadata == {"service": "carts", "required": "^3", "available": "2.0.0, 1.4.2"}
+    told = {"service": "carts", "action": "get", "required": "^3", "available": "2.0.0, 1.4.2"}
+    assert refused.value.metadata == told
     assert "2.0.0, 1.4.2" in refused.value.message
 
 
@@ -87,7 +90,7 @@ async def test_instances_without_a_version_are_told_as_such(
 ) -> None:
     """There is nothing to list."""
     resolver.set("carts", [at("")])
-    with pytest.raises(PreconditionError, match="say no version") as refused:
+    with pytest.raises(PreconditionError, match="none that is named") as refused:
         await caller.call(call("^3"), 5.0)
     assert refused.value.metadata["available"] == ""
 
