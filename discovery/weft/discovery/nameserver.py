@@ -107,7 +107,7 @@ class Nameserver:
     async def _query(
         self, resolver: dns.asyncresolver.Resolver, name: str, kind: str, *, tcp: bool
     ) -> dns.resolver.Answer:
-        return await resolver.resolve(
+        question = resolver.resolve(
             name,
             kind,
             tcp=tcp,
@@ -115,6 +115,12 @@ class Nameserver:
             lifetime=self._timeout,
             search=not self._address,
         )
+        # In a task of its own: dnspython waits by asyncio.wait_for, which before Python 3.12 loses a
+        # cancellation that comes together with the answer. gather does not.
+        (answer,) = await asyncio.gather(question, return_exceptions=True)
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
 
 
 def is_ip(host: str) -> bool:

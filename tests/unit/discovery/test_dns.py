@@ -217,3 +217,23 @@ async def test_asks_again_when_the_ttl_is_over(server: DnsServer, ttl: int, aske
         assert len(server.asked) == before
         await clock.advance(0.2)
         assert shown(await asyncio.wait_for(pending, 5)) == {"10.0.0.2:1"}
+
+
+async def test_a_cancellation_is_never_lost(server: DnsServer) -> None:
+    """Also one that comes together with an answer, which ``asyncio.wait_for`` of Python 3.11 loses."""
+    server.set("h.test", "A", "10.0.0.1")
+    server.set("a.test", "SRV", "1 1 1 h.test.")
+    resolver = DnsResolver(DnsConfig(nameserver=server.address, min_interval=timedelta(milliseconds=1)))
+
+    async def watch() -> None:
+        async with following(resolver, "a.test") as stream:
+            async for _ in stream:
+                pass
+
+    for turn in range(20):
+        watchers = [asyncio.create_task(watch()) for _ in range(10)]
+        await asyncio.sleep(turn / 500)
+        for watcher in watchers:
+            watcher.cancel()
+        _, running = await asyncio.wait(watchers, timeout=5)
+        assert not running
