@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import Context
 from dataclasses import replace
 
 from weft.core.clock import Clock, SystemClock
@@ -55,7 +56,8 @@ class Watch:
         self._listeners: dict[object, Listener] = {}
         self._changed = asyncio.Event()
         self._rechecking: asyncio.Task[None] | None = None
-        self._task = asyncio.create_task(self._follow(), name=f"watch {service}")
+        # It outlives the call that it was begun for: it has neither its deadline nor its ids.
+        self._task = asyncio.create_task(self._follow(), name=f"watch {service}", context=Context())
 
     @property
     def snapshot(self) -> Snapshot:

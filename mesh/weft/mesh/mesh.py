@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import random
+from contextvars import Context
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Final, Protocol
@@ -225,7 +226,9 @@ class Mesh:
         if versions is None:
             versions = VersionRange.parse(target.version)
         if self._housekeeper is None:
-            self._housekeeper = asyncio.create_task(self._keep_house(), name="housekeeping of the mesh")
+            self._housekeeper = asyncio.create_task(
+                self._keep_house(), name="housekeeping of the mesh", context=Context()
+            )
         if target.zone:
             config = replace(config, zone=target.zone)
         return Route(

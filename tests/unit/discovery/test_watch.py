@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from weft.core.context import bind_log_context, current_deadline, current_log_context, set_deadline
 from weft.core.testing import ManualClock
 from weft.discovery import Endpoint, Snapshot
 from weft.discovery.backoff import Backoff
@@ -67,6 +68,27 @@ async def test_is_empty_until_the_source_answers() -> None:
         await clock.advance(0)
         assert watch.snapshot.endpoints == (A, B)
         assert watch.snapshot.version == 1
+
+
+async def test_it_does_not_run_as_part_of_the_call_that_began_it() -> None:
+    """A watch outlives that call, so what it logs does not carry the call's ids, nor what it asks its deadline."""
+    seen: list[tuple[object, object]] = []
+
+    class Asked(Source):
+        def watch(self, service: str) -> AsyncIterator[Snapshot]:
+            seen.append((dict(current_log_context()), current_deadline()))
+            return super().watch(service)
+
+    source = Asked()
+    with bind_log_context(request_id="r-1"):
+        set_deadline(1.0)
+        try:
+            async with watching(source, ManualClock()) as watch:
+                source.say(A)
+                await watch.moment(5)
+        finally:
+            set_deadline(None)
+    assert seen == [({}, None)]
 
 
 async def test_tells_listeners_every_change_and_nothing_twice() -> None:

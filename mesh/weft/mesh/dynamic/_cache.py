@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -83,8 +84,9 @@ class DescriptorCache:
     async def _shared(self, service: str) -> Known:
         task = self._reading.get(service)
         if task is None:
+            # Several calls wait for it: it has neither the deadline nor the ids of the one that began it.
             task = self._reading[service] = asyncio.create_task(
-                self._fetch(service), name=f"descriptors of {service}"
+                self._fetch(service), name=f"descriptors of {service}", context=Context()
             )
             task.add_done_callback(_seen)
         return await asyncio.shield(task)
