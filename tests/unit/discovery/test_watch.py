@@ -71,7 +71,7 @@ async def test_is_empty_until_the_source_answers() -> None:
 
 
 async def test_it_does_not_run_as_part_of_the_call_that_began_it() -> None:
-    """A watch outlives that call: its log lines do not carry the call's ids, nor its requests the deadline."""
+    """A watch outlives that call: it logs without the call's ids, and asks without its deadline."""
     seen: list[tuple[object, object]] = []
 
     class Asked(Source):

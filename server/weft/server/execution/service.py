@@ -220,7 +220,8 @@ class ExecutionService(ExecutionReader):
             execution = await self._existing(execution_id)
             if not execution.state.final and self.engine.owned(execution_id) is None:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(changed.wait(), _RECHECK_SECONDS)
+                    async with asyncio.timeout(_RECHECK_SECONDS):
+                        await changed.wait()
         return execution
 
     async def call_action(
