@@ -7,12 +7,12 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar, cast
 from uuid import uuid4
 
 import grpc.aio
 
-from weft.client._channel import open_channel, parse_target
+from weft.client._channel import Way
 from weft.client._retries import RetryPolicies
 from weft.core.clock import Clock
 from weft.core.context import CallContext
@@ -20,7 +20,9 @@ from weft.core.errors import CallCancelledError, DeadlineExceededError, WeftErro
 from weft.core.metadata import EXECUTION_ID, REQUEST_ID, STATUS_DETAILS
 from weft.mesh.policies.retry import RandomSource, RetryPolicy, call_with_retry
 from weft.mesh.rpc import error_from_rpc
-from weft.mesh.tracing.context import inject
+
+if TYPE_CHECKING:
+    from weft.client._mesh import MeshClient
 
 Q = TypeVar("Q")
 A = TypeVar("A")
@@ -59,19 +61,20 @@ class Caller:
     """Makes calls on one channel, which it opens on first use.
 
     Args:
-        target: Address of the server.
+        target: Address of the server, or a target of the mesh.
         config: What all calls have in common.
+        mesh: Looks targets up.
     """
 
-    def __init__(self, target: str, config: CallConfig) -> None:
-        self._target = parse_target(target)
+    def __init__(self, target: str, config: CallConfig, mesh: MeshClient | None = None) -> None:
+        self._way = Way(target, mesh)
+        self._target = self._way.target
         self._config = config
-        self._channel: grpc.aio.Channel | None = None
         self._closed = False
 
     @property
     def target(self) -> str:
-        """``host:port`` of the server."""
+        """``host:port`` of the server, or the target."""
         return self._target
 
     @property
@@ -82,15 +85,12 @@ class Caller:
     @property
     def channel(self) -> grpc.aio.Channel:
         """The channel; a client may be made before a loop runs, a channel may not."""
-        if self._channel is None:
-            self._channel = open_channel(self._target)
-        return self._channel
+        return self._way.channel
 
     async def close(self) -> None:
         """End all calls and the connection."""
         self._closed = True
-        if self._channel is not None:
-            await self._channel.close()
+        await self._way.close()
 
     async def unary(
         self,
@@ -137,7 +137,7 @@ class Caller:
             nonlocal call
             try:
                 with _rpc_errors(self._target):
-                    call = call or method(next_request(), metadata=_trace() or None)
+                    call = call or method(next_request())
                     message = await call.read()
             except WeftError:
                 call = None
@@ -172,18 +172,10 @@ def _seconds_left(limit: Limit, elapsed: float) -> float | None:
 
 
 def _metadata(context: CallContext | None) -> Metadata:
-    """Put the request id into the header, when a header can hold it, and the current trace."""
+    """Put the request id into the header, when a header can hold it."""
     text = context.request_id if context else ""
     fits = text.isascii() and text.isprintable() and text == text.strip()
-    named = text and fits and len(text) <= _MAX_HEADER_CHARS
-    return (*(((REQUEST_ID, text),) if named else ()), *_trace())
-
-
-def _trace() -> Metadata:
-    """Return what makes the call part of the caller's trace, if there is one."""
-    headers: dict[str, str] = {}
-    inject(headers)
-    return tuple(headers.items())
+    return ((REQUEST_ID, text),) if text and fits and len(text) <= _MAX_HEADER_CHARS else ()
 
 
 @contextmanager

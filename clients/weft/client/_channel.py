@@ -1,15 +1,21 @@
-"""Where the server is: target addresses and the channel to one."""
+"""The way to a server: a channel to one address, or over the mesh to all its instances."""
 
 from __future__ import annotations
 
-from typing import Final
-from urllib.parse import urlsplit
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final, cast
 
 import grpc.aio
 
-from weft.core.errors import ValidationError, Violation
-from weft.core.reasons import Rule
+from weft.client._traced import TracedChannel
+from weft.discovery.server_target import parse_server
 from weft.mesh.rpc import CHANNEL_OPTIONS
+
+if TYPE_CHECKING:
+    from weft.client._mesh import MeshClient
+    from weft.discovery.target import Target
+
+__all__ = ["Way", "parse_target"]
 
 _OPTIONS: Final = (
     *CHANNEL_OPTIONS,
@@ -19,33 +25,55 @@ _OPTIONS: Final = (
     ("grpc.max_reconnect_backoff_ms", 1_000),
 )
 
-_SCHEMES: Final = ("grpc", "http")
+parse_target = parse_server
 
 
-def parse_target(target: str) -> str:
-    """Return ``host:port`` of ``host:port``, ``grpc://host:port`` or ``http://host:port/…``.
+class Way:
+    """How a client gets to its server; nothing is opened before the first call.
+
+    Args:
+        target: Where that is: see ``parse_server``.
+        mesh: Looks targets up; by default one of its own, which knows no sources.
 
     Raises:
-        ValidationError: It is none of these.
+        ValidationError: The target is wrong.
     """
-    text = target.strip()
-    try:
-        parts = urlsplit(text if "://" in text else f"grpc://{text}")
-        host, port = parts.hostname, parts.port
-    except ValueError as error:
-        raise _fault(f"{target[:80]!r} is no address: {error}") from None
-    if parts.scheme not in _SCHEMES:
-        known = ", ".join(f"{scheme}://" for scheme in _SCHEMES)
-        raise _fault(f"{parts.scheme}:// is not spoken here; use {known} or none")
-    if not host or not port or parts.username is not None:
-        raise _fault(f"{target[:80]!r} is not of the form host:port")
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
+    def __init__(self, target: str, mesh: MeshClient | None = None) -> None:
+        self._to = parse_server(target)
+        self._mesh = mesh
+        self._channel: grpc.aio.Channel | None = None
+        self._close: Callable[[], Awaitable[None]] | None = None
 
-def open_channel(target: str) -> grpc.aio.Channel:
-    """Return a channel, on the running loop."""
-    return grpc.aio.insecure_channel(parse_target(target), options=_OPTIONS)
+    @property
+    def target(self) -> str:
+        """``host:port``, or the target."""
+        return str(self._to)
 
+    @property
+    def channel(self) -> grpc.aio.Channel:
+        """The channel for stubs."""
+        if self._channel is None:
+            self._channel = self._address(self._to) if isinstance(self._to, str) else self._over(self._to)
+        return self._channel
 
-def _fault(description: str) -> ValidationError:
-    return ValidationError([Violation("target", description, Rule.INVALID)])
+    async def close(self) -> None:
+        """End all calls, and whatever was opened for them."""
+        if self._close is not None:
+            await self._close()
+
+    def _address(self, address: str) -> grpc.aio.Channel:
+        channel = TracedChannel(grpc.aio.insecure_channel(address, options=_OPTIONS), address)
+        self._close = channel.close
+        return cast("grpc.aio.Channel", channel)  # all of it that stubs use
+
+    def _over(self, target: Target) -> grpc.aio.Channel:
+        mesh = self._mesh
+        if mesh is None:
+            from weft.client._mesh import MeshClient  # noqa: PLC0415 - HTTP and DNS are slow to import
+
+            mesh = MeshClient()
+            self._close = mesh.close
+        channel = mesh.bare_channel(target)
+        self._close = self._close or channel.close
+        return channel

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from weft.client._calls import CallConfig, Caller
 from weft.client._execution import ExecutionClient
@@ -16,6 +16,9 @@ from weft.core.clock import Clock, SystemClock
 from weft.core.errors import ValidationError, Violation
 from weft.core.reasons import Rule
 from weft.mesh.policies.retry import RandomSource
+
+if TYPE_CHECKING:
+    from weft.client._mesh import MeshClient
 
 
 class Client:
@@ -37,7 +40,7 @@ class Client:
 
     @property
     def target(self) -> str:
-        """``host:port`` of the server."""
+        """``host:port`` of the server, or the target."""
         return self._caller.target
 
     async def close(self) -> None:
@@ -56,10 +59,11 @@ def connect(
     *,
     timeout: DurationLike = timedelta(seconds=30),
     retry: RetryPolicies | None = None,
+    mesh: MeshClient | None = None,
     clock: Clock | None = None,
     chance: RandomSource | None = None,
 ) -> Client:
-    """Return a client of the server at that address; the first call connects.
+    """Return a client of the server at that address, or at any of several; the first call connects.
 
     Use it as an async context manager, or ``close`` it::
 
@@ -68,10 +72,14 @@ def connect(
 
     Args:
         target: ``host:port``, ``grpc://host:port`` or ``http://host:port``; a path is ignored.
+            Or a target such as ``consul://weft-execution`` or ``static:///a:7420,b:7420``: then
+            calls go to any of the servers there, and on to the next when one is gone.
         timeout: How long one attempt of a call may take, as a duration or in
             seconds. Waiting for an execution and watches have limits of their
             own.
-        retry: How often each kind of call is tried.
+        retry: How often each kind of call is tried; over several servers nothing else repeats.
+        mesh: Looks the target up, and stays open; by default nothing is configured, which is
+            enough for ``static://`` and ``dns://``.
         clock: Where waits come from.
         chance: Where jitter comes from; by default the ``random`` module.
 
@@ -84,4 +92,4 @@ def connect(
     config = CallConfig(
         timeout=span, retry=retry or RetryPolicies(), clock=clock or SystemClock(), chance=chance
     )
-    return Client(Caller(target, config))
+    return Client(Caller(target, config, mesh))

@@ -57,6 +57,7 @@ class RegistryStreamResolver:
         clock: For pauses.
         settle: How long after a break missing instances are kept.
         backoff: Makes the pauses of one stream.
+        dial: Opens the connection; by default one of its own to the address.
     """
 
     def __init__(
@@ -66,11 +67,13 @@ class RegistryStreamResolver:
         clock: Clock | None = None,
         settle: timedelta = timedelta(seconds=10),
         backoff: Callable[[], Backoff] = Backoff,
+        dial: Callable[[], grpc.aio.Channel] | None = None,
     ) -> None:
         self._address = address
         self._clock = clock or SystemClock()
         self._settle = settle
         self._backoff = backoff
+        self._dial = dial or self._own_channel
         self._channel: grpc.aio.Channel | None = None
         self._closed = False
 
@@ -108,8 +111,11 @@ class RegistryStreamResolver:
     def _stub(self) -> Any:
         """Return the stub, whose generated types do not know ``grpc.aio``."""
         if self._channel is None:
-            self._channel = grpc.aio.insecure_channel(dial_target(self._address), options=_OPTIONS)
+            self._channel = self._dial()
         return registry_service_pb2_grpc.RegistryServiceStub(self._channel)
+
+    def _own_channel(self) -> grpc.aio.Channel:
+        return grpc.aio.insecure_channel(dial_target(self._address), options=_OPTIONS)
 
 
 class _Later(Enum):

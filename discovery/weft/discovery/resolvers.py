@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
+import grpc.aio
+
 from weft.core.clock import Clock, SystemClock
 from weft.core.errors import ValidationError, Violation
 from weft.core.reasons import Rule
@@ -13,9 +15,9 @@ from weft.discovery.base import Resolver
 from weft.discovery.binding import BoundResolver
 from weft.discovery.consul import ConsulClient, ConsulConfig, ConsulResolver, consul_config
 from weft.discovery.dns import DnsConfig, DnsResolver
-from weft.discovery.endpoint import parse_address
 from weft.discovery.environment import EnvironmentResolver, variable_of
 from weft.discovery.registry import RegistryStreamResolver
+from weft.discovery.server_target import parse_server
 from weft.discovery.static import StaticResolver
 from weft.discovery.target import Target
 from weft.discovery.watch import Watch
@@ -36,7 +38,8 @@ class SourcesConfig:
     """
 
     registry: str = ""
-    """``host:port`` of the Weft server whose registry is asked; empty for none."""
+    """The Weft server whose registry is asked: ``host:port``, or a target such as ``consul://weft-registry``;
+    empty for none."""
     consul: ConsulConfig | None = None
     """How to reach Consul; None for none."""
     dns: DnsConfig = field(default_factory=DnsConfig)
@@ -49,7 +52,7 @@ class SourcesConfig:
     def __post_init__(self) -> None:
         faults: list[Violation] = []
         if self.registry:
-            _attempt(faults, lambda: parse_address(self.registry, "registry"), None)
+            _attempt(faults, lambda: _registry_server(self.registry), None)
         if self.default and self.default not in _DEFAULTS:
             known = " or ".join(_DEFAULTS)
             faults.append(Violation("default", f"{self.default[:40]!r} is not {known}", Rule.INVALID))
@@ -63,7 +66,7 @@ def sources_config(environ: Mapping[str, str]) -> SourcesConfig:
 
     Args:
         environ: Such as ``os.environ``: ``CONSUL_HTTP_ADDR`` and the rest of Consul's,
-            ``WEFT_TARGET`` (the server), ``WEFT_NAMESERVER``, ``WEFT_DEFAULT_SOURCE``
+            ``WEFT_TARGET`` (the server: see ``parse_server``), ``WEFT_NAMESERVER``, ``WEFT_DEFAULT_SOURCE``
             (``consul`` or ``weft``), ``SERVICE_<NAME>_URL``.
 
     Raises:
@@ -95,6 +98,7 @@ class Resolvers:
     Args:
         config: Which there are.
         registry: The registry, where it is in this process; else that of the configuration.
+        dial: Opens the channel to a registry that is itself named by a target.
         clock: For pauses.
     """
 
@@ -103,10 +107,12 @@ class Resolvers:
         config: SourcesConfig | None = None,
         *,
         registry: Resolver | None = None,
+        dial: Callable[[Target], grpc.aio.Channel] | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._config = config or SourcesConfig()
         self._registry = registry
+        self._dial = dial
         self._clock = clock or SystemClock()
         self._environment = EnvironmentResolver(self._config.environ)
         self._client: ConsulClient | None = None
@@ -130,7 +136,7 @@ class Resolvers:
         """
         if target.scheme == "static":
             return StaticResolver.of(target), target.name
-        scheme = target.scheme or self._source_of(target.name)
+        scheme = self.source_of(target)
         key = (scheme, target.authority, target.datacenters)
         if key not in self._made:
             self._made[key] = self._make(scheme, target)
@@ -144,8 +150,15 @@ class Resolvers:
             await self._client.close()
         self._made.clear()
 
-    def _source_of(self, name: str) -> str:
-        """Return the scheme of a bare name."""
+    def source_of(self, target: Target) -> str:
+        """Return the scheme of whoever is asked for a target; only a bare name leaves that open.
+
+        Raises:
+            ValidationError: There is no source of bare names.
+        """
+        if target.scheme:
+            return target.scheme
+        name = target.name
         if self._environment.knows(name):
             return "env"
         if self._config.default:
@@ -183,19 +196,38 @@ class Resolvers:
     def _registry_at(self, authority: str) -> Resolver:
         if self._registry is not None and not authority:
             return self._registry
-        address = authority or self._config.registry
-        if not address:
+        written = authority or self._config.registry
+        if not written:
             words = "weft:// is not configured: set WEFT_TARGET to the server's address, or write it"
             raise _not_configured(f"{words}, as in weft://127.0.0.1:7233/orders")
-        stream = RegistryStreamResolver(address, clock=self._clock)
+        server = parse_server(written)
+        stream = RegistryStreamResolver(
+            str(server),
+            clock=self._clock,
+            dial=self._dialler(server) if isinstance(server, Target) else None,
+        )
         self._streams.append(stream)
         return stream
+
+    def _dialler(self, server: Target) -> Callable[[], grpc.aio.Channel]:
+        dial = self._dial
+        if dial is None:
+            raise _not_configured(f"the registry at {server} cannot be dialled here: give its host:port")
+        return lambda: dial(server)
 
     def _watch_bound(self, target: Target) -> Watch:
         """Follow what a registered service points to: Consul or DNS, never the registry again."""
         if target.scheme not in {"consul", "dns"}:
             raise _not_configured(f"a registered service cannot point to {target}")
         return self.watch(target)
+
+
+def _registry_server(text: str) -> None:
+    """Check where the registry is said to be: nowhere that only the registry itself knows."""
+    server = parse_server(text, "registry")
+    if isinstance(server, Target) and server.scheme in {"weft", "env"}:
+        words = f"{server.scheme}:// cannot say where the registry is; use host:port, consul:// or dns://"
+        raise ValidationError([Violation("registry", words, Rule.ENDPOINT_SCHEME_UNSUPPORTED)])
 
 
 def _not_configured(words: str) -> ValidationError:
