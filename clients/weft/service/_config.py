@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple, TypedDict
 from weft.core.clock import Clock, SystemClock
 from weft.core.names import INSTANCE_ID, check_name, closest
 from weft.discovery.consul import ConsulConfig, consul_config
+from weft.discovery.target import SCHEMES, parse_target
 from weft.mesh.policies.retry import RandomSource
 
 __all__ = ["Address", "HostConfig", "HostOptions", "host_config", "parse_address", "span", "with_environment"]
@@ -23,7 +24,9 @@ class HostOptions(TypedDict, total=False):
     Durations may also be given in seconds.
 
     Keys:
-        server: ``host:port`` of the registry, such as ``127.0.0.1:7420``. None,
+        server: ``host:port`` of the registry, such as ``127.0.0.1:7420``, or a
+            target under which its servers are found: ``consul://weft-registry``
+            (with ``consul``), ``dns:///…``, ``static:///a:7420,b:7420``. None,
             the default, hosts without registering.
         listen: ``host:port`` to serve on, loopback only. ``127.0.0.1:0``, the
             default, takes a free port.
@@ -81,7 +84,7 @@ class HostConfig:
     """
 
     server: str | None = None
-    """``host:port`` of the registry; none hosts without registering."""
+    """``host:port`` of the registry, or a target; none hosts without registering."""
     listen: str = "127.0.0.1:0"
     """``host:port`` to serve on, loopback only; port 0 takes a free one."""
     advertise: str = ""
@@ -108,7 +111,7 @@ class HostConfig:
     def __post_init__(self) -> None:
         _check_loopback(parse_address(self.listen, "listen"), self.listen)
         if self.server is not None:
-            _check_port(parse_address(self.server, "server"), "server")
+            _check_server(self.server, self.consul)
         if self.advertise:
             _check_port(parse_address(self.advertise, "advertise"), "advertise")
         if self.instance_id:
@@ -187,6 +190,20 @@ def parse_address(text: str, field_name: str) -> Address:
     if bracketed != (":" in bare):
         raise ValueError(f"{field_name}: {text!r} is not host:port; write IPv6 as [::1]:7420")
     return Address(bare, int(port))
+
+
+def _check_server(text: str, consul: ConsulConfig | None) -> None:
+    scheme, found, _ = text.partition("://")
+    if not found or scheme not in SCHEMES:
+        _check_port(parse_address(text, "server"), "server")
+        return
+    if scheme in {"weft", "env"}:
+        raise ValueError(f"server: {scheme}:// cannot say where the registry is")
+    if scheme == "consul" and consul is None:
+        raise ValueError(
+            f"server: {text!r} needs to know Consul: give consul=, or set CONSUL_HTTP_ADDR for run"
+        )
+    parse_target(text, "server")
 
 
 def _check_port(address: Address, field_name: str) -> None:

@@ -17,7 +17,7 @@ from weft.core.errors import Code, WeftError
 from weft.core.reasons import Reason
 from weft.discovery.model import Health
 from weft.mesh.policies.retry import RetryPolicy, backoff
-from weft.mesh.rpc import CHANNEL_OPTIONS, error_from_rpc
+from weft.mesh.rpc import error_from_rpc
 from weft.service._config import Address, HostConfig
 from weft.service._health import ask
 from weft.service._messages import (
@@ -28,6 +28,7 @@ from weft.service._messages import (
 )
 from weft.service._model import ServiceDefinition
 from weft.service._threads import Threads
+from weft.service._way import RegistryWay
 
 __all__ = ["Registration"]
 
@@ -39,14 +40,6 @@ _DEREGISTER_TIMEOUT: Final = timedelta(seconds=2)
 _RETRIES: Final = RetryPolicy(base_delay=timedelta(seconds=0.2), max_delay=timedelta(seconds=5))
 _MOST_RETRIES: Final = 16
 """From here on the wait no longer grows, and counting on would overflow it."""
-
-_CHANNEL_OPTIONS: Final = (
-    *CHANNEL_OPTIONS,
-    # Ours is the back-off: the channel's own would grow to two minutes.
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 5_000),
-    ("grpc.max_reconnect_backoff_ms", 500),
-)
 
 _REFUSALS: Final = frozenset(
     {
@@ -75,7 +68,7 @@ class Registration:
         service: What is registered.
         instance_id: The instance's id.
         address: Where callers dial it.
-        server: ``host:port`` of the registry.
+        server: ``host:port`` of the registry, or a target such as ``consul://weft-registry``.
         config: Time to live, clock and chance.
     """
 
@@ -91,7 +84,8 @@ class Registration:
         self._service_request = register_service_request(service)
         self._instance_request = register_instance_request(service, instance_id, address, config)
         self._threads = Threads(1, f"weft-{service.name}-health")
-        self._channel = grpc.aio.insecure_channel(server, options=_CHANNEL_OPTIONS)
+        self._way = RegistryWay(server, config)
+        self._channel = self._way.channel
         self._stub = registry_service_pb2_grpc.RegistryServiceStub(self._channel)
         self._interval = config.ttl / 3
         self._failures = 0
@@ -131,7 +125,7 @@ class Registration:
         finally:
             self.registered.clear()
             self._threads.close()
-            await self._channel.close()
+            await self._way.close()
 
     async def _register(self) -> timedelta:
         request = self._instance_request
