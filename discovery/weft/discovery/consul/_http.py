@@ -8,9 +8,11 @@ knowledge of Consul's API stays py-consul's.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any
+from weakref import WeakSet
 
 import aiohttp
 from consul import base as consul_base  # type: ignore[import-untyped]  # py-consul ships no types
@@ -19,14 +21,35 @@ from weft.discovery.consul.config import ConsulConfig
 
 __all__ = ["Consul", "Garbage", "HttpClient"]
 
-_GOODBYE: Final = 0.1
-
 Callback = Callable[[Any], Any]
 Params = list[tuple[str, Any]]
 
 
 class Garbage(Exception):  # noqa: N818 - never leaves this package
     """An answer that Consul does not give."""
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Ends TLS connections at once when the client closes.
+
+    A blocking query that is cancelled closes its connection politely, and waits for
+    the agent's goodbye; the agent sends none while the query runs.
+    """
+
+    def __init__(self, *, limit: int, ssl: ssl.SSLContext | bool) -> None:
+        super().__init__(limit=limit, ssl=ssl)
+        self._transports: WeakSet[asyncio.WriteTransport] = WeakSet()
+
+    async def _create_connection(self, *args: Any, **kwargs: Any) -> Any:
+        protocol = await super()._create_connection(*args, **kwargs)
+        if isinstance(protocol.transport, asyncio.WriteTransport):
+            self._transports.add(protocol.transport)
+        return protocol
+
+    def abort(self) -> None:
+        """End whatever is still open."""
+        for transport in list(self._transports):
+            transport.abort()
 
 
 class HttpClient(consul_base.HTTPClient):  # type: ignore[misc]  # untyped base
@@ -47,10 +70,11 @@ class HttpClient(consul_base.HTTPClient):  # type: ignore[misc]  # untyped base
         """Close every connection."""
         if self._made is None:
             return
+        connector = self._made.connector
         await self._made.close()
-        if self._tls is not None:
-            # aiohttp does not wait until TLS has said goodbye; a loop that ends now would leave sockets open.
-            await asyncio.sleep(_GOODBYE)
+        if isinstance(connector, _Connector):
+            connector.abort()
+            await asyncio.sleep(0)
 
     def get(
         self,
@@ -138,7 +162,7 @@ class HttpClient(consul_base.HTTPClient):  # type: ignore[misc]  # untyped base
         """Make the session where an event loop runs, which the constructor may not be."""
         if self._made is None:
             self._made = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._config.connections, ssl=self._tls or True),
+                connector=_Connector(limit=self._config.connections, ssl=self._tls or True),
                 trust_env=False,
                 auto_decompress=True,
             )
