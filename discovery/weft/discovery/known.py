@@ -48,8 +48,8 @@ class KnownList:
 
     @property
     def recheck_in(self) -> float | None:
-        """Seconds after which ``recheck`` is due; none when nothing is in doubt."""
-        if self._doubt_ends is None:
+        """Seconds after which ``recheck`` is due; none when nothing is in doubt, or the source fails."""
+        if self._doubt_ends is None or self._broken:
             return None
         return max(0.0, self._doubt_ends - self._clock.monotonic())
 

@@ -75,7 +75,7 @@ async def test_a_database_of_a_newer_release(store: SqliteStore, path: Path) -> 
     """It is refused before anything is read or written."""
     await store.close()
     newer = sqlite3.connect(path)
-    newer.execute("INSERT INTO schema_migrations VALUES (2, 'later', 'x', 0)")
+    newer.execute("INSERT INTO schema_migrations VALUES (999, 'later', 'x', 0)")
     newer.commit()
     newer.close()
     assert "newer release" in await refusal(path)

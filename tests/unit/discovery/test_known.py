@@ -163,3 +163,17 @@ async def test_a_list_that_came_back_empty_stays() -> None:
     known.recheck()
     assert known.snapshot.endpoints == (ENDPOINTS[2],)
     assert not known.snapshot.stale
+
+
+async def test_nothing_is_due_while_the_source_fails() -> None:
+    """Only an answer can end doubts then: whoever looks again when it is due must not spin."""
+    clock = ManualClock()
+    known = KnownList("s", clock)
+    known.answered(ENDPOINTS[:2])
+    known.answered(ENDPOINTS[:1], reset=True)
+    assert known.recheck_in == SETTLE
+    known.failed("no answer")
+    await clock.advance(SETTLE)
+    assert known.recheck_in is None
+    known.answered(ENDPOINTS[:1])
+    assert known.recheck_in == SETTLE
