@@ -21,6 +21,8 @@ from weft.api.registry.v1 import registry_service_pb2, registry_service_pb2_grpc
 from weft.api.workflow.v1 import workflow_service_pb2, workflow_service_pb2_grpc
 from weft.core.clock import Clock, SystemClock
 from weft.core.payload import JsonObject
+from weft.discovery.consul import ConsulClient
+from weft.discovery.endpoint import parse_address
 from weft.discovery.model import Endpoint, Protocol
 from weft.discovery.resolvers import Resolvers
 from weft.discovery.target import Target
@@ -33,6 +35,7 @@ from weft.mesh.rpc import CHANNEL_OPTIONS, SERVER_OPTIONS
 from weft.mesh.tracing.client import RpcTracer
 from weft.mesh.tracing.http import HttpTracer
 from weft.server.config import ConfigError, ServerConfig
+from weft.server.consul import ServerIdentity, ServerRegistration
 from weft.server.execution.dispatch import Dispatcher
 from weft.server.execution.service import ExecutionService
 from weft.server.execution.servicer import ExecutionServicer
@@ -55,11 +58,12 @@ __all__ = ["WeftServer"]
 
 _log = logging.getLogger("weft.server")
 
-_SERVICES = (
-    registry_service_pb2.DESCRIPTOR.services_by_name["RegistryService"].full_name,
-    workflow_service_pb2.DESCRIPTOR.services_by_name["WorkflowService"].full_name,
-    execution_service_pb2.DESCRIPTOR.services_by_name["ExecutionService"].full_name,
-)
+_ROLES = {
+    "registry": registry_service_pb2.DESCRIPTOR.services_by_name["RegistryService"].full_name,
+    "workflow": workflow_service_pb2.DESCRIPTOR.services_by_name["WorkflowService"].full_name,
+    "execution": execution_service_pb2.DESCRIPTOR.services_by_name["ExecutionService"].full_name,
+}
+_SERVICES = tuple(_ROLES.values())
 
 
 class WeftServer:
@@ -76,6 +80,8 @@ class WeftServer:
         self._background: list[asyncio.Task[Any]] = []
         self._stopped = False
         self.address = ""
+        self._consul: ConsulClient | None = None
+        self._presence: ServerRegistration | None = None
 
     async def start(self) -> None:
         """Open the store, recover, and serve.
@@ -105,6 +111,7 @@ class WeftServer:
             ("the removal of old request keys", lambda: forget_old_requests(self._store, self._clock)),
         ):
             self._background.append(asyncio.create_task(supervise(name, job, self._clock)))
+        self._announce()
         _log.info("ready", extra={"address": self.address, "store": self._store.name})
 
     def _build(self) -> None:
@@ -158,6 +165,26 @@ class WeftServer:
         names = (*_SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
         add_reflection((*names, "grpc.channelz.v1.Channelz"), server)
 
+    def _announce(self) -> None:
+        """Register in Consul, where there is one."""
+        if self._config.sources.consul is None:
+            return
+        host, port = parse_address(self._config.advertise or self.address)
+        identity = ServerIdentity(
+            host=host,
+            port=port,
+            environment=self._config.environment,
+            zone=self._config.zone,
+            store=self._store.name.partition(" ")[0],
+        )
+        # A client of its own: the watches of many services do not stand in its way.
+        self._consul = ConsulClient(self._config.sources.consul)
+        self._presence = ServerRegistration(
+            self._consul, identity, _ROLES, lambda: self._health.problem, self._clock
+        )
+        self._health.subscribe(self._presence.changed)
+        self._presence.start()
+
     def _dial(self, where: Endpoint | Target) -> grpc.aio.Channel:
         """Make a channel to what a registration names, to read what it can do."""
         if isinstance(where, Target):
@@ -208,6 +235,8 @@ class WeftServer:
         self._stopped = True
         grace = self._config.drain_grace
         _log.info("draining", extra={"open_executions": self._executions.engine.open_count})
+        if self._presence is not None:
+            await self._presence.leave()
         await self._health.drain()
         stopping = asyncio.create_task(self._server.stop(grace.total_seconds()))
         await self._executions.engine.drain(grace)
@@ -218,8 +247,15 @@ class WeftServer:
         await asyncio.gather(*self._background, return_exceptions=True)
         await self._caller.close()
         await self._mesh.close()
+        await self._leave_consul()
         await self._store.close()
         _log.info("stopped")
+
+    async def _leave_consul(self) -> None:
+        if self._presence is not None:
+            await self._presence.close()
+        if self._consul is not None:
+            await self._consul.close()
 
     async def __aenter__(self) -> Self:
         await self.start()

@@ -6,20 +6,22 @@ import asyncio
 import logging
 import os
 import signal
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from enum import StrEnum, unique
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
 from weft.core.errors import ValidationError
-from weft.discovery.resolvers import sources_config
+from weft.discovery.resolvers import SourcesConfig, sources_config
+from weft.mesh.balancing import POLICIES, BalancerConfig
 from weft.mesh.tracing.settings import TracingSettingsError
-from weft.mesh.tracing.setup import configure_tracing
+from weft.mesh.tracing.setup import TracingRun, configure_tracing
 from weft.server.app import WeftServer
-from weft.server.config import DEFAULT_LISTEN, ConfigError, ServerConfig
+from weft.server.config import DEFAULT_LISTEN, DEFAULT_POLICY, ConfigError, ServerConfig
 from weft.server.logs import configure_logging
 from weft.server.store.base import StoreInUseError, StoreUnavailableError
 
@@ -29,6 +31,8 @@ _CANNOT_START = 1
 _WRONG_OPTION = 2
 _SERVICE_NAME = "weft-server"
 """What traces call this process, unless ``OTEL_SERVICE_NAME`` says otherwise."""
+
+T = TypeVar("T")
 
 _log = logging.getLogger("weft.server")
 
@@ -63,6 +67,30 @@ def server(
         float,
         typer.Option(envvar="WEFT_DRAIN_SECONDS", min=0, help="Seconds that running work gets at a stop."),
     ] = 10.0,
+    advertise: Annotated[
+        str,
+        typer.Option(
+            envvar="WEFT_ADVERTISE", help="host:port that Consul is told; by default the one listened on."
+        ),
+    ] = "",
+    consul: Annotated[
+        str,
+        typer.Option(
+            envvar="CONSUL_HTTP_ADDR", help="host:port of the Consul agent: the server is registered there."
+        ),
+    ] = "",
+    environment: Annotated[
+        str, typer.Option("--env", envvar="WEFT_ENVIRONMENT", help="Such as production; told to Consul.")
+    ] = "",
+    zone: Annotated[
+        str, typer.Option(envvar="WEFT_ZONE", help="Where it is: instances of this zone are preferred.")
+    ] = "",
+    policy: Annotated[
+        str,
+        typer.Option(
+            envvar="WEFT_MESH_POLICY", help=f"How calls of actions are spread: {', '.join(POLICIES)}."
+        ),
+    ] = DEFAULT_POLICY,
     log_level: Annotated[
         LogLevel, typer.Option(envvar="WEFT_LOG_LEVEL", help="The least that is logged.")
     ] = LogLevel.INFO,
@@ -81,26 +109,67 @@ def server(
     Example: weft server --listen 127.0.0.1:7420 --data-dir ./data
     """
     configure_logging(log_level, log_format)
-    try:
-        config = ServerConfig(
+    settings = _Settings({**os.environ, "CONSUL_HTTP_ADDR": consul})
+    sources = settings.read(sources_config, SourcesConfig())
+    balancer = settings.read(lambda _: BalancerConfig(policy=policy, zone=zone), BalancerConfig())
+    config = settings.read(
+        lambda _: ServerConfig(
             listen=listen,
             data_dir=data_dir,
             drain_grace=timedelta(seconds=drain),
-            sources=sources_config(os.environ),
-        )
-        tracing = configure_tracing(os.environ, _SERVICE_NAME, service_version=version("weft"))
-    except (ConfigError, ValidationError, TracingSettingsError) as error:
-        raise _refusal(error, _WRONG_OPTION) from None
+            sources=sources,
+            balancer=balancer,
+            advertise=advertise,
+            environment=environment,
+            zone=zone,
+        ),
+        ServerConfig(),
+    )
+    tracing = settings.read(_configure_tracing, None)
+    if settings.faults or tracing is None:
+        if tracing is not None:
+            tracing.close()
+        raise _refusal(settings.faults, _WRONG_OPTION)
     try:
         _run(config)
     except (ConfigError, StoreInUseError, StoreUnavailableError) as error:
-        raise _refusal(error, _CANNOT_START) from None
+        raise _refusal([str(error)], _CANNOT_START) from None
     finally:
         tracing.close()
 
 
-def _refusal(error: Exception, code: int) -> typer.Exit:
-    typer.echo(f"Error: {error}", err=True)
+class _Settings:
+    """Reads settings one after the other, and collects everything that is wrong with them.
+
+    Args:
+        environ: The environment, and what options say instead of it.
+    """
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self.faults: list[str] = []
+
+    def read(self, part: Callable[[Mapping[str, str]], T], default: T) -> T:
+        """Read some of them; what is wrong leaves the default."""
+        try:
+            return part(self._environ)
+        except ConfigError as error:
+            self.faults += error.faults
+        except ValidationError as error:
+            self.faults += [str(it) for it in error.violations]
+        except TracingSettingsError as error:
+            self.faults.append(str(error))
+        return default
+
+
+def _configure_tracing(environ: Mapping[str, str]) -> TracingRun:
+    return configure_tracing(environ, _SERVICE_NAME, service_version=version("weft"))
+
+
+def _refusal(faults: Iterable[str], code: int) -> typer.Exit:
+    """Say what is wrong, a line for each fault."""
+    for fault in faults:
+        typer.echo(f"Error: {fault}", err=True)
     return typer.Exit(code)
 
 

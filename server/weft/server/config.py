@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import Final
 
+from weft.core.errors import ValidationError
+from weft.discovery.endpoint import parse_address
 from weft.discovery.resolvers import SourcesConfig
 from weft.mesh.balancing import BalancerConfig
 from weft.server.execution.engine import EngineLimits
@@ -17,9 +22,20 @@ DEFAULT_LISTEN = "127.0.0.1:7420"
 DEFAULT_POLICY = "least_request"
 """Actions take unequally long, so calls go where the fewest are under way."""
 
+_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,63}")
+_NAME_WORDS: Final = "it has letters, digits, '.', '_' and '-', at most 63"
+
 
 class ConfigError(Exception):
-    """The server cannot start like this; the message says why in one line."""
+    """The server cannot start like this; the message says why.
+
+    Args:
+        faults: Everything that is wrong, each in one line.
+    """
+
+    def __init__(self, *faults: str) -> None:
+        super().__init__("; ".join(faults))
+        self.faults = faults
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,24 +55,51 @@ class ServerConfig:
     balancer: BalancerConfig = field(default_factory=lambda: BalancerConfig(policy=DEFAULT_POLICY))
     """How calls of actions are spread over instances."""
     sources: SourcesConfig = field(default_factory=SourcesConfig)
-    """Where services are looked up whose endpoint is ``consul://…`` or ``dns://…``."""
+    """Where services are looked up whose endpoint is ``consul://…`` or ``dns://…``. With Consul in it
+    the server is registered there."""
+    advertise: str = ""
+    """``host:port`` that callers dial, as Consul is told; empty for the one that is served on."""
+    environment: str = ""
+    """Such as ``production``; told to Consul."""
+    zone: str = ""
+    """Where the server is: told to Consul."""
 
     def __post_init__(self) -> None:
         """Check what can be checked without changing anything.
 
         Raises:
-            ConfigError: With the setting's name.
+            ConfigError: Every fault, with the setting's name.
         """
+        faults = [*self._place_faults(), *self._name_faults()]
+        if faults:
+            raise ConfigError(*faults)
+
+    def _place_faults(self) -> Iterator[str]:
         if self.data_dir is not None:
             object.__setattr__(self, "data_dir", self.data_dir.absolute())
             if self.data_dir.is_file():
-                raise ConfigError(f"data directory: {self.data_dir} is a file, not a folder")
-        host, port = self.address
+                yield f"data directory: {self.data_dir} is a file, not a folder"
+        try:
+            host, port = self.address
+        except ConfigError as error:
+            yield from error.faults
+            return
         if not _is_loopback(host):
-            raise ConfigError(
+            yield (
                 f"refused to listen on {host}:{port}: this release has neither TLS nor authentication, "
                 "so it serves the loopback interface only (127.0.0.1, localhost or [::1])"
             )
+
+    def _name_faults(self) -> Iterator[str]:
+        if self.advertise:
+            try:
+                parse_address(self.advertise, "advertise")
+            except ValidationError as error:
+                yield str(error)
+        for name in ("environment", "zone"):
+            value = getattr(self, name)
+            if value and _NAME.fullmatch(value) is None:
+                yield f"{name}: {value[:80]!r} is not allowed: {_NAME_WORDS}"
 
     @property
     def address(self) -> tuple[str, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
@@ -38,8 +39,23 @@ class HealthReporter:
         self._clock = clock
         self._shown = SERVING
         self._draining = False
+        self._trouble = ""
+        self._listeners: list[Callable[[], None]] = []
         self._changed = asyncio.Event()
         store.subscribe(self._store_changed)
+
+    @property
+    def problem(self) -> str:
+        """Why the server cannot do its work; empty when it can."""
+        if self._draining:
+            return "the server is stopping"
+        if self._store.state is StoreState.HEALTHY:
+            return ""
+        return self._trouble or "the store does not work"
+
+    def subscribe(self, listener: Callable[[], None]) -> None:
+        """Tell a listener whenever what is shown has changed."""
+        self._listeners.append(listener)
 
     def start(self) -> None:
         """Report as the store is now."""
@@ -50,8 +66,10 @@ class HealthReporter:
         while True:
             try:
                 await self._store.check()
+                self._trouble = ""
             except WeftError as error:
-                _log.warning("the store does not work: %s", error)
+                self._trouble = f"the store does not work: {error}"
+                _log.warning("%s", self._trouble)
             self._show(self._store.state)
             self._changed.clear()
             await self._wait()
@@ -83,3 +101,5 @@ class HealthReporter:
         _log.warning("health: %s", health_pb2.HealthCheckResponse.ServingStatus.Name(wanted))
         self._shown = wanted
         self.servicer.set(wanted)
+        for listener in self._listeners:
+            listener()

@@ -215,3 +215,36 @@ async def test_a_port_is_free_again_at_once(server: ServerProcess, weft: Client)
         await server.up()
         await asyncio.gather(*(weft.health.check() for _ in range(5)))
         assert await server.stop() == 0
+
+
+def test_everything_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
+    """A line for each, from options and environment alike; the exit code is that of a wrong option."""
+    options = ["--policy", "least", "--zone", "a b", "--advertise", "nowhere", "--listen", "7420"]
+    environ = {"CONSUL_HTTP_ADDR": "agent", "WEFT_CONSUL_TTL": "soon", "OTEL_TRACES_EXPORTER": "paper"}
+    result = CliRunner().invoke(
+        app,
+        ["server", *options, "--data-dir", str(tmp_path / "data")],
+        env={**environ, "WEFT_ENVIRONMENT": "?"},
+    )
+    assert (result.exit_code, result.stdout) == (2, "")
+    lines = result.stderr.splitlines()
+    assert all(line.startswith("Error: ") for line in lines)
+    subjects = [line.removeprefix("Error: ").replace("=", ":").partition(":")[0] for line in lines]
+    assert sorted(subjects) == sorted(
+        [
+            *("CONSUL_HTTP_ADDR", "WEFT_CONSUL_TTL", "OTEL_TRACES_EXPORTER"),
+            *("policy", "listen", "advertise", "environment", "zone"),
+        ]
+    )
+    assert not (tmp_path / "data").exists()
+
+
+def test_the_option_for_consul_wins_over_the_environment(tmp_path: Path) -> None:
+    """Its value is the one that counts, and that is refused."""
+    result = CliRunner().invoke(
+        app,
+        ["server", "--consul", "wrong", "--data-dir", str(tmp_path / "data")],
+        env={"CONSUL_HTTP_ADDR": "127.0.0.1:8500"},
+    )
+    assert result.exit_code == 2
+    assert "'wrong' is no host:port" in result.stderr
