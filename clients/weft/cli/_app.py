@@ -14,6 +14,7 @@ from weft.cli._errors import report, report_defect, report_usage
 from weft.cli._inputs import parse_duration
 from weft.cli._plugins import Plugin, find_plugins
 from weft.cli._session import DEFAULT_TARGET, Output, Settings, remember
+from weft.cli._tracing import traced
 from weft.core.errors import WeftError
 
 __all__ = ["Command", "PlainGroup", "RootGroup", "command", "duration", "group"]
@@ -49,9 +50,10 @@ def _global_options(
             "-t",
             callback=_keep,
             expose_value=False,
-            metavar="HOST:PORT",
+            metavar="TARGET",
             rich_help_panel=_PANEL,
-            help=f"The server; else the variable WEFT_TARGET, else {DEFAULT_TARGET}.",
+            help="The server: host:port, or such as consul://weft-execution; "
+            f"else the variable WEFT_TARGET, else {DEFAULT_TARGET}.",
         ),
     ] = None,
     output: Annotated[
@@ -94,7 +96,7 @@ def _global_options(
             callback=_keep,
             expose_value=False,
             rich_help_panel=_PANEL,
-            help="Show where a defect of Weft happened.",
+            help="Show where a failure happened, and the id of its trace.",
         ),
     ] = False,
 ) -> None:
@@ -152,6 +154,12 @@ class Command(PlainCommand):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         _add_global_params(self.params)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run it; all that it calls is one trace, where somebody wants to see it."""
+        name = " ".join(ctx.command_path.split()[1:])
+        with traced(name, debug=Settings.of(ctx).debug):
+            return super().invoke(ctx)
 
 
 class RootGroup(PlainGroup):

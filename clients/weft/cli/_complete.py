@@ -13,7 +13,7 @@ from weft.cli._session import Settings, call
 if TYPE_CHECKING:
     from weft.client import Client, Page
 
-__all__ = ["action_names", "execution_ids", "service_names", "workflow_names"]
+__all__ = ["action_names", "execution_ids", "policies", "service_names", "workflow_names"]
 
 _PATIENCE: Final = 1.0
 """Seconds; who presses Tab does not wait longer."""
@@ -46,6 +46,13 @@ def action_names(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
     items = _ask(ctx, lambda weft: weft.registry.list(page_size=_LIMIT))
     actions = [action for item in items if item.name == ctx.params.get("service") for action in item.actions]
     return [(action.name, action.description) for action in actions if action.name.startswith(incomplete)]
+
+
+def policies(incomplete: str) -> list[str]:
+    """Offer the names of the policies that choose instances."""
+    from weft.mesh.balancing.config import POLICIES  # noqa: PLC0415 - only for who presses Tab
+
+    return [name for name in POLICIES if name.startswith(incomplete)]
 
 
 def _ask(ctx: typer.Context, fetch: Callable[[Client], Awaitable[Page[Any]]]) -> tuple[Any, ...]:

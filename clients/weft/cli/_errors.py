@@ -71,6 +71,7 @@ _BY_CODE: Final[dict[Code, Exit]] = {
 
 _BY_REASON: Final[dict[str, Exit]] = {
     Reason.ACTION_FAILED: Exit.FAILED,
+    Reason.DESCRIPTORS_UNAVAILABLE: Exit.UNAVAILABLE,
     Reason.ACTION_OUTPUT_INVALID: Exit.FAILED,
     Reason.ACTION_OUTPUT_TOO_LARGE: Exit.FAILED,
     Reason.RESULT_INVALID: Exit.FAILED,

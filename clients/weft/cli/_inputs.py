@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import timedelta
 from typing import Any, Final
@@ -10,7 +11,7 @@ from weft.cli._sources import STDIN, fault, is_yaml, read_bytes, source_name
 from weft.core.errors import ValidationError
 from weft.core.reasons import Rule
 
-__all__ = ["parse_duration", "read_object"]
+__all__ = ["parse_duration", "read_object", "read_value"]
 
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 _NUMBER: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?")
@@ -65,12 +66,30 @@ def read_object(text: str, field: str = "input") -> dict[str, Any]:
     return payload.loads(data, source_name(source))
 
 
+def read_value(text: str, field: str) -> Any:
+    """Read any JSON value from the command line: the text itself, ``@file``, or ``-`` for stdin.
+
+    Raises:
+        ValidationError: It cannot be read, or is no JSON.
+    """
+    given = text != STDIN and not text.startswith("@")
+    data = text.encode("utf-8", "surrogateescape") if given else read_bytes(text.removeprefix("@"))
+    where = field if given else source_name(text.removeprefix("@"))
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        words = f"is no JSON: {error}" if isinstance(error, ValueError) else "is nested too deeply"
+        raise fault(where, f"{words}; {_advice(field)}" if given else words, Rule.PAYLOAD_INVALID) from None
+
+
 def _with_advice(error: ValidationError) -> ValidationError:
     """Say how to write JSON in a shell, where the shell may have taken the quotes."""
     first = error.violations[0]
     if first.reason != Rule.PAYLOAD_INVALID:
         return error
-    return fault(first.field, f"{first.description}; {_ADVICE}", Rule.PAYLOAD_INVALID)
+    return fault(first.field, f"{first.description}; {_advice(first.field)}", Rule.PAYLOAD_INVALID)
 
 
-_ADVICE: Final = """write --input '{"name": "Ada"}': double quotes inside, single outside"""
+def _advice(field: str) -> str:
+    option = field.partition("[")[0]
+    return f"""write --{option} '{{"name": "Ada"}}': double quotes inside, single outside"""

@@ -6,7 +6,15 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["FileOption", "FilesArgument", "InputOption", "LimitOption", "PageTokenOption", "chosen_files"]
+__all__ = [
+    "FileOption",
+    "FilesArgument",
+    "InputOption",
+    "LimitOption",
+    "PageTokenOption",
+    "chosen_files",
+    "chosen_pairs",
+]
 
 FileOption = Annotated[
     list[str] | None,
@@ -25,6 +33,17 @@ def chosen_files(ctx: typer.Context, files: list[str] | None, file: list[str] | 
     if not chosen:
         raise typer.BadParameter("no file is named: write -f FILE, or -f - for stdin", ctx=ctx)
     return chosen
+
+
+def chosen_pairs(ctx: typer.Context, pairs: list[str] | None, option: str) -> dict[str, str]:
+    """Return what an option of the form ``KEY=VALUE`` says, the last one of a key winning."""
+    found: dict[str, str] = {}
+    for pair in pairs or ():
+        key, equals, value = pair.partition("=")
+        if not key or not equals:
+            raise typer.BadParameter(f"{pair!r} is not of the form KEY=VALUE", ctx=ctx, param_hint=option)
+        found[key] = value
+    return found
 
 
 InputOption = Annotated[

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "STATE_STYLES",
+    "clean",
     "compact",
     "console",
     "document",

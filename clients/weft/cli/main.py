@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from weft.cli import calling, executions, resolving, services, workflows
 from weft.cli import doctor as doctor_
-from weft.cli import executions, services, workflows
 from weft.cli import health as health_
 from weft.cli import run as run_
 from weft.cli import version as version_
@@ -64,7 +64,18 @@ command(
     "weft run document-processing --input @input.json --watch",
     "weft run hello --input @input.json --detach",
 )(run_.run)
-command(app, "call", """weft call sentiment-analysis analyze --input '{"text": "fine"}'""")(run_.call_action)
+command(
+    app,
+    "call",
+    """weft call sentiment-analysis analyze --input '{"text": "fine"}'""",
+    "weft call consul://carts",
+    """weft call consul://carts GetCart --data '{"customer": "ada"}'""",
+    "weft call 127.0.0.1:50051 Carts/GetCart --describe",
+    "weft call orders --http GET /orders/7",
+)(calling.call_service)
+command(app, "resolve", "weft resolve text-extraction", "weft resolve 'consul://orders?tag=v1' --watch")(
+    resolving.resolve
+)
 command(app, "health", "weft health", "weft health sentiment-analysis")(health_.health)
 command(app, "doctor", "weft doctor", "weft doctor --target 127.0.0.1:7421")(doctor_.doctor)
 command(app, "version", "weft version")(version_.version)

@@ -1,26 +1,25 @@
-"""``weft run`` and ``weft call``: execute a workflow, or one action of a service."""
+"""``weft run``: execute a workflow."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from weft.cli import _output as output
 from weft.cli._app import duration
-from weft.cli._complete import action_names, service_names, workflow_names
+from weft.cli._complete import workflow_names
 from weft.cli._errors import Exit
 from weft.cli._inputs import read_object
-from weft.cli._options import InputOption
+from weft.cli._options import InputOption, chosen_pairs
 from weft.cli._session import Settings, call
 from weft.cli._watching import follow, report_end, wait_for_end
 
 if TYPE_CHECKING:
     from weft.client import Client, Execution
 
-__all__ = ["call_action", "run"]
+__all__ = ["ContextOption", "ProjectOption", "run", "travelling"]
 
 ContextOption = Annotated[
     list[str] | None,
@@ -73,7 +72,7 @@ def run(
     ],
     input_: InputOption = "{}",
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Show progress step by step.")] = False,
-    detach: Annotated[bool, typer.Option("--detach", "-d", help="Print the id and do not wait.")] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Print the id and do not wait.")] = False,
     version: Annotated[int, typer.Option(min=0, help="Which version; 0 is the latest.")] = 0,
     project_id: ProjectOption = "",
     request_id: Annotated[
@@ -103,7 +102,7 @@ def run(
         values={
             "input": read_object(input_),
             "version": version,
-            "context": _context(ctx, project_id, request_id, context),
+            "context": travelling(ctx, project_id, request_id, context),
             "request_id": request_id,
             "timeout": duration(timeout),
         },
@@ -132,49 +131,10 @@ def _run(settings: Settings, task: _Run, *, watch: bool, detach: bool) -> None:
         raise typer.Exit(code)
 
 
-def call_action(
-    ctx: typer.Context,
-    service: Annotated[
-        str,
-        typer.Argument(metavar="SERVICE", help="Name or id of the service.", autocompletion=service_names),
-    ],
-    action: Annotated[
-        str, typer.Argument(metavar="ACTION", help="Name of the action.", autocompletion=action_names)
-    ],
-    input_: InputOption = "{}",
-    project_id: ProjectOption = "",
-    context: ContextOption = None,
-    timeout: Annotated[
-        str | None,
-        typer.Option(metavar="DURATION", help="How long the action may take; else its own limit, else 60s."),
-    ] = None,
-    service_version: Annotated[
-        str, typer.Option(metavar="RANGE", help="Which versions of the service will do, such as ^1.4.")
-    ] = "",
-) -> None:
-    """Call one action of a service, without a workflow and without a record."""
-    settings = Settings.of(ctx)
-    values = read_object(input_)
-    travels = _context(ctx, project_id, "", context)
-    limit: timedelta | None = duration(timeout)
-    result = call(
-        settings,
-        lambda weft: weft.executions.call(
-            service, action, values, context=travels, timeout=limit, service_version=service_version
-        ),
-    )
-    output.pretty(settings, result)
-
-
-def _context(ctx: typer.Context, project_id: str, request_id: str, pairs: list[str] | None) -> dict[str, str]:
+def travelling(
+    ctx: typer.Context, project_id: str, request_id: str, pairs: list[str] | None
+) -> dict[str, str]:
     """Return what travels along; keys without a value are no context."""
     known = {"project_id": project_id, "request_id": request_id}
     found = {key: value for key, value in known.items() if value}
-    for pair in pairs or ():
-        key, equals, value = pair.partition("=")
-        if not key or not equals:
-            raise typer.BadParameter(
-                f"{pair!r} is not of the form KEY=VALUE", ctx=ctx, param_hint="--context"
-            )
-        found[key] = value
-    return found
+    return {**found, **chosen_pairs(ctx, pairs, "--context")}

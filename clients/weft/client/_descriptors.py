@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any, Final
 
 import grpc.aio
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from weft.api.registry.v1 import registry_pb2, registry_service_pb2_grpc
 from weft.api.registry.v1 import registry_service_pb2 as pb
@@ -63,6 +64,20 @@ def _fitting(service: registry_pb2.Service, target: Target) -> bytes:
     """Choose the newest API version that the target takes."""
     versions = VersionRange.parse(target.version)
     if versions.any or versions.admits(service.version):
-        return service.descriptor_set
-    found = (it.descriptor_set for it in service.other_versions if versions.admits(it.version))
-    return next(found, b"")
+        return _served(service.descriptor_set, service.actions)
+    found = (it for it in service.other_versions if versions.admits(it.version))
+    other = next(found, None)
+    return _served(other.descriptor_set, other.actions) if other is not None else b""
+
+
+def _served(content: bytes, actions: Iterable[registry_pb2.Action]) -> bytes:
+    """Leave out services of the same files that have no action: nobody has said that they are served."""
+    names = {it.grpc_method.partition("/")[0] for it in actions if it.grpc_method}
+    if not content or not names:
+        return content
+    files = FileDescriptorSet.FromString(content)
+    for file in files.file:
+        kept = [it for it in file.service if f"{file.package}.{it.name}".lstrip(".") in names]
+        del file.service[:]
+        file.service.extend(kept)
+    return files.SerializeToString()

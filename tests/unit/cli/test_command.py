@@ -19,14 +19,14 @@ from weft.cli._plugins import Plugin
 from weft.cli.main import app
 
 COMMANDS = {
-    (): ["services", "workflows", "executions", "run", "call", "health", "doctor", "version", "server"],
+    (): ["services", "workflows", "executions", "run", "call", "resolve", "health", "doctor", "version", "server"],
     ("services",): ["list", "get", "register", "deregister", "activate", "deactivate"],
     ("workflows",): ["apply", "list", "get", "delete", "validate", "activate", "deactivate", "versions"],
     ("executions",): ["list", "get", "watch", "cancel", "history"],
 }
 
 LEAVES = [(*group, name) for group, names in COMMANDS.items() if group for name in names]
-LEAVES += [(name,) for name in ("run", "call", "health", "doctor", "version")]
+LEAVES += [(name,) for name in ("run", "call", "resolve", "health", "doctor", "version")]
 
 
 @pytest.mark.parametrize("group", COMMANDS, ids=lambda group: "-".join(group) or "root")

@@ -1,0 +1,59 @@
+"""Calls that do not go through the server: over a mesh that looks where the environment says."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+from weft.cli._session import TARGET_VARIABLE, Settings
+
+if TYPE_CHECKING:
+    from weft.client.mesh import MeshClient
+
+__all__ = ["over_mesh", "with_version"]
+
+T = TypeVar("T")
+
+
+def over_mesh(settings: Settings, work: Callable[[MeshClient], Awaitable[T]], *, policy: str = "") -> T:
+    """Do the work with a mesh, and close it, in an event loop of its own.
+
+    Args:
+        settings: Says where the registry is.
+        work: What to do.
+        policy: How calls are spread; empty for the usual way.
+
+    Raises:
+        ValidationError: Every variable of the environment with a wrong value.
+    """
+    return asyncio.run(_connected(settings, work, policy))
+
+
+async def _connected(settings: Settings, work: Callable[[MeshClient], Awaitable[T]], policy: str) -> T:
+    from weft.client.mesh import BalancerConfig, MeshClient, MeshConfig  # noqa: PLC0415 - slow to import
+
+    config = MeshConfig(balancer=BalancerConfig(policy=policy)) if policy else None
+    async with MeshClient.from_environment(environment(settings), config=config) as mesh:
+        return await work(mesh)
+
+
+def environment(settings: Settings) -> Mapping[str, str]:
+    """Return the environment, in which the server is the one that the options name."""
+    return {**os.environ, TARGET_VARIABLE: settings.target}
+
+
+def with_version(target: str, versions: str) -> str:
+    """Return a target that takes only versions in a range.
+
+    Raises:
+        ValidationError: The target is wrong, or is of a kind that has no versions.
+    """
+    from weft.discovery.target import parse_target  # noqa: PLC0415 - for those who call directly
+
+    parsed = parse_target(target)
+    if not versions:
+        return target
+    return str(parse_target(str(replace(parsed, version=versions))))
