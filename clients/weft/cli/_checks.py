@@ -19,7 +19,7 @@ import grpc
 import grpc.aio
 from grpc_reflection.v1alpha import reflection_pb2
 
-from weft.cli._session import Settings
+from weft.cli._session import Settings, mesh_to
 from weft.cli._text import clean, humanize_seconds, plural
 from weft.client import NO_RETRY, Client, RetryPolicies, connect
 from weft.core.errors import WeftError
@@ -67,7 +67,12 @@ async def run_checks(settings: Settings) -> AsyncIterator[Check]:
     for check in requirement_checks():
         yield check
     try:
-        client = connect(settings.target, timeout=settings.request_timeout or PATIENCE, retry=_ONCE)
+        found, address = await find_server(settings)
+        if found is not None:
+            yield found
+        if not address:
+            return
+        client = connect(address, timeout=settings.request_timeout or PATIENCE, retry=_ONCE)
     except WeftError as error:
         yield Check("target", "FAIL", clean(error.message), "use --target host:port")
         return
@@ -82,6 +87,24 @@ async def run_checks(settings: Settings) -> AsyncIterator[Check]:
         async for check in server_checks(client):
             yield check
         yield await reflection_check(client.target)
+
+
+async def find_server(settings: Settings) -> tuple[Check | None, str]:
+    """Look up which servers a target means; return the address of one, empty when there is none.
+
+    Raises:
+        ValidationError: The target cannot be looked up.
+    """
+    async with mesh_to(settings) as mesh:
+        if mesh is None:
+            return None, settings.target
+        found = await mesh.resolve(settings.target, timeout=settings.request_timeout or PATIENCE)
+    callable_ = found.callable()
+    detail = f"{settings.target}: {clean(found.summary()) if found.version else 'no source has answered'}"
+    if not callable_:
+        return Check("discovery", "FAIL", detail, "`weft resolve` shows what is known"), ""
+    status, address = ("WARN" if found.stale else "OK"), callable_[0].address
+    return Check("discovery", status, f"{detail}; the checks go on with {address}"), address
 
 
 def python_check() -> Check:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from weft.cli._session import TARGET_VARIABLE, Settings
+from weft.cli._session import Settings, environment
 
 if TYPE_CHECKING:
     from weft.client.mesh import MeshClient
@@ -38,11 +37,6 @@ async def _connected(settings: Settings, work: Callable[[MeshClient], Awaitable[
     config = MeshConfig(balancer=BalancerConfig(policy=policy)) if policy else None
     async with MeshClient.from_environment(environment(settings), config=config) as mesh:
         return await work(mesh)
-
-
-def environment(settings: Settings) -> Mapping[str, str]:
-    """Return the environment, in which the server is the one that the options name."""
-    return {**os.environ, TARGET_VARIABLE: settings.target}
 
 
 def with_version(target: str, versions: str) -> str:

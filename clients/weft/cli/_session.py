@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum, unique
@@ -15,8 +16,9 @@ import typer
 
 if TYPE_CHECKING:
     from weft.client import Client
+    from weft.client.mesh import MeshClient
 
-__all__ = ["DEFAULT_TARGET", "Output", "Settings", "call", "remember"]
+__all__ = ["DEFAULT_TARGET", "Output", "Settings", "call", "environment", "mesh_to", "remember"]
 
 T = TypeVar("T")
 
@@ -39,7 +41,7 @@ class Settings:
     """The global options, as they hold for the command that runs."""
 
     target: str = DEFAULT_TARGET
-    """Where the server is: ``host:port``."""
+    """Where the server is: ``host:port``, or a target such as ``consul://weft-execution``."""
     output: Output = Output.TABLE
     """The form of what goes to stdout."""
     request_timeout: timedelta | None = None
@@ -96,5 +98,26 @@ async def _connected(settings: Settings, work: Callable[[Client], Awaitable[T]],
     if not patient:
         once = RetryPolicies(create=NO_RETRY, update=NO_RETRY, delete=NO_RETRY, read=NO_RETRY, watch=NO_RETRY)
         options["retry"] = once
-    async with connect(settings.target, **options) as weft:
+    async with mesh_to(settings) as mesh, connect(settings.target, mesh=mesh, **options) as weft:
         return await work(weft)
+
+
+def environment(settings: Settings) -> Mapping[str, str]:
+    """Return the environment, in which the server is the one that the options name."""
+    return {**os.environ, TARGET_VARIABLE: settings.target}
+
+
+@asynccontextmanager
+async def mesh_to(settings: Settings) -> AsyncIterator[MeshClient | None]:
+    """Yield what looks the server up; nothing where its address is given.
+
+    Raises:
+        ValidationError: Every variable of the environment with a wrong value.
+    """
+    if "://" not in settings.target or settings.target.startswith(("grpc://", "http://")):
+        yield None
+        return
+    from weft.client.mesh import MeshClient  # noqa: PLC0415 - HTTP and DNS are slow to import
+
+    async with MeshClient.from_environment(environment(settings)) as mesh:
+        yield mesh
