@@ -63,6 +63,9 @@ def _ordered(about: Mapping[str, Any]) -> dict[str, Any]:
     return known | {key: about[key] for key in sorted(about)}
 
 
+_MESH: Final = "mesh"
+"""What the server says of the lists that its calls go by; shown only as far as they are stale."""
+
 _ABOUT: Final = ("version", "address", "store", "pid", "time", "open_executions")
 
 
@@ -76,9 +79,11 @@ def _show_service(settings: Settings, found: ServiceHealth) -> None:
 
 def _show_all(settings: Settings, found: IntegrationHealth) -> None:
     output.line(settings, "Weft ", found.health)
-    output.fields(settings, [(key.replace("_", " "), value) for key, value in _ordered(found.server).items()])
+    about = [(key, value) for key, value in _ordered(found.server).items() if key != _MESH]
+    output.fields(settings, [(key.replace("_", " "), value) for key, value in about])
     output.line(settings, "")
     rows = [_dependency_row(it) for it in found.dependencies] + [_service_row(it) for it in found.services]
+    rows += _stale_rows(found.server.get(_MESH))
     output.table(settings, ("PART", "KIND", "HEALTH", "DETAIL"), rows, whole=("PART",))
 
 
@@ -91,3 +96,14 @@ def _service_row(it: ServiceHealth) -> tuple[str, str, str, str]:
     passing = sum(instance.health == "PASSING" for instance in it.instances)
     counted = f"{passing} of {len(it.instances)} instances pass" if it.instances else "no instance"
     return it.service, "service", it.health, it.note or counted
+
+
+def _stale_rows(mesh: Any) -> list[tuple[str, str, str, str]]:
+    """Return a row for each list of instances that its source does not keep up to date."""
+    routes = mesh.get("routes") if isinstance(mesh, Mapping) else None
+    if not isinstance(routes, list):
+        return []
+    stale = [it for it in routes if isinstance(it, Mapping) and it.get("stale")]
+    rows = [(str(it.get("target")), "list", "STALE", str(it.get("summary", ""))) for it in stale]
+    more = int(mesh.get("stale_count") or 0) - len(rows)
+    return [*rows, ("…", "list", "STALE", f"and {more} more")] if more > 0 else rows

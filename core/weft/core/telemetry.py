@@ -11,6 +11,7 @@ __all__ = [
     "ERROR_TYPE",
     "EXECUTION_ID",
     "EXECUTION_STATE",
+    "HEALTH",
     "HTTP_METHOD",
     "HTTP_STATUS",
     "INSTANCE_ID",
@@ -28,6 +29,7 @@ __all__ = [
     "SERVER_ADDRESS",
     "SERVER_PORT",
     "SERVICE",
+    "SOURCE",
     "STEP_ID",
     "URL",
     "WORKFLOW_ID",
@@ -54,6 +56,12 @@ ERROR_TYPE: Final = "error.type"
 
 SERVICE: Final = "weft.service"
 """The mesh's name of the service that is called."""
+
+SOURCE: Final = "weft.source"
+"""Scheme of the source that knows the service, such as ``consul``."""
+
+HEALTH: Final = "weft.health"
+"""Health of an endpoint, as its source tells."""
 
 ACTION: Final = "weft.action"
 INSTANCE_ID: Final = "weft.instance.id"

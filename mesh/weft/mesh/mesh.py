@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import random
+from collections import Counter
 from contextvars import Context
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -127,6 +128,7 @@ class Mesh:
         )
         self._sources = sources
         self._routes: dict[_RouteKey, Route] = {}
+        self._past_retries: Counter[tuple[str, str]] = Counter()
         self._origins: WeakSet[Origin] = WeakSet()
         self._housekeeper: asyncio.Task[None] | None = None
         self._closed = False
@@ -191,6 +193,17 @@ class Mesh:
         route.last_used = self.clock.monotonic()
         return route
 
+    def routes(self) -> list[Route]:
+        """Return the routes there are now; any thread may ask."""
+        return list(self._routes.values())
+
+    def retries(self) -> Counter[tuple[str, str]]:
+        """Return how many retries were made, by source and service; any thread may ask."""
+        found = Counter(self._past_retries)
+        for route in self.routes():
+            found[route.target.scheme, route.service] += route.budget.taken
+        return found
+
     def states(self) -> list[dict[str, Any]]:
         """Return what people and metrics want to know: of each route what is known, and how instances are."""
         return [route.states() for route in self._routes.values()]
@@ -217,6 +230,7 @@ class Mesh:
         for key, route in list(self._routes.items()):
             if route.running == 0 and route.last_used <= since:
                 del self._routes[key]
+                self._past_retries[route.target.scheme, route.service] += route.budget.taken
                 await route.close()
                 self.pool.keep(route, ())
         self.pool.sweep()

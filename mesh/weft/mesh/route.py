@@ -117,6 +117,7 @@ class Route:
         snapshot = self.snapshot
         return {
             "target": str(self.target),
+            "versions": str(self._versions),
             "protocol": self.protocol.value if self.protocol else "",
             "summary": self._summary(),
             "stale": snapshot.stale,

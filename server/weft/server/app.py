@@ -30,8 +30,10 @@ from weft.mesh.caller import ActionCaller
 from weft.mesh.grpc_actions import GrpcActionTransport
 from weft.mesh.http_actions import HttpActionTransport
 from weft.mesh.mesh import Mesh, MeshConfig
+from weft.mesh.metrics import observe_mesh
 from weft.mesh.reflection_server import add_reflection
 from weft.mesh.rpc import CHANNEL_OPTIONS, SERVER_OPTIONS
+from weft.mesh.states import describe_mesh
 from weft.mesh.tracing.client import RpcTracer
 from weft.mesh.tracing.http import HttpTracer
 from weft.server.config import ConfigError, ServerConfig
@@ -123,6 +125,7 @@ class WeftServer:
         resolver = RegistryResolver(self._registry, self._instances)
         sources = Resolvers(self._config.sources, registry=resolver, clock=clock)
         mesh = self._mesh = Mesh(sources, MeshConfig(balancer=self._config.balancer), clock=clock)
+        observe_mesh(mesh)
         policy = self._config.balancer.policy
         self._caller = ActionCaller(
             mesh,
@@ -203,6 +206,7 @@ class WeftServer:
             "pid": os.getpid(),
             "time": self._clock.now().isoformat(),
             "open_executions": self._executions.engine.open_count,
+            "mesh": describe_mesh(self._mesh),
         }
 
     def _check_port(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from datetime import UTC, datetime, timedelta
 
@@ -56,6 +57,28 @@ def test_what_the_server_says_of_itself_has_an_order(server: ScriptedServer, wef
     assert list(json.loads(weft("health", "-o", "json").stdout)["server"]) == keys
     shown = [line.split(":")[0].replace(" ", "_") for line in weft("health").stdout.splitlines()[1:9]]
     assert shown == keys
+
+
+def test_lists_that_are_stale_are_shown(server: ScriptedServer, weft: Weft) -> None:
+    """With what is known and why; lists that are up to date are not worth a line."""
+    routes = [
+        {"target": "weft://orders", "stale": True, "summary": "3 known: 3 PASSING; stale: no answer"},
+        {"target": "weft://carts", "stale": False, "summary": "1 known: 1 PASSING"},
+    ]
+    server.on("GetIntegrationHealth", _whole(HEALTHY, mesh={"stale_count": 7, "routes": routes}))
+    shown = weft("health").stdout
+    assert re.search(r"weft://orders +list +STALE +3 known: 3 PASSING; stale: no answer", shown)
+    assert "and 6 more" in shown
+    assert "carts" not in shown
+    assert "mesh:" not in shown
+    assert json.loads(weft("health", "-o", "json").stdout)["server"]["mesh"]["routes"] == routes
+
+
+@pytest.mark.parametrize("mesh", [None, 7, [], {}, {"routes": 3}, {"routes": ["x", None, {"stale": True}]}])
+def test_a_mesh_of_another_form_is_no_fault(server: ScriptedServer, weft: Weft, mesh: object) -> None:
+    """A newer server may say something else."""
+    server.on("GetIntegrationHealth", _whole(HEALTHY, mesh=mesh))
+    assert weft("health").exit_code == 0
 
 
 @pytest.mark.parametrize("health", [DEGRADED, UNHEALTHY])

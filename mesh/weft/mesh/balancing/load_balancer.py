@@ -104,6 +104,10 @@ class LoadBalancer:
         if failed is not None and self._outliers.done(node, now, failed=failed):
             self._tiers.refresh(now)
 
+    def nodes(self) -> list[Node]:
+        """Return a node for each endpoint that the source names; any thread may ask."""
+        return list(self._known.values())
+
     def states(self) -> list[NodeState]:
         """Return what there is to say of each node that may be picked."""
         now = self._clock.monotonic()

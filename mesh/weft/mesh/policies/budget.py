@@ -45,6 +45,8 @@ class RetryBudget:
         self._slot_ends = float("-inf")
         self._calls = 0
         self._retries = 0
+        self.taken = 0
+        """Retries since it was made."""
 
     def called(self, now: float) -> None:
         """Take note of a call, of which only the first attempt counts."""
@@ -61,6 +63,7 @@ class RetryBudget:
         if retries + 1 > self._allowance + self._config.ratio * calls:
             return False
         self._retries += 1
+        self.taken += 1
         return True
 
     def _turn(self, now: float) -> None:
