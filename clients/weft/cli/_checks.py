@@ -67,44 +67,44 @@ async def run_checks(settings: Settings) -> AsyncIterator[Check]:
     for check in requirement_checks():
         yield check
     try:
-        found, address = await find_server(settings)
-        if found is not None:
-            yield found
-        if not address:
-            return
-        client = connect(address, timeout=settings.request_timeout or PATIENCE, retry=_ONCE)
+        found, addresses = await find_servers(settings)
     except WeftError as error:
         yield Check("target", "FAIL", clean(error.message), "use --target host:port")
         return
-    async with client:
-        yield proxy_check(client.target, os.environ)
-        reached = await reach_check(client.target)
-        yield reached
-        if reached.status == "FAIL":
-            return
+    if found is not None:
+        yield found
+    reached = ""
+    for address in addresses:
+        yield proxy_check(address, os.environ)
+        connection = await reach_check(address)
+        yield connection
+        reached = reached or (address if connection.status == "OK" else "")
+    if not reached:
+        return
+    async with connect(reached, timeout=settings.request_timeout or PATIENCE, retry=_ONCE) as client:
         for service in SERVICES:
             yield await health_check(client, service)
         async for check in server_checks(client):
             yield check
-        yield await reflection_check(client.target)
+        yield await reflection_check(reached)
 
 
-async def find_server(settings: Settings) -> tuple[Check | None, str]:
-    """Look up which servers a target means; return the address of one, empty when there is none.
+async def find_servers(settings: Settings) -> tuple[Check | None, tuple[str, ...]]:
+    """Return the addresses that the target means, and what was found when it was looked up.
 
     Raises:
-        ValidationError: The target cannot be looked up.
+        ValidationError: The target is wrong, or cannot be looked up.
     """
     async with mesh_to(settings) as mesh:
         if mesh is None:
-            return None, settings.target
+            return None, (connect(settings.target).target,)
         found = await mesh.resolve(settings.target, timeout=settings.request_timeout or PATIENCE)
-    callable_ = found.callable()
-    detail = f"{settings.target}: {clean(found.summary()) if found.version else 'no source has answered'}"
-    if not callable_:
-        return Check("discovery", "FAIL", detail, "`weft resolve` shows what is known"), ""
-    status, address = ("WARN" if found.stale else "OK"), callable_[0].address
-    return Check("discovery", status, f"{detail}; the checks go on with {address}"), address
+    known = clean(found.summary()) if found.version else "no source has answered yet"
+    detail = f"{settings.target}: {known}"
+    addresses = tuple(it.address for it in found.callable())
+    if not addresses:
+        return Check("discovery", "FAIL", detail, "`weft resolve` shows what is known"), ()
+    return Check("discovery", "WARN" if found.stale else "OK", detail), addresses
 
 
 def python_check() -> Check:

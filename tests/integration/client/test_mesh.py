@@ -51,7 +51,7 @@ async def test_one_door_to_a_grpc_service() -> None:
             target, "GetCart", {"customer": "ada"}, timeout=5, metadata={"X-A": "1"}
         )
         assert [it["sku"] for it in cart["items"]] == ["pen", "ink"]
-        listed = mesh.stream_service(target, "Carts/ListItems", ada)
+        listed = mesh.stream_service(target, "Carts/ListItems", {"customer": "ada"})
         assert [it["sku"] async for it in listed] == ["ada/pen", "ada/ink"]
         assert await mesh.call_service(target, "AddUp", some()) == {"cents": 1000, "items": 3}
         assert [it.name for it in (await mesh.describe(target)).methods()] == [
