@@ -89,6 +89,8 @@ class ActionCaller:
         unreachable: UnreachableError | None = None
         pause = _FIRST_PAUSE
         while True:
+            if unreachable is not None and now() >= deadline:
+                raise unreachable
             node = route.pick(call.execution_id, tried)
             if node is None:
                 left = give_up - now()

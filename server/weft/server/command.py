@@ -18,6 +18,7 @@ import typer
 from weft.core.errors import ValidationError
 from weft.discovery.resolvers import SourcesConfig, sources_config
 from weft.mesh.balancing import POLICIES, BalancerConfig
+from weft.mesh.tracing.metrics import MetricsRun, MetricsSettings, configure_metrics
 from weft.mesh.tracing.settings import TracingSettingsError
 from weft.mesh.tracing.setup import TracingRun, configure_tracing
 from weft.server.app import WeftServer
@@ -125,17 +126,17 @@ def server(
         ),
         ServerConfig(),
     )
-    tracing = settings.read(_configure_tracing, None)
-    if settings.faults or tracing is None:
-        if tracing is not None:
-            tracing.close()
+    settings.read(MetricsSettings.from_environment, None)
+    exports: list[TracingRun | MetricsRun] = settings.read(_configure_exports, [])
+    if settings.faults:
+        _close(exports)
         raise _refusal(settings.faults, _WRONG_OPTION)
     try:
         _run(config)
     except (ConfigError, StoreInUseError, StoreUnavailableError) as error:
         raise _refusal([str(error)], _CANNOT_START) from None
     finally:
-        tracing.close()
+        _close(exports)
 
 
 class _Settings:
@@ -158,17 +159,26 @@ class _Settings:
         except ValidationError as error:
             self.faults += [str(it) for it in error.violations]
         except TracingSettingsError as error:
-            self.faults.append(str(error))
+            self.faults += error.faults
         return default
 
 
-def _configure_tracing(environ: Mapping[str, str]) -> TracingRun:
-    return configure_tracing(environ, _SERVICE_NAME, service_version=version("weft"))
+def _configure_exports(environ: Mapping[str, str]) -> list[TracingRun | MetricsRun]:
+    """Set up what leaves this process."""
+    ours = version("weft")
+    tracing = configure_tracing(environ, _SERVICE_NAME, service_version=ours)
+    return [tracing, configure_metrics(environ, _SERVICE_NAME, service_version=ours)]
+
+
+def _close(exports: Iterable[TracingRun | MetricsRun]) -> None:
+    """Send what waits; both have a bound."""
+    for export in exports:
+        export.close()
 
 
 def _refusal(faults: Iterable[str], code: int) -> typer.Exit:
     """Say what is wrong, a line for each fault."""
-    for fault in faults:
+    for fault in dict.fromkeys(faults):
         typer.echo(f"Error: {fault}", err=True)
     return typer.Exit(code)
 

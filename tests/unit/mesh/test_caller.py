@@ -130,6 +130,16 @@ async def test_when_none_can_be_connected_the_last_one_is_named(
     assert caught.value.metadata == {"service": "texts", "instance_id": "dead"}
 
 
+async def test_a_call_that_runs_out_of_time_says_that_nobody_could_be_connected(
+    resolver: StaticResolver,
+) -> None:
+    """Not that the action was slow: it never ran."""
+    resolver.set("texts", [DEAD])
+    async with calling(resolver, wait=10) as caller:
+        with pytest.raises(UnreachableError, match="no connection"):
+            await caller.call(CALL, 0.3)
+
+
 async def test_a_call_waits_for_an_instance_that_comes_back(
     resolver: StaticResolver, providers: Providers
 ) -> None:

@@ -20,14 +20,14 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-__all__ = ["QueueLimits", "SpanQueue"]
+__all__ = ["LastWords", "QueueLimits", "SpanQueue", "quietly"]
 
 _log = logging.getLogger("weft.tracing")
 
 _QUIET: Final = 60.0
 """Seconds between log lines about spans that were lost."""
 
-_EXPORTERS: Final = ("opentelemetry.exporter", "opentelemetry.sdk.trace.export")
+_EXPORTERS: Final = ("opentelemetry.exporter", "opentelemetry.sdk.trace.export", "opentelemetry.sdk.metrics")
 """Loggers of the libraries that send; each failure is a line of theirs."""
 
 
@@ -128,14 +128,14 @@ class SpanQueue(SpanProcessor):
             self._exporter.shutdown()
 
     def _work(self) -> None:
-        with _quietly() as said:
+        with quietly() as said:
             while not self._closing:
                 self._wake.wait(self._limits.delay.total_seconds())
                 self._wake.clear()
                 self._send_all(said)
             self._send_all(said)
 
-    def _send_all(self, said: _LastWords) -> None:
+    def _send_all(self, said: LastWords) -> None:
         while self._waiting:
             batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._limits.batch))]
             if self._send(batch):
@@ -165,7 +165,7 @@ class SpanQueue(SpanProcessor):
         )
 
 
-class _LastWords(logging.Filter):
+class LastWords(logging.Filter):
     """Keeps what an exporter says, instead of letting every line of it into the log."""
 
     def __init__(self) -> None:
@@ -179,8 +179,9 @@ class _LastWords(logging.Filter):
 
 
 @contextlib.contextmanager
-def _quietly() -> Iterator[_LastWords]:
-    words = _LastWords()
+def quietly() -> Iterator[LastWords]:
+    """Keep what the libraries that send would log; give the last of it."""
+    words = LastWords()
     found = [
         logger
         for name, logger in list(logging.root.manager.loggerDict.items())

@@ -6,19 +6,35 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum, unique
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from weft.mesh.tracing.export import QueueLimits
 
-__all__ = ["ExporterKind", "OtlpProtocol", "SamplerKind", "TracingSettings", "TracingSettingsError"]
+__all__ = [
+    "ExportSettings",
+    "ExporterKind",
+    "OtlpProtocol",
+    "SamplerKind",
+    "SettingsReader",
+    "TracingSettings",
+    "TracingSettingsError",
+]
 
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
 
 class TracingSettingsError(ValueError):
-    """Some of the settings are wrong; the message names each of them."""
+    """Some of the settings are wrong; the message names each of them.
+
+    Args:
+        faults: What is wrong, each in one line.
+    """
+
+    def __init__(self, *faults: str) -> None:
+        super().__init__("; ".join(faults))
+        self.faults = faults
 
 
 @unique
@@ -50,24 +66,24 @@ class SamplerKind(StrEnum):
     PARENT_RATIO = "parentbased_traceidratio"
 
 
-_TRACES_PATH: Final = "/v1/traces"
+_DEFAULT_ENDPOINT: Final = "http://localhost:4317"
 _DEFAULT_ENDPOINTS: Final = {
-    OtlpProtocol.GRPC: "http://localhost:4317",
-    OtlpProtocol.HTTP: f"http://localhost:4318{_TRACES_PATH}",
+    OtlpProtocol.GRPC: _DEFAULT_ENDPOINT,
+    OtlpProtocol.HTTP: "http://localhost:4318",
 }
 _SHORTEST_TIMEOUT: Final = 100
 _LARGEST_QUEUE: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TracingSettings:
-    """How a process traces."""
+class ExportSettings:
+    """Where one kind of telemetry goes, and how."""
 
     exporter: ExporterKind = ExporterKind.NONE
-    """Where spans go; ``none`` still passes contexts on."""
+    """Where it goes; ``none`` still passes the contexts of traces on."""
     protocol: OtlpProtocol = OtlpProtocol.GRPC
     """How OTLP travels."""
-    endpoint: str = _DEFAULT_ENDPOINTS[OtlpProtocol.GRPC]
+    endpoint: str = _DEFAULT_ENDPOINT
     """URL of the collector; for HTTP with its path."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Sent to the collector, such as a key."""
@@ -79,16 +95,22 @@ class TracingSettings:
     """File with the certificates to trust; empty: those of the system."""
     compression: str = "none"
     """``none`` or ``gzip``."""
+    service_name: str = ""
+    """``service.name`` of the resource; empty: whatever the process calls itself."""
+    resource: Mapping[str, str] = field(default_factory=dict)
+    """Further attributes of the resource."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TracingSettings(ExportSettings):
+    """How a process traces."""
+
     sampler: SamplerKind = SamplerKind.PARENT_ON
     """Which traces are recorded."""
     ratio: float = 1.0
     """Share of traces that a ratio sampler records."""
     queue: QueueLimits = field(default_factory=QueueLimits)
     """How many spans wait and travel together."""
-    service_name: str = ""
-    """``service.name`` of the resource; empty: whatever the process calls itself."""
-    resource: Mapping[str, str] = field(default_factory=dict)
-    """Further attributes of the resource."""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> TracingSettings:
@@ -100,55 +122,34 @@ class TracingSettings:
         Raises:
             TracingSettingsError: Naming every variable that is wrong, and what it may be.
         """
-        read = _Reader(environ)
-        protocol = read.choice(
-            ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"),
-            OtlpProtocol,
-            OtlpProtocol.GRPC,
-        )
+        read = SettingsReader(environ, "traces")
         found = cls(
-            exporter=read.exporter(),
-            protocol=protocol,
-            endpoint=read.endpoint(protocol),
-            headers={
-                **read.pairs("OTEL_EXPORTER_OTLP_HEADERS"),
-                **read.pairs("OTEL_EXPORTER_OTLP_TRACES_HEADERS"),
-            },
-            timeout=timedelta(
-                milliseconds=read.whole(
-                    ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"),
-                    10_000,
-                    _SHORTEST_TIMEOUT,
-                    600_000,
-                    "milliseconds",
-                )
-            ),
-            insecure=read.flag(("OTEL_EXPORTER_OTLP_TRACES_INSECURE", "OTEL_EXPORTER_OTLP_INSECURE")),
-            certificate=read.text("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"),
-            compression=read.one_of(
-                ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"),
-                ("none", "gzip"),
-            ),
+            **read.export(),
             sampler=read.choice(("OTEL_TRACES_SAMPLER",), SamplerKind, SamplerKind.PARENT_ON),
             ratio=read.ratio(),
             queue=read.queue(),
-            service_name=read.text("OTEL_SERVICE_NAME"),
-            resource=read.pairs("OTEL_RESOURCE_ATTRIBUTES"),
         )
         read.raise_any()
         return found
 
 
-class _Reader:
-    """Reads variables, and collects what is wrong with them. An empty one counts as unset."""
+class SettingsReader:
+    """Reads variables, and collects what is wrong with them. An empty one counts as unset.
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    Args:
+        environ: Such as ``os.environ``.
+        signal: ``traces`` or ``metrics``, which have variables of their own.
+    """
+
+    def __init__(self, environ: Mapping[str, str], signal: str) -> None:
         self._environ = environ
+        self._signal = signal
         self._wrong: list[str] = []
 
     def raise_any(self) -> None:
+        """Raise when something is wrong."""
         if self._wrong:
-            raise TracingSettingsError("; ".join(self._wrong))
+            raise TracingSettingsError(*self._wrong)
 
     def _found(self, names: tuple[str, ...]) -> tuple[str, str]:
         """Return the first variable that is set, with its value."""
@@ -162,24 +163,29 @@ class _Reader:
         self._wrong.append(f"{name}={value!r} is wrong: {expected}")
 
     def text(self, *names: str) -> str:
+        """Return the first of these that is set."""
         return self._found(names)[1]
 
     def one_of(self, names: tuple[str, ...], allowed: tuple[str, ...]) -> str:
+        """Return a value in lower case that must be one of these; the first of them is the default."""
         name, value = self._found(names)
         if value and value.lower() not in allowed:
             self._fault(name, value, f"it must be one of {', '.join(allowed)}")
         return value.lower() if value.lower() in allowed else allowed[0]
 
     def choice(self, names: tuple[str, ...], kind: type[_Choice], default: _Choice) -> _Choice:
+        """Return a member of an enumeration."""
         chosen = self.one_of(names, (str(default), *(str(it) for it in kind if it != default)))
         return kind(chosen)
 
     def flag(self, names: tuple[str, ...]) -> bool | None:
+        """Return true or false; None when nothing is set."""
         if not self._found(names)[1]:
             return None
         return self.one_of(names, ("true", "false")) == "true"
 
     def whole(self, names: tuple[str, ...], default: int, least: int, most: int, unit: str) -> int:
+        """Return a whole number within bounds."""
         name, value = self._found(names)
         if not value:
             return default
@@ -190,6 +196,7 @@ class _Reader:
         return number
 
     def ratio(self) -> float:
+        """Return the share of a ratio sampler."""
         sampler = self.text("OTEL_TRACES_SAMPLER").lower()
         value = self.text("OTEL_TRACES_SAMPLER_ARG")
         if not value or not sampler.endswith("ratio"):
@@ -203,26 +210,49 @@ class _Reader:
             return 1.0
         return number
 
-    def exporter(self) -> ExporterKind:
-        chosen = self.choice(("OTEL_TRACES_EXPORTER",), ExporterKind, ExporterKind.NONE)
+    def export(self) -> dict[str, Any]:
+        """Return the fields of ``ExportSettings``."""
+        protocol = self.choice(self._names("PROTOCOL"), OtlpProtocol, OtlpProtocol.GRPC)
+        own, shared = self._names("HEADERS")
+        timeout = self.whole(self._names("TIMEOUT"), 10_000, _SHORTEST_TIMEOUT, 600_000, "milliseconds")
+        return {
+            "exporter": self._exporter(),
+            "protocol": protocol,
+            "endpoint": self._endpoint(protocol),
+            "headers": {**self.pairs(shared), **self.pairs(own)},
+            "timeout": timedelta(milliseconds=timeout),
+            "insecure": self.flag(self._names("INSECURE")),
+            "certificate": self.text(*self._names("CERTIFICATE")),
+            "compression": self.one_of(self._names("COMPRESSION"), ("none", "gzip")),
+            "service_name": self.text("OTEL_SERVICE_NAME"),
+            "resource": self.pairs("OTEL_RESOURCE_ATTRIBUTES"),
+        }
+
+    def _names(self, setting: str) -> tuple[str, str]:
+        """Return the variables of a setting of OTLP: that of the signal, and that of all of them."""
+        return f"OTEL_EXPORTER_OTLP_{self._signal.upper()}_{setting}", f"OTEL_EXPORTER_OTLP_{setting}"
+
+    def _exporter(self) -> ExporterKind:
+        name = f"OTEL_{self._signal.upper()}_EXPORTER"
+        chosen = self.choice((name,), ExporterKind, ExporterKind.NONE)
         if self.flag(("OTEL_SDK_DISABLED",)):
             return ExporterKind.NONE
-        named = self.text("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
-        if named and not self.text("OTEL_TRACES_EXPORTER"):
+        if self.text(*self._names("ENDPOINT")) and not self.text(name):
             return ExporterKind.OTLP
         return chosen
 
-    def endpoint(self, protocol: OtlpProtocol) -> str:
-        name, value = self._found(("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"))
+    def _endpoint(self, protocol: OtlpProtocol) -> str:
+        own, shared = self._names("ENDPOINT")
+        name, value = self._found((own, shared))
+        path = f"/v1/{self._signal}" if protocol is OtlpProtocol.HTTP else ""
         if not value:
-            return _DEFAULT_ENDPOINTS[protocol]
+            return _DEFAULT_ENDPOINTS[protocol] + path
         if not _is_url(value):
             self._fault(name, value, "it must be a URL such as http://localhost:4317")
-        elif protocol is OtlpProtocol.HTTP and name == "OTEL_EXPORTER_OTLP_ENDPOINT":
-            return value.rstrip("/") + _TRACES_PATH
-        return value
+        return value.rstrip("/") + path if path and name == shared else value
 
     def pairs(self, name: str) -> dict[str, str]:
+        """Return what is written as ``name=value,name=value``."""
         found: dict[str, str] = {}
         for part in self.text(name).split(","):
             key, equals, value = part.partition("=")
@@ -235,6 +265,7 @@ class _Reader:
         return found
 
     def queue(self) -> QueueLimits:
+        """Return how many spans wait."""
         defaults = QueueLimits()
         most = _LARGEST_QUEUE
         size = self.whole(("OTEL_BSP_MAX_QUEUE_SIZE",), defaults.size, 1, most, "spans")

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from datetime import timedelta
 from importlib.metadata import version
-from typing import Final
+from typing import Any, Final
 
 import grpc
 from opentelemetry import trace
@@ -19,13 +19,22 @@ from opentelemetry.trace import ProxyTracerProvider
 from weft.mesh.tracing.export import SpanQueue
 from weft.mesh.tracing.settings import (
     ExporterKind,
+    ExportSettings,
     OtlpProtocol,
     SamplerKind,
     TracingSettings,
     TracingSettingsError,
 )
 
-__all__ = ["TracingRun", "configure_tracing", "make_provider"]
+__all__ = [
+    "STOP_BOUND",
+    "TracingRun",
+    "configure_tracing",
+    "grpc_options",
+    "http_options",
+    "make_provider",
+    "resource_of",
+]
 
 STOP_BOUND: Final = timedelta(seconds=2)
 """How long the last spans may take to leave when a process stops."""
@@ -76,10 +85,12 @@ def configure_tracing(
     taken = not isinstance(trace.get_tracer_provider(), ProxyTracerProvider)
     if settings.exporter is ExporterKind.NONE or taken:
         return TracingRun(None)
-    known = {"service.version": service_version, "service.instance.id": instance_id}
-    provider, queue = make_provider(
-        settings, {"service.name": service_name, **{key: value for key, value in known.items() if value}}
-    )
+    known = {
+        "service.name": service_name,
+        "service.version": service_version,
+        "service.instance.id": instance_id,
+    }
+    provider, queue = make_provider(settings, known)
     trace.set_tracer_provider(provider)
     return TracingRun(queue)
 
@@ -94,25 +105,72 @@ def make_provider(settings: TracingSettings, resource: Mapping[str, str]) -> tup
     Raises:
         TracingSettingsError: A file that the settings name cannot be read.
     """
-    attributes = {
-        "telemetry.sdk.name": "opentelemetry",
-        "telemetry.sdk.language": "python",
-        "telemetry.sdk.version": version("opentelemetry-sdk"),
-        **resource,
-        **settings.resource,
-    }
-    if settings.service_name:
-        attributes["service.name"] = settings.service_name
     queue = SpanQueue(_exporter(settings), settings.queue)
     try:
         provider = TracerProvider(
-            sampler=_sampler(settings), resource=Resource(attributes), shutdown_on_exit=False
+            sampler=_sampler(settings), resource=resource_of(settings, resource), shutdown_on_exit=False
         )
     except ValueError as error:  # the SDK reads its limits (OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT, …) itself
         queue.close(timedelta())
         raise TracingSettingsError(str(error)) from None
     provider.add_span_processor(queue)
     return provider, queue
+
+
+def resource_of(settings: ExportSettings, resource: Mapping[str, str]) -> Resource:
+    """Return what is said of the process.
+
+    Args:
+        settings: Theirs comes first.
+        resource: What the process says itself; what is empty is left out.
+    """
+    attributes = {
+        "telemetry.sdk.name": "opentelemetry",
+        "telemetry.sdk.language": "python",
+        "telemetry.sdk.version": version("opentelemetry-sdk"),
+        **{key: value for key, value in resource.items() if value},
+        **settings.resource,
+    }
+    if settings.service_name:
+        attributes["service.name"] = settings.service_name
+    return Resource(attributes)
+
+
+def grpc_options(settings: ExportSettings) -> dict[str, Any]:
+    """Return how an exporter of OTLP over gRPC is made.
+
+    Raises:
+        TracingSettingsError: The file of the certificates cannot be read.
+    """
+    packed = settings.compression == "gzip"
+    plain = settings.endpoint.startswith("http://") if settings.insecure is None else settings.insecure
+    try:
+        roots = _read(settings.certificate)
+    except OSError as error:
+        raise TracingSettingsError(f"OTEL_EXPORTER_OTLP_CERTIFICATE: {error}") from None
+    return {
+        "endpoint": settings.endpoint,
+        "insecure": plain,
+        "credentials": None if plain else grpc.ssl_channel_credentials(roots),
+        "headers": tuple((key.lower(), value) for key, value in settings.headers.items()),
+        "timeout": settings.timeout.total_seconds(),
+        "compression": grpc.Compression.Gzip if packed else grpc.Compression.NoCompression,
+    }
+
+
+def http_options(settings: ExportSettings) -> dict[str, Any]:
+    """Return how an exporter of OTLP over HTTP is made."""
+    from opentelemetry.exporter.otlp.proto.http import (  # noqa: PLC0415 - only who exports pays
+        Compression,
+    )
+
+    return {
+        "endpoint": settings.endpoint,
+        "certificate_file": settings.certificate or None,
+        "headers": dict(settings.headers),
+        "timeout": settings.timeout.total_seconds(),
+        "compression": Compression.Gzip if settings.compression == "gzip" else Compression.NoCompression,
+    }
 
 
 def _sampler(settings: TracingSettings) -> Sampler:
@@ -141,37 +199,15 @@ def _grpc_exporter(settings: TracingSettings) -> SpanExporter:
         OTLPSpanExporter,
     )
 
-    packed = settings.compression == "gzip"
-    plain = settings.endpoint.startswith("http://") if settings.insecure is None else settings.insecure
-    try:
-        roots = _read(settings.certificate)
-    except OSError as error:
-        raise TracingSettingsError(f"OTEL_EXPORTER_OTLP_CERTIFICATE: {error}") from None
-    return OTLPSpanExporter(
-        endpoint=settings.endpoint,
-        insecure=plain,
-        credentials=None if plain else grpc.ssl_channel_credentials(roots),
-        headers=tuple((key.lower(), value) for key, value in settings.headers.items()),
-        timeout=settings.timeout.total_seconds(),
-        compression=grpc.Compression.Gzip if packed else grpc.Compression.NoCompression,
-    )
+    return OTLPSpanExporter(**grpc_options(settings))
 
 
 def _http_exporter(settings: TracingSettings) -> SpanExporter:
-    from opentelemetry.exporter.otlp.proto.http import (  # noqa: PLC0415 - only who exports pays
-        Compression,
-    )
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415 - only who exports pays
         OTLPSpanExporter,
     )
 
-    return OTLPSpanExporter(
-        endpoint=settings.endpoint,
-        certificate_file=settings.certificate or None,
-        headers=dict(settings.headers),
-        timeout=settings.timeout.total_seconds(),
-        compression=Compression.Gzip if settings.compression == "gzip" else Compression.NoCompression,
-    )
+    return OTLPSpanExporter(**http_options(settings))
 
 
 def _read(path: str) -> bytes | None:
