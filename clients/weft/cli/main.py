@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Annotated
 
 import typer
@@ -83,4 +84,5 @@ command(app, "version", "weft version")(version_.version)
 
 def main() -> None:
     """Run the command line of this process."""
+    logging.getLogger("weft").addHandler(logging.NullHandler())  # what people must know is in the errors
     app(prog_name="weft")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
 from typing import Any, Final, Self
@@ -56,11 +57,11 @@ class MeshClient:
         config: MeshConfig | None = None,
         http: HttpConfig | None = None,
     ) -> None:
-        self._sources = Resolvers(sources, dial=self.bare_channel)
+        self._sources = Resolvers(sources, dial=self._dial)
         self._mesh = Mesh(self._sources, config, tracer=RpcTracer())
         self._http_config = http
         self._registered = RegisteredDescriptors(self._sources, self._registry_channel)
-        self._registry = (sources or SourcesConfig()).registry
+        self._config = sources or SourcesConfig()
         self._methods = MethodCaller(self.channel, registered=self._registered.find)
 
     @classmethod
@@ -219,6 +220,8 @@ class MeshClient:
         if "http" in self.__dict__:
             await self.http.close()
         await self._mesh.close()
+        if "_below" in self.__dict__:
+            await self._below.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -226,8 +229,16 @@ class MeshClient:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
+    @cached_property
+    def _below(self) -> Mesh:
+        """The mesh by which the registry is found; it ends after those who ask it."""
+        return Mesh(Resolvers(replace(self._config, registry="")), MeshConfig(calls=_WATCHES))
+
+    def _dial(self, registry: Target) -> grpc.aio.Channel:
+        return self._below.channel(registry)
+
     def _registry_channel(self, authority: str) -> grpc.aio.Channel:
-        return self.bare_channel(parse_server(authority or self._registry))
+        return self.bare_channel(parse_server(authority or self._config.registry))
 
 
 def connect_mesh(

@@ -12,7 +12,7 @@ import grpc
 import grpc.aio
 
 from weft.core.clock import Clock, SystemClock
-from weft.core.errors import DeadlineExceededError, ResourceNotFoundError, WeftError
+from weft.core.errors import DeadlineExceededError, PreconditionError, ResourceNotFoundError, WeftError
 from weft.core.metadata import STATUS_DETAILS
 from weft.core.payload import JsonObject
 from weft.core.reasons import Reason
@@ -177,7 +177,12 @@ class MethodCaller:
     async def _read(self, service: str) -> ServiceDescriptors:
         if self._registered is not None and (content := await self._registered(service)):
             return ServiceDescriptors.from_set(content)
-        return await read_descriptors(self._channel(service), service, limits=self._limits)
+        try:
+            return await read_descriptors(self._channel(service), service, limits=self._limits)
+        except PreconditionError as error:
+            if isinstance(error.__cause__, WeftError):  # there is nobody to ask, or to call
+                raise error.__cause__ from None
+            raise
 
     def _channel(self, service: str) -> grpc.aio.Channel:
         channel = self._channels.get(service)

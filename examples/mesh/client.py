@@ -1,0 +1,29 @@
+"""Calls the greeter wherever it runs: by its stub on a channel of the mesh, and by name without one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections import Counter
+from typing import Any
+
+from examples.mesh._stubs import messages, stubs
+from weft.client.mesh import MeshClient
+
+
+async def main(target: str, calls: int) -> None:
+    """Call often, and say which processes answered."""
+    async with MeshClient.from_environment(os.environ) as mesh:
+        greeter: Any = stubs.GreeterStub(mesh.channel(target))  # any stub, as protoc makes it
+        replies = [await greeter.SayHello(messages.HelloRequest(name="Ada")) for _ in range(calls)]
+        answered = Counter(reply.pid for reply in replies)
+        shares = " and ".join(map(str, sorted(answered.values())))
+        print(f"{replies[0].greeting} {calls} calls, answered by {len(answered)} processes: {shares}")
+
+        async for hello in mesh.stream_service(target, "SayHellos", {"name": "Grace"}):
+            print(hello["greeting"])
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 100))
