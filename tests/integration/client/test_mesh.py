@@ -19,7 +19,13 @@ from tests.support.spans import global_spans
 from tests.support.world import hosted, serving, text_service
 from weft.api.registry.v1 import registry_pb2
 from weft.api.registry.v1 import registry_service_pb2 as pb
-from weft.client import ResourceNotFoundError, ServiceUnavailableError, ValidationError, connect
+from weft.client import (
+    PreconditionError,
+    ResourceNotFoundError,
+    ServiceUnavailableError,
+    ValidationError,
+    connect,
+)
 from weft.client._descriptors import RegisteredDescriptors
 from weft.client.mesh import (
     BalancerConfig,
@@ -79,6 +85,17 @@ async def test_faults_are_named_before_anything_is_sent() -> None:
             await mesh.call_service(target, "GetCart", {}, timeout=wrong)
         with pytest.raises(ValidationError, match="timeout"):
             mesh.stream_service(target, "ListItems", {}, timeout=wrong)
+
+
+async def test_nobody_to_call() -> None:
+    """Says what is known of the service, and which versions there are, before anything about descriptors."""
+    async with serving() as wire, connect_mesh(SourcesConfig(registry=wire.address)) as mesh:
+        with pytest.raises(ServiceUnavailableError, match="no instance of texts can be called: 0 known"):
+            await mesh.call_service("texts", "InvokeAction")
+        async with hosted(wire, text_service()):
+            with pytest.raises(PreconditionError, match=r"there is 1\.0\.0") as caught:
+                await mesh.call_service("texts?version=^2", "InvokeAction")
+    assert caught.value.reason == "VERSION_NOT_AVAILABLE"
 
 
 async def test_http_stands_beside_it() -> None:
@@ -216,6 +233,7 @@ async def test_calls_of_a_client_are_traced(prefix: str) -> None:
         for name, span in ours.items():
             parent = theirs[name].parent
             assert parent is not None
+            assert span.context is not None
             assert parent.span_id == span.context.span_id
             assert span.attributes is not None
             assert span.attributes["server.address"] == "127.0.0.1"
