@@ -16,6 +16,7 @@ from weft.mesh._calls.outcome import FAULTS, now
 from weft.mesh.balancing import Node
 from weft.mesh.call_options import CallOptions
 from weft.mesh.pool import ChannelPool, Connection
+from weft.mesh.request_streams import keep_status
 from weft.mesh.route import Route
 from weft.mesh.tracing.port import NO_TRACING, CallTracer
 
@@ -147,6 +148,8 @@ class Attempt:
         except BaseException:
             self._end(None, _CANCELLED, "not started")
             raise
+        if not method.replayable:
+            keep_status(call)
         call.add_done_callback(self._ended)
         return call
 

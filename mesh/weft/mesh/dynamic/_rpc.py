@@ -13,6 +13,7 @@ from weft.core.payload import JsonObject
 from weft.core.reasons import Reason, Rule
 from weft.mesh.dynamic.codec import MessageCodec
 from weft.mesh.dynamic.descriptors import Method
+from weft.mesh.request_streams import keep_status
 
 __all__ = ["Metadata", "Request", "Rpc"]
 
@@ -139,7 +140,8 @@ class Rpc:
     def _start(self, timeout: float | None, metadata: Metadata) -> Any:
         shape = _MAKERS[self._method.client_streaming, self._method.server_streaming]
         method = getattr(self._channel, shape)(self._method.path)
-        return method(self._request, timeout=timeout, metadata=tuple(metadata))
+        call = method(self._request, timeout=timeout, metadata=tuple(metadata))
+        return keep_status(call) if self._method.client_streaming else call
 
     def _decoded(self, data: Any) -> JsonObject:
         if not isinstance(data, bytes):

@@ -19,11 +19,13 @@ import grpc.aio
 from google.protobuf.message import DecodeError
 from grpc_reflection.v1alpha import reflection_pb2
 
-from weft.core.errors import PreconditionError
+from weft.core.errors import PreconditionError, WeftError
 from weft.core.reasons import Reason
 from weft.mesh.dynamic._files import FileProto, well_known
 from weft.mesh.dynamic.descriptors import ServiceDescriptors
 from weft.mesh.reflection_server import REFLECTION_SERVICES
+from weft.mesh.request_streams import keep_status
+from weft.mesh.rpc import error_from_rpc
 
 __all__ = ["ReflectionLimits", "list_services", "read_descriptors"]
 
@@ -51,9 +53,11 @@ class ReflectionLimits:
 class _RefusedError(Exception):
     """The server did not do what was asked."""
 
-    def __init__(self, code: grpc.StatusCode, why: str) -> None:
+    def __init__(self, code: grpc.StatusCode, why: str, cause: WeftError | None = None) -> None:
         super().__init__(why)
         self.code = code
+        self.cause = cause
+        """What the mesh says, where no server was asked."""
 
 
 class _NonsenseError(Exception):
@@ -98,13 +102,14 @@ async def read_descriptors(
 
 async def _within(reader: _Reader, peer: str, work: Awaitable[_T]) -> _T:
     """Do it in time, and turn whatever goes wrong into one answer."""
+    cause: WeftError | None = None
     try:
         async with asyncio.timeout(reader.seconds):
             return await work
     except TimeoutError:
         why = f"did not answer within {reader.seconds:g} s"
     except _RefusedError as error:
-        why = _in_words(error)
+        why, cause = _in_words(error), error.cause
     except _NonsenseError as error:
         why = f"answered nonsense: {error}"
     finally:
@@ -113,7 +118,7 @@ async def _within(reader: _Reader, peer: str, work: Awaitable[_T]) -> _T:
         f"the descriptors of {peer} cannot be read by reflection: it {why}; {_HINT}",
         reason=Reason.DESCRIPTORS_UNAVAILABLE,
         metadata={"peer": peer, "hint": _HINT},
-    )
+    ) from cause
 
 
 def _in_words(error: _RefusedError) -> str:
@@ -269,14 +274,26 @@ class _Reader:
             raise _RefusedError(code, (await stream.details()) or "") from None
         except grpc.aio.AioRpcError as error:
             self._stream = None
-            raise _RefusedError(error.code(), (error.details() or "")[:300]) from None
+            raise _refused(error) from None
 
     def _open(self) -> Any:
-        return self._channel.stream_stream(
+        ask = self._channel.stream_stream(
             f"/{self._version}/ServerReflectionInfo",
             request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
             response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
-        )(timeout=self.seconds)
+        )
+        return keep_status(ask(timeout=self.seconds))
+
+
+_UNPLACED: Final = frozenset({Reason.NO_INSTANCE, Reason.VERSION_NOT_AVAILABLE})
+"""What the mesh says when there is nobody to ask."""
+
+
+def _refused(error: grpc.aio.AioRpcError) -> _RefusedError:
+    found = error_from_rpc(error)
+    return _RefusedError(
+        error.code(), (error.details() or "")[:300], found if found.reason in _UNPLACED else None
+    )
 
 
 _CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
