@@ -54,6 +54,13 @@ class ClientSpans:
             metadata: What the caller sends. Trace headers in it come before the current context.
             attributes: What is said of the call beside its method.
         """
+        sent = self.unrecorded(metadata)
+        return (None, sent) if sent is not None else self.start(method, metadata, attributes)
+
+    def start(
+        self, method: str, metadata: Metadata, attributes: Mapping[str, str | int | bool]
+    ) -> tuple[Span | None, Metadata]:
+        """Begin a span, once it is known that something may record it."""
         context = otel.get_current()
         if metadata:
             context, metadata = _taken_over(context, metadata)
@@ -65,6 +72,14 @@ class ClientSpans:
         span = self._tracers.start(name, context, SpanKind.CLIENT, {**of_method, **attributes})
         sent = (*wire_headers(span.get_span_context(), context), *metadata)
         return (span if span.is_recording() else None), sent
+
+    def unrecorded(self, metadata: Metadata) -> Metadata | None:
+        """Return the metadata to send when it is certain that nothing records the call, else None."""
+        context = otel.get_current()
+        if len(context) > 1 or any(key in _OURS for key, _ in metadata):
+            return None  # baggage, or headers by hand
+        header = self._tracers.unrecorded(trace.get_current_span(context))
+        return ((TRACEPARENT, header), *metadata) if header else None
 
     def end(self, span: Span | None, code: int, details: str | None) -> None:
         """End a span; a status other than OK is a failure of the call."""
@@ -105,13 +120,15 @@ class RpcTracer:
         balancer: str,
     ) -> tuple[Span | None, Metadata]:
         """Begin the span of one attempt: see ``CallTracer.start``."""
+        if (sent := self._spans.unrecorded(metadata)) is not None:
+            return None, sent
         attributes = {
             **self._of_endpoint(service, endpoint),
             ATTEMPT: attempt,
             RETRY: attempt > 1,
             BALANCER: balancer,
         }
-        return self._spans.begin(method, metadata, attributes)
+        return self._spans.start(method, metadata, attributes)
 
     def end(self, span: Span | None, code: int, details: str | None) -> None:
         """End a span: see ``CallTracer.end``."""

@@ -17,6 +17,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState
 
 from weft.core.metadata import BAGGAGE, TRACE_ID, TRACEPARENT, TRACESTATE
+from weft.mesh.tracing.unsampled import unsampled
 
 __all__ = [
     "MAX_BAGGAGE_BYTES",
@@ -146,31 +147,41 @@ def extract(headers: Iterable[tuple[str, str | bytes]], onto: Context | None = N
     found = _pick(headers)
     if found is None:
         return Context() if onto is None else onto
+    if isinstance(found, str):
+        span = unsampled(found)
+        if span is not None:
+            return trace.set_span_in_context(span, Context() if onto is None else onto)
+        found = ([found], [], [], [])
     parents, states, bags, trace_ids = found
     context = Context() if onto is None else onto
     if bags:
         context = _with_baggage(context, ",".join(bags))
     if len(parents) == 1:
-        span = parse_traceparent(parents[0])
-        if span is not None:
-            return context_of(_with_state(span, ",".join(states)) if states else span, context)
+        parent = parse_traceparent(parents[0])
+        if parent is not None:
+            return context_of(_with_state(parent, ",".join(states)) if states else parent, context)
     if not parents and len(trace_ids) == 1 and (trace_id := parse_trace_id(trace_ids[0])):
         # A trace without a span: whoever starts the first one decides whether it is sampled.
         return context_of(SpanContext(trace_id, 0, is_remote=True), context)
     return context
 
 
-def _pick(
-    headers: Iterable[tuple[str, str | bytes]],
-) -> tuple[list[str], list[str], list[str], list[str]] | None:
-    """Return the headers that matter, by kind; None when there are none."""
-    found: tuple[list[str], list[str], list[str], list[str]] | None = None
+_Picked = tuple[list[str], list[str], list[str], list[str]]
+
+
+def _pick(headers: Iterable[tuple[str, str | bytes]]) -> _Picked | str | None:
+    """Return the headers that matter, by kind; a lone ``traceparent`` as it is; None when there are none."""
+    alone = ""
+    found: _Picked | None = None
     for key, value in headers:
         if key in _PLACES and isinstance(value, str):
+            if key == TRACEPARENT and not alone and found is None:
+                alone = value
+                continue
             if found is None:
-                found = ([], [], [], [])
+                found = ([alone] if alone else [], [], [], [])
             found[_PLACES[key]].append(value)
-    return found
+    return found or alone or None
 
 
 _PLACES: Final = {TRACEPARENT: 0, TRACESTATE: 1, BAGGAGE: 2, TRACE_ID: 3}

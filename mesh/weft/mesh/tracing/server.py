@@ -19,6 +19,7 @@ from weft.core.telemetry import PEER_ADDRESS, PEER_PORT, REASON
 from weft.mesh.serving import Call
 from weft.mesh.tracing.context import extract
 from weft.mesh.tracing.spans import Attributes, Tracers, clip, end_rpc, fail, method_attributes
+from weft.mesh.tracing.unsampled import Unsampled
 
 __all__ = ["CallerDeadline", "Tracing"]
 
@@ -72,6 +73,9 @@ class Tracing:
     def on_start(self, call: Call) -> _Started:
         """Begin the span, and make it current."""
         context = extract(call.sent)
+        parent = trace.get_current_span(context)
+        if type(parent) is Unsampled and self._tracers.unrecorded(parent):
+            return _Started(parent, otel.attach(context), asyncio.current_task())
         name, of_method = method_attributes(call.method)
         if self._tracers.current() is None:
             span = self._tracers.start(name, context, SpanKind.SERVER, {})

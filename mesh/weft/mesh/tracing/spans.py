@@ -14,6 +14,7 @@ from opentelemetry.sdk.trace import Tracer as SdkTracer
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import Decision
 from opentelemetry.trace import (
+    INVALID_SPAN,
     NonRecordingSpan,
     NoOpTracer,
     ProxyTracerProvider,
@@ -28,6 +29,7 @@ from opentelemetry.trace import (
 from weft.core.telemetry import RPC_METHOD, RPC_SERVICE, RPC_STATUS, RPC_SYSTEM, SCOPE
 from weft.mesh.tracing.context import context_of
 from weft.mesh.tracing.recording import LeanSpan, begin, usable
+from weft.mesh.tracing.unsampled import Dropping, Unsampled
 
 __all__ = ["Attributes", "Tracers", "clip", "end_rpc", "fail", "method_attributes", "split_method"]
 
@@ -56,6 +58,7 @@ class Tracers:
         self._next_look = 0.0
         self._tracer: Tracer | None = None
         self._lean: SdkTracer | None = None
+        self._dropping: Dropping | None = None
 
     def current(self) -> Tracer | None:
         """Return the tracer; None when nothing can be recorded."""
@@ -67,8 +70,24 @@ class Tracers:
             self._settled = True  # OpenTelemetry lets it be set once
             tracer = provider.get_tracer(SCOPE, _VERSION)
             self._tracer = None if isinstance(tracer, NoOpTracer) else tracer
-            self._lean = tracer if isinstance(tracer, SdkTracer) and usable(tracer) else None
+            if isinstance(tracer, SdkTracer):
+                self._lean = tracer if usable(tracer) else None
+                self._dropping = Dropping(tracer.sampler)
         return self._tracer
+
+    def unrecorded(self, span: Span) -> str:
+        """Return the ``traceparent`` of a call below a span, when it is certain that nothing records it.
+
+        Args:
+            span: The current one; the invalid one where there is none.
+
+        Returns:
+            Nothing when a span is to be started, so that the sampler decides.
+        """
+        tracer, dropping = self.current(), self._dropping
+        if type(span) is Unsampled and (tracer is None or (dropping and dropping.follows_parent)):
+            return span.header
+        return dropping.root() if dropping and span is INVALID_SPAN else ""
 
     def start(self, name: str, context: Context, kind: SpanKind, attributes: Attributes) -> Span:
         """Begin a span; the result records nothing where its trace is not sampled, and still has ids.
