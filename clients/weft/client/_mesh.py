@@ -25,6 +25,7 @@ from weft.mesh.dynamic.call import MethodCaller, Request
 from weft.mesh.dynamic.descriptors import ServiceDescriptors
 from weft.mesh.http import HttpCaller, HttpConfig, http_routes
 from weft.mesh.mesh import Mesh, MeshConfig
+from weft.mesh.metrics import observe_mesh
 from weft.mesh.tracing.client import RpcTracer
 from weft.mesh.tracing.http import HttpTracer
 
@@ -59,6 +60,7 @@ class MeshClient:
     ) -> None:
         self._sources = Resolvers(sources, dial=self._dial)
         self._mesh = Mesh(self._sources, config, tracer=RpcTracer())
+        observe_mesh(self._mesh)
         self._http_config = http
         self._registered = RegisteredDescriptors(self._sources, self._registry_channel)
         self._config = sources or SourcesConfig()
