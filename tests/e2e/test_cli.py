@@ -12,7 +12,9 @@ import pytest
 
 from tests.e2e.commands import Done, run
 from tests.integration.engine.processes import free_port
-from weft.client import Code
+from tests.support.spans import global_spans
+from tests.support.world import hosted, serving
+from weft.client import Code, connect
 from weft.service import ActionFailedError, Service
 
 pytestmark = pytest.mark.e2e
@@ -174,3 +176,25 @@ async def test_exit_codes(weft: Weft, address: str, tmp_path: Path) -> None:
         doctor = await weft("doctor", "--target", nobody)
         assert doctor.code == 1
         assert nobody in doctor.out
+
+
+async def test_a_command_is_the_root_of_its_trace() -> None:
+    """``weft run`` exports its own spans, and all of the execution hangs below them."""
+    with global_spans() as spans:
+        async with serving() as wire, hosted(wire, demo()), connect(wire.address) as client:
+            await client.workflows.create("hello", [{"id": "only", "service": "demo", "action": "greet"}])
+            spans.clear()
+            words = ("run", "hello", "--input", '{"name": "Ada"}', "--debug")
+            env = {"WEFT_TARGET": wire.address, "OTEL_TRACES_EXPORTER": "console"}
+            done = await run(sys.executable, "-m", "weft.cli", *words, within=50, stdin="", **env)
+            execution = await spans.wait_for_one("execution hello")
+    assert done.code == 0, done.err
+    assert execution.context is not None
+    trace_id = f"{execution.context.trace_id:032x}"
+    assert done.err == f"Trace: {trace_id}\n"
+    root = next(part for part in done.out.split("\n{") if '"name": "weft run"' in part)
+    assert f'"trace_id": "0x{trace_id}"' in root
+    assert '"parent_id": null' in root
+    below = {it.name for it in spans.all if it.context and it.context.trace_id == execution.context.trace_id}
+    calls = {name.rpartition("/")[2] for name in below}
+    assert calls >= {"StartExecution", "WatchExecution", "execution hello", "step only", "InvokeAction"}

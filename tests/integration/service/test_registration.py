@@ -428,3 +428,34 @@ async def test_the_wait_between_attempts_stays_bounded() -> None:
     assert timedelta(seconds=0.16) <= waits[0] <= timedelta(seconds=0.24)
     assert all(timedelta(seconds=4) <= wait <= timedelta(seconds=6) for wait in waits[6:])
     await registration.close()
+
+
+async def test_the_registry_may_be_several_servers(registry: Registry) -> None:
+    """A target names them: one that is not there is passed over."""
+    other = made()
+    async with served(registry) as one:
+        async with served(other) as two:
+            target = f"static:///127.0.0.1:1,127.0.0.1:{one},127.0.0.1:{two}"
+            async with service().hosted(server=target, ttl=1) as host:
+                assert host.registered.is_set()
+                both = [*registry.names, *other.names]
+                assert "RegisterService" in both
+                assert "RegisterInstance" in both
+        assert "DeregisterInstance" in [*registry.names, *other.names]
+
+
+@pytest.mark.parametrize(
+    ("server", "words"),
+    [
+        ("consul://weft-registry", "give consul="),
+        ("weft://registry", "cannot say where the registry is"),
+        ("env://registry", "cannot say where the registry is"),
+        ("static:///a", "no host:port"),
+        ("https://registry:1", "is not host:port"),
+    ],
+)
+async def test_targets_that_cannot_be_followed(server: str, words: str) -> None:
+    """They are refused before anything is served."""
+    with pytest.raises((ValueError, ValidationError), match=words):
+        async with service().hosted(server=server):
+            pass
