@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from typing import Any, assert_type
 
+from weft.api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
 from weft.client import (
     NO_RETRY,
     CallContext,
@@ -34,8 +35,23 @@ from weft.client import (
 from weft.client import (
     Service as RegisteredService,
 )
+from weft.client.mesh import HttpCaller, HttpResponse, MeshClient, ServiceDescriptors, connect_mesh
 from weft.discovery import Endpoint, Resolver, Snapshot, StaticResolver
 from weft.service import ActionContext, Host, Service, current_context
+
+
+async def mesh() -> None:
+    async with connect_mesh() as found:
+        assert_type(found, MeshClient)
+        RegistryServiceStub(found.channel("consul://registry"))
+        assert_type(await found.call_service("orders", "Get", {"id": 7}, timeout=2), dict[str, Any])
+        assert_type(found.stream_service("orders", "List"), AsyncGenerator[dict[str, Any], None])
+        assert_type(await found.describe("orders"), ServiceDescriptors)
+        assert_type(found.http, HttpCaller)
+        assert_type(await found.http.request("orders", "GET", "/7"), HttpResponse)
+        assert_type(await found.resolve("orders"), Snapshot)
+        assert_type(found.watch("orders"), AsyncGenerator[Snapshot, None])
+        assert_type(connect("consul://weft-execution", mesh=found), Client)
 
 
 async def typed_clients() -> None:

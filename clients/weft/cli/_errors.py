@@ -99,6 +99,7 @@ def report(error: WeftError, *, as_json: bool, target: str = "", debug: bool = F
     """
     if debug:
         traceback.print_exception(error)
+    notes: list[str] = getattr(error, "__notes__", [])
     error = _explained(error, target)
     if as_json:
         _write_json(_document(error))
@@ -106,9 +107,9 @@ def report(error: WeftError, *, as_json: bool, target: str = "", debug: bool = F
     first, *rest = describe(error)
     for line in (f"Error: {first}", *rest):
         _write(line)
-    hint = _hint(error, target)
-    if hint:
-        _write(f"Hint: {hint}")
+    for hint in (_hint(error, target), *notes):
+        if hint:
+            _write(f"Hint: {hint}")
     return exit_code(error)
 
 

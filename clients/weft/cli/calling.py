@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -19,10 +19,13 @@ from weft.cli._mesh import over_mesh, with_version
 from weft.cli._options import chosen_pairs
 from weft.cli._session import Settings, call
 from weft.cli.run import ContextOption, ProjectOption, travelling
+from weft.core.errors import WeftError
+from weft.core.reasons import Reason
 
 __all__ = ["call_service"]
 
-_VERBS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
+_UNKNOWN_THERE: Final = frozenset({Reason.SERVICE_NOT_FOUND, Reason.ACTION_NOT_FOUND, Reason.UNAVAILABLE})
+_VERBS: Final = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +115,9 @@ def call_service(
     ] = "",
     timeout: Annotated[
         str | None,
-        typer.Option(metavar="DURATION", help="How long it may take, such as 2s; by default 30s to 60s."),
+        typer.Option(
+            metavar="DURATION", help="How long it may take, such as 2s; else 30s or the action's limit."
+        ),
     ] = None,
     descriptor_set: Annotated[
         Path | None,
@@ -167,17 +172,22 @@ def _call_action(ctx: typer.Context, asked: _Asked) -> None:
         raise typer.BadParameter(text, ctx=ctx)
     values = read_object(asked.input or "{}")
     travels = travelling(ctx, asked.project_id, "", asked.context)
-    result = call(
-        settings,
-        lambda weft: weft.executions.call(
-            asked.service,
-            asked.method,
-            values,
-            context=travels,
-            timeout=asked.timeout,
-            service_version=asked.version,
-        ),
-    )
+    try:
+        result = call(
+            settings,
+            lambda weft: weft.executions.call(
+                asked.service,
+                asked.method,
+                values,
+                context=travels,
+                timeout=asked.timeout,
+                service_version=asked.version,
+            ),
+        )
+    except WeftError as error:
+        if error.reason in _UNKNOWN_THERE and asked.input is None:
+            error.add_note("this asked the server for an action; with --data an RPC is called directly.")
+        raise
     output.pretty(settings, result)
 
 

@@ -14,6 +14,7 @@ import grpc.aio
 
 from weft.client._channel import Way
 from weft.client._retries import RetryPolicies
+from weft.client._traced import EARLIER_ATTEMPTS
 from weft.core.clock import Clock
 from weft.core.context import CallContext
 from weft.core.errors import CallCancelledError, DeadlineExceededError, WeftError
@@ -110,11 +111,19 @@ class Caller:
         clock, metadata = self._config.clock, _metadata(context)
         limit = limit or Limit(span=self._config.timeout)
         started = clock.monotonic()
+        earlier = 0
 
         async def attempt() -> A:
+            nonlocal earlier
             seconds = _seconds_left(limit, clock.monotonic() - started)
-            with _rpc_errors(self._target, seconds):
-                return await method(request, timeout=seconds, metadata=metadata)
+            token = EARLIER_ATTEMPTS.set(earlier) if earlier else None
+            earlier += 1
+            try:
+                with _rpc_errors(self._target, seconds):
+                    return await method(request, timeout=seconds, metadata=metadata)
+            finally:
+                if token is not None:
+                    EARLIER_ATTEMPTS.reset(token)
 
         return await call_with_retry(attempt, policy, clock, self._config.chance)
 

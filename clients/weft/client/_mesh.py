@@ -13,6 +13,7 @@ import grpc.aio
 from weft.client._descriptors import RegisteredDescriptors
 from weft.client._snapshots import first_snapshot, snapshots
 from weft.client._to_proto import DurationLike, duration
+from weft.client._traced import ClientTracer
 from weft.core.payload import JsonObject
 from weft.discovery.model import Snapshot
 from weft.discovery.resolvers import Resolvers, SourcesConfig, sources_config
@@ -26,7 +27,6 @@ from weft.mesh.dynamic.descriptors import ServiceDescriptors
 from weft.mesh.http import HttpCaller, HttpConfig, http_routes
 from weft.mesh.mesh import Mesh, MeshConfig
 from weft.mesh.metrics import observe_mesh
-from weft.mesh.tracing.client import RpcTracer
 from weft.mesh.tracing.http import HttpTracer
 
 __all__ = ["MeshClient", "connect_mesh"]
@@ -59,7 +59,7 @@ class MeshClient:
         http: HttpConfig | None = None,
     ) -> None:
         self._sources = Resolvers(sources, dial=self._dial)
-        self._mesh = Mesh(self._sources, config, tracer=RpcTracer())
+        self._mesh = Mesh(self._sources, config, tracer=ClientTracer())
         observe_mesh(self._mesh)
         self._http_config = http
         self._registered = RegisteredDescriptors(self._sources, self._registry_channel)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from contextvars import ContextVar
 from typing import Any, TypeAlias
 
 import grpc
 import grpc.aio
+from opentelemetry.trace import Span
 
 from weft.core.errors import Code
 from weft.discovery.endpoint import parse_address
@@ -15,13 +17,26 @@ from weft.mesh._calls.outcome import now
 from weft.mesh.tracing.client import RpcTracer
 from weft.mesh.tracing.port import Metadata
 
-__all__ = ["TracedChannel"]
+__all__ = ["EARLIER_ATTEMPTS", "ClientTracer", "TracedChannel"]
 
 _SERVICE = "weft"
 """What spans call the server."""
 
+EARLIER_ATTEMPTS: ContextVar[int] = ContextVar("earlier attempts", default=0)
+"""How often the current call was tried before, by a caller with retries of its own."""
+
 _Serializer: TypeAlias = Callable[[Any], bytes] | None
 _Deserializer: TypeAlias = Callable[[bytes], Any] | None
+
+
+class ClientTracer(RpcTracer):
+    """Traces attempts, and counts those that the caller has made before."""
+
+    def start(
+        self, method: str, metadata: Metadata, *, attempt: int, **known: Any
+    ) -> tuple[Span | None, Metadata]:
+        """Begin the span of one attempt: see ``CallTracer.start``."""
+        return super().start(method, metadata, attempt=attempt + EARLIER_ATTEMPTS.get(), **known)
 
 
 class TracedChannel:
@@ -105,7 +120,7 @@ class _Spans:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        self._tracer = RpcTracer()
+        self._tracer = ClientTracer()
         self.end = self._tracer.end
 
     def start(self, method: str, metadata: Metadata) -> tuple[Any, Metadata]:

@@ -187,6 +187,9 @@ async def test_a_bare_name_is_looked_up(weft: Weft, carts: str) -> None:
         listed = await weft("call", "texts", **server)
         assert "InvokeAction" in listed.stdout
         assert "`weft services get texts`" in listed.stderr
+        missing = await weft("call", "cart", "GetCart", **server)
+        assert missing.exit_code == 3
+        assert missing.stderr.splitlines()[-1].endswith("with --data an RPC is called directly.")
         refused = await weft("call", "texts", "shout", "-i", '{"text": "a"}', "--version", "^2", **server)
         assert (refused.exit_code, "1.0.0" in refused.stderr) == (5, True)
 

@@ -241,6 +241,21 @@ async def test_calls_of_a_client_are_traced(prefix: str) -> None:
         assert codes == {"ListServices": 0, "GetService": 5, "WatchInstances": 1}
 
 
+@pytest.mark.parametrize("prefix", ["", "static:///"])
+async def test_spans_count_the_attempts_of_the_client(prefix: str, clock: SteppingClock) -> None:
+    """Each attempt has one, with its number, whoever makes it."""
+    peer = Peer()
+    await peer.start()
+    peer.on("ListServices", grpc.StatusCode.UNAVAILABLE)
+    with global_spans() as spans:
+        async with connect(f"{prefix}{peer.target}", clock=clock, chance=Middle()) as weft:
+            with pytest.raises(ServiceUnavailableError):
+                await weft.registry.list()
+        seen = [(it.attributes or {}) for it in spans.all]
+    await peer.stop()
+    assert [(it["weft.attempt"], it["weft.retry"]) for it in seen] == [(1, False), (2, True), (3, True)]
+
+
 async def test_a_call_that_is_given_up_ends_its_span() -> None:
     """As cancelled; nothing stays open."""
     peer = Peer()
