@@ -15,6 +15,7 @@ import grpc
 import grpc.aio
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 from google.protobuf.descriptor_pool import DescriptorPool
+from google.rpc import status_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
 from weft.mesh.dynamic.codec import MessageCodec
@@ -165,6 +166,7 @@ class Teller:
     def __init__(self) -> None:
         self.port = 0
         self.metadata: dict[str, Any] = {}
+        self.details: list[Any] = []
         self._codec = MessageCodec(descriptors())
 
     def handler(self) -> grpc.GenericRpcHandler:
@@ -204,6 +206,11 @@ class Teller:
     async def fail(self, value: dict[str, Any], context: Any) -> dict[str, Any]:
         if value["name"] == "HANG":
             await asyncio.Event().wait()
+        if self.details:
+            packed = status_pb2.Status(code=grpc.StatusCode[value["name"]].value[0], message="as you like it")
+            for detail in self.details:
+                packed.details.add().Pack(detail)
+            context.set_trailing_metadata((("grpc-status-details-bin", packed.SerializeToString()),))
         await context.abort(grpc.StatusCode[value["name"]], "as you like it")
         raise AssertionError
 

@@ -70,7 +70,7 @@ class UnreachableError(ServiceUnavailableError):
 def action_timeout(call: ActionCall, timeout: float) -> DeadlineExceededError:
     """Say that an action took too long."""
     return DeadlineExceededError(
-        f"{call.service}.{call.action} did not answer within {timeout:g} s",
+        f"{call.service}.{call.action} did not answer within {timeout:.3g} s",
         reason=Reason.ACTION_TIMEOUT,
         metadata=call.names(),
     )

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Final
 
 import grpc.aio
+from google.protobuf.message import DecodeError
+from google.rpc import error_details_pb2, status_pb2
 
 from weft.core.errors import (
     ActionFailedError,
@@ -17,6 +19,7 @@ from weft.core.errors import (
     ResourceNotFoundError,
     ServiceUnavailableError,
     UnexpectedStatusError,
+    ValidationError,
     Violation,
     WeftError,
 )
@@ -26,10 +29,15 @@ from weft.discovery.model import Endpoint
 from weft.mesh.actions import ActionCall, UnreachableError, action_timeout
 from weft.mesh.rpc import error_from_rpc
 
-__all__ = ["output_invalid", "rpc_failure"]
+__all__ = ["gives_reason", "is_too_large", "output_invalid", "rpc_failure"]
 
 _TOO_LARGE: Final = "larger than max"
 """How gRPC says that a message is over the limit; RESOURCE_EXHAUSTED alone may be anybody's quota."""
+_DEADLINE: Final = "deadline exceeded"
+"""How all say that the time of a call is over."""
+_SAY_ENOUGH: Final = (ValidationError, ServiceUnavailableError, DeadlineExceededError, CallCancelledError)
+"""What means the same, whoever says it."""
+_ERROR_INFO: Final = error_details_pb2.ErrorInfo.DESCRIPTOR.full_name
 _OURS: Final = frozenset({Code.OK, Code.UNKNOWN, Code.INTERNAL})
 """What would look like a fault of ours, or like none."""
 
@@ -69,11 +77,11 @@ def rpc_failure(
     """
     error = error_from_rpc(rpc_error, call.service)
     if any(key == STATUS_DETAILS for key, _ in rpc_error.trailing_metadata() or ()):
-        return _own_word(error, call, own_code=own_code)
+        return _own_word(error, call, own_code=own_code, reasoned=gives_reason(rpc_error))
     where = f"{call.service}.{call.action} at {endpoint.address}"
     if isinstance(error, DeadlineExceededError):
-        return action_timeout(call, timeout)
-    if isinstance(error, ExhaustedError) and _TOO_LARGE in error.message:
+        return _late(error, call, where, timeout)
+    if is_too_large(error):
         return ExhaustedError(
             f"{where}: {error.message}", reason=Reason.ACTION_OUTPUT_TOO_LARGE, metadata=call.names()
         )
@@ -82,7 +90,7 @@ def rpc_failure(
     if isinstance(error, ServiceUnavailableError | CallCancelledError):
         return ServiceUnavailableError(
             call.service,
-            f"the connection to {where} broke during the call",
+            f"the connection to {where} broke during the call{_words(rpc_error)}",
             reason=Reason.ACTION_UNAVAILABLE,
             metadata=call.names(),
         )
@@ -91,7 +99,42 @@ def rpc_failure(
     return ActionFailedError(f"{where} failed: {error.message}", code=code, metadata=call.names())
 
 
-def _own_word(error: WeftError, call: ActionCall, *, own_code: bool) -> WeftError:
+def is_too_large(error: WeftError) -> bool:
+    """Tell whether gRPC says that a message is over the limit; any other exhaustion is the provider's."""
+    return isinstance(error, ExhaustedError) and _TOO_LARGE in error.message
+
+
+def gives_reason(rpc_error: grpc.aio.AioRpcError) -> bool:
+    """Tell whether an error says why in an ErrorInfo; of one that does not, no reason is known.
+
+    What stands in for the reason of our own errors would be a guess, and wrong:
+    FAILED_PRECONDITION of any service does not mean that one is inactive.
+    """
+    for key, value in rpc_error.trailing_metadata() or ():
+        if key == STATUS_DETAILS and isinstance(value, bytes):
+            try:
+                details = status_pb2.Status.FromString(value).details
+            except DecodeError:
+                return False
+            return any(detail.TypeName() == _ERROR_INFO for detail in details)
+    return False
+
+
+def _late(error: WeftError, call: ActionCall, where: str, timeout: float) -> WeftError:
+    """Tell our own deadline from one that the provider had and speaks of."""
+    if _DEADLINE in error.message.lower().replace("_", " "):
+        return action_timeout(call, timeout)
+    return DeadlineExceededError(
+        f"{where} failed: {error.message}", reason=Reason.ACTION_TIMEOUT, metadata=call.names()
+    )
+
+
+def _words(rpc_error: grpc.aio.AioRpcError) -> str:
+    details = rpc_error.details()
+    return f": {details}" if details else ""
+
+
+def _own_word(error: WeftError, call: ActionCall, *, own_code: bool, reasoned: bool) -> WeftError:
     """Take a provider at its word, where that can be.
 
     UNKNOWN and INTERNAL would look like a fault of ours, and OK is no error. A
@@ -103,4 +146,12 @@ def _own_word(error: WeftError, call: ActionCall, *, own_code: bool) -> WeftErro
         reason = Reason.ACTION_FAILED if error.reason == Reason.UNEXPECTED_STATUS else error.reason
         code = error.code if own_code and error.code not in _OURS else Code.ABORTED
         return ActionFailedError(error.message, reason=reason, code=code, metadata=error.metadata)
+    if own_code and not reasoned and not isinstance(error, _SAY_ENOUGH):
+        return ActionFailedError(
+            error.message,
+            code=error.code,
+            metadata=call.names(),
+            violations=error.violations,
+            retry_after=error.retry_after,
+        )
     return error

@@ -11,6 +11,8 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
+from google.protobuf.duration_pb2 import Duration
+from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 
 from tests.support.dynamic import (
     Teller,
@@ -138,6 +140,43 @@ async def test_errors_are_those_of_weft(caller: MethodCaller) -> None:
     assert caught.value.code is Code.PERMISSION_DENIED
     with pytest.raises(DeadlineExceededError):
         await caller.call_service("tell", "Fail", {"name": "HANG"}, timeout=timedelta(seconds=0.1))
+
+
+@pytest.mark.parametrize("name", ["ALREADY_EXISTS", "FAILED_PRECONDITION", "ABORTED", "RESOURCE_EXHAUSTED"])
+@pytest.mark.parametrize("detailed", [False, True])
+async def test_no_reason_is_made_up(
+    teller: Teller, caller: MethodCaller, name: str, *, detailed: bool
+) -> None:
+    """A service that gives no ErrorInfo has no reason of ours; what else it says is kept."""
+    teller.details = [RetryInfo(retry_delay=Duration(seconds=2))] if detailed else []
+    with pytest.raises(WeftError, match="as you like it") as caught:
+        await caller.call_service("tell", "Fail", {"name": name})
+    assert (caught.value.code, caught.value.reason) == (Code[name], Reason.UNEXPECTED_STATUS)
+    assert caught.value.retry_after == (timedelta(seconds=2) if detailed else None)
+    with pytest.raises(ActionFailedError, match="as you like it") as failed:
+        await invoke(teller, f"{TELLER}/Fail", {"name": name})
+    assert (failed.value.code, failed.value.reason) == (Code[name], Reason.ACTION_FAILED)
+    assert failed.value.retry_after == caught.value.retry_after
+
+
+async def test_a_reason_that_is_given_is_kept(teller: Teller, caller: MethodCaller) -> None:
+    """The ErrorInfo of a foreign service reaches callers and workflows."""
+    teller.details = [ErrorInfo(reason="LEAF_LOST", domain="tree.example")]
+    for attempt in (
+        caller.call_service("tell", "Fail", {"name": "FAILED_PRECONDITION"}),
+        invoke(teller, f"{TELLER}/Fail", {"name": "FAILED_PRECONDITION"}),
+    ):
+        with pytest.raises(ActionFailedError) as caught:
+            await attempt
+        assert (caught.value.code, caught.value.reason) == (Code.FAILED_PRECONDITION, "LEAF_LOST")
+
+
+async def test_the_words_of_a_service_that_is_unavailable_are_kept(teller: Teller) -> None:
+    """Also in the failure of an action: what it says is often the only trace."""
+    with pytest.raises(ServiceUnavailableError, match="as you like it"):
+        await invoke(teller, f"{TELLER}/Fail", {"name": "UNAVAILABLE"})
+    with pytest.raises(DeadlineExceededError, match="as you like it"):
+        await invoke(teller, f"{TELLER}/Fail", {"name": "DEADLINE_EXCEEDED"})
 
 
 async def test_metadata_is_sent(teller: Teller, caller: MethodCaller) -> None:

@@ -12,7 +12,15 @@ import grpc
 import grpc.aio
 
 from weft.core.clock import Clock, SystemClock
-from weft.core.errors import DeadlineExceededError, PreconditionError, ResourceNotFoundError, WeftError
+from weft.core.errors import (
+    AlreadyExistsError,
+    ConflictError,
+    DeadlineExceededError,
+    ExhaustedError,
+    PreconditionError,
+    ResourceNotFoundError,
+    WeftError,
+)
 from weft.core.metadata import STATUS_DETAILS
 from weft.core.payload import JsonObject
 from weft.core.reasons import Reason
@@ -20,6 +28,7 @@ from weft.mesh.dynamic._cache import DescriptorCache, Known
 from weft.mesh.dynamic._rpc import Metadata, Request, Rpc
 from weft.mesh.dynamic.descriptors import Method, ServiceDescriptors
 from weft.mesh.dynamic.reflection import ReflectionLimits, read_descriptors
+from weft.mesh.grpc_failures import gives_reason, is_too_large
 from weft.mesh.rpc import error_from_rpc
 
 __all__ = ["MethodCaller", "Request"]
@@ -201,7 +210,7 @@ class MethodCaller:
                 reason=Reason.METHOD_NOT_FOUND,
                 metadata={"service": service, "method": method.full_name},
             )
-        return error_from_rpc(rpc_error, service)
+        return _without_guess(error_from_rpc(rpc_error, service), rpc_error)
 
     async def close(self) -> None:
         """End what is being read, and close the channels that it made."""
@@ -210,6 +219,14 @@ class MethodCaller:
         self._channels.clear()
         for channel in channels:
             await channel.close()
+
+
+def _without_guess(error: WeftError, rpc_error: grpc.aio.AioRpcError) -> WeftError:
+    """Take back the reason that stands in where a peer gives none: it is one of ours, not of any service."""
+    guessed = isinstance(error, AlreadyExistsError | ConflictError | ExhaustedError | PreconditionError)
+    if guessed and not is_too_large(error) and not gives_reason(rpc_error):
+        error.reason = Reason.UNEXPECTED_STATUS
+    return error
 
 
 class _Deadline:
