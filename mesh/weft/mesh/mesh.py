@@ -10,6 +10,7 @@ from collections import Counter
 from contextvars import Context
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from operator import itemgetter
 from typing import Any, Final, Protocol
 from weakref import WeakSet
 
@@ -83,6 +84,8 @@ class MeshConfig:
     """How long one connection may take to be made."""
     idle_timeout: timedelta = timedelta(minutes=5)
     """After how long without a call a connection is closed, and a service is not watched any more."""
+    max_routes: int = 4_096
+    """Beyond so many routes, a new one takes the place of the one that nobody used for longest."""
     credentials: grpc.ChannelCredentials | None = None
     """For instances that are dialled with TLS; None: the roots of the system."""
     channel_options: tuple[tuple[str, str | int], ...] = ()
@@ -131,6 +134,7 @@ class Mesh:
         self._past_retries: Counter[tuple[str, str]] = Counter()
         self._origins: WeakSet[Origin] = WeakSet()
         self._housekeeper: asyncio.Task[None] | None = None
+        self._leaving: set[asyncio.Task[None]] = set()
         self._closed = False
 
     def channel(
@@ -189,6 +193,7 @@ class Mesh:
         key = (parsed, protocol, versions, balancer or self.config.balancer)
         route = self._routes.get(key)
         if route is None:
+            self._make_room()
             route = self._routes[key] = self._open(key)
         route.last_used = self.clock.monotonic()
         return route
@@ -217,6 +222,7 @@ class Mesh:
             self._housekeeper.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._housekeeper
+        await asyncio.gather(*self._leaving)
         routes = list(self._routes.values())
         self._routes.clear()
         for route in routes:
@@ -229,11 +235,29 @@ class Mesh:
         since = self.clock.monotonic() - self.config.idle_timeout.total_seconds()
         for key, route in list(self._routes.items()):
             if route.running == 0 and route.last_used <= since:
-                del self._routes[key]
-                self._past_retries[route.target.scheme, route.service] += route.budget.taken
-                await route.close()
-                self.pool.keep(route, ())
+                await self._let_go(self._take_out(key))
         self.pool.sweep()
+
+    def _take_out(self, key: _RouteKey) -> Route:
+        route = self._routes.pop(key)
+        self._past_retries[route.target.scheme, route.service] += route.budget.taken
+        return route
+
+    async def _let_go(self, route: Route) -> None:
+        await route.close()
+        self.pool.keep(route, ())
+
+    def _make_room(self) -> None:
+        """Let go of a route when there are as many as may be: who calls may name any range of versions."""
+        if len(self._routes) < self.config.max_routes:
+            return
+        idle = [(route.last_used, key) for key, route in self._routes.items() if route.running == 0]
+        if idle:
+            _, key = min(idle, key=itemgetter(0))
+            leaving = self._let_go(self._take_out(key))
+            task = asyncio.create_task(leaving, name="a route that leaves", context=Context())
+            self._leaving.add(task)
+            task.add_done_callback(self._leaving.discard)
 
     def _open(self, key: _RouteKey) -> Route:
         target, protocol, versions, config = key

@@ -18,6 +18,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.integration.engine.processes import server_in, until
 from tests.support.consul import ConsulAgent, running_agent
+from tests.support.shop import carts_server
 from tests.unit.execution.flaky import FlakyStore
 from weft.client import connect
 from weft.discovery.resolvers import SourcesConfig
@@ -183,6 +184,29 @@ async def test_a_consul_that_hangs_delays_the_drain_by_a_second(tmp_path: Path) 
             assert 1 <= time.monotonic() - started < 4
         finally:
             agent.resume()
+
+
+async def test_a_consul_that_is_gone_leaves_the_lists_and_everybody_sees_it(tmp_path: Path) -> None:
+    """A service that only Consul knows is called on; its list is stale in what the server says of itself."""
+    async with running_agent(tmp_path / "agent") as agent, carts_server() as port:
+        agent.register("gone-carts", "carts-1", Address="127.0.0.1", Port=port)
+        async with serving(agent, "gone-") as server, connect(server.address) as weft:
+            await weft.registry.register("shop", endpoint="consul://carts")
+            assert await weft.executions.call("shop", "GetCart", {"customer": "ada"})
+
+            async def stale() -> bool:
+                mesh = (await weft.registry.integration_health()).server["mesh"]
+                return any(it["stale"] for it in mesh["routes"] if it["target"] == "weft://shop")
+
+            async def fresh() -> bool:
+                return not await stale()
+
+            assert await fresh()
+            await asyncio.to_thread(agent.stop)
+            await until(stale)
+            assert await weft.executions.call("shop", "GetCart", {"customer": "ada"})
+            await asyncio.to_thread(agent.start)
+            await until(fresh)
 
 
 async def serves(server: WeftServer) -> None:

@@ -224,6 +224,26 @@ async def test_each_range_of_versions_has_a_route_that_is_forgotten_when_idle() 
         assert it.wire.calls == {"old": 20, "new": 20}
 
 
+async def test_ranges_that_callers_make_up_do_not_pile_up() -> None:
+    """The route that nobody used for longest makes room; what runs there goes on, and it is found again."""
+    resolver = StaticResolver({"carts": [at("old", version="1.4.2")]})
+    mesh = Mesh(OneResolver(resolver), MeshConfig(max_routes=5))
+    it = World(mesh, Wire(), resolver)
+    it.wire.does["old"] = hangs
+    slow = asyncio.create_task(it.call())
+    await asyncio.sleep(0.001)
+    (busy,) = mesh.routes()
+    it.wire.does.clear()
+    for number in range(30):
+        await it.call(1, replace(CALL, versions=VersionRange.parse(f">=1.{number % 4},<1.{number + 5}")))
+    assert len(mesh.routes()) == 5
+    assert busy in mesh.routes()
+    assert not slow.done()
+    slow.cancel()
+    await asyncio.gather(slow, return_exceptions=True)
+    await mesh.close()
+
+
 async def test_a_route_in_use_is_not_forgotten() -> None:
     """An action may take longer than a route may be idle."""
     async with world(at("a")) as it:
