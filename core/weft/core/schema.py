@@ -9,7 +9,7 @@ chain of 30 definitions that each name the next one twice is 2 KB of text and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import jsonschema_rs
@@ -100,10 +100,10 @@ class Schema:
     def _all(self, value: object, field: str) -> list[Violation]:
         found: list[Violation] = []
         for error in self._validator.iter_errors(value):
-            found.append(_violation(error, field))
-            if len(found) == _MAX_VIOLATIONS:
+            found.extend(_violation(told, field) for told in _meant(error))
+            if len(found) >= _MAX_VIOLATIONS:
                 break
-        return found
+        return found[:_MAX_VIOLATIONS]
 
     def _first(self, value: object, field: str, checks: int) -> Violation:
         """Return the first fault; combinations are told as one, for each branch has as many as it likes."""
@@ -158,6 +158,31 @@ def _without_branches(node: Any) -> Any:
             branches = {"not": {"not": {keyword: found.pop(keyword)}}}
             found["allOf"] = [*every, branches] if isinstance(every, list) else [branches]
     return found
+
+
+def _meant(error: jsonschema_rs.ValidationError) -> Iterator[jsonschema_rs.ValidationError]:
+    """Yield the faults of the one branch of a combination that a value was meant for, else the fault itself.
+
+    Mostly the other branches want another type, as where a member is an object or null.
+    """
+    kind = error.kind
+    if isinstance(kind, jsonschema_rs.ValidationErrorKind.AnyOf):
+        meant = [branch for branch in kind.context if not _is_of_another_type(branch, error)]
+        if len(meant) == 1:
+            for each in meant[0]:
+                yield from _meant(each)
+            return
+    yield error
+
+
+def _is_of_another_type(
+    branch: Sequence[jsonschema_rs.ValidationError], error: jsonschema_rs.ValidationError
+) -> bool:
+    return any(
+        isinstance(each.kind, jsonschema_rs.ValidationErrorKind.Type)
+        and each.instance_path == error.instance_path
+        for each in branch
+    )
 
 
 def _violation(error: jsonschema_rs.ValidationError, field: str) -> Violation:

@@ -190,6 +190,29 @@ def test_what_a_schema_names_is_found_behind_a_reference() -> None:
     assert (list(schema.properties), schema.required, schema.closed) == (["a"], ("a",), True)
 
 
+def test_the_branch_that_was_meant_is_told() -> None:
+    """Where a member is an object or null, each fault of the object is named, however deep."""
+    inner: JsonObject = {
+        "type": "object",
+        "properties": {
+            "size": {"type": "integer"},
+            "inner": {"anyOf": [{"$ref": "#/$defs/inner"}, {"type": "null"}]},
+            "kind": {"anyOf": [{"enum": ["A", "B"]}, {"type": "integer", "maximum": 9}]},
+        },
+        "additionalProperties": False,
+    }
+    schema = compile_schema({**inner, "$defs": {"inner": inner}})
+    value = {"inner": {"inner": {"size": "x", "sice": 1}, "size": 1.5, "kind": "C"}, "kind": 10}
+    assert {(v.field, v.description.partition(" (")[0]) for v in schema.violations(value)} == {
+        ("inner.inner.size", '"x" is not of type "integer"'),
+        ("inner.inner", "Additional properties are not allowed"),
+        ("inner.size", '1.5 is not of type "integer"'),
+        ("inner.kind", '"C" is not one of "A" or "B"'),
+        ("kind", "10 is not valid under any of the schemas listed in the 'anyOf' keyword"),
+    }
+    assert not schema.violations({"inner": None, "kind": 3})
+
+
 def test_any_object_takes_objects_only() -> None:
     """It is the schema of an action or workflow without one."""
     assert not ANY_OBJECT.violations({"anything": [1]})
