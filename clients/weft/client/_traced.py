@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any, TypeAlias
+from typing import Any, Final
 
 import grpc
 import grpc.aio
 from opentelemetry.trace import Span
 
-from weft.core.errors import Code
-from weft.discovery.endpoint import parse_address
-from weft.discovery.model import Endpoint
+from weft.core.telemetry import ATTEMPT, RETRY, SERVICE
 from weft.mesh._calls.outcome import now
-from weft.mesh.tracing.client import RpcTracer
+from weft.mesh.tracing.client import ClientSpans, RpcTracer, address_attributes
 from weft.mesh.tracing.port import Metadata
+from weft.mesh.tracing.spans import Attributes
 
 __all__ = ["EARLIER_ATTEMPTS", "ClientTracer", "TracedChannel"]
 
-_SERVICE = "weft"
+_SERVICE: Final = "weft"
 """What spans call the server."""
 
 EARLIER_ATTEMPTS: ContextVar[int] = ContextVar("earlier attempts", default=0)
 """How often the current call was tried before, by a caller with retries of its own."""
-
-_Serializer: TypeAlias = Callable[[Any], bytes] | None
-_Deserializer: TypeAlias = Callable[[bytes], Any] | None
 
 
 class ClientTracer(RpcTracer):
@@ -50,57 +46,34 @@ class TracedChannel:
     """
 
     def __init__(self, channel: grpc.aio.Channel, address: str) -> None:
-        host, port = parse_address(address)
         self._channel: Any = channel
-        self._spans = _Spans(Endpoint(host=host, port=port))
+        self._spans = ClientSpans()
+        self._first: Attributes = {SERVICE: _SERVICE, **address_attributes(address), ATTEMPT: 1, RETRY: False}
 
-    def unary_unary(
-        self,
-        method: str,
-        request_serializer: _Serializer = None,
-        response_deserializer: _Deserializer = None,
-        **more: Any,
-    ) -> Callable[..., Coroutine[Any, Any, Any]]:
+    def unary_unary(self, method: str, *words: Any, **more: Any) -> Callable[..., Any]:
         """Return a method with one response."""
-        call = self._channel.unary_unary(method, request_serializer, response_deserializer, **more)
-        spans = self._spans
+        return self._traced(method, self._channel.unary_unary(method, *words, **more))
 
-        async def traced(
-            request: Any, *, timeout: float | None = None, metadata: Metadata | None = None
-        ) -> Any:
-            span, sent = spans.start(method, metadata or ())
-            try:
-                answer = await call(request, timeout=timeout, metadata=sent)
-            except grpc.aio.AioRpcError as error:
-                spans.end(span, error.code().value[0], error.details())
-                raise
-            except BaseException:
-                spans.end(span, int(Code.CANCELLED), "the caller gave up")
-                raise
-            spans.end(span, 0, None)
-            return answer
-
-        return traced
-
-    def unary_stream(
-        self,
-        method: str,
-        request_serializer: _Serializer = None,
-        response_deserializer: _Deserializer = None,
-        **more: Any,
-    ) -> Callable[..., Any]:
+    def unary_stream(self, method: str, *words: Any, **more: Any) -> Callable[..., Any]:
         """Return a method with a stream of responses."""
-        call = self._channel.unary_stream(method, request_serializer, response_deserializer, **more)
+        return self._traced(method, self._channel.unary_stream(method, *words, **more))
+
+    def _traced(self, method: str, call: Callable[..., Any]) -> Callable[..., Any]:
         spans = self._spans
 
         def traced(request: Any, *, timeout: float | None = None, metadata: Metadata | None = None) -> Any:
-            span, sent = spans.start(method, metadata or ())
+            span, sent = spans.begin(method, metadata or (), self._attributes())
             running = call(request, timeout=timeout, metadata=sent)
             if span is not None:
                 running.add_done_callback(lambda ended: spans.end(span, *_outcome(ended)))
             return running
 
         return traced
+
+    def _attributes(self) -> Attributes:
+        """Return what spans say of a call beside its method."""
+        earlier = EARLIER_ATTEMPTS.get()
+        return self._first if not earlier else {**self._first, ATTEMPT: earlier + 1, RETRY: True}
 
     def stream_unary(self, *words: Any, **more: Any) -> Any:
         """Return a method with a stream of requests, which is not traced."""
@@ -113,20 +86,6 @@ class TracedChannel:
     async def close(self) -> None:
         """End all calls and the connection."""
         await self._channel.close()
-
-
-class _Spans:
-    """The spans of the calls of one server."""
-
-    def __init__(self, endpoint: Endpoint) -> None:
-        self._endpoint = endpoint
-        self._tracer = ClientTracer()
-        self.end = self._tracer.end
-
-    def start(self, method: str, metadata: Metadata) -> tuple[Any, Metadata]:
-        return self._tracer.start(
-            method, metadata, service=_SERVICE, endpoint=self._endpoint, attempt=1, balancer=""
-        )
 
 
 def _outcome(ended: Any) -> tuple[int, str | None]:
