@@ -8,22 +8,35 @@ import os
 import signal
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
-from enum import StrEnum, unique
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TypeVar
 
 import typer
 
 from weft.core.errors import ValidationError
 from weft.discovery.resolvers import SourcesConfig, sources_config
-from weft.mesh.balancing import POLICIES, BalancerConfig
+from weft.mesh.balancing import BalancerConfig
 from weft.mesh.tracing.metrics import MetricsRun, MetricsSettings, configure_metrics
 from weft.mesh.tracing.settings import TracingSettingsError
 from weft.mesh.tracing.setup import TracingRun, configure_tracing
 from weft.server.app import WeftServer
 from weft.server.config import DEFAULT_LISTEN, DEFAULT_POLICY, ConfigError, ServerConfig
 from weft.server.logs import configure_logging
+from weft.server.options import (
+    Advertise,
+    Consul,
+    DataDir,
+    Drain,
+    Environment,
+    Format,
+    Level,
+    Listen,
+    LogFormat,
+    LogLevel,
+    Policy,
+    Zone,
+)
 from weft.server.store.base import StoreInUseError, StoreUnavailableError
 
 __all__ = ["server"]
@@ -38,74 +51,25 @@ T = TypeVar("T")
 _log = logging.getLogger("weft.server")
 
 
-@unique
-class LogLevel(StrEnum):
-    """How much is logged."""
-
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-@unique
-class LogFormat(StrEnum):
-    """How the log looks."""
-
-    AUTO = "auto"
-    CONSOLE = "console"
-    JSON = "json"
-
-
 def server(
-    listen: Annotated[
-        str, typer.Option(envvar="WEFT_LISTEN", help="host:port of the loopback interface.")
-    ] = DEFAULT_LISTEN,
-    data_dir: Annotated[Path, typer.Option(envvar="WEFT_DATA_DIR", help="Where everything is kept.")] = Path(
-        ".weft/data"
-    ),
-    drain: Annotated[
-        float,
-        typer.Option(envvar="WEFT_DRAIN_SECONDS", min=0, help="Seconds that running work gets at a stop."),
-    ] = 10.0,
-    advertise: Annotated[
-        str,
-        typer.Option(
-            envvar="WEFT_ADVERTISE", help="host:port that Consul is told; by default the one listened on."
-        ),
-    ] = "",
-    consul: Annotated[
-        str,
-        typer.Option(
-            envvar="CONSUL_HTTP_ADDR", help="host:port of the Consul agent: the server is registered there."
-        ),
-    ] = "",
-    environment: Annotated[
-        str, typer.Option("--env", envvar="WEFT_ENVIRONMENT", help="Such as production; told to Consul.")
-    ] = "",
-    zone: Annotated[
-        str, typer.Option(envvar="WEFT_ZONE", help="Where it is: instances of this zone are preferred.")
-    ] = "",
-    policy: Annotated[
-        str,
-        typer.Option(
-            envvar="WEFT_MESH_POLICY", help=f"How calls of actions are spread: {', '.join(POLICIES)}."
-        ),
-    ] = DEFAULT_POLICY,
-    log_level: Annotated[
-        LogLevel, typer.Option(envvar="WEFT_LOG_LEVEL", help="The least that is logged.")
-    ] = LogLevel.INFO,
-    log_format: Annotated[
-        LogFormat,
-        typer.Option(envvar="WEFT_LOG_FORMAT", help="Form of the log; auto is console on a terminal."),
-    ] = LogFormat.AUTO,
+    listen: Listen = DEFAULT_LISTEN,
+    data_dir: DataDir = Path(".weft/data"),
+    drain: Drain = 10.0,
+    advertise: Advertise = "",
+    consul: Consul = "",
+    environment: Environment = "",
+    zone: Zone = "",
+    policy: Policy = DEFAULT_POLICY,
+    log_level: Level = LogLevel.INFO,
+    log_format: Format = LogFormat.AUTO,
 ) -> None:
     """Run the server: registry, workflows and engine, on one port.
 
-    Ends on SIGTERM and SIGINT: health goes NOT_SERVING, running calls finish,
-    executions stop at a durable point and go on at the next start. A second
-    signal ends it at once: nothing is lost, but calls that run are cut off.
-    The exit code is 2 when an option is wrong, 1 when it cannot start.
+    Ends on SIGTERM and SIGINT: it leaves Consul, health goes NOT_SERVING,
+    running calls finish, executions stop at a durable point and go on at the
+    next start. A second signal ends it at once: nothing is lost, but calls that
+    run are cut off. The exit code is 2 when an option is wrong, 1 when it
+    cannot start.
 
     Example: weft server --listen 127.0.0.1:7420 --data-dir ./data
     """

@@ -1,0 +1,87 @@
+"""Options of ``weft server``, each with its variable of the environment."""
+
+from __future__ import annotations
+
+from enum import StrEnum, unique
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from weft.mesh.balancing import POLICIES
+
+__all__ = [
+    "Advertise",
+    "Consul",
+    "DataDir",
+    "Drain",
+    "Environment",
+    "Format",
+    "Level",
+    "Listen",
+    "LogFormat",
+    "LogLevel",
+    "Policy",
+    "Zone",
+]
+
+
+@unique
+class LogLevel(StrEnum):
+    """How much is logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@unique
+class LogFormat(StrEnum):
+    """How the log looks."""
+
+    AUTO = "auto"
+    CONSOLE = "console"
+    JSON = "json"
+
+
+Listen = Annotated[str, typer.Option(envvar="WEFT_LISTEN", help="host:port of the loopback interface.")]
+
+DataDir = Annotated[Path, typer.Option(envvar="WEFT_DATA_DIR", help="Where everything is kept.")]
+
+Drain = Annotated[
+    float, typer.Option(envvar="WEFT_DRAIN_SECONDS", min=0, help="Seconds that running work gets at a stop.")
+]
+
+Advertise = Annotated[
+    str,
+    typer.Option(
+        envvar="WEFT_ADVERTISE", help="host:port that Consul is told; by default the one listened on."
+    ),
+]
+
+Consul = Annotated[
+    str,
+    typer.Option(
+        envvar="CONSUL_HTTP_ADDR", help="host:port of the Consul agent: the server is registered there."
+    ),
+]
+
+Environment = Annotated[
+    str, typer.Option("--env", envvar="WEFT_ENVIRONMENT", help="Such as production; told to Consul.")
+]
+
+Zone = Annotated[
+    str, typer.Option(envvar="WEFT_ZONE", help="Where it is: instances of this zone are preferred.")
+]
+
+Policy = Annotated[
+    str,
+    typer.Option(envvar="WEFT_MESH_POLICY", help=f"How calls of actions are spread: {', '.join(POLICIES)}."),
+]
+
+Level = Annotated[LogLevel, typer.Option(envvar="WEFT_LOG_LEVEL", help="The least that is logged.")]
+
+Format = Annotated[
+    LogFormat, typer.Option(envvar="WEFT_LOG_FORMAT", help="Form of the log; auto is console on a terminal.")
+]
