@@ -4,7 +4,8 @@ Input takes what ProtoJSON takes: fields by their own or their lowerCamelCase
 names, integers of any size as numbers or texts, null for a field that is not
 set. Output has the fields' own names, always has the fields without presence,
 also when they are zero or empty, and writes a 64-bit integer as a number when a
-double holds it exactly, else as a text.
+double holds it exactly, else as a text. A number of a Struct without a fraction
+is an integer, as in all payloads.
 
 A message that is no object in JSON, such as a Timestamp, stands under ``value``
 when it is the request or the response itself, as it would in an Any.
@@ -24,6 +25,7 @@ from weft.core.errors import PreconditionError, ValidationError, Violation
 from weft.core.payload import JsonObject
 from weft.core.reasons import Reason, Rule
 from weft.mesh.dynamic._check import Checker
+from weft.mesh.dynamic._struct_numbers import StructNumbers
 from weft.mesh.dynamic._wellknown import is_special
 from weft.mesh.dynamic.descriptors import ServiceDescriptors
 
@@ -48,6 +50,7 @@ class MessageCodec:
     def __init__(self, descriptors: ServiceDescriptors) -> None:
         self._descriptors = descriptors
         self._names: dict[str, dict[str, FieldDescriptor]] = {}
+        self._numbers = StructNumbers(descriptors.pool)
 
     def encode(self, kind: Descriptor, value: Mapping[str, Any], field: str = "") -> bytes:
         """Serialize an object as a message.
@@ -112,6 +115,7 @@ class MessageCodec:
             raise _unreadable(kind, "the bytes are no such message") from None
         except (json_format.SerializeToJsonError, ValueError, TypeError, OverflowError) as error:
             raise _unreadable(kind, str(error)[:300]) from None
+        value = self._numbers.written(kind, value)
         return {"value": value} if is_wrapped(kind) else value
 
 

@@ -241,3 +241,17 @@ def test_any_json_is_encoded_or_refused(value: JsonObject) -> None:
         assert faults(value)
     else:
         assert isinstance(CODEC.encode(EVERYTHING, value), bytes)
+
+
+def test_numbers_of_a_struct_are_those_of_json() -> None:
+    """Without a fraction they are integers, as in all payloads; a field that is a double stays one."""
+    free = {"five": 5, "deep": [{"six": 6.0}, 2.5, 1e300, None, "7", True]}
+    value = {
+        "struct_value": free, "any_json": 8, "list_value": [9], "many_json": [10, "x"], "twice": 11,
+        "anything": {"@type": "x/google.protobuf.Struct", "value": free}, "inner": {"any_json": free},
+    }  # fmt: skip
+    made = dumps(there_and_back(value))
+    for whole in ("5", "6", "8", "9", "10"):
+        assert f"{whole}.0".encode() not in made
+    assert b'"twice":11.0' in made
+    assert loads(made)["struct_value"]["deep"] == free["deep"]
