@@ -42,12 +42,13 @@ class Spans:
                 await asyncio.sleep(0.005)
         return self.all
 
-    async def wait_for_one(self, name: str) -> ReadableSpan:
+    async def wait_for_one(self, name: str, kind: SpanKind | None = None) -> ReadableSpan:
         """Wait until the span of that name has ended."""
+        wanted = {None, kind}
         async with asyncio.timeout(10):
-            while name not in {span.name for span in self.all}:  # noqa: ASYNC110 - as above
+            while not any(it.name == name and {None, it.kind} >= wanted for it in self.all):  # noqa: ASYNC110 - as above
                 await asyncio.sleep(0.005)
-        return self.one(name)
+        return self.one(name, kind)
 
     def clear(self) -> None:
         self._exporter.clear()

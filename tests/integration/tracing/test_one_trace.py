@@ -266,7 +266,7 @@ async def test_a_failed_step_is_seen_in_its_spans(spans: Spans) -> None:
 
 
 async def test_the_client_continues_the_trace_of_its_program(spans: Spans) -> None:
-    """What a program does within a span of its own, it does in that trace."""
+    """What a program does within a span of its own, it does in that trace: at both ends of each call."""
     async with serving() as wire, connect(wire.address) as client:
         await wire.registry.RegisterService(registration("texts", "shout"))
         await wire.workflows.CreateWorkflow(definition("flow", step("only", "texts", "shout")))
@@ -276,8 +276,9 @@ async def test_the_client_continues_the_trace_of_its_program(spans: Spans) -> No
         assert started.trace_id == f"{mine.get_span_context().trace_id:032x}"
         assert watched
         served = [
-            await spans.wait_for_one(f"weft.api.execution.v1.ExecutionService/{name}Execution")
+            await spans.wait_for_one(f"weft.api.execution.v1.ExecutionService/{name}Execution", kind)
             for name in ("Start", "Watch")
+            for kind in (SpanKind.CLIENT, SpanKind.SERVER)
         ]
         assert {trace_id(span) for span in served} == {started.trace_id}
 
