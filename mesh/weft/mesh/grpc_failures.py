@@ -154,4 +154,6 @@ def _own_word(error: WeftError, call: ActionCall, *, own_code: bool, reasoned: b
             violations=error.violations,
             retry_after=error.retry_after,
         )
+    if isinstance(error, ServiceUnavailableError) and not reasoned:
+        error.metadata["service"] = call.service
     return error

@@ -171,6 +171,18 @@ async def test_a_reason_that_is_given_is_kept(teller: Teller, caller: MethodCall
         assert (caught.value.code, caught.value.reason) == (Code.FAILED_PRECONDITION, "LEAF_LOST")
 
 
+async def test_a_service_that_is_unavailable_is_named(teller: Teller, caller: MethodCaller) -> None:
+    """It, not Weft, also when its status has details."""
+    teller.details = [RetryInfo(retry_delay=Duration(seconds=2))]
+    for attempt in (
+        caller.call_service("tell", "Fail", {"name": "UNAVAILABLE"}),
+        invoke(teller, f"{TELLER}/Fail", {"name": "UNAVAILABLE"}),
+    ):
+        with pytest.raises(ServiceUnavailableError) as caught:
+            await attempt
+        assert (caught.value.service_name, caught.value.retry_after) == ("tell", timedelta(seconds=2))
+
+
 async def test_the_words_of_a_service_that_is_unavailable_are_kept(teller: Teller) -> None:
     """Also in the failure of an action: what it says is often the only trace."""
     with pytest.raises(ServiceUnavailableError, match="as you like it"):

@@ -19,6 +19,7 @@ from weft.core.errors import (
     ExhaustedError,
     PreconditionError,
     ResourceNotFoundError,
+    ServiceUnavailableError,
     WeftError,
 )
 from weft.core.metadata import STATUS_DETAILS
@@ -210,7 +211,7 @@ class MethodCaller:
                 reason=Reason.METHOD_NOT_FOUND,
                 metadata={"service": service, "method": method.full_name},
             )
-        return _without_guess(error_from_rpc(rpc_error, service), rpc_error)
+        return _without_guess(error_from_rpc(rpc_error, service), rpc_error, service)
 
     async def close(self) -> None:
         """End what is being read, and close the channels that it made."""
@@ -221,8 +222,10 @@ class MethodCaller:
             await channel.close()
 
 
-def _without_guess(error: WeftError, rpc_error: grpc.aio.AioRpcError) -> WeftError:
-    """Take back the reason that stands in where a peer gives none: it is one of ours, not of any service."""
+def _without_guess(error: WeftError, rpc_error: grpc.aio.AioRpcError, service: str) -> WeftError:
+    """Take back what stands in where a peer gives no ErrorInfo: a reason of ours, and our name."""
+    if isinstance(error, ServiceUnavailableError) and not gives_reason(rpc_error):
+        error.metadata["service"] = service
     guessed = isinstance(error, AlreadyExistsError | ConflictError | ExhaustedError | PreconditionError)
     if guessed and not is_too_large(error) and not gives_reason(rpc_error):
         error.reason = Reason.UNEXPECTED_STATUS
