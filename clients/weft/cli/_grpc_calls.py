@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 from collections.abc import Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import timedelta
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from weft.cli import _output as output
 from weft.cli._requests import one_request, requests
 from weft.cli._session import Settings
 from weft.cli._sources import fault
+from weft.core.errors import DeadlineExceededError
 from weft.core.reasons import Rule
 
 if TYPE_CHECKING:
@@ -30,6 +33,8 @@ _SHAPES: Final = {
     (True, False): "client stream",
     (True, True): "both stream",
 }
+_LEAST: Final = timedelta(milliseconds=1)
+"""What is left for a call at least, so that it ends by its own limit."""
 _HIDDEN: Final = ("grpc.reflection.", "grpc.health.", "grpc.channelz.")
 """Services that every server may have; they are called by their full names."""
 _SCALARS: Final = dict(
@@ -102,9 +107,12 @@ class GrpcCall:
 
     async def make(self, mesh: MeshClient, settings: Settings) -> None:
         """Call the method, and print what it answers: a document, or one a line of a stream."""
+        started = monotonic()
         method = (await self._descriptors(mesh)).method(self.method)
         request = requests(self.data) if method.client_streaming else one_request(self.data)
-        options: dict[str, Any] = {"timeout": self.timeout, "metadata": _metadata(self.metadata)}
+        passed = timedelta(seconds=monotonic() - started)
+        left = max(self.timeout - passed, _LEAST) if self.timeout else None
+        options: dict[str, Any] = {"timeout": left, "metadata": _metadata(self.metadata)}
         name = method.full_name
         if not method.server_streaming:
             output.pretty(settings, await mesh.call_service(self.target, name, request, **options))
@@ -116,7 +124,12 @@ class GrpcCall:
     async def _descriptors(self, mesh: MeshClient) -> ServiceDescriptors:
         if self.descriptor_set:
             mesh.use_descriptors(self.target, self.descriptor_set)
-        return await mesh.describe(self.target)
+        try:
+            async with asyncio.timeout(self.timeout.total_seconds() if self.timeout else None):
+                return await mesh.describe(self.target)
+        except TimeoutError:
+            text = f"the descriptors of {self.target} were not read in time"
+            raise DeadlineExceededError(text, metadata={"service": self.target}) from None
 
 
 def _shape(method: Method) -> str:

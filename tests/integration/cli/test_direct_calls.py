@@ -15,7 +15,7 @@ import yaml
 from aiohttp import web
 from typer.testing import CliRunner, Result
 
-from tests.support.http_services import http_service
+from tests.support.http_services import http_service, raw_service
 from tests.support.shop import carts_server, compiled
 from tests.support.world import hosted, serving, text_service
 from weft.cli import _requests
@@ -153,11 +153,21 @@ async def test_faults_are_one_clear_line(
         assert text in result.stderr
 
 
+async def silent(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+    """Take everything and say nothing."""
+    while await reader.read(1_024):
+        pass
+
+
 async def test_nobody_there(weft: Weft) -> None:
-    """Exit code 6, and the address."""
+    """Exit code 6, and the address; 7 when it is there and says nothing."""
     result = await weft("call", "127.0.0.1:1", "GetCart", "-d", "{}")
     assert result.exit_code == 6
     assert "no connection to 127.0.0.1:1" in result.stderr
+    async with raw_service(silent) as nobody:
+        late = await weft("call", nobody.address, "GetCart", "-d", "{}", "--timeout", "200ms")
+    assert late.exit_code == 7
+    assert "were not read in time" in late.stderr
     found = await weft("call", "consul://carts", "GetCart", "-d", "{}")
     assert (found.exit_code, "set CONSUL_HTTP_ADDR" in found.stderr) == (4, True)
     wrong = await weft(
