@@ -63,23 +63,27 @@ class GrpcActionTransport:
 
     async def invoke(self, endpoint: Endpoint, call: ActionCall, timeout: float) -> bytes:
         """Run an action: see ``ActionTransport.invoke``."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + timeout
+        deadline = asyncio.get_running_loop().time() + timeout
         connection = self._pool.ready(endpoint) or await self._pool.connect(endpoint, call.service, timeout)
         try:
             if connection.leaving:
                 raise UnreachableError(call.service, f"{endpoint.address} was removed while it was dialled")
-            left = max(0.001, deadline - loop.time())
             if call.invoker is not None:
+                left = _left(deadline)
                 return await self._invoke_method(connection.channel, call.invoker, endpoint, call, left)
-            return await self._invoke_action(connection.channel, endpoint, call, left)
+            return await self._invoke_action(connection.channel, endpoint, call, deadline, timeout)
         finally:
             self._pool.give_back(connection)
 
     async def _invoke_action(
-        self, channel: grpc.aio.Channel, endpoint: Endpoint, call: ActionCall, timeout: float
+        self,
+        channel: grpc.aio.Channel,
+        endpoint: Endpoint,
+        call: ActionCall,
+        deadline: float,
+        timeout: float,
     ) -> bytes:
-        """Run an action of a provider that serves ActionService."""
+        """Run an action of a provider that serves ActionService; an error of lateness names the whole timeout."""
         stub = self._stub(channel)
         span, metadata = self._tracer.start(
             _METHOD,
@@ -90,7 +94,7 @@ class GrpcActionTransport:
             balancer=self._policy,
         )
         try:
-            response = await stub.InvokeAction(_request(call), timeout=timeout, metadata=metadata)
+            response = await stub.InvokeAction(_request(call), timeout=_left(deadline), metadata=metadata)
         except grpc.aio.AioRpcError as error:
             self._tracer.end(span, error.code().value[0], error.details())
             raise rpc_failure(error, call, endpoint, timeout, "does not serve ActionService") from None
@@ -139,6 +143,11 @@ class GrpcActionTransport:
         """Close every connection of its own."""
         if self._own_pool is not None:
             await self._own_pool.close()
+
+
+def _left(deadline: float) -> float:
+    """Return the seconds that are left; never none, so that a call ends by its own timer."""
+    return max(0.001, deadline - asyncio.get_running_loop().time())
 
 
 def _request(call: ActionCall) -> action_service_pb2.InvokeActionRequest:
