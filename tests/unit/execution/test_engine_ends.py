@@ -192,6 +192,18 @@ async def test_the_total_timeout_fires_when_it_is_due_and_not_before() -> None:
         assert len(world.provider.cancelled) == 1
 
 
+async def test_no_call_may_take_longer_than_the_execution_has_left() -> None:
+    """A provider's deadline shrinks with the time that is left; a moment more, as our own end comes first."""
+    async with new_world(hold=["a"]) as world:
+        await world.chain("a", "b")
+        await world.start(timeout=timedelta(seconds=30))
+        held = await world.held("a")
+        await world.clock.advance(20)
+        held.future.set_result(b"{}")
+        await quiet()
+        assert world.provider.timeouts == pytest.approx([31, 11], abs=0.1)
+
+
 async def test_the_workflows_own_timeout_counts_when_the_caller_has_none() -> None:
     """A definition's limit holds for each of its executions; the caller's comes first."""
     async with new_world(hold=["a"]) as world:

@@ -65,7 +65,7 @@ class Engine:
         self._room = Room(limits or EngineLimits())
         self._turns = Turns(limits or EngineLimits())
         self._traces = traces or ExecutionTraces()
-        self._steps = StepRunner(dispatcher, self._traces)
+        self._steps = StepRunner(dispatcher, self._traces, clock)
         self._runs: dict[str, Run] = {}
         self._draining = False
         self.hub = Hub()

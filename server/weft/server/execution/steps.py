@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
+from typing import Final
 
+from weft.core.clock import Clock
 from weft.core.errors import InternalError, PreconditionError, WeftError
 from weft.core.payload import JsonObject
 from weft.core.reasons import Reason
@@ -27,6 +30,9 @@ __all__ = ["StepRunner"]
 
 _log = logging.getLogger("weft.server.engine")
 
+_MARGIN: Final = timedelta(seconds=1)
+"""The timeout of the execution itself comes first, and cancels the call."""
+
 
 class StepRunner:
     """Runs steps.
@@ -34,9 +40,11 @@ class StepRunner:
     Args:
         dispatcher: Calls their actions.
         traces: Holds a span around each attempt.
+        clock: For what is left of an execution's time.
     """
 
-    def __init__(self, dispatcher: Dispatcher, traces: ExecutionTraces) -> None:
+    def __init__(self, dispatcher: Dispatcher, traces: ExecutionTraces, clock: Clock) -> None:
+        self._clock = clock
         self._dispatcher = dispatcher
         self._traces = traces
 
@@ -73,9 +81,20 @@ class StepRunner:
             return planned.template.render(_scope(run))
 
         outcome = await self._dispatcher.call(
-            step.service, step.action, make_input, identity, step.timeout, versions=planned.versions
+            step.service,
+            step.action,
+            make_input,
+            identity,
+            step.timeout,
+            at_most=self._left(run),
+            versions=planned.versions,
         )
         return _succeeded(run, planned, outcome)
+
+    def _left(self, run: Run) -> timedelta | None:
+        """Return how long a call may take at the most: what nobody waits for is not worked on."""
+        end = run.execution.expire_time
+        return None if end is None else max(end - self._clock.now(), timedelta()) + _MARGIN
 
 
 def _succeeded(run: Run, planned: PlannedStep, outcome: Outcome) -> tuple[EventBody, ...]:
