@@ -60,73 +60,85 @@ class _Asked:
         return bool(self.method) and bool(only_there or (self.names_action and not direct))
 
 
+_Target = Annotated[
+    str,
+    typer.Argument(
+        metavar="TARGET",
+        help="A name, host:port, or such as consul://orders.",
+        autocompletion=service_names,
+    ),
+]
+_Method = Annotated[
+    str,
+    typer.Argument(
+        metavar="METHOD",
+        help="An action, a gRPC method or an HTTP verb; none lists the methods.",
+        autocompletion=action_names,
+    ),
+]
+_Path = Annotated[str, typer.Argument(metavar="PATH", help="With --http: where to.")]
+_Input = Annotated[
+    str | None,
+    typer.Option(
+        "--input", "-i", metavar="JSON|@FILE|-", help="Of an action: a JSON object, a file, or stdin."
+    ),
+]
+_Data = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--data",
+        "-d",
+        metavar="JSON|@FILE|-",
+        help="Of a method or path; several, a file of lines, or lines on stdin for a stream of requests.",
+    ),
+]
+_Http = Annotated[bool, typer.Option("--http", help="Send an HTTP request: VERB and PATH.")]
+_Describe = Annotated[
+    bool, typer.Option("--describe", help="Show what the method takes and answers, as JSON Schema.")
+]
+_Header = Annotated[
+    list[str] | None,
+    typer.Option("--header", "--metadata", "-H", metavar="KEY=VALUE", help="Sent along; may be repeated."),
+]
+_Version = Annotated[
+    str,
+    typer.Option(
+        "--version",
+        "--service-version",
+        metavar="RANGE",
+        help="Which versions of the service will do, such as ^1.4.",
+    ),
+]
+_Timeout = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DURATION", help="How long it may take, such as 2s; else 30s or the action's limit."
+    ),
+]
+_Descriptors = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="A FileDescriptorSet, for a server without reflection."),
+]
+_Policy = Annotated[
+    str,
+    typer.Option(metavar="NAME", help="How an instance is chosen.", autocompletion=policies),
+]
+
+
 def call_service(
     ctx: typer.Context,
-    service: Annotated[
-        str,
-        typer.Argument(
-            metavar="TARGET",
-            help="A name, host:port, or such as consul://orders.",
-            autocompletion=service_names,
-        ),
-    ],
-    method: Annotated[
-        str,
-        typer.Argument(
-            metavar="METHOD",
-            help="An action, a gRPC method or an HTTP verb; none lists the methods.",
-            autocompletion=action_names,
-        ),
-    ] = "",
-    path: Annotated[str, typer.Argument(metavar="PATH", help="With --http: where to.")] = "",
-    input_: Annotated[
-        str | None,
-        typer.Option(
-            "--input", "-i", metavar="JSON|@FILE|-", help="Of an action: a JSON object, a file, or stdin."
-        ),
-    ] = None,
-    data: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--data",
-            "-d",
-            metavar="JSON|@FILE|-",
-            help="Of a method or path; several, a file of lines, or lines on stdin for a stream of requests.",
-        ),
-    ] = None,
-    http: Annotated[bool, typer.Option("--http", help="Send an HTTP request: VERB and PATH.")] = False,
-    describe: Annotated[
-        bool, typer.Option("--describe", help="Show what the method takes and answers, as JSON Schema.")
-    ] = False,
-    header: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--header", "--metadata", "-H", metavar="KEY=VALUE", help="Sent along; may be repeated."
-        ),
-    ] = None,
-    version: Annotated[
-        str,
-        typer.Option(
-            "--version",
-            "--service-version",
-            metavar="RANGE",
-            help="Which versions of the service will do, such as ^1.4.",
-        ),
-    ] = "",
-    timeout: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DURATION", help="How long it may take, such as 2s; else 30s or the action's limit."
-        ),
-    ] = None,
-    descriptor_set: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="A FileDescriptorSet, for a server without reflection."),
-    ] = None,
-    policy: Annotated[
-        str,
-        typer.Option(metavar="NAME", help="How an instance is chosen.", autocompletion=policies),
-    ] = "",
+    service: _Target,
+    method: _Method = "",
+    path: _Path = "",
+    input_: _Input = None,
+    data: _Data = None,
+    http: _Http = False,
+    describe: _Describe = False,
+    header: _Header = None,
+    version: _Version = "",
+    timeout: _Timeout = None,
+    descriptor_set: _Descriptors = None,
+    policy: _Policy = "",
     project_id: ProjectOption = "",
     context: ContextOption = None,
 ) -> None:
