@@ -107,7 +107,7 @@ def test_every_reason_and_rule_is_used() -> None:
     made = {f"{what}_NOT_FOUND" for what in ("ACTION", "INSTANCE", "WORKFLOW", "EXECUTION")}
     sources = "\n".join(path.read_text(encoding="utf-8") for path in SOURCES if path.name != "reasons.py")
     named = set(re.findall(r"\b(?:Reason|Rule)\.([A-Z_]+)\b", sources))
-    assert {*REASONS, *RULES} - named == made
+    assert {*REASONS, *RULES} - named <= made
     assert made <= {reason for _, reason in raised()}
 
 
