@@ -83,7 +83,7 @@ class GrpcActionTransport:
         deadline: float,
         timeout: float,
     ) -> bytes:
-        """Run an action of a provider that serves ActionService; an error of lateness names the whole timeout."""
+        """Run an action of a provider that serves ActionService; a late one is told with its timeout."""
         stub = self._stub(channel)
         span, metadata = self._tracer.start(
             _METHOD,
