@@ -77,7 +77,7 @@ async def no_leaked_tasks() -> AsyncIterator[None]:
     before = asyncio.all_tasks()
     yield
     left: set[asyncio.Task[Any]] = set()
-    for _ in range(50):
+    for _ in range(250):
         left = {task for task in asyncio.all_tasks() - before if task is not asyncio.current_task()}
         if not left:
             break
