@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
+
+import grpc.aio
 
 from weft.core.context import CallContext
 from weft.core.errors import DeadlineExceededError, ServiceUnavailableError
@@ -11,10 +13,31 @@ from weft.core.reasons import Reason
 from weft.core.version import VersionRange
 from weft.discovery.model import Endpoint
 
-if TYPE_CHECKING:
-    from weft.mesh.grpc_methods import GrpcMethodInvoker
+__all__ = [
+    "ActionCall",
+    "ActionReply",
+    "ActionTransport",
+    "MethodInvoker",
+    "UnreachableError",
+    "action_timeout",
+]
 
-__all__ = ["ActionCall", "ActionReply", "ActionTransport", "UnreachableError", "action_timeout"]
+
+class MethodInvoker(Protocol):
+    """Makes the RPCs behind the actions of a foreign service, whose messages it knows."""
+
+    async def invoke(
+        self,
+        channel: grpc.aio.Channel,
+        grpc_method: str,
+        endpoint: Endpoint,
+        call: ActionCall,
+        timeout: float,
+        *,
+        headers: tuple[tuple[str, str | bytes], ...] = (),
+    ) -> bytes:
+        """Make the RPC, and return the JSON text of its output: see ``ActionTransport.invoke``."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +66,7 @@ class ActionCall:
     """Which versions of the service may be called."""
     grpc_method: str = ""
     """The RPC behind the action, such as ``shop.v1.Carts/GetCart``; empty: it is called as an action."""
-    invoker: GrpcMethodInvoker | None = None
+    invoker: MethodInvoker | None = None
     """Makes that RPC; it knows the service's messages."""
 
     def names(self) -> dict[str, str]:

@@ -22,9 +22,8 @@ from weft.core.errors import (
 from weft.core.payload import from_struct
 from weft.core.reasons import Rule
 from weft.discovery.model import Endpoint
-from weft.mesh.actions import ActionCall, UnreachableError
+from weft.mesh.actions import ActionCall, MethodInvoker, UnreachableError
 from weft.mesh.grpc_failures import output_invalid, rpc_failure
-from weft.mesh.grpc_methods import GrpcMethodInvoker
 from weft.mesh.pool import ChannelPool
 from weft.mesh.tracing.port import NO_TRACING, CallTracer
 
@@ -107,7 +106,7 @@ class GrpcActionTransport:
     async def _invoke_method(
         self,
         channel: grpc.aio.Channel,
-        invoker: GrpcMethodInvoker,
+        invoker: MethodInvoker,
         endpoint: Endpoint,
         call: ActionCall,
         timeout: float,
