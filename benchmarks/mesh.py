@@ -30,12 +30,13 @@ from weft.mesh.tracing.port import NO_TRACING, CallTracer
 __all__ = ["MeshBenchmark"]
 
 _LEVELS: Final = (1, 32, 128)
-_SIDES: Final = ("raw", "off", "unsampled", "sampled", "contrib")
+_SIDES: Final = ("raw", "control", "off", "unsampled", "sampled", "contrib")
 _STACKS: Final = ("raw", "traced", "contrib")
 _SERVERS: Final = 3
 _ROUND_ROBIN: Final = (
     ("grpc.service_config", '{"loadBalancingConfig":[{"round_robin":{}}]}'),
     ("grpc.enable_http_proxy", 0),
+    ("grpc.use_local_subchannel_pool", 1),
 )
 _GOALS: Final = {"off": 0.90, "unsampled": 0.85, "sampled": 0.72}
 """Throughput at least, as a part of the raw channel's."""
@@ -69,7 +70,8 @@ def _figures() -> tuple[Figure, ...]:
             for c in _LEVELS
         ),
         *(
-            ratio(name=f"mesh.contrib/raw.rate.c{c}", side="contrib", base="raw", concurrency=c)
+            ratio(name=f"mesh.{side}/raw.rate.c{c}", side=side, base="raw", concurrency=c)
+            for side in ("control", "contrib")
             for c in _LEVELS
         ),
         *(
@@ -82,7 +84,7 @@ def _figures() -> tuple[Figure, ...]:
 
 
 class MeshBenchmark:
-    """A raw channel, and mesh channels with and without tracing, each over three servers."""
+    """A raw channel, the same once more, and mesh channels with and without tracing, each over three servers."""
 
     name = "mesh"
     description = "an echo through MeshChannel over 3 servers against a raw channel with round_robin"
@@ -100,6 +102,7 @@ class MeshBenchmark:
         async with AsyncExitStack() as stack:
             channels = {
                 "raw": _raw(places["raw"]),
+                "control": _raw(places["raw"]),
                 "off": await _mesh(stack, places["raw"], NO_TRACING),
                 "unsampled": await _mesh(stack, places["traced"], RpcTracer(tracer_provider(sampled=False))),
                 "sampled": await _mesh(stack, places["traced"], RpcTracer(tracer_provider(sampled=True))),
