@@ -84,7 +84,7 @@ def _figures() -> tuple[Figure, ...]:
 
 
 class MeshBenchmark:
-    """A raw channel, the same once more, and mesh channels with and without tracing, each over three servers."""
+    """A raw channel, the same again, and mesh channels with and without tracing, each over three servers."""
 
     name = "mesh"
     description = "an echo through MeshChannel over 3 servers against a raw channel with round_robin"
