@@ -73,9 +73,7 @@ class MeshChannel(grpc.aio.Channel):
             return
         if grace and grace < 0:
             raise ValueError(f"grace must be non-negative, got {grace}.")
-        origin.closed = True
-        if self._connecting is not None:
-            self._connecting.cancel()
+        origin.refuse()
         if grace and origin.active:
             ends = [asyncio.ensure_future(call.code()) for call in origin.active]
             await asyncio.wait(ends, timeout=grace)
@@ -97,7 +95,7 @@ class MeshChannel(grpc.aio.Channel):
         best = next((state for state in _STATES if state in states), grpc.ChannelConnectivity.IDLE)
         connecting = self._connecting is not None and not self._connecting.done()
         if try_to_connect and not connecting and best is not grpc.ChannelConnectivity.READY:
-            self._connecting = asyncio.create_task(self._connect_one(_CONNECT_SECONDS))
+            self._connecting = self._origin.wait(self._connect_one(_CONNECT_SECONDS))
             connecting = True
         if connecting and best is grpc.ChannelConnectivity.IDLE:
             return grpc.ChannelConnectivity.CONNECTING
@@ -109,8 +107,20 @@ class MeshChannel(grpc.aio.Channel):
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def channel_ready(self) -> None:
-        """Wait until an instance is connected."""
-        await self._connect_one(None)
+        """Wait until an instance is connected.
+
+        Raises:
+            UsageError: The channel is closed.
+        """
+        self._origin.route()
+        connecting = self._origin.wait(self._connect_one(None))
+        try:
+            await asyncio.wait((connecting,))
+        finally:
+            connecting.cancel()
+        if connecting.cancelled():
+            raise grpc.aio.UsageError("Channel is closed.")
+        connecting.result()
 
     def unary_unary(
         self,

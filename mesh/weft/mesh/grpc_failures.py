@@ -27,7 +27,7 @@ from weft.core.metadata import STATUS_DETAILS
 from weft.core.reasons import Reason
 from weft.discovery.model import Endpoint
 from weft.mesh.actions import ActionCall, UnreachableError, action_timeout
-from weft.mesh.rpc import error_from_rpc
+from weft.mesh.rpc import error_from_rpc, is_refusal
 
 __all__ = ["gives_reason", "is_too_large", "output_invalid", "rpc_failure"]
 
@@ -138,9 +138,10 @@ def _own_word(error: WeftError, call: ActionCall, *, own_code: bool, reasoned: b
     """Take a provider at its word, where that can be.
 
     UNKNOWN and INTERNAL would look like a fault of ours, and OK is no error. A
-    provider that is stopping has refused the call, so it certainly did not run.
+    provider that says itself that it is stopping has refused the call, so it
+    certainly did not run; what it passes on of somebody further on proves nothing.
     """
-    if error.reason == Reason.SERVER_DRAINING and isinstance(error, ServiceUnavailableError):
+    if is_refusal(error, call.service):
         return UnreachableError(call.service, error.message)
     if isinstance(error, UnexpectedStatusError) or error.code in _OURS:
         reason = Reason.ACTION_FAILED if error.reason == Reason.UNEXPECTED_STATUS else error.reason

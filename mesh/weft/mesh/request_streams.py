@@ -27,7 +27,9 @@ def keep_status(call: CallT) -> CallT:
     """
     inner = getattr(call, _INNER, None)
     if hasattr(inner, "set_internal_error") and hasattr(inner, "done"):
-        setattr(call, _INNER, _PatientCall(inner))
+        patient = _PatientCall(inner)
+        setattr(call, _INNER, patient)
+        call.add_done_callback(patient.settled)  # type: ignore[attr-defined]  # a call of grpc.aio has it
     return call
 
 
@@ -36,14 +38,20 @@ class _PatientCall:
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner
+        self._timer: asyncio.TimerHandle | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
     def set_internal_error(self, text: str) -> None:
         """Take note that a request could not be written; the status mostly is there, or on its way."""
-        if not self._inner.done():
-            asyncio.get_running_loop().call_later(_PATIENCE, self._give_up, text)
+        if self._timer is None and not self._inner.done():
+            self._timer = asyncio.get_running_loop().call_later(_PATIENCE, self._give_up, text)
+
+    def settled(self, _: Any) -> None:
+        """Wait no more: a timer holds the call, and gRPC keeps a connection while anybody holds a call."""
+        if self._timer is not None:
+            self._timer.cancel()
 
     def _give_up(self, text: str) -> None:
         if not self._inner.done():

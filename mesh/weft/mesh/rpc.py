@@ -11,10 +11,18 @@ from google.rpc import status_pb2
 
 from weft.core.errors import Code, ServiceUnavailableError, WeftError
 from weft.core.metadata import STATUS_DETAILS
+from weft.core.reasons import Reason
 from weft.core.status import clip, from_code, from_status, to_status
 from weft.core.transport import CHANNEL_OPTIONS, MAX_MESSAGE_BYTES
 
-__all__ = ["CHANNEL_OPTIONS", "MAX_MESSAGE_BYTES", "SERVER_OPTIONS", "abort_with", "error_from_rpc"]
+__all__ = [
+    "CHANNEL_OPTIONS",
+    "MAX_MESSAGE_BYTES",
+    "SERVER_OPTIONS",
+    "abort_with",
+    "error_from_rpc",
+    "is_refusal",
+]
 
 SERVER_OPTIONS: Final[tuple[tuple[str, int], ...]] = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
@@ -63,3 +71,17 @@ def error_from_rpc(error: grpc.aio.AioRpcError, peer: str = "weft") -> WeftError
     if code == Code.UNAVAILABLE:
         return ServiceUnavailableError(peer, f"{peer} is unavailable: {details}")
     return from_code(code, details)
+
+
+def is_refusal(error: WeftError, service: str) -> bool:
+    """Tell whether an instance of a service says itself that it is draining, and has not begun the call.
+
+    The same words may be an action's own reason, or of somebody further on: then
+    there is no telling what was done.
+    """
+    return (
+        isinstance(error, ServiceUnavailableError)
+        and error.reason == Reason.SERVER_DRAINING
+        and error.service_name == service
+        and error.retry_after is None
+    )

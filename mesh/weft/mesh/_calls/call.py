@@ -204,7 +204,14 @@ class MeshCall:
         if self._committed or not self._method.replayable or self._origin.closed:
             return False
         details: str = now(call.details()) or ""
-        ruling = verdict(code, details, now(call.trailing_metadata()), node.endpoint.address)
+        connected = self._origin.pool.state(node.endpoint) is grpc.ChannelConnectivity.READY
+        ruling = verdict(
+            code,
+            details,
+            now(call.trailing_metadata()),
+            service=self._route.service,
+            unconnected="" if connected else node.endpoint.address,
+        )
         if ruling.refused:
             self._so_far().refuse(node, f"{node.endpoint.address} refused the call: {details}")
             self._seek(0.0)

@@ -32,7 +32,8 @@ class _Callable:
         """Pick an instance for a new call, and borrow the connection to it where there is one."""
         origin = self._origin
         route = origin.route()
-        route.budget.called(origin.monotonic())
+        route.last_used = moment = origin.monotonic()
+        route.budget.called(moment)
         node = route.pick(origin.key(metadata) if origin.hash_key else "", ())
         return route, node, origin.pool.ready(node.endpoint) if node is not None else None
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import grpc
@@ -58,6 +59,8 @@ class Origin:
         self.hash_key = options.hash_key
         self.active: set[Any] = set()
         """The calls that have not ended."""
+        self.waiting: set[asyncio.Task[None]] = set()
+        """What waits for an instance to be connected, without a call."""
         self.closed = False
         self._open_route = open_route
         self._route: Route | None = None
@@ -75,6 +78,13 @@ class Origin:
             route = self._route = self._open_route()
         return route
 
+    def wait(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Begin to wait for a connection; ends with the channel at the latest."""
+        task = asyncio.create_task(work)
+        self.waiting.add(task)
+        task.add_done_callback(self.waiting.discard)
+        return task
+
     def deadline(self, timeout: float | None, default: float | None) -> float | None:
         """Return when a call ends at the latest: never later than the call that it is made for."""
         if timeout is None:
@@ -87,10 +97,16 @@ class Origin:
 
     def close(self) -> None:
         """Take no new calls, and cancel those that run."""
-        self.closed = True
+        self.refuse()
         for call in list(self.active):
             call.cancel()
         self.active.clear()
+
+    def refuse(self) -> None:
+        """Take no new calls, and wait for no connection any more."""
+        self.closed = True
+        for task in self.waiting:
+            task.cancel()
 
     def key(self, metadata: Any) -> str:
         """Return what keeps a call together with others."""

@@ -14,8 +14,8 @@ from google.rpc import status_pb2
 
 from weft.core.errors import WeftError
 from weft.core.metadata import STATUS_DETAILS
-from weft.core.reasons import Reason
 from weft.core.status import clip, from_status, to_status
+from weft.mesh.rpc import is_refusal
 
 __all__ = ["CANCELLED", "FAULTS", "Failure", "Verdict", "failure_of", "now", "verdict"]
 
@@ -100,20 +100,29 @@ _YES: Final = Verdict(retryable=True)
 _UNSENT: Final = Verdict(retryable=True, refused=True)
 
 
-def verdict(code: grpc.StatusCode, details: str, trailing: grpc.aio.Metadata | None, address: str) -> Verdict:
+def verdict(
+    code: grpc.StatusCode,
+    details: str,
+    trailing: grpc.aio.Metadata | None,
+    *,
+    service: str,
+    unconnected: str = "",
+) -> Verdict:
     """Judge how an attempt ended that its caller did not cancel.
 
     Retried are UNAVAILABLE; RESOURCE_EXHAUSTED where the server says when; and
     CANCELLED without a word, which is how a server that stops lets go of calls.
 
-    A server that is draining and gives no time has refused the call untouched; one
-    that gives a time (RetryInfo) may have begun it.
+    An instance that is draining and gives no time has refused the call untouched; one
+    that gives a time (RetryInfo) may have begun it. A refusal that names another
+    service was passed on by an instance that had begun.
 
     Args:
         code: The attempt's.
         details: The text that came with it.
         trailing: The metadata that came with it.
-        address: Of the instance.
+        service: Name of the service that was called.
+        unconnected: Address of the instance, when it is not connected now.
     """
     if code is grpc.StatusCode.CANCELLED:
         return _YES if not trailing and (details == _RESET[0] or details.startswith(_RESET[1])) else _NO
@@ -122,11 +131,11 @@ def verdict(code: grpc.StatusCode, details: str, trailing: grpc.aio.Metadata | N
     if not trailing:
         if code is not grpc.StatusCode.UNAVAILABLE:
             return _NO
-        return _UNSENT if _never_sent(details, address) else _YES
-    return _told(code, trailing)
+        return _UNSENT if unconnected and _never_sent(details, unconnected) else _YES
+    return _told(code, trailing, service)
 
 
-def _told(code: grpc.StatusCode, trailing: grpc.aio.Metadata) -> Verdict:
+def _told(code: grpc.StatusCode, trailing: grpc.aio.Metadata, service: str) -> Verdict:
     """Judge by what the server itself says."""
     asked = trailing.get(_PUSHBACK)
     error = _details(trailing.get(STATUS_DETAILS))
@@ -137,16 +146,17 @@ def _told(code: grpc.StatusCode, trailing: grpc.aio.Metadata) -> Verdict:
             return _NO
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
         return _NO if after is None else Verdict(retryable=True, pushback=after)
-    refused = error is not None and error.reason == Reason.SERVER_DRAINING and after is None
+    refused = error is not None and after is None and is_refusal(error, service)
     return Verdict(retryable=True, refused=refused, pushback=after)
 
 
 def _never_sent(details: str, address: str) -> bool:
     """Tell whether gRPC says that it had no connection to send the call over.
 
-    A peer that passes on the fault of its own connection names another address.
+    A peer that passes on the fault of its own connection names another address, of which
+    this one may be a part; and it is connected itself.
     """
-    return details.startswith(_NOT_CONNECTED) and address in details
+    return details.startswith(_NOT_CONNECTED) and f":{address}: " in details
 
 
 def _milliseconds(text: str) -> timedelta | None:
