@@ -64,7 +64,14 @@ class MeshClient:
         self._http_config = http
         self._registered = RegisteredDescriptors(self._sources, self._registry_channel)
         self._config = sources or SourcesConfig()
-        self._methods = MethodCaller(self.channel, registered=self._registered.find)
+        calls = self._mesh.config.calls
+        repeatable = set(calls.idempotent)
+        self._by_name = replace(calls, idempotent=repeatable)
+        self._methods = MethodCaller(
+            lambda target: self.channel(target, options=self._by_name),
+            registered=self._registered.find,
+            idempotent=repeatable,
+        )
 
     @classmethod
     def from_environment(

@@ -22,6 +22,7 @@ from tests.support.dynamic import (
     reflecting,
     serving_handlers,
 )
+from weft.client.mesh import connect_mesh
 from weft.core.context import CallContext
 from weft.core.errors import (
     ActionFailedError,
@@ -92,6 +93,39 @@ async def test_a_method_used_in_another_shape_is_told(caller: MethodCaller) -> N
         await caller.call_service("tell", "Gather", {"name": "a"})
     with pytest.raises(ValidationError, match="takes one request: give an object"):
         await caller.call_service("tell", "Echo", [{}])
+
+
+async def test_a_method_that_may_run_twice_is_called_again(teller: Teller) -> None:
+    """Its descriptor says so; a channel of the mesh cannot know, as nobody has loaded it."""
+    failures = {"Echo": 1, "Fail": 1}
+    seen: list[str] = []
+
+    class Flaky(grpc.aio.ServerInterceptor):
+        async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
+            name = handler_call_details.method.rpartition("/")[2]
+            seen.append(name)
+            if failures.get(name, 0):
+                failures[name] -= 1
+                return grpc.unary_unary_rpc_method_handler(_unavailable)
+            return await continuation(handler_call_details)
+
+    server = grpc.aio.server(interceptors=(Flaky(),))
+    server.add_generic_rpc_handlers((teller.handler(),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with connect_mesh() as mesh:
+        target = f"static:///127.0.0.1:{port}"
+        mesh.use_descriptors(target, descriptor_set())
+        assert (await mesh.call_service(target, "Echo", {"text": "hey"}))["text"] == "hey"
+        with pytest.raises(WeftError, match="not now"):
+            await mesh.call_service(target, "Fail", {"name": "a"})
+    await server.stop(0)
+    assert seen == ["Echo", "Echo", "Fail"]
+
+
+async def _unavailable(_: bytes, context: Any) -> bytes:
+    await context.abort(grpc.StatusCode.UNAVAILABLE, "not now")
+    raise AssertionError
 
 
 async def test_nothing_is_sent_of_what_does_not_fit(teller: Teller, caller: MethodCaller) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableSet
 from contextlib import aclosing
 from datetime import timedelta
 from typing import Any
@@ -50,6 +50,8 @@ class MethodCaller:
         limits: What reading them may take.
         registered: Returns the serialized FileDescriptorSet that a service was registered with,
             which is taken instead of reading; empty where there is none.
+        idempotent: Is given the full name of each called method that may run twice. Shared with the
+            ``CallOptions`` of the channels, it lets them call such a method again.
     """
 
     def __init__(
@@ -60,8 +62,10 @@ class MethodCaller:
         ttl: timedelta = timedelta(minutes=10),
         limits: ReflectionLimits | None = None,
         registered: Callable[[str], Awaitable[bytes]] | None = None,
+        idempotent: MutableSet[str] | None = None,
     ) -> None:
         self._make_channel = channels
+        self._idempotent: MutableSet[str] = set() if idempotent is None else idempotent
         self._registered = registered
         self._channels: dict[str, grpc.aio.Channel] = {}
         self._limits = limits or ReflectionLimits()
@@ -123,8 +127,7 @@ class MethodCaller:
             WeftError: What the service answered.
         """
         deadline = _Deadline(timeout)
-        known, found = await self._find(service, method, deadline)
-        rpc = Rpc(self._channel(service), known.codec, found, request)
+        rpc, found = await self._rpc(service, method, request, deadline)
         try:
             return await rpc.one(deadline.left(), _pairs(metadata))
         except grpc.aio.AioRpcError as error:
@@ -154,14 +157,21 @@ class MethodCaller:
             WeftError: As ``call_service``.
         """
         deadline = _Deadline(timeout)
-        known, found = await self._find(service, method, deadline)
-        rpc = Rpc(self._channel(service), known.codec, found, request)
+        rpc, found = await self._rpc(service, method, request, deadline)
         try:
             async with aclosing(rpc.many(deadline.left(), _pairs(metadata))) as responses:
                 async for response in responses:
                     yield response
         except grpc.aio.AioRpcError as error:
             raise self._failure(error, service, found) from None
+
+    async def _rpc(
+        self, service: str, method: str, request: Request, deadline: _Deadline
+    ) -> tuple[Rpc, Method]:
+        known, found = await self._find(service, method, deadline)
+        if found.idempotent:
+            self._idempotent.add(f"/{found.full_name}")
+        return Rpc(self._channel(service), known.codec, found, request), found
 
     async def _find(self, service: str, method: str, deadline: _Deadline) -> tuple[Known, Method]:
         try:
