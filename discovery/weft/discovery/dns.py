@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 
 from weft.core.clock import Clock, SystemClock
 from weft.discovery.backoff import Backoff
-from weft.discovery.endpoint import is_host, parse_address
+from weft.discovery.endpoint import is_dialable, is_host, parse_address
 from weft.discovery.known import KnownList
 from weft.discovery.model import Endpoint, Snapshot
 from weft.discovery.nameserver import (
@@ -180,7 +180,8 @@ def _preferred(services: Iterable[ServiceRecord]) -> list[ServiceRecord]:
 
 
 def _by_address(endpoints: Iterable[Endpoint]) -> dict[str, Endpoint]:
-    return {endpoint.address: endpoint for endpoint in endpoints}
+    """Return those that can be dialled: names that are blocked often lead to 0.0.0.0, which is this host."""
+    return {endpoint.address: endpoint for endpoint in endpoints if is_dialable(endpoint.host)}
 
 
 async def _all(coroutines: Iterable[Coroutine[None, None, T]]) -> list[T]:

@@ -10,7 +10,7 @@ from weft.core.errors import ValidationError, Violation
 from weft.core.reasons import Rule
 from weft.discovery.model import Endpoint, Protocol
 
-__all__ = ["dial_target", "is_host", "parse_address", "parse_endpoint"]
+__all__ = ["dial_target", "is_dialable", "is_host", "parse_address", "parse_endpoint"]
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _MAX_LENGTH = 2_048
@@ -28,6 +28,15 @@ def is_host(text: str) -> bool:
         named = all(_LABEL.fullmatch(label) for label in labels) and not labels[-1].isdecimal()
         return named and len(text) <= _MAX_HOST
     return "%" not in text  # a zone may be any text
+
+
+def is_dialable(host: str) -> bool:
+    """Tell whether a host is none of the IP addresses that are nobody's: unspecified or multicast."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return True
+    return not (address.is_unspecified or address.is_multicast)
 
 
 def parse_address(text: str, field: str = "address") -> tuple[str, int]:
@@ -77,12 +86,14 @@ def parse_endpoint(url: str, field: str = "endpoint") -> Endpoint:
             f"scheme {parts.scheme[:40]!r} is not supported; use grpc://, http:// or https://",
             Rule.ENDPOINT_SCHEME_UNSUPPORTED,
         )
-    port = port or _DEFAULT_PORTS.get(parts.scheme)
-    if not host or not port:
+    port = _DEFAULT_PORTS.get(parts.scheme) if port is None else port
+    if not host or port is None:
         raise _fault(field, "has no host" if not host else "has no port", Rule.INVALID)
+    if not port:
+        raise _fault(field, "the port must be between 1 and 65535", Rule.OUT_OF_RANGE)
     if not is_host(host):
         raise _fault(field, f"{host[:80]!r} is neither a host name nor an IP address", Rule.INVALID)
-    if parts.username or parts.query or parts.fragment:
+    if "@" in parts.netloc or parts.query or parts.fragment:
         raise _fault(field, "must not have credentials, a query or a fragment", Rule.INVALID)
     is_grpc = parts.scheme == "grpc"
     if is_grpc and parts.path not in {"", "/"}:

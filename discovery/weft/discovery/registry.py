@@ -36,6 +36,7 @@ _OPTIONS: Final = (
 back-offs is no pause: it is how long one connection may take to be made, HTTP/2's greeting included."""
 
 _MAX_PROBLEM: Final = 200
+_LAST_PORT: Final = 65_535
 
 _HEALTHS: Final = {
     registry_pb2.HEALTH_STATE_WARNING: Health.WARNING,
@@ -177,7 +178,9 @@ def _take(known: KnownList, answer: pb.WatchInstancesResponse | _Later, version:
 def _endpoints(answer: pb.WatchInstancesResponse) -> tuple[Endpoint, ...]:
     """Read the instances; else, when the service has an address of its own, that."""
     if answer.instances:
-        return tuple(_endpoint(it) for it in answer.instances if it.port and is_host(it.host))
+        return tuple(
+            _endpoint(it) for it in answer.instances if 1 <= it.port <= _LAST_PORT and is_host(it.host)
+        )
     location = _location(answer)
     return (location,) if isinstance(location, Endpoint) else ()
 

@@ -10,6 +10,7 @@ from contextvars import Context
 from dataclasses import replace
 
 from weft.core.clock import Clock, SystemClock
+from weft.discovery._outages import OUTAGES
 from weft.discovery.backoff import Backoff
 from weft.discovery.base import Resolver
 from weft.discovery.known import KnownList
@@ -91,6 +92,7 @@ class Watch:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        OUTAGES.forget(self)
 
     async def _follow(self) -> None:
         while True:
@@ -146,11 +148,9 @@ class Watch:
         """Say once that the list is stale, and once that it is not any more."""
         now = self._snapshot
         if now.stale and not before.stale:
-            _log.warning(
-                "the list of %s is stale (%d known): %s", now.service, len(now.endpoints), now.problem
-            )
+            OUTAGES.begin(self, now)
         elif before.stale and not now.stale:
-            _log.info("the list of %s is up to date again (%d known)", now.service, len(now.endpoints))
+            OUTAGES.end(self, now)
 
     def _tell(self, listener: Listener) -> None:
         try:

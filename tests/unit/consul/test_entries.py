@@ -117,6 +117,22 @@ def test_an_id_that_two_have_stands_for_both(caplog: pytest.LogCaptureFixture) -
         assert "have the same id 'web-1'; both are called" in caplog.text
 
 
+def test_an_id_that_many_of_one_node_have(caplog: pytest.LogCaptureFixture) -> None:
+    """None of them is lost, however many share it."""
+    entries = [entry(ID=f"s-{port}", Port=port, Meta={"weft-instance": "web-1"}) for port in range(80, 84)]
+    assert {endpoint.port for endpoint in read(*entries)} == {80, 81, 82, 83}
+    assert "have the same id" in caplog.text
+
+
+def test_an_answer_full_of_faults_is_few_lines(caplog: pytest.LogCaptureFixture) -> None:
+    """The first ten are named, the others counted."""
+    reader = Reader("web")
+    for _ in range(2):
+        assert reader.read([entry(ID=f"bad-{number}", Port=0) for number in range(1_000)]) == ()
+    assert len(caplog.records) == 11
+    assert "990 more" in caplog.records[-1].getMessage()
+
+
 def test_the_order_of_an_answer_means_nothing() -> None:
     """Consul may list instances in any order; the endpoints are the same."""
     entries = [entry(ID=f"web-{number}") for number in range(5)]

@@ -98,6 +98,32 @@ async def test_a_record_that_offers_nothing(server: DnsServer) -> None:
     assert snapshot.problem == "a.test has no SRV records"
 
 
+@pytest.mark.parametrize(
+    ("records", "addresses"),
+    [
+        ({("a.test", "A"): ["0.0.0.0", "224.0.0.1"], ("a.test", "AAAA"): ["::", "ff02::1"]}, set()),
+        ({("a.test", "A"): ["0.0.0.0", "10.0.0.1"]}, {"10.0.0.1:1"}),
+    ],
+)
+async def test_an_address_of_nobody(
+    server: DnsServer, records: dict[tuple[str, str], list[str]], addresses: set[str]
+) -> None:
+    """What cannot be dialled, or would be this host, is left out."""
+    for (name, kind), values in records.items():
+        server.set(name, kind, *values)
+    async with following(quick(server), "a.test:1") as stream:
+        assert shown(await anext(stream)) == addresses
+
+
+@pytest.mark.parametrize("record", ["0 0 5 .", "0 0 0 b.test.", "0 0 5 missing.test.", "0 0 5 a\\032b.test."])
+async def test_a_record_that_leads_nowhere(server: DnsServer, record: str) -> None:
+    """It is skipped while there are others."""
+    server.set("a.test", "SRV", record, "0 0 7 b.test.")
+    server.set("b.test", "A", "10.0.0.1")
+    async with following(quick(server), "a.test") as stream:
+        assert shown(await anext(stream)) == {"10.0.0.1:7"}
+
+
 def keep_only_text(server: DnsServer) -> None:
     server.set("a.test", "A")
     server.set("a.test", "TXT", "x")

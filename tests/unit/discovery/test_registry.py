@@ -102,7 +102,8 @@ async def test_reads_everything_of_an_instance() -> None:
 async def test_leaves_out_what_cannot_be_dialled() -> None:
     """An instance without a port, or with a host that is none, is nowhere."""
     async with scripted() as (registry, resolver), following(resolver, "s") as stream:
-        registry.say(1, instance(0), instance(1, host="a b"), instance(2, host="unix:/x"), instance(3))
+        nowhere = [instance(port) for port in (0, -1, 65_536)]
+        registry.say(1, *nowhere, instance(1, host="a b"), instance(2, host="unix:/x"), instance(3))
         assert [it.port for it in (await anext(stream)).endpoints] == [3]
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
@@ -203,6 +204,35 @@ async def test_logs_each_outage_once(caplog: pytest.LogCaptureFixture) -> None:
     assert levels == ["WARNING", "INFO", "WARNING", "INFO"]
     assert "no answer" in caplog.text
     assert "500" in caplog.text
+
+
+async def test_an_outage_of_everything_is_few_lines(caplog: pytest.LogCaptureFixture) -> None:
+    """Of many lists ten are named at level WARNING; once all are good again, the next outage is told anew."""
+    sources = [Source() for _ in range(200)]
+    clock = ManualClock()
+    async with AsyncExitStack() as stack:
+        for source in sources:
+            await stack.enter_async_context(watching(source, clock))
+        for _ in range(2):
+            caplog.clear()
+            with caplog.at_level(logging.INFO, "weft.discovery"):
+                for problem in ("no answer", ""):
+                    for source in sources:
+                        source.say(A, problem=problem)
+                    await clock.advance(1)
+            levels = Counter(record.levelname for record in caplog.records)
+            assert levels == {"WARNING": 11, "INFO": 11}
+
+
+async def test_a_watch_that_is_closed_takes_no_place_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """Lists that nobody follows any more do not keep others from being named."""
+    clock = ManualClock()
+    for _ in range(30):
+        source = Source()
+        async with watching(source, clock):
+            source.say(A, problem="no answer")
+            await clock.advance(1)
+    assert [record.levelname for record in caplog.records] == ["WARNING"] * 30
 
 
 async def test_a_moment_ends_with_a_change_or_with_time() -> None:

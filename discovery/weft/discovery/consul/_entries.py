@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 from weft.discovery.consul.registration import INSTANCE, OWN_KEYS
-from weft.discovery.endpoint import is_host
+from weft.discovery.endpoint import is_dialable, is_host
 from weft.discovery.model import Endpoint, Health, Protocol
 
 __all__ = ["Reader"]
@@ -22,6 +21,8 @@ _STATUS: Final = {"passing": Health.PASSING, "warning": Health.WARNING, "mainten
 _WORST_LAST: Final = (Health.PASSING, Health.WARNING, Health.CRITICAL, Health.DRAINING)
 _HTTP_WORDS: Final = frozenset({"http", "https"})
 _MAX_WEIGHT: Final = 65_535
+_MOST_SAID: Final = 10
+"""Problems of one answer that are named in the log."""
 
 
 class Reader:
@@ -55,15 +56,20 @@ class Reader:
                     f"instances at {other.address} and {endpoint.address} have the same id "
                     f"{endpoint.instance_id!r}; both are called"
                 )
-                apart = replace(endpoint, instance_id=f"{endpoint.instance_id}:{node}")
-                found[apart.key] = apart
+                apart = f"{endpoint.instance_id}:{node}"
+                if apart in found:
+                    apart = f"{apart}:{endpoint.address}"
+                found[apart] = replace(endpoint, instance_id=apart)
         self._say(problems)
         self.unheard = frozenset(unheard)
         return tuple(found[key] for key in sorted(found))
 
     def _say(self, problems: set[str]) -> None:
-        for problem in sorted(problems - self._said):
+        fresh = sorted(problems - self._said)
+        for problem in fresh[:_MOST_SAID]:
             _log.warning("Consul's list of %s: %s", self._service, problem)
+        if (more := len(fresh) - _MOST_SAID) > 0:
+            _log.warning("Consul's list of %s: %d more such entries", self._service, more)
         self._said = problems
 
 
@@ -112,13 +118,7 @@ def _unusable(host: str, port: Any) -> str:
         return f"its address {host[:80]!r} is neither a host name nor an IP address"
     if isinstance(port, bool) or not isinstance(port, int) or not 1 <= port <= 65_535:
         return f"its port {str(port)[:40]} is not between 1 and 65535"
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return ""
-    if address.is_unspecified or address.is_multicast:
-        return f"its address {host} cannot be dialled"
-    return ""
+    return "" if is_dialable(host) else f"its address {host} cannot be dialled"
 
 
 def _is_unheard(checks: Sequence[Mapping[str, Any]]) -> bool:

@@ -56,7 +56,7 @@ class Origin:
         self.clock = clock
         self.chance = chance
         self.monotonic = clock.monotonic
-        self.hash_key = options.hash_key
+        self.hash_key = options.hash_key.lower()  # as metadata is written
         self.active: set[Any] = set()
         """The calls that have not ended."""
         self.waiting: set[asyncio.Task[None]] = set()

@@ -75,7 +75,7 @@ class HashRing:
 def _points(node: Node, count: int, slot: int) -> list[int]:
     """Return a node's points; fewer of them are the first of more."""
     name = f"{node.endpoint.key} {node.endpoint.address}"
-    digest = shake_128(name.encode()).digest(8 * count)
+    digest = shake_128(name.encode(errors="surrogatepass")).digest(8 * count)
     return [(point & _HASH_MASK) | slot for point in unpack(f"<{count}Q", digest)]
 
 

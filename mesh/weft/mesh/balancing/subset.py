@@ -30,7 +30,7 @@ class Subset:
 
     def __init__(self, size: int, seed: str) -> None:
         self._size = size
-        self._key = blake2b(seed.encode(), digest_size=16).digest()
+        self._key = blake2b(seed.encode(errors="surrogatepass"), digest_size=16).digest()
         self._scores: dict[Node, bytes] = {}
 
     def choose(self, tiers: Sequence[Sequence[Node]]) -> list[list[Node]]:
@@ -49,4 +49,4 @@ class Subset:
 
     def _score(self, node: Node) -> bytes:
         name = f"{node.endpoint.key} {node.endpoint.address}"
-        return blake2b(name.encode(), digest_size=8, key=self._key).digest()
+        return blake2b(name.encode(errors="surrogatepass"), digest_size=8, key=self._key).digest()
