@@ -240,7 +240,8 @@ class Mesh:
 
     def _take_out(self, key: _RouteKey) -> Route:
         route = self._routes.pop(key)
-        self._past_retries[route.target.scheme, route.service] += route.budget.taken
+        if route.budget.taken:
+            self._past_retries[route.target.scheme, route.service] += route.budget.taken
         return route
 
     async def _let_go(self, route: Route) -> None:

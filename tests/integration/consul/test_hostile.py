@@ -167,6 +167,22 @@ async def test_an_agent_that_does_not_wait_is_not_asked_in_a_loop(steps: int) ->
             assert len(seen.seen) == 1
 
 
+async def test_a_list_that_changes_without_end_is_not_read_in_a_loop() -> None:
+    """Changes that come one upon the other are read together: one that comes alone is seen at once."""
+    async with impostor() as (server, config), ConsulClient(config) as client:
+        asked = 0
+
+        async def other_each_time(_: web.Request) -> web.StreamResponse:
+            nonlocal asked
+            asked += 1
+            return listed([7_000 + asked % 2], str(100 + asked))
+
+        server.answer = other_each_time
+        async with following(ConsulResolver(client), "web"):
+            await asyncio.sleep(1)
+        assert 5 < asked < 40
+
+
 async def test_what_consul_refuses_is_no_outage() -> None:
     """A 400 is a fault of the request: its text is told, and trying again is not promised to help."""
     async with impostor() as (server, config), ConsulClient(config) as client:

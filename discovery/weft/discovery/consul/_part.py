@@ -24,6 +24,8 @@ _log = logging.getLogger("weft.discovery.consul")
 _LAST_PAUSE: Final = timedelta(seconds=3)
 _FAST: Final = 1.0
 """An answer that comes sooner than this is no wait that ended by itself."""
+_SPACE: Final = 0.05
+"""Seconds between changes that come without end, as of a service that is deployed anew or an agent that lies."""
 _SETTLE: Final = 10.0
 """Seconds that instances have to report, once Consul is back."""
 _UNHEARD: Final = "Consul was away, and has not heard of every instance since"
@@ -55,6 +57,8 @@ class Part:
         self._idle = Backoff(first=timedelta(milliseconds=50), last=timedelta(seconds=1))
         self._index = 0
         self._said: Sequence[Endpoint] = ()
+        self._hurried = False
+        """Whether the last change came at once."""
         self._failing = False
         self._back_since: float | None = None
         """When Consul answered again after a failure, or lost its data."""
@@ -105,10 +109,16 @@ class Part:
         reset = answer.index < self._index
         changed = self._take(answer.index, endpoints, reset=reset)
         # A return is no proof of change: a busy index, or an agent that does not wait, must not spin us.
-        if (reset or not changed) and self._clock.monotonic() - began < _FAST:
+        took = self._clock.monotonic() - began
+        if (reset or not changed) and took < _FAST:
             return self._idle.pause()
         self._idle.reset()
-        return 0.0
+        return self._space(took)
+
+    def _space(self, took: float) -> float:
+        """Return the pause after a change: changes that come one upon the other are read together."""
+        hurried, self._hurried = self._hurried, took < _SPACE
+        return _SPACE if hurried and self._hurried else 0.0
 
     async def _answer(self) -> Answer | None:
         if self._index:
