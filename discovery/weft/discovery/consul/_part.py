@@ -25,7 +25,7 @@ _LAST_PAUSE: Final = timedelta(seconds=3)
 _FAST: Final = 1.0
 """An answer that comes sooner than this is no wait that ended by itself."""
 _SPACE: Final = 0.05
-"""Seconds between changes that come without end, as of a service that is deployed anew or an agent that lies."""
+"""Seconds between changes that come without end, as of an agent that lies."""
 _SETTLE: Final = 10.0
 """Seconds that instances have to report, once Consul is back."""
 _UNHEARD: Final = "Consul was away, and has not heard of every instance since"
