@@ -19,7 +19,18 @@ from weft.cli._plugins import Plugin
 from weft.cli.main import app
 
 COMMANDS = {
-    (): ["services", "workflows", "executions", "run", "call", "resolve", "health", "doctor", "version", "server"],
+    (): [
+        "services",
+        "workflows",
+        "executions",
+        "run",
+        "call",
+        "resolve",
+        "health",
+        "doctor",
+        "version",
+        "server",
+    ],
     ("services",): ["list", "get", "register", "deregister", "activate", "deactivate"],
     ("workflows",): ["apply", "list", "get", "delete", "validate", "activate", "deactivate", "versions"],
     ("executions",): ["list", "get", "watch", "cancel", "history"],

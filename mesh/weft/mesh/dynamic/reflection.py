@@ -34,6 +34,10 @@ _T = TypeVar("_T")
 _NO_OTHER_NAME: Final = frozenset({grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED})
 """After these, asking by the older name is of no use."""
 _HINT: Final = "switch server reflection on, or give a descriptor set"
+_HINTS: Final = {
+    grpc.StatusCode.UNAVAILABLE: "start it, mend the address, or give a descriptor set",
+    grpc.StatusCode.NOT_FOUND: "mend the name (`weft call ADDRESS` lists what there is), or give a descriptor set",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +107,7 @@ async def read_descriptors(
 async def _within(reader: _Reader, peer: str, work: Awaitable[_T]) -> _T:
     """Do it in time, and turn whatever goes wrong into one answer."""
     cause: WeftError | None = None
+    hint = _HINT
     try:
         async with asyncio.timeout(reader.seconds):
             return await work
@@ -110,14 +115,15 @@ async def _within(reader: _Reader, peer: str, work: Awaitable[_T]) -> _T:
         why = f"did not answer within {reader.seconds:g} s"
     except _RefusedError as error:
         why, cause = _in_words(error), error.cause
+        hint = _HINTS.get(error.code, _HINT)
     except _NonsenseError as error:
         why = f"answered nonsense: {error}"
     finally:
         reader.cancel()
     raise PreconditionError(
-        f"the descriptors of {peer} cannot be read by reflection: it {why}; {_HINT}",
+        f"the descriptors of {peer} cannot be read by reflection: it {why}; {hint}",
         reason=Reason.DESCRIPTORS_UNAVAILABLE,
-        metadata={"peer": peer, "hint": _HINT},
+        metadata={"peer": peer, "hint": hint},
     ) from cause
 
 
