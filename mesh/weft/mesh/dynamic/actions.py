@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 import grpc.aio
+import orjson
 from google.protobuf.descriptor import Descriptor
 
 from weft.api.action.v1 import action_service_pb2, action_service_pb2_grpc
@@ -21,7 +22,7 @@ from weft.core.names import ACTION_NAME, closest
 from weft.core.payload import JsonObject, from_payload
 from weft.core.reasons import Reason, Rule
 from weft.mesh.dynamic.descriptors import Method, ServiceDescriptors
-from weft.mesh.dynamic.schema import input_schema, output_schema
+from weft.mesh.dynamic.schema import Effort, input_schema, output_schema
 from weft.mesh.reflection_server import REFLECTION_SERVICES
 from weft.mesh.rpc import error_from_rpc
 
@@ -40,6 +41,8 @@ _GOOGLE: Final = "google."
 """Packages whose services are declared by files that others import; who serves one has to name it."""
 _NOT_IN_A_NAME: Final = re.compile(r"[^A-Za-z0-9._-]")
 _MAX_DESCRIPTION: Final = 2_000
+_MAX_SCHEMA_BYTES: Final = 2 * 1024 * 1024
+"""Of all schemas of a service: with its descriptors it must fit into one message of gRPC, 4 MiB."""
 _PAGE: Final = 100
 
 
@@ -73,7 +76,9 @@ def derive_actions(
     stream of requests is read from the input's ``requests``, a stream of responses
     is gathered in the output's ``responses``.
 
-    It computes; of large messages for long. Run it in a thread where others wait.
+    It computes; of many large messages for seconds. Run it in a thread where others
+    wait. Schemas that would take longer, or make the service larger than 2 MiB, say
+    only that there is an object.
 
     Args:
         descriptors: What there is.
@@ -109,17 +114,24 @@ def derive_actions(
 
 
 class _Schemas:
-    """Makes each schema once: methods of one service share messages, and large ones take their time."""
+    """Makes each schema once, as methods of one service share messages, and all of them within bounds."""
 
     def __init__(self, descriptors: ServiceDescriptors) -> None:
         self._descriptors = descriptors
-        self._made: dict[tuple[Any, ...], JsonObject] = {}
+        self._effort = Effort()
+        self._bytes_left = _MAX_SCHEMA_BYTES
+        self._made: dict[tuple[Any, ...], tuple[JsonObject, int]] = {}
 
     def of(self, make: Callable[..., JsonObject], kind: Descriptor, *, stream: bool) -> JsonObject:
         key = (make, kind.full_name, stream)
         if key not in self._made:
-            self._made[key] = make(self._descriptors, kind, stream=stream)
-        return self._made[key]
+            schema = make(self._descriptors, kind, stream=stream, effort=self._effort)
+            self._made[key] = (schema, len(orjson.dumps(schema)))
+        schema, size = self._made[key]
+        if size > self._bytes_left:
+            return {"type": "object"}
+        self._bytes_left -= size
+        return schema
 
 
 def _chosen(descriptors: ServiceDescriptors, wanted: Sequence[str], field: str) -> list[str]:

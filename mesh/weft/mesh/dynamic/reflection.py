@@ -36,7 +36,7 @@ _NO_OTHER_NAME: Final = frozenset({grpc.StatusCode.DEADLINE_EXCEEDED, grpc.Statu
 _HINT: Final = "switch server reflection on, or give a descriptor set"
 _HINTS: Final = {
     grpc.StatusCode.UNAVAILABLE: "start it, mend the address, or give a descriptor set",
-    grpc.StatusCode.NOT_FOUND: "mend the name (`weft call ADDRESS` lists what there is), or give a descriptor set",
+    grpc.StatusCode.NOT_FOUND: "mend the name (`weft call ADDRESS` lists them), or give a descriptor set",
 }
 
 

@@ -8,7 +8,9 @@ field can be set, that a text names a number in range or a time that exists.
 A schema must stay within the limits of the registry. One that would not says
 less, step by step: no comments, then only the fields' own names (others are not
 refused any more), then no details of messages nested deeper than 6, 4, 3, 2, 1
-levels, then none of nested ones at all; at last that it is an object.
+levels, then none of nested ones at all; at last that it is an object. That is also
+all that is said once the effort for a service is spent: a few hundred bytes can
+describe messages whose schemas would take minutes.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ from weft.mesh.dynamic._wellknown import (
 from weft.mesh.dynamic.codec import is_wrapped
 from weft.mesh.dynamic.descriptors import ServiceDescriptors
 
-__all__ = ["MAX_REQUESTS", "input_schema", "output_schema"]
+__all__ = ["MAX_REQUESTS", "Effort", "input_schema", "output_schema"]
 
 MAX_REQUESTS: Final = 1_000
 """Messages of a stream that is given as a list."""
@@ -68,41 +70,75 @@ class _TooLargeError(Exception):
     """The schema would have too many parts."""
 
 
-def input_schema(descriptors: ServiceDescriptors, kind: Descriptor, *, stream: bool = False) -> JsonObject:
+_EFFORT: Final = 600_000
+_COMPILED: Final = 20
+"""To compile a part takes about as much longer than to make it."""
+
+
+class Effort:
+    """How much may be spent on the schemas of one service: seconds, whatever its messages are.
+
+    Attributes:
+        left: Parts that may still be made; one that is compiled counts as 20 more.
+    """
+
+    def __init__(self, left: int = _EFFORT) -> None:
+        self.left = left
+
+
+def input_schema(
+    descriptors: ServiceDescriptors, kind: Descriptor, *, stream: bool = False, effort: Effort | None = None
+) -> JsonObject:
     """Return the schema of what is taken for a message.
 
     Args:
         descriptors: Where it is from.
         kind: Its type.
         stream: Whether a list of them is taken, under ``requests``.
+        effort: What may be spent; when nothing is left, any object is taken.
     """
-    return _made(descriptors, kind, "requests" if stream else "", takes=True)
+    return _made(descriptors, kind, "requests" if stream else "", effort or Effort(), takes=True)
 
 
-def output_schema(descriptors: ServiceDescriptors, kind: Descriptor, *, stream: bool = False) -> JsonObject:
+def output_schema(
+    descriptors: ServiceDescriptors, kind: Descriptor, *, stream: bool = False, effort: Effort | None = None
+) -> JsonObject:
     """Return the schema of what a message is written as.
 
     Args:
         descriptors: Where it is from.
         kind: Its type.
         stream: Whether a list of them is given, under ``responses``.
+        effort: What may be spent; when nothing is left, any object is given.
     """
-    return _made(descriptors, kind, "responses" if stream else "", takes=False)
+    return _made(descriptors, kind, "responses" if stream else "", effort or Effort(), takes=False)
 
 
-def _made(descriptors: ServiceDescriptors, kind: Descriptor, listed: str, *, takes: bool) -> JsonObject:
+def _made(
+    descriptors: ServiceDescriptors, kind: Descriptor, listed: str, effort: Effort, *, takes: bool
+) -> JsonObject:
     for detail in _DETAILS:
+        if effort.left <= 0:
+            break
+        builder = _Builder(descriptors, detail, takes=takes)
         try:
-            schema = _Builder(descriptors, detail, takes=takes).build(kind, listed)
+            schema = builder.build(kind, listed)
+            effort.left -= builder.parts * _COMPILED
             compile_schema(schema)
         except (ValidationError, _TooLargeError):
             continue
+        finally:
+            effort.left -= builder.parts
         return schema
     return {"type": "object"}
 
 
 class _Builder:
-    """Makes one schema; every message in it is a definition of its own."""
+    """Makes one schema; every message in it is a definition of its own.
+
+    Attributes:
+        parts: Fields that were written so far.
+    """
 
     def __init__(self, descriptors: ServiceDescriptors, detail: _Detail, *, takes: bool) -> None:
         self._descriptors = descriptors
@@ -110,7 +146,7 @@ class _Builder:
         self._takes = takes
         self._defs: dict[str, JsonObject] = {}
         self._pending: list[tuple[Descriptor, int]] = []
-        self._parts = 0
+        self.parts = 0
         self._patterns = 0
 
     def build(self, kind: Descriptor, listed: str) -> JsonObject:
@@ -151,8 +187,8 @@ class _Builder:
         properties: JsonObject = {}
         required: list[str] = []
         for field in kind.fields:
-            self._parts += 1
-            if self._parts > _MAX_PARTS:
+            self.parts += 1
+            if self.parts > _MAX_PARTS:
                 raise _TooLargeError
             properties[field.name] = self._described(field, self._value(field, depth))
             if self._always(field):
