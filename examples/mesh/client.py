@@ -6,17 +6,17 @@ import asyncio
 import os
 import sys
 from collections import Counter
-from typing import Any
 
-from examples.mesh._stubs import messages, stubs
+from examples.mesh.generated.greeter_pb2 import HelloRequest
+from examples.mesh.generated.greeter_pb2_grpc import GreeterStub
 from weft.client.mesh import MeshClient
 
 
 async def main(target: str, calls: int) -> None:
     """Call often, and say which processes answered."""
     async with MeshClient.from_environment(os.environ) as mesh:
-        greeter: Any = stubs.GreeterStub(mesh.channel(target))  # any stub, as protoc makes it
-        replies = [await greeter.SayHello(messages.HelloRequest(name="Ada")) for _ in range(calls)]
+        greeter = GreeterStub(mesh.channel(target))  # any stub, as protoc makes it
+        replies = [await greeter.SayHello(HelloRequest(name="Ada")) for _ in range(calls)]
         answered = Counter(reply.pid for reply in replies)
         shares = " and ".join(map(str, sorted(answered.values())))
         print(f"{replies[0].greeting} {calls} calls, answered by {len(answered)} processes: {shares}")

@@ -12,29 +12,30 @@ from typing import Any
 import grpc.aio
 from grpc_reflection.v1alpha import reflection
 
-from examples.mesh._stubs import messages, stubs
+from examples.mesh.generated.greeter_pb2 import DESCRIPTOR, HelloReply
+from examples.mesh.generated.greeter_pb2_grpc import GreeterServicer, add_GreeterServicer_to_server
 
 HELLOS = ("Hello", "Bonjour", "Kalimera")
 
 
-class Greeter(stubs.GreeterServicer):  # type: ignore[misc] # its base is made as the program starts
+class Greeter(GreeterServicer):
     """Greets, and says which process it is."""
 
     async def SayHello(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002 - the RPC's
         """Greet somebody once."""
-        return messages.HelloReply(greeting=f"Hello, {request.name}!", pid=os.getpid())
+        return HelloReply(greeting=f"Hello, {request.name}!", pid=os.getpid())
 
     async def SayHellos(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802, ARG002 - the RPC's
         """Greet somebody in several languages."""
         for hello in HELLOS:
-            yield messages.HelloReply(greeting=f"{hello}, {request.name}!", pid=os.getpid())
+            yield HelloReply(greeting=f"{hello}, {request.name}!", pid=os.getpid())
 
 
 async def main(port: str) -> None:
     """Serve until SIGTERM or Ctrl-C."""
     server = grpc.aio.server(options=(("grpc.so_reuseport", 0),))
-    stubs.add_GreeterServicer_to_server(Greeter(), server)
-    names = [service.full_name for service in messages.DESCRIPTOR.services_by_name.values()]
+    add_GreeterServicer_to_server(Greeter(), server)
+    names = [service.full_name for service in DESCRIPTOR.services_by_name.values()]
     reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), server)
     bound = server.add_insecure_port(f"127.0.0.1:{port}")
     await server.start()

@@ -68,14 +68,14 @@ async def test_as_an_action_by_its_address_alone(address: str) -> None:
     server = {"WEFT_TARGET": address}
     async with greeter() as (process, port):
         made = await weft(
-            "services", "register", "greeter", "--endpoint", f"grpc://127.0.0.1:{port}", **server
+            "services", "register", "grpc-greeter", "--endpoint", f"grpc://127.0.0.1:{port}", **server
         )
-        assert made.out == "greeter registered (2 actions, revision 1)\n", made.err
+        assert made.out == "grpc-greeter registered (2 actions, revision 1)\n", made.err
         applied = await weft("workflows", "apply", "-f", "examples/mesh/workflow.yaml", **server)
         assert applied.out == "welcome created (version 1)\n", applied.err
         ran, called = await asyncio.gather(
             weft("run", "welcome", "--input", ADA, **server),
-            weft("call", "greeter", "SayHellos", "--data", ADA, **server),
+            weft("call", "grpc-greeter", "SayHellos", "--data", ADA, **server),
         )
     assert ran.json == {"greeting": "Hello, Ada!", "pid": process.pid}
     assert [json.loads(line)["greeting"].split()[1] for line in called.out.splitlines()] == ["Ada!"] * 3
@@ -87,18 +87,18 @@ async def test_over_consul(tmp_path: Path) -> None:
         env = {"CONSUL_HTTP_ADDR": agent.address}
         for port in (one, other):
             fields = {"Address": "127.0.0.1", "Port": port, "Meta": {"version": "1.4.2"}}
-            agent.register("greeter", f"greeter-{port}", **fields)
+            agent.register("grpc-greeter", f"greeter-{port}", **fields)
         shown, called, spread, newer = await asyncio.gather(
-            weft("resolve", "greeter", **env),
-            weft("call", "greeter", "SayHello", "--data", ADA, **env),
-            client("consul://greeter?version=^1", **env),
-            weft("call", "consul://greeter", "SayHello", "--version", "^2", "--data", ADA, **env),
+            weft("resolve", "grpc-greeter", **env),
+            weft("call", "grpc-greeter", "SayHello", "--data", ADA, **env),
+            client("consul://grpc-greeter?version=^1", **env),
+            weft("call", "consul://grpc-greeter", "SayHello", "--version", "^2", "--data", ADA, **env),
         )
         assert all(f"grpc://127.0.0.1:{port}  PASSING  1.4.2" in shown.out for port in (one, other))
         assert called.json["greeting"] == "Hello, Ada!"
         assert "answered by 2 processes: 50 and 50" in spread.out
         assert newer.code == 5
-        assert newer.err == "Error: no instance of greeter has a version in ^2; there is 1.4.2\n"
+        assert newer.err == "Error: no instance of grpc-greeter has a version in ^2; there is 1.4.2\n"
         await _check_server(agent, tmp_path, env)
 
 
@@ -113,7 +113,9 @@ async def _check_server(agent: ConsulAgent, folder: Path, env: dict[str, str]) -
             while not agent.entries("weft-execution"):  # noqa: ASYNC110 - another process registers it
                 await asyncio.sleep(0.1)
         env["WEFT_TARGET"] = "consul://weft-execution"
-        made = await weft("services", "register", "greeter", "--endpoint", "consul://greeter", **env)
+        made = await weft(
+            "services", "register", "grpc-greeter", "--endpoint", "consul://grpc-greeter", **env
+        )
         assert made.code == 0, made.err
         assert (await weft("workflows", "apply", "examples/mesh/workflow.yaml", **env)).code == 0
         ran = await weft("run", "welcome", "--input", ADA, **env)

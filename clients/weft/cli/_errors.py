@@ -151,6 +151,10 @@ _CAUSES: Final = {
 def _hint(error: WeftError, target: str) -> str:
     if isinstance(error, ServiceUnavailableError) and error.reason == Reason.UNAVAILABLE and target:
         return "`weft server` starts one, `weft doctor` checks the way, --target names another."
+    if error.reason == Reason.SERVICE_EXISTS:
+        return "--replace changes a service that is registered."
+    if error.reason in {Reason.NO_INSTANCE, Reason.UNAVAILABLE} and error.message.endswith(": 0 known"):
+        return "is the name right, and was it started? `weft resolve NAME` shows what is known of it."
     return ""
 
 

@@ -53,6 +53,8 @@ def resolve(
     found = over_mesh(settings, lambda mesh: mesh.resolve(target, timeout=limit))
     if settings.for_people:
         _show(settings, found)
+        if not found.endpoints and not found.stale:
+            output.note(f"Hint: {_hint(target, found.service)}")
     else:
         output.document(settings, _plain(found))
     if not found.callable():
@@ -88,6 +90,17 @@ def _show(settings: Settings, found: Snapshot) -> None:
         output.line(settings, f"{found.service}: ", "no instances")
     if found.stale:
         output.note(f"Stale: {output.clean(found.problem)}")
+
+
+def _hint(target: str, name: str) -> str:
+    """Say what to look at when nothing was found, and nothing is wrong with the source."""
+    if target.startswith("env://"):
+        from weft.discovery.environment import variable_of  # noqa: PLC0415 - commands start fast without it
+
+        return f"{variable_of(name)} is not set."
+    if "version=" in target:
+        return "there may be other versions; without a range all are shown."
+    return "`weft services list` shows the names in the registry, `consul catalog services` those in Consul."
 
 
 def _row(it: Endpoint) -> tuple[object, ...]:

@@ -266,6 +266,9 @@ async def test_resolve(weft: Weft) -> None:
         assert found["instances"][0]["address"] == host.address
         other = await weft("resolve", "texts", "--version", "^2", **server)
         assert (other.exit_code, other.stdout) == (6, "texts: no instances\n")
+        assert other.stderr == "Hint: there may be other versions; without a range all are shown.\n"
+        unset = await weft("resolve", "env://my-texts", **server)
+        assert unset.stderr == "Hint: SERVICE_MY_TEXTS_URL is not set.\n"
         both = await weft("resolve", "static:///127.0.0.1:1,127.0.0.1:2")
         assert len(both.stdout.splitlines()) == 3
 

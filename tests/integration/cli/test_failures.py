@@ -40,7 +40,7 @@ pytestmark = pytest.mark.integration
     [
         (ResourceNotFoundError("service", "x"), 3),
         (ValidationError([Violation("service", "is no name")]), 4),
-        (AlreadyExistsError("taken"), 5),
+        (AlreadyExistsError("taken", reason=Reason.WORKFLOW_EXISTS), 5),
         (PreconditionError("inactive"), 5),
         (ConflictError("changed"), 5),
         (ExhaustedError("full", reason=Reason.ENGINE_FULL), 6),

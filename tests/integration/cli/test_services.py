@@ -187,7 +187,10 @@ def test_register_of_a_taken_name_is_a_conflict(server: ScriptedServer, weft: We
     server.on("RegisterService", AlreadyExistsError("'sentiment' exists", reason=Reason.SERVICE_EXISTS))
     result = weft("services", "register", "-f", "-", stdin='{"name": "sentiment"}')
     assert result.exit_code == 5
-    assert result.stderr == "Error: 'sentiment' exists\n"
+    assert result.stderr.splitlines() == [
+        "Error: 'sentiment' exists",
+        "Hint: --replace changes a service that is registered.",
+    ]
     assert server.last("RegisterService").on_conflict != pb.CONFLICT_POLICY_REPLACE
 
 
