@@ -417,12 +417,12 @@ async def test_calls_with_little_time_do_not_keep_an_instance_from_being_connect
 
 
 async def test_consistent_hashing_by_metadata(fleet: Fleet, mesh: Mesh) -> None:
-    """Calls with one value stay together."""
+    """Calls with one value stay together; keys of metadata are written in lower case, whoever names one."""
     await fleet.grow(3)
     fleet.publish()
     channel: Any = mesh.channel(
         "weft://fleet",
-        options=CallOptions(hash_key="customer"),
+        options=CallOptions(hash_key="Customer"),
         balancer=BalancerConfig(policy="consistent_hash"),
     )
     for _ in range(9):

@@ -37,6 +37,7 @@ _NOT_CONNECTED: Final = "failed to connect to all addresses"
 _RESET: Final = ("CANCELLED", "Stream removed (RST_STREAM")
 """How gRPC says that a server reset a stream with CANCEL, as one that stops does: no server's own words."""
 _MAX_PUSHBACK: Final = timedelta(hours=1)
+"""A server that asks for more, in whatever form, is not waited for that long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +145,7 @@ def _told(code: grpc.StatusCode, trailing: grpc.aio.Metadata, service: str) -> V
         after = _milliseconds(str(asked))
         if after is None:
             return _NO
+    after = None if after is None else min(max(after, timedelta(0)), _MAX_PUSHBACK)
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
         return _NO if after is None else Verdict(retryable=True, pushback=after)
     refused = error is not None and after is None and is_refusal(error, service)
