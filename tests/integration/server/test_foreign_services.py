@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import time
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
+from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 
 from tests.support.dns_server import dns_serving
 from tests.support.shop import carts_server, compiled
@@ -49,6 +53,35 @@ async def weft(wire: Wire) -> AsyncIterator[Client]:
 async def port() -> AsyncIterator[int]:
     async with carts_server() as port:
         yield port
+
+
+async def test_many_large_messages_hold_nobody_up(weft: Client, wire: Wire) -> None:
+    """While the schemas of a descriptor set are made, the server answers others."""
+    slowest = 0.0
+    registering = asyncio.create_task(
+        weft.registry.register("entangled", descriptor_set=entangled(120, 40), version="1.0.0")
+    )
+    while not registering.done():
+        began = time.monotonic()
+        await weft.registry.list()
+        slowest = max(slowest, time.monotonic() - began)
+        await asyncio.sleep(0.01)
+    with contextlib.suppress(PreconditionError):  # a busy machine may not be done within 10 s
+        assert len((await registering).actions) == 120
+    assert slowest < 2.5
+
+
+def entangled(messages: int, fields: int) -> bytes:
+    """Messages that are fields of each other; a method for each."""
+    file = FileDescriptorProto(name="e.proto", package="e", syntax="proto3")
+    service = file.service.add(name="Knots")
+    for number in range(messages):
+        message = file.message_type.add(name=f"M{number}")
+        for index in range(fields):
+            kind = f".e.M{(number * fields + index + 1) % messages}"
+            message.field.add(name=f"f{index}", number=index + 1, label=1, type=11, type_name=kind)
+        service.method.add(name=f"Call{number}", input_type=f".e.M{number}", output_type=f".e.M{number}")
+    return FileDescriptorSet(file=[file]).SerializeToString()
 
 
 async def test_an_address_is_enough(weft: Client, port: int) -> None:

@@ -22,7 +22,8 @@ from weft.core.names import ACTION_NAME, closest
 from weft.core.payload import JsonObject, from_payload
 from weft.core.reasons import Reason, Rule
 from weft.mesh.dynamic.descriptors import Method, ServiceDescriptors
-from weft.mesh.dynamic.schema import Effort, input_schema, output_schema
+from weft.mesh.dynamic.effort import Effort
+from weft.mesh.dynamic.schema import input_schema, output_schema
 from weft.mesh.reflection_server import REFLECTION_SERVICES
 from weft.mesh.rpc import error_from_rpc
 
@@ -67,7 +68,11 @@ class DerivedAction:
 
 
 def derive_actions(
-    descriptors: ServiceDescriptors, grpc_services: Iterable[str] = (), *, field: str = "grpc_services"
+    descriptors: ServiceDescriptors,
+    grpc_services: Iterable[str] = (),
+    *,
+    field: str = "grpc_services",
+    effort: Effort | None = None,
 ) -> list[DerivedAction]:
     """Make an action of every method.
 
@@ -85,6 +90,7 @@ def derive_actions(
         grpc_services: Full names of the services to take; by default all, without
             health, reflection, channelz, ActionService and those of Google.
         field: How faults name ``grpc_services``.
+        effort: What may be spent on the schemas.
 
     Raises:
         ValidationError: A service is not there, or there are over 256 methods.
@@ -99,7 +105,7 @@ def derive_actions(
     if len(methods) > MAX_ACTIONS:
         text = f"{len(methods):,} methods are over the limit of {MAX_ACTIONS} actions; name fewer services"
         raise ValidationError([Violation(field, text, Rule.TOO_MANY)])
-    schemas = _Schemas(descriptors)
+    schemas = _Schemas(descriptors, effort or Effort())
     return [
         DerivedAction(
             name=name,
@@ -116,9 +122,9 @@ def derive_actions(
 class _Schemas:
     """Makes each schema once, as methods of one service share messages, and all of them within bounds."""
 
-    def __init__(self, descriptors: ServiceDescriptors) -> None:
+    def __init__(self, descriptors: ServiceDescriptors, effort: Effort) -> None:
         self._descriptors = descriptors
-        self._effort = Effort()
+        self._effort = effort
         self._bytes_left = _MAX_SCHEMA_BYTES
         self._made: dict[tuple[Any, ...], tuple[JsonObject, int]] = {}
 

@@ -33,8 +33,9 @@ from weft.mesh.dynamic._wellknown import (
 )
 from weft.mesh.dynamic.codec import is_wrapped
 from weft.mesh.dynamic.descriptors import ServiceDescriptors
+from weft.mesh.dynamic.effort import COMPILE_PART, COMPILE_REF, Effort
 
-__all__ = ["MAX_REQUESTS", "Effort", "input_schema", "output_schema"]
+__all__ = ["MAX_REQUESTS", "input_schema", "output_schema"]
 
 MAX_REQUESTS: Final = 1_000
 """Messages of a stream that is given as a list."""
@@ -68,22 +69,6 @@ _DETAILS: Final = (
 
 class _TooLargeError(Exception):
     """The schema would have too many parts."""
-
-
-_EFFORT: Final = 600_000
-_COMPILED: Final = 20
-"""To compile a part takes about as much longer than to make it."""
-
-
-class Effort:
-    """How much may be spent on the schemas of one service: seconds, whatever its messages are.
-
-    Attributes:
-        left: Parts that may still be made; one that is compiled counts as 20 more.
-    """
-
-    def __init__(self, left: int = _EFFORT) -> None:
-        self.left = left
 
 
 def input_schema(
@@ -123,7 +108,7 @@ def _made(
         builder = _Builder(descriptors, detail, takes=takes)
         try:
             schema = builder.build(kind, listed)
-            effort.left -= builder.parts * _COMPILED
+            effort.left -= builder.parts * COMPILE_PART + builder.references * COMPILE_REF
             compile_schema(schema)
         except (ValidationError, _TooLargeError):
             continue
@@ -138,6 +123,7 @@ class _Builder:
 
     Attributes:
         parts: Fields that were written so far.
+        references: Fields among them that are messages.
     """
 
     def __init__(self, descriptors: ServiceDescriptors, detail: _Detail, *, takes: bool) -> None:
@@ -147,6 +133,7 @@ class _Builder:
         self._defs: dict[str, JsonObject] = {}
         self._pending: list[tuple[Descriptor, int]] = []
         self.parts = 0
+        self.references = 0
         self._patterns = 0
 
     def build(self, kind: Descriptor, listed: str) -> JsonObject:
@@ -258,6 +245,7 @@ class _Builder:
         if name not in self._defs:
             self._defs[name] = {}
             self._pending.append((kind, depth))
+        self.references += 1
         return {"$ref": f"#/$defs/{name}"}
 
     def _patterned(self, pattern: str) -> JsonObject:

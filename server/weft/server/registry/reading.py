@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
-from typing import Final
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeVar
 
 import grpc.aio
 
@@ -15,6 +17,7 @@ from weft.discovery.model import Endpoint
 from weft.discovery.target import Target
 from weft.mesh.dynamic.actions import ACTION_SERVICE, DerivedAction, derive_actions, list_actions
 from weft.mesh.dynamic.descriptors import ServiceDescriptors
+from weft.mesh.dynamic.effort import Effort
 from weft.mesh.dynamic.reflection import read_descriptors
 from weft.server.registry.derive import MAX_DESCRIPTOR_SET, Derived
 from weft.server.registry.model import Action, Service
@@ -23,6 +26,8 @@ __all__ = ["Dial", "GrpcActionSource", "check_methods"]
 
 Dial = Callable[[Endpoint | Target], grpc.aio.Channel]
 """Makes a channel to what a registration names; it is closed after use."""
+
+_T = TypeVar("_T")
 
 _FIELD: Final = "service.descriptor_set"
 
@@ -33,26 +38,67 @@ class GrpcActionSource:
     A server that has ActionService offers what that lists; any other one its
     RPCs. One that refuses reflection may still list its actions.
 
+    Schemas are made in a thread: those of a large service take seconds. It is one
+    thread, so that many registrations do not slow everything else down.
+
     Args:
         dial: Makes a channel.
     """
 
     def __init__(self, dial: Dial) -> None:
         self._dial = dial
+        self._thread = ThreadPoolExecutor(1, "weft-derive")
 
     async def __call__(
         self, where: Endpoint | Target | None, descriptor_set: bytes, grpc_services: tuple[str, ...], /
     ) -> Derived:
         """Return actions and descriptors; see ``ActionSource``."""
         if descriptor_set:
-            return _of_descriptors(ServiceDescriptors.from_set(descriptor_set, _FIELD), grpc_services)
+            return await self._apart(lambda effort: _of_set(descriptor_set, grpc_services, effort))
         if where is None:
             raise PreconditionError("there is nobody to ask", reason=Reason.DESCRIPTORS_UNAVAILABLE)
         channel = self._dial(where)
         try:
-            return await _ask(channel, _shown(where), grpc_services)
+            return await self._ask(channel, _shown(where), grpc_services)
         finally:
             await channel.close()
+
+    async def _ask(self, channel: grpc.aio.Channel, peer: str, grpc_services: tuple[str, ...]) -> Derived:
+        try:
+            descriptors = await read_descriptors(channel, peer, services=grpc_services)
+        except WeftError as refusal:
+            if grpc_services:
+                raise
+            return await self._listed_at_least(channel, peer, refusal)
+        if grpc_services or ACTION_SERVICE not in descriptors.services:
+            return await self._apart(lambda effort: _of_descriptors(descriptors, grpc_services, effort))
+        listed = await list_actions(channel, peer)
+        actions = await self._apart(lambda _: _checked(listed))
+        foreign = {action.grpc_method.rpartition("/")[0] for action in actions if action.grpc_method}
+        content = descriptors.to_descriptor_set(sorted(foreign)) if foreign else b""
+        return Derived(actions=actions, descriptor_set=_within_limit(content, peer))
+
+    async def _listed_at_least(self, channel: grpc.aio.Channel, peer: str, refusal: WeftError) -> Derived:
+        """Return the actions that a server without reflection lists; with no list either, fail as before."""
+        try:
+            listed = await list_actions(channel, peer)
+            actions = await self._apart(lambda _: _checked(listed))
+        except ValidationError:
+            raise
+        except WeftError:
+            raise refusal from None
+        if not actions or any(action.grpc_method for action in actions):
+            raise refusal
+        return Derived(actions=actions)
+
+    async def _apart(self, compute: Callable[[Effort], _T]) -> _T:
+        """Compute without holding up the loop; what nobody waits for any more soon ends."""
+        effort = Effort()
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, compute, effort)
+        except asyncio.CancelledError:
+            effort.left = 0
+            raise
 
 
 def check_methods(service: Service, actions: Sequence[Action]) -> None:
@@ -78,36 +124,15 @@ def check_methods(service: Service, actions: Sequence[Action]) -> None:
         raise ValidationError(faults)
 
 
-async def _ask(channel: grpc.aio.Channel, peer: str, grpc_services: tuple[str, ...]) -> Derived:
-    try:
-        descriptors = await read_descriptors(channel, peer, services=grpc_services)
-    except WeftError as refusal:
-        if grpc_services:
-            raise
-        return await _listed_at_least(channel, peer, refusal)
-    if grpc_services or ACTION_SERVICE not in descriptors.services:
-        return _of_descriptors(descriptors, grpc_services)
-    actions = _checked(await list_actions(channel, peer))
-    foreign = {action.grpc_method.rpartition("/")[0] for action in actions if action.grpc_method}
-    content = descriptors.to_descriptor_set(sorted(foreign)) if foreign else b""
-    return Derived(actions=actions, descriptor_set=_within_limit(content, peer))
+def _of_set(descriptor_set: bytes, grpc_services: tuple[str, ...], effort: Effort) -> Derived:
+    return _of_descriptors(ServiceDescriptors.from_set(descriptor_set, _FIELD), grpc_services, effort)
 
 
-async def _listed_at_least(channel: grpc.aio.Channel, peer: str, refusal: WeftError) -> Derived:
-    """Return the actions that a server without reflection lists; with no list either, fail as before."""
-    try:
-        actions = _checked(await list_actions(channel, peer))
-    except ValidationError:
-        raise
-    except WeftError:
-        raise refusal from None
-    if not actions or any(action.grpc_method for action in actions):
-        raise refusal
-    return Derived(actions=actions)
-
-
-def _of_descriptors(descriptors: ServiceDescriptors, grpc_services: tuple[str, ...]) -> Derived:
-    actions = _checked(derive_actions(descriptors, grpc_services))
+def _of_descriptors(
+    descriptors: ServiceDescriptors, grpc_services: tuple[str, ...], effort: Effort
+) -> Derived:
+    # What is made here keeps the limits of a registration; to check it again would take as long.
+    actions = tuple(_action(it) for it in derive_actions(descriptors, grpc_services, effort=effort))
     services = sorted({action.grpc_method.rpartition("/")[0] for action in actions})
     content = descriptors.to_descriptor_set(services)
     return Derived(actions=actions, descriptor_set=_within_limit(content, ", ".join(services)))

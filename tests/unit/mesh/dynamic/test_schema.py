@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import orjson
 import pytest
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet
 
@@ -14,6 +15,7 @@ from weft.core.reasons import Reason, Rule
 from weft.core.schema import compile_schema
 from weft.mesh.dynamic.actions import derive_actions
 from weft.mesh.dynamic.descriptors import ServiceDescriptors
+from weft.mesh.dynamic.effort import Effort
 from weft.mesh.dynamic.schema import input_schema, output_schema
 
 KNOWN = descriptors()
@@ -164,3 +166,39 @@ def test_too_many_methods_are_refused() -> None:
     known = files_with("a", methods=tuple(f"Get{number}" for number in range(257)))
     with pytest.raises(ValidationError, match="257 methods are over the limit of 256 actions"):
         derive_actions(known)
+
+
+def test_all_schemas_of_a_service_have_one_bound() -> None:
+    """A small descriptor set of many messages that name each other takes seconds, not minutes."""
+    effort = Effort()
+    before = time.process_time()
+    actions = derive_actions(wide(20, 120), effort=effort)
+    assert time.process_time() - before < 10
+    assert len(actions) == 120
+    assert actions[0].output_schema != {"type": "object"}
+    assert effort.left < Effort().left
+
+
+def test_nobody_waits_for_schemas_that_are_not_wanted_any_more() -> None:
+    """Without effort left, every schema says only that there is an object."""
+    actions = derive_actions(wide(20, 120), effort=Effort(0))
+    assert {str(action.input_schema) for action in actions} == {str({"type": "object"})}
+
+
+def test_a_service_with_its_schemas_fits_into_a_message_of_grpc() -> None:
+    """4 MiB, descriptors included: those that would be too much say only that there is an object."""
+    actions = derive_actions(wide(100, 1))
+    assert actions[0].input_schema != {"type": "object"}
+    file = FileDescriptorProto(name="many.proto", package="w", syntax="proto3")
+    message = file.message_type.add(name="M")
+    for index in range(150):
+        field = message.field.add(name=f"a_rather_long_name_{index}", number=index + 1, label=1)
+        field.type = FieldDescriptorProto.TYPE_INT32
+    service = file.service.add(name="S")
+    for number in range(250):
+        service.method.add(name=f"Call{number}", input_type=".w.M", output_type=".w.M")
+    data = FileDescriptorSet(file=[file]).SerializeToString()
+    many = derive_actions(ServiceDescriptors.from_set(data))
+    sizes = [len(orjson.dumps(it)) for action in many for it in (action.input_schema, action.output_schema)]
+    assert sum(sizes) < 2.1 * 1024 * 1024
+    assert many[0].input_schema != {"type": "object"}
