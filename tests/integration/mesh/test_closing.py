@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from typing import Any
 
 import grpc
@@ -72,3 +74,20 @@ async def test_a_call_on_a_route_that_was_idle_for_long(fleet: Fleet, mesh: Mesh
     fleet.publish()
     async with asyncio.timeout(5):
         assert await call == b"x"
+
+
+async def test_a_channel_that_nobody_uses_holds_nothing(fleet: Fleet, mesh: Mesh) -> None:
+    """What its route knew is let go with the route; the next call finds it again."""
+    await fleet.grow()
+    fleet.publish()
+    channel: Any = mesh.channel("weft://fleet")
+    assert await channel.unary_unary(path("Unary"))(b"x") == b"x"
+    (route,) = mesh.routes()
+    route.last_used = float("-inf")
+    gone = weakref.ref(route)
+    del route
+    await mesh.forget_idle()
+    await asyncio.sleep(0.05)
+    gc.collect()
+    assert gone() is None
+    assert await channel.unary_unary(path("Unary"))(b"y") == b"y"

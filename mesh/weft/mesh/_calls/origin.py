@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Callable, Coroutine
 from typing import Any
+from weakref import ref
 
 import grpc
 import grpc.aio
@@ -26,6 +27,10 @@ __all__ = ["Attempt", "Origin"]
 _OK = grpc.StatusCode.OK
 _CANCELLED = grpc.StatusCode.CANCELLED
 _PREVIOUS_ATTEMPTS = "grpc-previous-rpc-attempts"
+
+
+def _no_route() -> Route | None:
+    return None
 
 
 class Origin:
@@ -63,7 +68,7 @@ class Origin:
         """What waits for an instance to be connected, without a call."""
         self.closed = False
         self._open_route = open_route
-        self._route: Route | None = None
+        self._route: Callable[[], Route | None] = _no_route
 
     def route(self) -> Route:
         """Return the route, which is opened anew when it was closed as idle.
@@ -73,9 +78,12 @@ class Origin:
         """
         if self.closed:
             raise grpc.aio.UsageError("Channel is closed.")
-        route = self._route
+        route = self._route()
         if route is None or route.closed:
-            route = self._route = self._open_route()
+            route = self._open_route()
+            self._route = ref(
+                route
+            )  # the mesh holds it, and a channel that nobody uses not what it once knew
         return route
 
     def wait(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
