@@ -166,3 +166,26 @@ async def test_a_call_that_is_given_up_leaves_nothing_behind() -> None:
     async with asyncio.timeout(5), serving() as wire:
         for _ in range(20):
             await wire.call("WatchInstances", registry_service_pb2.WatchInstancesRequest(service="x"))
+
+
+@pytest.mark.parametrize(
+    "sent", [b"a\tb", b" ab ", b"a\r\nb", b"a\x00b", b"a\xc3\xa4b", b"a\xffb", b"ab\x7f"]
+)
+async def test_a_request_id_that_cannot_be_sent_back_fails_no_call(world: World, sent: bytes) -> None:
+    """More comes in as metadata than gRPC lets out: what is left of the id goes back."""
+    reader, writer = await asyncio.open_connection(*world.wire.address.split(":"))
+    path = b"/weft.api.registry.v1.RegistryService/ListServices"
+    fields = {b":method": b"POST", b":scheme": b"http", b":path": path, b":authority": b"weft"}
+    fields |= {b"content-type": b"application/grpc", b"te": b"trailers", b"x-request-id": sent}
+    head = b"".join(b"\x00%c%b%c%b" % (len(name), name, len(value), value) for name, value in fields.items())
+    writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0)))
+    writer.write(len(head).to_bytes(3) + bytes((1, 4, 0, 0, 0, 1)) + head)
+    writer.write(bytes((0, 0, 5, 0, 1, 0, 0, 0, 1)) + bytes(5))
+    answer = b""
+    async with asyncio.timeout(5):
+        while b"grpc-status" not in answer:
+            answer += await reader.read(65_536)
+            assert not reader.at_eof()
+    writer.close()
+    assert b"grpc-status\x010" in answer
+    assert b"\x0cx-request-id\x02ab" in answer

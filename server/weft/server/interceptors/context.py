@@ -25,18 +25,23 @@ class RequestContext:
     """
 
     def on_start(self, call: Call) -> None:
-        """Bind the ids; make a request id when the caller sent none."""
-        request_id = call.metadata.get(REQUEST_ID, "")[:_MAX_LENGTH] or new_id("req")
+        """Bind the ids; make a request id when the caller sent none that can be sent back."""
+        request_id = _sendable(call.metadata.get(REQUEST_ID, "")) or new_id("req")
         values = {"request_id": request_id}
         trace_id = current_ids().get("trace_id", "")
         answered = (
             ((REQUEST_ID, request_id), (TRACE_ID, trace_id)) if trace_id else ((REQUEST_ID, request_id),)
         )
         call.context.set_trailing_metadata(answered)
-        project = call.metadata.get(PROJECT_ID, "")[:_MAX_LENGTH]
+        project = _sendable(call.metadata.get(PROJECT_ID, ""))
         if project:
             values["project_id"] = project
         set_log_context(**values)
 
     def on_end(self, call: Call, token: None, error: WeftError | None) -> None:
         """Nothing."""
+
+
+def _sendable(text: str) -> str:
+    """Keep what gRPC takes as metadata: it lets more of it in than out, and a reply that it refuses fails."""
+    return "".join(character for character in text[:_MAX_LENGTH] if " " <= character <= "~").strip()
