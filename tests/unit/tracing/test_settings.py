@@ -14,6 +14,7 @@ from weft.mesh.tracing.settings import (
     TracingSettings,
     TracingSettingsError,
 )
+from weft.mesh.tracing.setup import make_provider
 
 
 def test_nothing_is_exported_by_default() -> None:
@@ -114,3 +115,24 @@ def test_every_wrong_value_is_named_at_once() -> None:
     assert "otlp" in text
     assert "milliseconds" in text
     assert "secret" not in text
+
+
+@pytest.mark.parametrize("wrong", ["bad key=1", "key=a%0d%0ab", "key=%C3%A4", "ke\u00fd=1"])
+def test_headers_that_cannot_be_sent_are_refused(wrong: str) -> None:
+    """With one of them no delivery would ever succeed; its value, which may be a secret, is not told."""
+    with pytest.raises(TracingSettingsError, match="cannot be sent as a header") as caught:
+        TracingSettings.from_environment({"OTEL_EXPORTER_OTLP_HEADERS": wrong})
+    assert str(caught.value).count("OTEL_EXPORTER_OTLP_HEADERS") == 1
+
+
+@pytest.mark.parametrize("protocol", OtlpProtocol)
+def test_a_certificate_that_cannot_be_read_is_named(protocol: OtlpProtocol) -> None:
+    """Both ways of delivery say so at the start."""
+    settings = TracingSettings(
+        exporter=ExporterKind.OTLP,
+        protocol=protocol,
+        endpoint="https://127.0.0.1:9",
+        certificate="/none/ca.pem",
+    )
+    with pytest.raises(TracingSettingsError, match="OTEL_EXPORTER_OTLP_CERTIFICATE: .*ca.pem"):
+        make_provider(settings, {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -71,6 +72,7 @@ _DEFAULT_ENDPOINTS: Final = {
     OtlpProtocol.GRPC: _DEFAULT_ENDPOINT,
     OtlpProtocol.HTTP: "http://localhost:4318",
 }
+_HEADER: Final = re.compile(r"[0-9A-Za-z_.-]+", re.ASCII)
 _SHORTEST_TIMEOUT: Final = 100
 _LARGEST_QUEUE: Final = 100_000
 
@@ -219,7 +221,7 @@ class SettingsReader:
             "exporter": self._exporter(),
             "protocol": protocol,
             "endpoint": self._endpoint(protocol),
-            "headers": {**self.pairs(shared), **self.pairs(own)},
+            "headers": {**self.headers(shared), **self.headers(own)},
             "timeout": timedelta(milliseconds=timeout),
             "insecure": self.flag(self._names("INSECURE")),
             "certificate": self.text(*self._names("CERTIFICATE")),
@@ -262,6 +264,14 @@ class SettingsReader:
                 # Not the value: headers hold keys to the collector.
                 self._wrong.append(f"{name} is wrong: it must be name=value,name=value")
                 break
+        return found
+
+    def headers(self, name: str) -> dict[str, str]:
+        """Return pairs that can be sent as headers: with any other, no delivery would ever succeed."""
+        found = self.pairs(name)
+        for key, value in found.items():
+            if not _HEADER.fullmatch(key) or not value.isascii() or not value.isprintable():
+                self._wrong.append(f"{name} is wrong: {key[:40]!r} cannot be sent as a header")
         return found
 
     def queue(self) -> QueueLimits:

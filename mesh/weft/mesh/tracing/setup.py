@@ -144,10 +144,7 @@ def grpc_options(settings: ExportSettings) -> dict[str, Any]:
     """
     packed = settings.compression == "gzip"
     plain = settings.endpoint.startswith("http://") if settings.insecure is None else settings.insecure
-    try:
-        roots = _read(settings.certificate)
-    except OSError as error:
-        raise TracingSettingsError(f"OTEL_EXPORTER_OTLP_CERTIFICATE: {error}") from None
+    roots = _certificate(settings)
     return {
         "endpoint": settings.endpoint,
         "insecure": plain,
@@ -159,7 +156,12 @@ def grpc_options(settings: ExportSettings) -> dict[str, Any]:
 
 
 def http_options(settings: ExportSettings) -> dict[str, Any]:
-    """Return how an exporter of OTLP over HTTP is made."""
+    """Return how an exporter of OTLP over HTTP is made.
+
+    Raises:
+        TracingSettingsError: The file of the certificates cannot be read.
+    """
+    _certificate(settings)
     from opentelemetry.exporter.otlp.proto.http import (  # noqa: PLC0415 - only who exports pays
         Compression,
     )
@@ -210,8 +212,11 @@ def _http_exporter(settings: TracingSettings) -> SpanExporter:
     return OTLPSpanExporter(**http_options(settings))
 
 
-def _read(path: str) -> bytes | None:
-    if not path:
+def _certificate(settings: ExportSettings) -> bytes | None:
+    if not settings.certificate:
         return None
-    with open(path, "rb") as file:  # noqa: PTH123 - the path is the user's, as it is
-        return file.read()
+    try:
+        with open(settings.certificate, "rb") as file:  # noqa: PTH123 - the path is the user's, as it is
+            return file.read()
+    except OSError as error:
+        raise TracingSettingsError(f"OTEL_EXPORTER_OTLP_CERTIFICATE: {error}") from None
