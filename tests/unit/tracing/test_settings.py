@@ -134,5 +134,5 @@ def test_a_certificate_that_cannot_be_read_is_named(protocol: OtlpProtocol) -> N
         endpoint="https://127.0.0.1:9",
         certificate="/none/ca.pem",
     )
-    with pytest.raises(TracingSettingsError, match="OTEL_EXPORTER_OTLP_CERTIFICATE: .*ca.pem"):
+    with pytest.raises(TracingSettingsError, match=r"OTEL_EXPORTER_OTLP_CERTIFICATE: .*ca\.pem"):
         make_provider(settings, {})
