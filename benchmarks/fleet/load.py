@@ -13,6 +13,7 @@ import grpc.aio
 
 from benchmarks.fleet.host import SERVICE
 from benchmarks.harness import Block
+from benchmarks.report import note
 from weft.api.action.v1 import action_service_pb2, action_service_pb2_grpc
 from weft.api.common.v1 import payload_pb2
 from weft.discovery.resolvers import Resolvers, SourcesConfig
@@ -88,6 +89,8 @@ class Load:
 
     def block(self, seconds: float, **extra: float) -> Block:
         """Return what was measured, and forget it."""
+        for failure, times in self.failures.most_common(5):
+            note(f"{times} calls failed: {failure}")
         made, failed = len(self.latencies) + self.failures.total(), self.failures.total()
         block = Block(
             seconds=seconds,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from contextvars import Context
 from datetime import timedelta
 from typing import Final
 
@@ -90,6 +91,7 @@ class ChannelPool:
         self._by_endpoint: dict[tuple[str, int, bool], Connection] = {}
         self._kept: dict[object, frozenset[_Place]] = {}
         self._closing: set[asyncio.Task[None]] = set()
+        self._warming: dict[_Place, asyncio.Task[None]] = {}
         self._next_sweep = clock.monotonic() + self._idle_timeout
 
     def ready(self, endpoint: Endpoint) -> Connection | None:
@@ -116,6 +118,38 @@ class ChannelPool:
         if not connection.leaving:
             self._by_endpoint[endpoint.host, endpoint.port, endpoint.secure] = connection
         return connection
+
+    def warm(self, endpoint: Endpoint, service: str, ended: Callable[[bool | None, float], None]) -> None:
+        """Connect to an endpoint in the background, once at a time.
+
+        Args:
+            endpoint: Which one.
+            service: Whose it is.
+            ended: Is told whether it failed, and the seconds that it took; None when
+                there is nothing to tell.
+        """
+        place = (endpoint.address, endpoint.secure)
+        if place in self._warming:
+            ended(None, 0.0)
+            return
+        # It is nobody's call: it has neither the deadline nor the ids of the one that needed it first.
+        task = asyncio.create_task(self._warm(endpoint, place, service, ended), context=Context())
+        self._warming[place] = task
+        task.add_done_callback(lambda _: self._warming.pop(place, None))
+
+    async def _warm(
+        self, endpoint: Endpoint, place: _Place, service: str, ended: Callable[[bool | None, float], None]
+    ) -> None:
+        started = self._clock.monotonic()
+        failed: bool | None = None
+        try:
+            self.give_back(await self.connect(endpoint, service, self._connect_timeout))
+        except UnreachableError:
+            failed = True
+        finally:
+            ended(failed, self._clock.monotonic() - started)
+        if self._kept and not any(place in places for places in self._kept.values()):
+            self._drain(place)  # it was removed meanwhile
 
     def give_back(self, connection: Connection) -> None:
         """Take note that a call which was lent a connection does not need it any more."""
@@ -166,6 +200,10 @@ class ChannelPool:
 
     async def close(self) -> None:
         """Close every channel; calls in flight are cancelled."""
+        warming = list(self._warming.values())
+        for task in warming:
+            task.cancel()
+        await asyncio.gather(*warming, return_exceptions=True)
         connections = list(self._connections.values())
         self._connections.clear()
         self._by_endpoint.clear()

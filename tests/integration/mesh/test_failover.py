@@ -26,6 +26,8 @@ from weft.mesh.mesh import Mesh, OneResolver
 from weft.mesh.policies.retry import RetryPolicy
 from weft.mesh.rpc import error_from_rpc
 
+READY = grpc.ChannelConnectivity.READY
+
 QUICK = RetryPolicy(max_retries=2, base_delay=timedelta(milliseconds=5))
 RETRY = CallOptions(retry=QUICK, idempotent={path("Unary"), path("Many")})
 UNAVAILABLE = (grpc.StatusCode.UNAVAILABLE, "busy", ())
@@ -59,9 +61,54 @@ async def test_calls_are_spread(fleet: Fleet, mesh: Mesh) -> None:
     await fleet.grow(3)
     fleet.publish()
     call = unary(mesh)
+    await all_connected(fleet, mesh, call)
+    before = fleet.calls
     for _ in range(30):
         assert await call(b"x") == b"x"
-    assert fleet.calls == [10, 10, 10]
+    assert [now - then for now, then in zip(fleet.calls, before, strict=True)] == [10, 10, 10]
+
+
+async def all_connected(fleet: Fleet, mesh: Mesh, call: Any) -> None:
+    """Call until there is a connection to each instance."""
+    async with asyncio.timeout(5):
+        while any(mesh.pool.state(fleet.endpoint(n)) is not READY for n in range(len(fleet.ports))):
+            await call(b"x")
+
+
+@pytest.mark.parametrize("policy", ["round_robin", "least_request", "peak_ewma", "weighted_round_robin"])
+async def test_nobody_waits_for_a_connection_while_others_are_there(
+    fleet: Fleet, mesh: Mesh, policy: str
+) -> None:
+    """An instance that takes connections and says nothing costs no call any time."""
+    await fleet.grow(2)
+    silent = socket.create_server(("127.0.0.1", 0))
+    mute = Endpoint(host="127.0.0.1", port=silent.getsockname()[1], instance_id="mute")
+    channel: Any = mesh.channel("weft://fleet", balancer=BalancerConfig(policy=policy))
+    call = channel.unary_unary(path("Unary"))
+    fleet.publish()
+    await call(b"x")
+    fleet.resolver.set("fleet", [fleet.endpoint(0), fleet.endpoint(1), mute])
+    await asyncio.sleep(0.01)
+    started = asyncio.get_running_loop().time()
+    for _ in range(30):
+        assert await call(b"x", timeout=3) == b"x"
+    assert asyncio.get_running_loop().time() - started < 2
+    silent.close()
+
+
+async def test_calls_that_belong_together_wait_for_their_instance(fleet: Fleet, mesh: Mesh) -> None:
+    """Another instance would not be as good: consistent hashing keeps to its own."""
+    await fleet.grow(3)
+    fleet.publish()
+    balancer = BalancerConfig(policy="consistent_hash")
+    options = CallOptions(hash_key="user")
+    channel: Any = mesh.channel("weft://fleet", options=options, balancer=balancer)
+    call = channel.unary_unary(path("Unary"))
+    for number in range(12):
+        before = fleet.calls
+        for _ in range(3):
+            await call(b"x", metadata=(("user", f"u{number}"),))
+        assert sorted(now - then for now, then in zip(fleet.calls, before, strict=True)) == [0, 0, 3]
 
 
 async def test_an_instance_that_cannot_be_connected_is_passed_over(fleet: Fleet, mesh: Mesh) -> None:
@@ -140,10 +187,12 @@ async def test_a_draining_instance_refuses_and_another_one_answers(fleet: Fleet,
     await fleet.grow(2)
     fleet.publish()
     call = unary(mesh, CallOptions(retry_methods=RetryMethods.NONE))
+    await all_connected(fleet, mesh, call)
+    before = sum(fleet.calls)
     for instance in fleet.instances:
         instance.failures = [draining()]
         assert [await call(b"x") for _ in range(2)] == [b"x"] * 2
-    assert sum(fleet.calls) == 6
+    assert sum(fleet.calls) == before + 6
     for instance in fleet.instances:
         instance.failures = [draining()]
     error = await failure(call(b"x"))
@@ -328,6 +377,8 @@ async def test_a_removed_instance_is_never_called_again(fleet: Fleet, mesh: Mesh
     assert mesh.pool.state(fleet.endpoint(0)) is grpc.ChannelConnectivity.IDLE
     fleet.publish()
     await asyncio.sleep(0.01)
+    await all_connected(fleet, mesh, call)
+    before = fleet.calls[0]
     for _ in range(4):
         await call(b"x")
     assert fleet.calls[0] == before + 2

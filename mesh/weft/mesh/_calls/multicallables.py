@@ -8,6 +8,7 @@ import grpc
 import grpc.aio
 
 from weft.mesh._calls.call import MeshCall
+from weft.mesh._calls.detour import connected_one
 from weft.mesh._calls.method import Method
 from weft.mesh._calls.origin import Attempt, Origin
 from weft.mesh._calls.streams import StreamStreamCall, UnaryStreamCall
@@ -35,7 +36,9 @@ class _Callable:
         route.last_used = moment = origin.monotonic()
         route.budget.called(moment)
         node = route.pick(origin.key(metadata) if origin.hash_key else "", ())
-        return route, node, origin.pool.ready(node.endpoint) if node is not None else None
+        if node is None:
+            return route, None, None
+        return route, *connected_one(origin, route, node)
 
     def _call(
         self,

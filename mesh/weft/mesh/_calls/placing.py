@@ -6,6 +6,7 @@ from typing import Final
 
 import grpc
 
+from weft.mesh._calls.detour import connected_one
 from weft.mesh._calls.origin import Origin
 from weft.mesh._calls.outcome import Failure, failure_of
 from weft.mesh.actions import UnreachableError
@@ -100,7 +101,10 @@ class Placing:
             if node is None:
                 await self._wait()
                 continue
-            connection = await self._dial(node)
+            node, connection = connected_one(
+                self._origin, self._route, node, self._tried.refused | self._tried.avoid
+            )
+            connection = connection or await self._dial(node)
             if connection is not None:
                 return node, connection
             node = None

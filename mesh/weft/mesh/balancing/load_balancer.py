@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from random import Random
+from typing import Final
 
 from weft.core.clock import Clock
 from weft.discovery.model import Endpoint, Health
@@ -17,6 +18,9 @@ from weft.mesh.balancing.subset import Subset
 from weft.mesh.balancing.tiers import Tiers
 
 __all__ = ["LoadBalancer"]
+
+_MOST_PEERS: Final = 8
+"""How many nodes are looked at for one that can take a call at once."""
 
 
 class LoadBalancer:
@@ -35,6 +39,8 @@ class LoadBalancer:
     def __init__(self, config: BalancerConfig, clock: Clock, chance: Random) -> None:
         self.policy = config.policy
         """Name of the policy."""
+        self._interchangeable = config.policy not in AFFINE
+        self._chance = chance
         self._clock = clock
         self._endpoints: tuple[Endpoint, ...] = ()
         self._known: dict[NodeId, Node] = {}
@@ -84,6 +90,31 @@ class LoadBalancer:
         if node is not None:
             node.in_flight += 1
         return node
+
+    def instead(
+        self, node: Node, usable: Callable[[Node], bool], tried: Collection[Node] = ()
+    ) -> Node | None:
+        """Return another node that is as good as the one picked, and count a call as in flight there.
+
+        Args:
+            node: The one that was picked; its own call stays counted.
+            usable: Whether a node can take the call at once.
+            tried: Nodes that the call must not get again.
+
+        Returns:
+            None when the policy keeps calls together, or none of some active nodes of
+            the same tier is usable.
+        """
+        if not self._interchangeable:
+            return None
+        peers = self._tiers.peers(node)
+        start = self._chance.randrange(len(peers) or 1)
+        for number in range(min(len(peers), _MOST_PEERS)):
+            other = peers[(start + number) % len(peers)]
+            if other is not node and other.active and other not in tried and usable(other):
+                other.in_flight += 1
+                return other
+        return None
 
     def done(self, node: Node, failed: bool | None, seconds: float) -> None:  # noqa: FBT001 - said by name or not
         """Take note of how a call at a picked node ended.

@@ -100,6 +100,10 @@ class Tiers:
         """Tell the policy of the node's tier how a call ended."""
         self._policies[node.tier].done(node, failed, seconds, now)
 
+    def peers(self, node: Node) -> list[Node]:
+        """Return the nodes of the tier that a node is in."""
+        return self._nodes[node.tier] if node.tier >= 0 else []
+
     def nodes(self) -> list[Node]:
         """Return the nodes that are used, the nearest first."""
         return [node for nodes in self._nodes for node in nodes]

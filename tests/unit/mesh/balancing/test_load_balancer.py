@@ -123,3 +123,29 @@ def test_shares_are_what_nodes_get(policy: str) -> None:
     counts = world.run(6_000, 12, lambda _: world.chance.uniform(0.009, 0.011))
     for state in states:
         assert counts[state.key] / 6_000 == pytest.approx(state.share, abs=0.06)
+
+
+@pytest.mark.parametrize("policy", ["round_robin", "weighted_round_robin", "least_request", "peak_ewma"])
+def test_another_node_is_as_good(policy: str) -> None:
+    """One that can take the call at once, is active, near, and was not tried; both calls are counted."""
+    world = World(policy)
+    world.update(fleet(4))
+    picked, tried = world.at("echo-0"), world.at("echo-1")
+    usable = {world.at("echo-2"), tried}
+    for _ in range(20):
+        other = world.balancer.instead(picked, usable.__contains__, {tried})
+        assert other is not None
+        assert other.endpoint.key == "echo-2"
+    assert other.in_flight == 21
+    assert picked.in_flight == 1
+    assert world.balancer.instead(picked, lambda _: False) is None
+    world.update([])
+    assert world.balancer.instead(picked, lambda _: True) is None
+
+
+@pytest.mark.parametrize("policy", ["consistent_hash", "pick_first"])
+def test_no_other_node_is_as_good_where_calls_stay_together(policy: str) -> None:
+    """They wait for their own."""
+    world = World(policy)
+    world.update(fleet(4))
+    assert world.balancer.instead(world.pick(), lambda _: True) is None
