@@ -169,11 +169,15 @@ async def test_versions_and_tags_choose_instances(fleet: Fleet, mesh: Mesh) -> N
         for e, v, t in ((old, "1.4.2", ()), (new, "2.0.0", ()), (tagged, "2.1.0", ("blue",)))
     ]
     fleet.resolver.set("fleet", [Endpoint(**each) for each in kwargs])  # type: ignore[arg-type]  # a table
-    for _ in range(4):
-        await unary(mesh, target="weft://fleet?version=^1.2")(b"x")
-        await unary(mesh, target="weft://fleet?version=^2")(b"x")
-        await unary(mesh, target="weft://fleet?tag=blue")(b"x")
-    assert fleet.calls == [4, 2, 6]
+    fits = {"version=^1.2": {0}, "version=^2": {1, 2}, "tag=blue": {2}}
+    for query, numbers in fits.items():
+        before = fleet.calls
+        for _ in range(8):
+            await unary(mesh, target=f"weft://fleet?{query}")(b"x")
+            await asyncio.sleep(0.01)
+        called = [now - then for now, then in zip(fleet.calls, before, strict=True)]
+        assert {number for number, calls in enumerate(called) if calls} == numbers
+        assert sum(called) == 8
     error = await failure(unary(mesh, target="weft://fleet?version=^3")(b"x"))
     assert error.code() is grpc.StatusCode.FAILED_PRECONDITION
     rebuilt = error_from_rpc(error)
