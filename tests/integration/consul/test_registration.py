@@ -232,7 +232,7 @@ async def test_an_id_belongs_to_the_newer_process(
                 await asyncio.sleep(0.5)
                 assert agent.call("GET", "/v1/agent/service/twice-1")["Port"] == 7002
             await seen.until(lambda s: bool(s.endpoints) and s.endpoints[0].port == 7001)
-            assert first.problem == ""
+            await eventually(lambda: first.problem == "")
     texts = [record.getMessage() for record in caplog.records]
     assert sum("the instance at 127.0.0.1:7002 takes it over" in text for text in texts) == 1
     assert sum("give each its own id" in text for text in texts) == 1
