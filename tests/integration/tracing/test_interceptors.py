@@ -138,6 +138,7 @@ async def test_a_stream_that_is_left_early_ends_both_spans(
     async for answer in call:
         assert answer == b"first"
         break
+    await shapes.waiting.wait()  # a handler that is cancelled where it yields never comes to wait
     call.cancel()
     async with asyncio.timeout(10):
         await shapes.left.wait()
