@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache
 from typing import Annotated, Any
 
@@ -12,6 +12,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from weft.cli._errors import report, report_defect, report_usage
 from weft.cli._inputs import parse_duration
+from weft.cli._interrupts import INTERRUPTED, asks_for_json, interrupts
 from weft.cli._plugins import Plugin, find_plugins
 from weft.cli._session import DEFAULT_TARGET, Output, Settings, remember
 from weft.cli._tracing import traced
@@ -191,6 +192,9 @@ class RootGroup(PlainGroup):
             return super().invoke(ctx)
         except (typer.Exit, typer.Abort, BrokenPipeError):
             raise
+        except KeyboardInterrupt:
+            interrupts.say()
+            raise typer.Exit(INTERRUPTED) from None
         except Exception as error:
             raise typer.Exit(_report(error, Settings.of(ctx), as_json=self._as_json)) from None
 
@@ -213,12 +217,6 @@ class RootGroup(PlainGroup):
         if standalone_mode:
             sys.exit(code if isinstance(code, int) else 0)
         return code
-
-
-def asks_for_json(words: Sequence[str]) -> bool:
-    """Tell whether a command line asks for JSON, even one that is otherwise wrong."""
-    joined = "\0".join(word.lower() for word in words)
-    return any(form in joined for form in ("--output\0json", "--output=json", "-o\0json", "-ojson"))
 
 
 def _report(error: Exception, settings: Settings, *, as_json: bool) -> int:

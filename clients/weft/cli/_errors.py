@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from enum import IntEnum
 from typing import Any, Final
 
+from weft.cli._interrupts import INTERRUPTED
 from weft.cli._text import clean
 from weft.core.errors import (
     ActionFailedError,
@@ -37,7 +38,7 @@ class Exit(IntEnum):
     UNAVAILABLE = 6
     DEADLINE = 7
     INTERNAL = 70
-    INTERRUPTED = 130
+    INTERRUPTED = INTERRUPTED
 
 
 EXIT_CODES: Final[dict[Exit, str]] = {

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
+from weft.cli._interrupts import interrupts
 from weft.cli._session import Settings, environment
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def over_mesh(settings: Settings, work: Callable[[MeshClient], Awaitable[T]], *,
     Raises:
         ValidationError: Every variable of the environment with a wrong value.
     """
-    return asyncio.run(_connected(settings, work, policy))
+    return interrupts.run(_connected(settings, work, policy))
 
 
 async def _connected(settings: Settings, work: Callable[[MeshClient], Awaitable[T]], policy: str) -> T:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -13,6 +12,8 @@ from enum import StrEnum, unique
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import typer
+
+from weft.cli._interrupts import interrupts
 
 if TYPE_CHECKING:
     from weft.client import Client
@@ -88,7 +89,7 @@ def call(settings: Settings, work: Callable[[Client], Awaitable[T]], *, patient:
         work: What to do.
         patient: Whether requests are tried again while the server is unavailable.
     """
-    return asyncio.run(_connected(settings, work, patient=patient))
+    return interrupts.run(_connected(settings, work, patient=patient))
 
 
 async def _connected(settings: Settings, work: Callable[[Client], Awaitable[T]], *, patient: bool) -> T:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from weft.cli import _output as output
 from weft.cli._errors import Exit
+from weft.cli._interrupts import interrupts
 from weft.cli._session import Settings
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def doctor(ctx: typer.Context) -> None:
     from weft.cli._checks import run_checks  # noqa: PLC0415 - gRPC is slow to import
 
     settings = Settings.of(ctx)
-    checks = asyncio.run(_collect(settings, run_checks))
+    checks = interrupts.run(_collect(settings, run_checks))
     failed = sum(check.status == "FAIL" for check in checks)
     if not settings.for_people:
         output.document(settings, {"ok": not failed, "checks": [check.to_dict() for check in checks]})

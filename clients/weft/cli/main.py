@@ -1,88 +1,15 @@
-"""The entry point of ``weft``: every command, by noun."""
+"""The entry point of ``weft``."""
 
 from __future__ import annotations
 
-import logging
-from typing import Annotated
+from weft.cli._interrupts import interrupts
 
-import typer
-
-from weft.cli import calling, executions, resolving, services, workflows
-from weft.cli import doctor as doctor_
-from weft.cli import health as health_
-from weft.cli import run as run_
-from weft.cli import version as version_
-from weft.cli._app import RootGroup, command
-from weft.cli._errors import EXIT_CODES
-
-__all__ = ["app", "main"]
-
-_EPILOG = "\n".join(
-    (
-        "[bold]Exit codes[/bold]",
-        *(f"  {int(code):>3}  {text}" for code, text in EXIT_CODES.items()),
-        "",
-        "",
-        "[bold]Examples[/bold]",
-        "  [cyan]weft server[/cyan]",
-        "  [cyan]weft services list --output json[/cyan]",
-        "  [cyan]weft workflows apply -f pipeline.yaml[/cyan]",
-        """  [cyan]weft run hello --input '{"name": "Ada"}' --watch[/cyan]""",
-    )
-)
-
-app = typer.Typer(
-    name="weft",
-    cls=RootGroup,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["--help", "-h"]},
-    rich_markup_mode="rich",
-    epilog=_EPILOG,
-    help="Registry, workflows and durable executions over gRPC.",
-)
-
-
-@app.callback()
-def _root(
-    _version: Annotated[
-        bool,
-        typer.Option(
-            "--version", is_eager=True, callback=version_.show_version, help="Print the version and exit."
-        ),
-    ] = False,
-) -> None:
-    """Make the application a group; the global options are the group's own."""
-
-
-app.add_typer(services.app, name="services")
-app.add_typer(workflows.app, name="workflows")
-app.add_typer(executions.app, name="executions")
-command(
-    app,
-    "run",
-    """weft run hello --input '{"name": "Ada"}'""",
-    "weft run document-processing --input @input.json --watch",
-    "weft run hello --input @input.json --detach",
-)(run_.run)
-command(
-    app,
-    "call",
-    """weft call sentiment-analysis analyze --input '{"text": "fine"}'""",
-    "weft call consul://carts",
-    """weft call consul://carts GetCart --data '{"customer": "ada"}'""",
-    "weft call 127.0.0.1:50051 Carts/GetCart --describe",
-    "weft call orders --http GET /orders/7",
-)(calling.call_service)
-command(app, "resolve", "weft resolve text-extraction", "weft resolve 'consul://orders?tag=v1' --watch")(
-    resolving.resolve
-)
-command(app, "health", "weft health", "weft health sentiment-analysis")(health_.health)
-command(app, "doctor", "weft doctor", "weft doctor --target 127.0.0.1:7421")(doctor_.doctor)
-command(app, "version", "weft version")(version_.version)
+__all__ = ["main"]
 
 
 def main() -> None:
-    """Run the command line of this process."""
-    logging.getLogger("weft").addHandler(logging.NullHandler())  # what people must know is in the errors
-    app(prog_name="weft")
+    """Run the command line of this process; from here on Ctrl-C ends it well."""
+    interrupts.install()
+    from weft.cli.commands import run_command_line  # noqa: PLC0415 - Ctrl-C may come while all this is imported
+
+    run_command_line()

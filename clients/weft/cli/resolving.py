@@ -73,10 +73,7 @@ def _watch(settings: Settings, target: str) -> None:
             _show(settings, found)
             first = False
 
-    try:
-        over_mesh(settings, follow)
-    except KeyboardInterrupt:
-        raise typer.Exit(Exit.INTERRUPTED) from None
+    over_mesh(settings, follow)
 
 
 def _show(settings: Settings, found: Snapshot) -> None:

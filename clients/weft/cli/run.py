@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -12,6 +12,7 @@ from weft.cli._app import duration
 from weft.cli._complete import workflow_names
 from weft.cli._errors import Exit
 from weft.cli._inputs import read_object
+from weft.cli._interrupts import Farewell, interrupts
 from weft.cli._options import InputOption, chosen_pairs
 from weft.cli._session import Settings, call
 from weft.cli._watching import follow, report_end, wait_for_end
@@ -26,6 +27,8 @@ ContextOption = Annotated[
     typer.Option("--context", metavar="KEY=VALUE", help="A value that travels with it; may be repeated."),
 ]
 ProjectOption = Annotated[str, typer.Option("--project-id", help="The project it belongs to.")]
+
+_UNKNOWN: Final = "Stopped before the server answered; `weft executions list` shows whether it started."
 
 
 @dataclass(slots=True, kw_only=True)
@@ -51,17 +54,16 @@ class _Run:
         await wait_for_end(weft, execution.id)
         return await weft.executions.get(execution.id)
 
-    def interrupted(self) -> Exit:
-        """Say how to go on: the server does not stop with us."""
+    def farewell(self) -> Farewell:
+        """Say how to go on after Ctrl-C: the server does not stop with us."""
         if not self.execution_id:
-            output.note(
-                "\nStopped before the server answered; `weft executions list` shows whether it started."
-            )
-            return Exit.INTERRUPTED
-        output.note(f"\nStopped watching; execution {self.execution_id} goes on.")
-        output.note(f"  watch it again:  weft executions watch {self.execution_id}")
-        output.note(f"  cancel it:       weft executions cancel {self.execution_id}")
-        return Exit.INTERRUPTED
+            return Farewell(_UNKNOWN, {})
+        text = (
+            f"Stopped watching; execution {self.execution_id} goes on.\n"
+            f"  watch it again:  weft executions watch {self.execution_id}\n"
+            f"  cancel it:       weft executions cancel {self.execution_id}"
+        )
+        return Farewell(text, {"execution_id": self.execution_id})
 
 
 def run(
@@ -107,21 +109,20 @@ def run(
             "timeout": duration(timeout),
         },
     )
-    try:
-        _run(settings, task, watch=watch, detach=detach)
-    except KeyboardInterrupt:
-        raise typer.Exit(task.interrupted()) from None
+    _run(settings, task, watch=watch, detach=detach)
 
 
 def _run(settings: Settings, task: _Run, *, watch: bool, detach: bool) -> None:
+    with interrupts.saying(task.farewell):
+        if detach:
+            execution = call(settings, task.start)
+        elif watch:
+            execution = call(settings, lambda weft: task.watch(weft, settings))
+        else:
+            execution = call(settings, task.wait)
     if detach:
-        execution = call(settings, task.start)
         output.record(settings, execution, execution.id, "")
         return
-    if watch:
-        execution = call(settings, lambda weft: task.watch(weft, settings))
-    else:
-        execution = call(settings, task.wait)
     if not settings.for_people and not watch:
         output.document(settings, execution.to_dict())
     elif settings.for_people and execution.state == "COMPLETED":

@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from tests.integration.cli.scripted import ScriptedServer
-from weft.cli.main import app
+from weft.cli.commands import app
 
 Weft = Callable[..., Result]
 

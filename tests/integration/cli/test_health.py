@@ -16,7 +16,7 @@ from tests.integration.cli.samples import instance
 from tests.integration.cli.scripted import ScriptedServer
 from weft.api.registry.v1 import registry_pb2
 from weft.api.registry.v1 import registry_service_pb2 as pb
-from weft.cli.main import app
+from weft.cli.commands import app
 from weft.core.payload import to_struct
 
 pytestmark = pytest.mark.integration

@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.integration.engine.processes import Process, ServerProcess, free_port
-from weft.cli.main import app
+from weft.cli.commands import app
 from weft.client import Client, connect
 from weft.server.config import ServerConfig
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from weft.cli import _app, _plugins
 from weft.cli._errors import EXIT_CODES
 from weft.cli._plugins import Plugin
-from weft.cli.main import app
+from weft.cli.commands import app
 
 COMMANDS = {
     (): [
@@ -183,8 +183,8 @@ def test_a_command_of_another_package(monkeypatch: pytest.MonkeyPatch) -> None:
     ("value", "why"),
     [
         ("weft_missing:command", "No module named 'weft_missing'"),
-        ("weft.cli.main:missing", "has no attribute 'missing'"),
-        ("weft.cli.main:_EPILOG", "str is neither a function nor a typer.Typer"),
+        ("weft.cli.commands:missing", "has no attribute 'missing'"),
+        ("weft.cli.commands:_EPILOG", "str is neither a function nor a typer.Typer"),
     ],
 )
 def test_a_broken_command_of_another_package(monkeypatch: pytest.MonkeyPatch, value: str, why: str) -> None:
