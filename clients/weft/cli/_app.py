@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from functools import cache
@@ -10,12 +11,12 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from weft.cli._errors import report, report_defect, report_usage
+from weft.cli._errors import Exit, report, report_defect, report_usage
 from weft.cli._inputs import parse_duration
-from weft.cli._interrupts import INTERRUPTED, asks_for_json, interrupts
+from weft.cli._interrupts import asks_for_json, interrupts
 from weft.cli._plugins import Plugin, find_plugins
 from weft.cli._session import DEFAULT_TARGET, Output, Settings, remember
-from weft.cli._tracing import traced
+from weft.cli._tracing import check_limit, traced
 from weft.core.errors import WeftError
 
 __all__ = ["Command", "PlainGroup", "RootGroup", "command", "duration", "group"]
@@ -189,12 +190,16 @@ class RootGroup(PlainGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command, and turn every failure into a message and an exit code."""
         try:
+            check_limit(os.environ)
+        except WeftError as error:
+            raise typer.Exit(_report_environment(error, as_json=self._as_json)) from None
+        try:
             return super().invoke(ctx)
         except (typer.Exit, typer.Abort, BrokenPipeError):
             raise
         except KeyboardInterrupt:
             interrupts.say()
-            raise typer.Exit(INTERRUPTED) from None
+            raise typer.Exit(Exit.INTERRUPTED) from None
         except Exception as error:
             raise typer.Exit(_report(error, Settings.of(ctx), as_json=self._as_json)) from None
 
@@ -226,6 +231,11 @@ def _report(error: Exception, settings: Settings, *, as_json: bool) -> int:
     if isinstance(error, WeftError):
         return report(error, as_json=as_json, target=settings.target, debug=settings.debug)
     return report_defect(error, as_json=as_json, debug=settings.debug)
+
+
+def _report_environment(error: WeftError, *, as_json: bool) -> int:
+    report(error, as_json=as_json)
+    return Exit.USAGE  # as of all settings that ``weft server`` cannot start with
 
 
 def _report_usage(error: typer.TyperException, *, as_json: bool) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -17,7 +18,7 @@ from weft.core.telemetry import REASON
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
-__all__ = ["traced"]
+__all__ = ["check_limit", "traced"]
 
 _NAME: Final = "weft"
 """What traces call this process, unless ``OTEL_SERVICE_NAME`` says otherwise."""
@@ -27,6 +28,9 @@ _SWITCHES: Final = (
     "OTEL_EXPORTER_OTLP_ENDPOINT",
     "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
 )
+
+
+_LIMIT: Final = "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT"
 
 
 @contextmanager
@@ -51,6 +55,18 @@ def traced(command: str, *, debug: bool) -> Iterator[None]:
         yield
 
 
+def check_limit(environ: Mapping[str, str]) -> None:
+    """Refuse what OpenTelemetry reads while it is imported, and fails at: nothing of ours could say so then.
+
+    Raises:
+        ValidationError: Naming the variable.
+    """
+    value = environ.get(_LIMIT, "").strip()
+    if value and value.lower() != "unset" and not (value.isascii() and value.isdecimal()):
+        text = f"{_LIMIT}={value[:40]!r} is wrong: it must be a whole number"
+        raise fault("environment", text, Rule.INVALID)
+
+
 def _is_on(environ: Mapping[str, str]) -> bool:
     return any(environ.get(name, "none") not in {"", "none"} for name in _SWITCHES)
 
@@ -64,8 +80,8 @@ def _exporting() -> Iterator[None]:
     software = ""
     with suppress(PackageNotFoundError):
         software = version("weft")
-    try:
-        run = configure_tracing(os.environ, _NAME, service_version=software)
+    try:  # stdout is for the result
+        run = configure_tracing(os.environ, _NAME, service_version=software, console=sys.stderr)
     except TracingSettingsError as error:
         raise fault("environment", str(error), Rule.INVALID) from None
     try:

@@ -150,3 +150,19 @@ def test_completion_without_a_server_is_silent() -> None:
     """Nothing is offered and nothing is said when nobody answers."""
     assert _completions("127.0.0.1:1", "weft run g", 2) == []
     assert _completions("127.0.0.1:1", "weft serv", 1) == ["services", "server"]
+
+
+@pytest.mark.parametrize("words", [["server"], ["services", "list"], ["call", "a", "b"]])
+def test_a_setting_that_stops_opentelemetry_itself(words: list[str]) -> None:
+    """It fails at it while it is imported: people are told which variable it is, before that."""
+    done = subprocess.run(
+        [sys.executable, "-m", "weft.cli", *words],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        env={**os.environ, "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT": "x"},
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    wrong = "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT='x' is wrong: it must be a whole number"
+    assert done.stderr == f"Error: environment: {wrong}\n"

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from datetime import timedelta
 from importlib.metadata import version
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import grpc
 from opentelemetry import trace
@@ -67,6 +67,7 @@ def configure_tracing(
     *,
     service_version: str = "",
     instance_id: str = "",
+    console: TextIO | None = None,
 ) -> TracingRun:
     """Read the ``OTEL_*`` settings, and export the spans of this process if they say so.
 
@@ -77,6 +78,7 @@ def configure_tracing(
         service_name: What the process is called when the settings do not say.
         service_version: Version of the software.
         instance_id: Which of its instances this is.
+        console: Where ``OTEL_TRACES_EXPORTER=console`` writes; stdout by default.
 
     Raises:
         TracingSettingsError: Naming every setting that is wrong.
@@ -90,22 +92,25 @@ def configure_tracing(
         "service.version": service_version,
         "service.instance.id": instance_id,
     }
-    provider, queue = make_provider(settings, known)
+    provider, queue = make_provider(settings, known, console)
     trace.set_tracer_provider(provider)
     return TracingRun(queue)
 
 
-def make_provider(settings: TracingSettings, resource: Mapping[str, str]) -> tuple[TracerProvider, SpanQueue]:
+def make_provider(
+    settings: TracingSettings, resource: Mapping[str, str], console: TextIO | None = None
+) -> tuple[TracerProvider, SpanQueue]:
     """Return a provider as the settings say, and the queue in which its spans wait.
 
     Args:
         settings: How it exports.
         resource: What is said of the process; the settings' own come before it.
+        console: Where spans for the console go; stdout by default.
 
     Raises:
         TracingSettingsError: A file that the settings name cannot be read.
     """
-    queue = SpanQueue(_exporter(settings), settings.queue)
+    queue = SpanQueue(_exporter(settings, console or sys.stdout), settings.queue)
     try:
         provider = TracerProvider(
             sampler=_sampler(settings), resource=resource_of(settings, resource), shutdown_on_exit=False
@@ -188,9 +193,9 @@ def _sampler(settings: TracingSettings) -> Sampler:
     return samplers[settings.sampler]
 
 
-def _exporter(settings: TracingSettings) -> SpanExporter:
+def _exporter(settings: TracingSettings, console: TextIO) -> SpanExporter:
     if settings.exporter is ExporterKind.CONSOLE:
-        return ConsoleSpanExporter(out=sys.stdout)
+        return ConsoleSpanExporter(out=console)
     if settings.protocol is OtlpProtocol.HTTP:
         return _http_exporter(settings)
     return _grpc_exporter(settings)
