@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Protocol, TypeAlias
@@ -19,7 +20,7 @@ from google.protobuf.message import DecodeError
 from weft.core.errors import CallCancelledError, ValidationError, Violation, WeftError
 from weft.mesh.rpc import abort_with
 
-__all__ = ["Answers", "Call", "Concern", "InterceptorChain"]
+__all__ = ["Answers", "Call", "Concern", "End", "InterceptorChain"]
 
 _Context = grpc.aio.ServicerContext[Any, Any]
 Metadata: TypeAlias = tuple[tuple[str, str | bytes], ...]
@@ -33,21 +34,22 @@ class Call:
     Args:
         method: Full name, such as ``/weft.api.registry.v1.RegistryService/GetService``.
         context: grpc.aio's own view of it.
+        sent: The metadata as it came.
 
     Attributes:
         method: As given.
         context: As given.
-        sent: The metadata as it came; each look at that of the context is a copy.
+        sent: As given.
         started: ``perf_counter`` at its start.
         exception: What escaped from the handler, once it ended so.
     """
 
     __slots__ = ("_texts", "context", "exception", "method", "sent", "started")
 
-    def __init__(self, method: str, context: _Context) -> None:
+    def __init__(self, method: str, context: _Context, sent: Metadata) -> None:
         self.method = method
         self.context = context
-        self.sent: Metadata = tuple(context.invocation_metadata() or ())
+        self.sent = sent
         self.started = perf_counter()
         self.exception: BaseException | None = None
         self._texts: dict[str, str] | None = None
@@ -70,15 +72,19 @@ class _Unreadable:
     why: str
 
 
+End: TypeAlias = Callable[[Call, WeftError | None], None]
+"""Sees a call end; the error is the one that the caller gets, where it is one of ours."""
+
+
 class Concern(Protocol):
     """Something that happens around every call."""
 
-    def on_start(self, call: Call) -> object:
-        """See a call start; what it returns is handed to ``on_end``."""
-        ...
+    def on_start(self, call: Call) -> End | None:
+        """See a call start; what it returns, if anything, sees it end, in the reverse order of the starts.
 
-    def on_end(self, call: Call, token: Any, error: WeftError | None) -> None:
-        """See a call end, in the reverse order of the starts."""
+        Nothing that it sets in context variables needs to be undone: each call runs in a
+        task, and so in a context, of its own.
+        """
         ...
 
 
@@ -94,6 +100,10 @@ class Answers(Protocol):
         ...
 
 
+_arrived: ContextVar[Metadata | None] = ContextVar("weft_arrived_metadata", default=None)
+"""The metadata as they came to the interceptor: each look at those of the context decodes them anew."""
+
+
 class InterceptorChain(grpc.aio.ServerInterceptor):
     """Wraps every handler in the concerns, and turns what escapes into a status.
 
@@ -103,7 +113,7 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
     """
 
     def __init__(self, concerns: Sequence[Concern], answers: Answers | None = None) -> None:
-        self._concerns = tuple(concerns)
+        self._starts = tuple(concern.on_start for concern in concerns)
         self._answers = answers
         self._wrapped: dict[str, tuple[_MethodHandler, _MethodHandler]] = {}
         self._streams: set[asyncio.Task[Any]] = set()
@@ -126,6 +136,7 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
         known = self._wrapped.get(method)
         if known is None or known[0] is not handler:
             known = self._wrapped[method] = (handler, self._wrap(handler, method))
+        _arrived.set(handler_call_details.invocation_metadata)  # the handler runs in this very task
         return known[1]
 
     def end_streams(self) -> None:
@@ -163,20 +174,21 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
 
     def _around_unary(self, inner: _Handler, method: str) -> _Handler:
         async def handle(request: Any, context: _Context) -> Any:
-            call, tokens = self._start(method, context)
+            call, ends = self._start(method, context)
             try:
                 response = await inner(request, context)
             except BaseException as error:
-                await self._fail(call, tokens, error)
+                await self._fail(call, ends, error)
                 raise
-            self._end(call, tokens, None)
+            if ends:
+                _end(call, ends, None)
             return response
 
         return handle
 
     def _around_stream(self, inner: _Handler, method: str) -> _Handler:
         async def handle(request: Any, context: _Context) -> AsyncIterator[Any]:
-            call, tokens = self._start(method, context)
+            call, ends = self._start(method, context)
             task = asyncio.current_task()
             if task is not None:
                 self._streams.add(task)
@@ -189,21 +201,23 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
                     async for response in produced:
                         yield response
             except BaseException as error:
-                await self._fail(call, tokens, error)
+                await self._fail(call, ends, error)
                 raise
-            self._end(call, tokens, None)
+            _end(call, ends, None)
 
         return handle
 
-    def _start(self, method: str, context: _Context) -> tuple[Call, list[object]]:
-        call = Call(method, context)
-        return call, [concern.on_start(call) for concern in self._concerns]
+    def _start(self, method: str, context: _Context) -> tuple[Call, list[End]]:
+        sent = _arrived.get()
+        call = Call(method, context, tuple(context.invocation_metadata() or ()) if sent is None else sent)
+        ends: list[End] = []
+        for start in self._starts:
+            end = start(call)
+            if end is not None:
+                ends.append(end)
+        return call, ends
 
-    def _end(self, call: Call, tokens: list[object], error: WeftError | None) -> None:
-        for concern, token in zip(reversed(self._concerns), reversed(tokens), strict=True):
-            concern.on_end(call, token, error)
-
-    async def _fail(self, call: Call, tokens: list[object], error: BaseException) -> None:
+    async def _fail(self, call: Call, ends: list[End], error: BaseException) -> None:
         """End a failed call: cancelled, aborted on purpose, or with a status of ours."""
         task = asyncio.current_task()
         call.exception = error
@@ -212,14 +226,19 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
             task.uncancel()
             error = answers.stopping()
         if isinstance(error, asyncio.CancelledError | GeneratorExit):
-            self._end(call, tokens, CallCancelledError("the caller gave up"))
+            _end(call, ends, CallCancelledError("the caller gave up"))
             raise error
         if answers is None or isinstance(error, grpc.aio.AbortError) or not isinstance(error, Exception):
-            self._end(call, tokens, None)
+            _end(call, ends, None)
             raise error
         ours = answers.of(error, call.method)
-        self._end(call, tokens, ours)
+        _end(call, ends, ours)
         await abort_with(call.context, ours)
+
+
+def _end(call: Call, ends: list[End], error: WeftError | None) -> None:
+    for end in reversed(ends):
+        end(call, error)
 
 
 def _is_async(inner: Any) -> bool:

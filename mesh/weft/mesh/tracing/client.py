@@ -24,7 +24,7 @@ from weft.core.telemetry import (
     SERVICE,
 )
 from weft.discovery.model import Endpoint
-from weft.mesh.tracing.context import extract, wire_headers
+from weft.mesh.tracing.context import extract, span_of, wire_headers
 from weft.mesh.tracing.port import Metadata
 from weft.mesh.tracing.spans import Attributes, Tracers, end_rpc, fail, method_attributes
 
@@ -76,9 +76,10 @@ class ClientSpans:
     def unrecorded(self, metadata: Metadata) -> Metadata | None:
         """Return the metadata to send when it is certain that nothing records the call, else None."""
         context = otel.get_current()
-        if len(context) > 1 or any(key in _OURS for key, _ in metadata):
+        span = span_of(context)
+        if len(context) > (span is not None) or (metadata and any(key in _OURS for key, _ in metadata)):
             return None  # baggage, or headers by hand
-        header = self._tracers.unrecorded(trace.get_current_span(context))
+        header = self._tracers.unrecorded(span)
         return ((TRACEPARENT, header), *metadata) if header else None
 
     def end(self, span: Span | None, code: int, details: str | None) -> None:

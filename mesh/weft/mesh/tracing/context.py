@@ -17,7 +17,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState
 
 from weft.core.metadata import BAGGAGE, TRACE_ID, TRACEPARENT, TRACESTATE
-from weft.mesh.tracing.unsampled import unsampled
+from weft.mesh.tracing.unsampled import Unsampled, unsampled
 
 __all__ = [
     "MAX_BAGGAGE_BYTES",
@@ -33,6 +33,7 @@ __all__ = [
     "parse_trace_id",
     "parse_traceparent",
     "parse_tracestate",
+    "span_of",
     "wire_headers",
 ]
 
@@ -64,6 +65,9 @@ _BAGGAGE_SAFE: Final = "!#$&'()*/:<=>?@[]^_`{|}~-."
 _INVALID: Final = trace.INVALID_SPAN_CONTEXT
 _NO_STATE: Final = TraceState()
 _FLAGS: Final = tuple(TraceFlags(number) for number in range(_KNOWN_FLAGS + 1))
+
+_SPAN: Final = next(iter(trace.set_span_in_context(trace.INVALID_SPAN, Context())))
+"""Under which key OpenTelemetry keeps the current span."""
 
 _RECEIVED: Final = otel.create_key("weft-baggage-received")
 """Keeps the header that came beside what was read of it, so that properties survive the hop."""
@@ -150,7 +154,7 @@ def extract(headers: Iterable[tuple[str, str | bytes]], onto: Context | None = N
     if isinstance(found, str):
         span = unsampled(found)
         if span is not None:
-            return trace.set_span_in_context(span, Context() if onto is None else onto)
+            return trace.set_span_in_context(span, onto) if onto else Context({_SPAN: span})
         found = ([found], [], [], [])
     parents, states, bags, trace_ids = found
     context = Context() if onto is None else onto
@@ -233,6 +237,11 @@ def _baggage_header(context: Context) -> str:
     return format_baggage(values)
 
 
+def span_of(context: Context) -> object:
+    """Return the current span of a context, as it stands there; None when there is none."""
+    return context.get(_SPAN)
+
+
 def inject(headers: dict[str, str], context: Context | None = None) -> None:
     """Add the current trace and baggage to the headers of an outgoing request, of any protocol.
 
@@ -246,7 +255,11 @@ def inject(headers: dict[str, str], context: Context | None = None) -> None:
 
 def current_ids() -> dict[str, str]:
     """Return ``trace_id`` and ``span_id`` of what is running, for a log line; empty when there is none."""
-    span = trace.get_current_span().get_span_context()
+    current = trace.get_current_span()
+    if type(current) is Unsampled:
+        trace_id, span_id = current.ids()
+        return {"trace_id": trace_id, "span_id": span_id}
+    span = current.get_span_context()
     if span is _INVALID or not span.is_valid:
         return {}
     return {"trace_id": f"{span.trace_id:032x}", "span_id": f"{span.span_id:016x}"}

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from contextvars import Token
-from typing import Any, Final, NamedTuple
+from functools import partial
+from typing import Any, Final
 
 import grpc
 from opentelemetry import context as otel
 from opentelemetry import trace
-from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind, TracerProvider
 
 from weft.core.context import set_deadline
 from weft.core.errors import Code, WeftError
 from weft.core.telemetry import PEER_ADDRESS, PEER_PORT, REASON
-from weft.mesh.serving import Call
-from weft.mesh.tracing.context import extract
+from weft.mesh.serving import Call, End
+from weft.mesh.tracing.context import extract, span_of
 from weft.mesh.tracing.spans import Attributes, Tracers, clip, end_rpc, fail, method_attributes
-from weft.mesh.tracing.unsampled import Unsampled
 
 __all__ = ["CallerDeadline", "Tracing"]
 
@@ -46,15 +43,6 @@ class CallerDeadline:
         left: float | None = call.context.time_remaining()
         set_deadline(None if left is None else time.monotonic() + left)
 
-    def on_end(self, call: Call, token: None, error: WeftError | None) -> None:
-        """Nothing: each call runs in a task of its own."""
-
-
-class _Started(NamedTuple):
-    span: Span
-    attached: Token[Context]
-    task: asyncio.Task[object] | None
-
 
 class Tracing:
     """The concern that traces: the outermost, so that all others run within the span.
@@ -70,28 +58,20 @@ class Tracing:
         self._tracers = Tracers(provider)
         self._peers: dict[str, Attributes] = {}
 
-    def on_start(self, call: Call) -> _Started:
-        """Begin the span, and make it current."""
+    def on_start(self, call: Call) -> End | None:
+        """Begin the span, and make it current; it ends with the status that the caller gets."""
         context = extract(call.sent)
-        parent = trace.get_current_span(context)
-        if type(parent) is Unsampled and self._tracers.unrecorded(parent):
-            return _Started(parent, otel.attach(context), asyncio.current_task())
+        if self._tracers.unrecorded_below(span_of(context)):
+            otel.attach(context)
+            return None
         name, of_method = method_attributes(call.method)
         if self._tracers.current() is None:
             span = self._tracers.start(name, context, SpanKind.SERVER, {})
         else:
             attributes = {**of_method, **self._of_peer(call.context.peer())}
             span = self._tracers.start(name, context, SpanKind.SERVER, attributes)
-        attached = otel.attach(trace.set_span_in_context(span, context))
-        return _Started(span, attached, asyncio.current_task())
-
-    def on_end(self, call: Call, token: _Started, error: WeftError | None) -> None:
-        """End the span with the status that the caller gets."""
-        if token.span.is_recording():
-            _finish(token.span, call, error)
-        if asyncio.current_task() is token.task:
-            # A stream that nobody reads to its end is closed by another task, in a context of its own.
-            otel.detach(token.attached)
+        otel.attach(trace.set_span_in_context(span, context))
+        return partial(_finish, span) if span.is_recording() else None
 
     def _of_peer(self, peer: str) -> Attributes:
         """Return what a span says of who called, given as gRPC writes it: ``ipv4:127.0.0.1:4711``."""

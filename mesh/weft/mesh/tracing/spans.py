@@ -59,6 +59,8 @@ class Tracers:
         self._tracer: Tracer | None = None
         self._lean: SdkTracer | None = None
         self._dropping: Dropping | None = None
+        self._follows_parent = True
+        """Whether what is not sampled above is never recorded below; without a tracer nothing is."""
 
     def current(self) -> Tracer | None:
         """Return the tracer; None when nothing can be recorded."""
@@ -70,24 +72,41 @@ class Tracers:
             self._settled = True  # OpenTelemetry lets it be set once
             tracer = provider.get_tracer(SCOPE, _VERSION)
             self._tracer = None if isinstance(tracer, NoOpTracer) else tracer
+            self._follows_parent = self._tracer is None
             if isinstance(tracer, SdkTracer):
                 self._lean = tracer if usable(tracer) else None
-                self._dropping = Dropping(tracer.sampler)
+                dropping = Dropping(tracer.sampler)
+                self._follows_parent = dropping.follows_parent
+                self._dropping = dropping if dropping.drops_roots else None
         return self._tracer
 
-    def unrecorded(self, span: Span) -> str:
+    def unrecorded_below(self, span: object) -> bool:
+        """Tell whether it is certain that nothing records a call below a span.
+
+        Args:
+            span: The current one; None where there is none.
+        """
+        if type(span) is not Unsampled:
+            return False
+        if not self._settled:
+            self.current()
+        return self._follows_parent
+
+    def unrecorded(self, span: object) -> str:
         """Return the ``traceparent`` of a call below a span, when it is certain that nothing records it.
 
         Args:
-            span: The current one; the invalid one where there is none.
+            span: The current one; None where there is none.
 
         Returns:
             Nothing when a span is to be started, so that the sampler decides.
         """
-        tracer, dropping = self.current(), self._dropping
-        if type(span) is Unsampled and (tracer is None or (dropping and dropping.follows_parent)):
-            return span.header
-        return dropping.root() if dropping and span is INVALID_SPAN else ""
+        if not self._settled:
+            self.current()
+        if type(span) is Unsampled:
+            return span.header if self._follows_parent else ""
+        dropping = self._dropping
+        return dropping.root() if dropping and (span is None or span is INVALID_SPAN) else ""
 
     def start(self, name: str, context: Context, kind: SpanKind, attributes: Attributes) -> Span:
         """Begin a span; the result records nothing where its trace is not sampled, and still has ids.

@@ -22,16 +22,16 @@ from opentelemetry.trace import (
 
 __all__ = ["Dropping", "Unsampled", "unsampled"]
 
-_LENGTH: Final = 55
 _SPAN: Final = slice(36, 52)
 _TRACE: Final = slice(3, 35)
-_NO_TRACE: Final = "0" * 32
-_NO_SPAN: Final = "0" * 16
-_NOT_SAMPLED: Final = frozenset({"00", "02"})
-_ALPHABET: Final = frozenset("0123456789abcdef-")
-_DASHES: Final = 3
-_HALF: Final = 64
-_LOW: Final = (1 << _HALF) - 1
+_FLAGS: Final = slice(53, 55)
+_HEADER: Final = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-0[02]", re.ASCII)
+"""A ``traceparent`` that is not sampled."""
+
+_BITS: Final = 192
+"""Of a trace id and a span id. An id of 0, which no reader takes, is as likely as two that are alike."""
+_LOW: Final = (1 << 64) - 1
+"""The part of a trace id that a ratio is compared with."""
 
 
 class Unsampled(NonRecordingSpan):
@@ -42,36 +42,29 @@ class Unsampled(NonRecordingSpan):
     """
 
     def __init__(self, header: str) -> None:
-        super().__init__(INVALID_SPAN_CONTEXT)
+        self._context = INVALID_SPAN_CONTEXT  # all that the base's own does
         self.header = header
+
+    def ids(self) -> tuple[str, str]:
+        """Return its ids of trace and span, in hexadecimal digits."""
+        return self.header[_TRACE], self.header[_SPAN]
 
     def get_span_context(self) -> SpanContext:
         """Return its ids, which are read now."""
         if self._context is INVALID_SPAN_CONTEXT:
-            header = self.header
+            trace_id, span_id = self.ids()
             self._context = SpanContext(
-                int(header[_TRACE], 16),
-                int(header[_SPAN], 16),
+                int(trace_id, 16),
+                int(span_id, 16),
                 is_remote=True,
-                trace_flags=TraceFlags(int(header[53:], 16)),
+                trace_flags=TraceFlags(int(self.header[_FLAGS], 16)),
             )
         return self._context
 
 
 def unsampled(header: str) -> Unsampled | None:
     """Return what a ``traceparent`` header names, when that is well-formed and not sampled."""
-    if (
-        len(header) == _LENGTH
-        and header[53:] in _NOT_SAMPLED
-        and header[:3] == "00-"
-        and header[35] == header[52] == "-"
-        and header.count("-") == _DASHES
-        and _ALPHABET.issuperset(header)
-        and header[_TRACE] != _NO_TRACE
-        and header[_SPAN] != _NO_SPAN
-    ):
-        return Unsampled(header)
-    return None
+    return Unsampled(header) if _HEADER.fullmatch(header) else None
 
 
 class Dropping:
@@ -95,15 +88,17 @@ class Dropping:
         match = self._ROOT.fullmatch(description)
         self.follows_parent = match is not None and (description.startswith("Parent") or bool(match[1]))
         """Whether a span is never sampled when its parent is not."""
-        self._bound: int | None = None
+        self.drops_roots = False
+        """Whether a span without a parent may be left out for certain."""
+        self._bound = 0
         if match is not None and (match[1] or match[3]):
+            self.drops_roots = True
             self._bound = 0 if match[1] else TraceIdRatioBased.get_bound_for_rate(float(match[3]))
 
     def root(self) -> str:
         """Begin a trace; return its ``traceparent``, or nothing when it is, or may be, sampled."""
-        if self._bound is None:
+        ids = getrandbits(_BITS)
+        if ids & _LOW < self._bound or not self.drops_roots:
             return ""
-        low = getrandbits(_HALF)
-        if low < self._bound:
-            return ""
-        return f"00-{getrandbits(_HALF):016x}{low or 1:016x}-{getrandbits(_HALF) or 1:016x}-02"
+        digits = f"{ids:048x}"
+        return f"00-{digits[16:]}-{digits[:16]}-02"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from weft.core.context import set_log_context
-from weft.core.errors import WeftError
 from weft.core.metadata import PROJECT_ID, REQUEST_ID, TRACE_ID
 from weft.core.names import new_id
 from weft.mesh.serving import Call
@@ -20,8 +19,6 @@ class RequestContext:
     """Binds ``request_id`` and ``project_id`` of the metadata to the call's log lines.
 
     The ids of request and trace go back to the caller in the trailing metadata, whatever the status is.
-
-    Nothing is unbound at the end: each call runs in a task, and so in a context, of its own.
     """
 
     def on_start(self, call: Call) -> None:
@@ -38,10 +35,9 @@ class RequestContext:
             values["project_id"] = project
         set_log_context(**values)
 
-    def on_end(self, call: Call, token: None, error: WeftError | None) -> None:
-        """Nothing."""
-
 
 def _sendable(text: str) -> str:
     """Keep what gRPC takes as metadata: it lets more of it in than out, and a reply that it refuses fails."""
+    if text.isascii() and text.isprintable() and len(text) <= _MAX_LENGTH:
+        return text.strip()
     return "".join(character for character in text[:_MAX_LENGTH] if " " <= character <= "~").strip()

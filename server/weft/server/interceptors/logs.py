@@ -6,7 +6,7 @@ import logging
 from time import perf_counter
 
 from weft.core.errors import Code, WeftError
-from weft.mesh.serving import Call
+from weft.mesh.serving import Call, End
 
 __all__ = ["CallLog"]
 
@@ -16,25 +16,26 @@ _log = logging.getLogger("weft.server.rpc")
 class CallLog:
     """Logs how calls end: successes at DEBUG, failures at INFO, defects of ours at ERROR."""
 
-    def on_start(self, call: Call) -> None:
-        """Nothing: the call's own start time is enough."""
+    def on_start(self, call: Call) -> End:
+        """Write the line when the call ends."""
+        return _write
 
-    def on_end(self, call: Call, token: None, error: WeftError | None) -> None:
-        """Write the line."""
-        level = _level(error)
-        if not _log.isEnabledFor(level):
-            return
-        _log.log(
-            level,
-            "%s",
-            call.method,
-            extra={
-                "method": call.method,
-                "code": error.code.name if error else "OK",
-                "reason": str(error.reason) if error else "",
-                "duration_ms": round((perf_counter() - call.started) * 1_000, 3),
-            },
-        )
+
+def _write(call: Call, error: WeftError | None) -> None:
+    level = _level(error)
+    if not _log.isEnabledFor(level):
+        return
+    _log.log(
+        level,
+        "%s",
+        call.method,
+        extra={
+            "method": call.method,
+            "code": error.code.name if error else "OK",
+            "reason": str(error.reason) if error else "",
+            "duration_ms": round((perf_counter() - call.started) * 1_000, 3),
+        },
+    )
 
 
 def _level(error: WeftError | None) -> int:
