@@ -56,11 +56,6 @@ class Connection:
         self.last_used = now
         self.leaving = False
 
-    @property
-    def ready(self) -> bool:
-        """Whether a call can be sent at once."""
-        return not self.leaving and self.channel.get_state() is _READY
-
 
 class ChannelPool:
     """Shares connections between calls.
@@ -97,7 +92,7 @@ class ChannelPool:
     def ready(self, endpoint: Endpoint) -> Connection | None:
         """Lend the connection to an endpoint, if a call can be sent there at once; to be given back."""
         connection = self._by_endpoint.get((endpoint.host, endpoint.port, endpoint.secure))
-        if connection is None or not connection.ready:
+        if connection is None or connection.leaving or connection.channel.get_state() is not _READY:
             return None
         connection.in_flight += 1
         return connection
@@ -151,10 +146,15 @@ class ChannelPool:
         if self._kept and not any(place in places for places in self._kept.values()):
             self._drain(place)  # it was removed meanwhile
 
-    def give_back(self, connection: Connection) -> None:
-        """Take note that a call which was lent a connection does not need it any more."""
+    def give_back(self, connection: Connection, now: float | None = None) -> None:
+        """Take note that a call which was lent a connection does not need it any more.
+
+        Args:
+            connection: Which one.
+            now: The time, where the caller has just read the clock.
+        """
         connection.in_flight -= 1
-        connection.last_used = self._clock.monotonic()
+        connection.last_used = self._clock.monotonic() if now is None else now
         if connection.leaving and connection.in_flight == 0:
             self._close_soon(connection)
 

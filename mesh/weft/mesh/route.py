@@ -56,9 +56,11 @@ class Route:
         self.running = 0
         """How many calls run, or look for an instance."""
         self.pick: Callable[..., Node | None] = balancer.pick
-        """``pick(hash_key, tried)``: the instance for a call, then counted in flight; None: there is none."""
-        self.done: Callable[[Node, bool | None, float], None] = balancer.done
-        """``done(node, failed, seconds)``: how a call ended that was picked for; None: that says nothing."""
+        """``pick(hash_key, tried, now)``: who gets a call, which is then in flight; None: nobody can."""
+        self.done: Callable[..., None] = balancer.done
+        """``done(node, failed, seconds, now)``: how it ended; ``failed`` None: that says nothing."""
+        self.policy = balancer.policy
+        """Name of the policy that picks."""
         self._watch = watch
         self._places: frozenset[tuple[str, int, bool]] = frozenset()
         self._versions = VersionRange.parse(target.version) if versions is None else versions
@@ -74,11 +76,6 @@ class Route:
     def known(self) -> bool:
         """Whether the source has said anything yet."""
         return self._watch.snapshot.version > 0
-
-    @property
-    def policy(self) -> str:
-        """Name of the policy that picks."""
-        return self.balancer.policy
 
     def holds(self, node: Node) -> bool:
         """Whether an instance that was picked is still one of those that fit."""

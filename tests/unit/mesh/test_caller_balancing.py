@@ -271,9 +271,9 @@ async def test_an_instance_that_was_removed_while_it_was_dialled_is_not_called()
             self.keep("route", ())
             return connection
 
-        def give_back(self, connection: Connection) -> None:
+        def give_back(self, connection: Connection, now: float | None = None) -> None:
             self.given_back += 1
-            super().give_back(connection)
+            super().give_back(connection, now)
 
     calls = 0
 

@@ -68,13 +68,25 @@ class MeshCall:
         self._compression = compression
         self._waits = waits
 
-    def begin(self, node: Node | None, connection: Connection | None) -> None:
-        """Start the first attempt at a connected instance, or seek one."""
-        if node is not None and connection is not None:
-            self._launch(node, connection)
-        else:
-            self._seek(0.0, node)
-        self._origin.active.add(self)
+    def launch(self, node: Node, connection: Connection, moment: float) -> None:
+        """Start an attempt at a connected instance, now."""
+        self._attempts += 1
+        self._seeking = None
+        attempt = Attempt(self._origin, self._route, node, connection, self, moment)
+        self._current = attempt.start(
+            self._method,
+            self._request,
+            self._deadline,
+            self._metadata,
+            self._credentials,
+            self._compression,
+            self._attempts,
+        )
+
+    def seek(self, pause: float, node: Node | None = None) -> None:
+        """Begin to look for an instance for the next attempt, with the one that was picked."""
+        self._held = node
+        self._seeking = asyncio.get_running_loop().create_task(self._find(pause))
 
     def done(self) -> bool:
         """Tell whether the call has ended."""
@@ -214,13 +226,13 @@ class MeshCall:
         )
         if ruling.refused:
             self._so_far().refuse(node, f"{node.endpoint.address} refused the call: {details}")
-            self._seek(0.0)
+            self.seek(0.0)
             return True
         pause = self._retry_pause(ruling)
         if pause is None:
             return False
         self._so_far().avoid.add(node)
-        self._seek(pause)
+        self.seek(pause)
         return True
 
     def _retry_pause(self, ruling: Verdict) -> float | None:
@@ -240,24 +252,6 @@ class MeshCall:
         self._retries += 1
         return seconds
 
-    def _launch(self, node: Node, connection: Connection) -> None:
-        self._attempts += 1
-        self._seeking = None
-        attempt = Attempt(self._origin, self._route, node, connection, self)
-        self._current = attempt.start(
-            self._method,
-            self._request,
-            self._deadline,
-            self._metadata,
-            self._credentials,
-            self._compression,
-            self._attempts,
-        )
-
-    def _seek(self, pause: float, node: Node | None = None) -> None:
-        self._held = node
-        self._seeking = asyncio.get_running_loop().create_task(self._find(pause))
-
     async def _find(self, pause: float) -> None:
         """Find an instance for the next attempt and start it; ends the call when there is none."""
         self._route.running += 1
@@ -266,7 +260,7 @@ class MeshCall:
             if pause:
                 await self._origin.clock.sleep(pause)
             node, connection = await self._place(node)
-            self._launch(node, connection)
+            self.launch(node, connection, self._origin.monotonic())
         except asyncio.CancelledError:
             self._fail(CANCELLED)
             raise

@@ -29,129 +29,97 @@ class _Callable:
         self._origin = origin
         self._method = method
 
-    def _look(self, metadata: Any) -> tuple[Route, Node | None, Connection | None]:
+    def _look(self, metadata: Any, moment: float) -> tuple[Route, Node | None, Connection | None]:
         """Pick an instance for a new call, and borrow the connection to it where there is one."""
         origin = self._origin
         route = origin.route()
-        route.last_used = moment = origin.monotonic()
+        route.last_used = moment
         route.budget.called(moment)
-        node = route.pick(origin.key(metadata) if origin.hash_key else "", ())
+        node = route.pick(origin.key(metadata) if origin.hash_key else "", (), moment)
         if node is None:
             return route, None, None
-        return route, *connected_one(origin, route, node)
+        connection = origin.pool.ready(node.endpoint)
+        if connection is None:
+            return route, *connected_one(origin, route, node)
+        return route, node, connection
 
-    def _call(
+
+class _OneRequest(_Callable):
+    """One request, which another attempt can repeat."""
+
+    def __call__(
         self,
         request: Any,
-        timeout: float | None,
-        metadata: Any,
-        credentials: grpc.CallCredentials | None,
-        wait_for_ready: bool | None,  # noqa: FBT001 - as grpc.aio has it
-        compression: grpc.Compression | None,
+        *,
+        timeout: float | None = None,
+        metadata: Any = None,
+        credentials: grpc.CallCredentials | None = None,
+        wait_for_ready: bool | None = None,
+        compression: grpc.Compression | None = None,
     ) -> Any:
-        route, node, connection = self._look(metadata)
+        """Call the method."""
         origin, method = self._origin, self._method
-        deadline = origin.deadline(timeout, method.timeout)
+        moment = origin.monotonic()
+        route, node, connection = self._look(metadata, moment)
+        deadline = origin.deadline(moment, timeout, method.timeout)
         call = self._kind(
             origin, route, method, request, deadline, metadata, credentials, compression, wait_for_ready
         )
-        call.begin(node, connection)
+        if node is not None and connection is not None:
+            call.launch(node, connection, moment)
+        else:
+            call.seek(0.0, node)
+        origin.active.add(call)
         return call
 
-    def _stream(
+
+class _Requests(_Callable):
+    """A stream of requests: at a connected instance it is a plain call, as it has one attempt."""
+
+    def __call__(
         self,
-        requests: Any,
-        timeout: float | None,
-        metadata: Any,
-        credentials: grpc.CallCredentials | None,
-        wait_for_ready: bool | None,  # noqa: FBT001 - as grpc.aio has it
-        compression: grpc.Compression | None,
+        request_iterator: Any = None,
+        timeout: float | None = None,
+        metadata: Any = None,
+        credentials: grpc.CallCredentials | None = None,
+        wait_for_ready: bool | None = None,  # noqa: FBT001 - as grpc.aio has it
+        compression: grpc.Compression | None = None,
     ) -> Any:
-        """Start a stream of requests: at a connected instance it is a plain call, as it has one attempt."""
-        route, node, connection = self._look(metadata)
+        """Call the method."""
         origin, method = self._origin, self._method
-        deadline = origin.deadline(timeout, method.timeout)
-        if node is None or connection is None:
-            call = self._kind(
-                origin, route, method, requests, deadline, metadata, credentials, compression, wait_for_ready
-            )
-            call.begin(node, None)
-            return call
-        attempt = Attempt(origin, route, node, connection, None)
-        plain = attempt.start(method, requests, deadline, metadata, credentials, compression, 1)
-        origin.active.add(plain)
-        return plain
+        moment = origin.monotonic()
+        route, node, connection = self._look(metadata, moment)
+        deadline = origin.deadline(moment, timeout, method.timeout)
+        if node is not None and connection is not None:
+            attempt = Attempt(origin, route, node, connection, None, moment)
+            call = attempt.start(method, request_iterator, deadline, metadata, credentials, compression, 1)
+        else:
+            made = (request_iterator, deadline, metadata, credentials, compression, wait_for_ready)
+            call = self._kind(origin, route, method, *made)
+            call.seek(0.0, node)
+        origin.active.add(call)
+        return call
 
 
-class UnaryUnaryMethod(_Callable, grpc.aio.UnaryUnaryMultiCallable[Any, Any]):
+class UnaryUnaryMethod(_OneRequest, grpc.aio.UnaryUnaryMultiCallable[Any, Any]):
     """One request, one response."""
 
     _kind = UnaryUnaryCall
 
-    def __call__(
-        self,
-        request: Any,
-        *,
-        timeout: float | None = None,
-        metadata: Any = None,
-        credentials: grpc.CallCredentials | None = None,
-        wait_for_ready: bool | None = None,
-        compression: grpc.Compression | None = None,
-    ) -> Any:
-        """Call the method."""
-        return self._call(request, timeout, metadata, credentials, wait_for_ready, compression)
 
-
-class UnaryStreamMethod(_Callable, grpc.aio.UnaryStreamMultiCallable[Any, Any]):
+class UnaryStreamMethod(_OneRequest, grpc.aio.UnaryStreamMultiCallable[Any, Any]):
     """One request, a stream of responses."""
 
     _kind = UnaryStreamCall
 
-    def __call__(
-        self,
-        request: Any,
-        *,
-        timeout: float | None = None,
-        metadata: Any = None,
-        credentials: grpc.CallCredentials | None = None,
-        wait_for_ready: bool | None = None,
-        compression: grpc.Compression | None = None,
-    ) -> Any:
-        """Call the method."""
-        return self._call(request, timeout, metadata, credentials, wait_for_ready, compression)
 
-
-class StreamUnaryMethod(_Callable, grpc.aio.StreamUnaryMultiCallable[Any, Any]):
+class StreamUnaryMethod(_Requests, grpc.aio.StreamUnaryMultiCallable[Any, Any]):
     """A stream of requests, one response."""
 
     _kind = StreamUnaryCall
 
-    def __call__(
-        self,
-        request_iterator: Any = None,
-        timeout: float | None = None,
-        metadata: Any = None,
-        credentials: grpc.CallCredentials | None = None,
-        wait_for_ready: bool | None = None,  # noqa: FBT001 - as grpc.aio has it
-        compression: grpc.Compression | None = None,
-    ) -> Any:
-        """Call the method."""
-        return self._stream(request_iterator, timeout, metadata, credentials, wait_for_ready, compression)
 
-
-class StreamStreamMethod(_Callable, grpc.aio.StreamStreamMultiCallable[Any, Any]):
+class StreamStreamMethod(_Requests, grpc.aio.StreamStreamMultiCallable[Any, Any]):
     """A stream of requests, a stream of responses."""
 
     _kind = StreamStreamCall
-
-    def __call__(
-        self,
-        request_iterator: Any = None,
-        timeout: float | None = None,
-        metadata: Any = None,
-        credentials: grpc.CallCredentials | None = None,
-        wait_for_ready: bool | None = None,  # noqa: FBT001 - as grpc.aio has it
-        compression: grpc.Compression | None = None,
-    ) -> Any:
-        """Call the method."""
-        return self._stream(request_iterator, timeout, metadata, credentials, wait_for_ready, compression)

@@ -93,15 +93,15 @@ class Origin:
         task.add_done_callback(self.waiting.discard)
         return task
 
-    def deadline(self, timeout: float | None, default: float | None) -> float | None:
-        """Return when a call ends at the latest: never later than the call that it is made for."""
+    def deadline(self, moment: float, timeout: float | None, default: float | None) -> float | None:
+        """Return when a call of this moment ends at the latest: never later than the call it is made for."""
         if timeout is None:
             timeout = default
-        moment = None if timeout is None else self.monotonic() + timeout
+        end = None if timeout is None else moment + timeout
         inherited = current_deadline()
         if inherited is None:
-            return moment
-        return inherited if moment is None else min(moment, inherited)
+            return end
+        return inherited if end is None else min(end, inherited)
 
     def close(self) -> None:
         """Take no new calls, and cancel those that run."""
@@ -129,7 +129,9 @@ class Attempt:
 
     __slots__ = ("_connection", "_node", "_origin", "_over", "_owner", "_route", "_span", "_started")
 
-    def __init__(self, origin: Origin, route: Route, node: Node, connection: Connection, owner: Any) -> None:
+    def __init__(
+        self, origin: Origin, route: Route, node: Node, connection: Connection, owner: Any, started: float
+    ) -> None:
         self._origin = origin
         self._route = route
         self._node = node
@@ -137,7 +139,7 @@ class Attempt:
         self._owner = owner
         self._span: Any = None
         self._over = False
-        self._started = 0.0
+        self._started = started
         route.running += 1
 
     def start(
@@ -156,15 +158,21 @@ class Attempt:
             Exception: Whatever the plain channel refuses; then nothing was started.
         """
         origin = self._origin
-        self._started = started = origin.monotonic()
         if number > 1:
             metadata = (*(metadata or ()), (_PREVIOUS_ATTEMPTS, str(number - 1)))
         try:
             if origin.traced:
-                metadata = self._trace(method, metadata, number)
+                self._span, metadata = origin.tracer.start(
+                    method.name,
+                    tuple(metadata) if metadata else (),
+                    service=self._route.service,
+                    endpoint=self._node.endpoint,
+                    attempt=number,
+                    balancer=self._route.policy,
+                )
             call = method.on(self._connection)(
                 request,
-                timeout=None if deadline is None else max(0.0, deadline - started),
+                timeout=None if deadline is None else max(0.0, deadline - self._started),
                 metadata=metadata,
                 credentials=credentials,
                 compression=compression,
@@ -176,18 +184,6 @@ class Attempt:
             keep_status(call)
         call.add_done_callback(self._ended)
         return call
-
-    def _trace(self, method: Method, metadata: Any, number: int) -> Any:
-        route = self._route
-        self._span, metadata = self._origin.tracer.start(
-            method.name,
-            tuple(metadata or ()),
-            service=route.service,
-            endpoint=self._node.endpoint,
-            attempt=number,
-            balancer=route.policy,
-        )
-        return metadata
 
     def _ended(self, call: Any) -> None:
         if self._over:  # grpc.aio may say so twice
@@ -209,7 +205,7 @@ class Attempt:
         moment = origin.monotonic()
         route.running -= 1
         route.last_used = moment
-        route.done(self._node, failed, moment - self._started)
-        origin.pool.give_back(self._connection)
-        if origin.traced:
+        route.done(self._node, failed, moment - self._started, moment)
+        origin.pool.give_back(self._connection, moment)
+        if self._span is not None:
             origin.tracer.end(self._span, code.value[0], details)

@@ -65,7 +65,7 @@ class LoadBalancer:
         self._outliers.update(rotation, now)
         self._tiers.refresh(now)
 
-    def pick(self, hash_key: str = "", tried: Collection[Node] = ()) -> Node | None:
+    def pick(self, hash_key: str = "", tried: Collection[Node] = (), now: float | None = None) -> Node | None:
         """Return the node for the next call, and count the call as in flight.
 
         An ejected node is returned when its probe is due, or when the call has tried
@@ -74,11 +74,13 @@ class LoadBalancer:
         Args:
             hash_key: What ``consistent_hash`` keeps together; other policies ignore it.
             tried: Nodes that this call must not get again.
+            now: The time, where the caller has just read the clock.
 
         Returns:
             None when there is no node, or all are in ``tried``.
         """
-        now = self._clock.monotonic()
+        if now is None:
+            now = self._clock.monotonic()
         if now >= self._outliers.due:
             if self._outliers.advance(now):
                 self._tiers.refresh(now)
@@ -116,7 +118,13 @@ class LoadBalancer:
                 return other
         return None
 
-    def done(self, node: Node, failed: bool | None, seconds: float) -> None:  # noqa: FBT001 - said by name or not
+    def done(
+        self,
+        node: Node,
+        failed: bool | None,  # noqa: FBT001 - said by name or not
+        seconds: float,
+        now: float | None = None,
+    ) -> None:
         """Take note of how a call at a picked node ended.
 
         Args:
@@ -125,12 +133,14 @@ class LoadBalancer:
                 was overloaded, or did not answer; not what it answered. None when the
                 end says nothing of the node, such as a caller who gave up.
             seconds: How long it took.
+            now: The time, where the caller has just read the clock.
         """
         if node.in_flight > 0:
             node.in_flight -= 1
         if node.tier < 0:
             return
-        now = self._clock.monotonic()
+        if now is None:
+            now = self._clock.monotonic()
         self._tiers.done(node, failed, seconds, now)
         if failed is not None and self._outliers.done(node, now, failed=failed):
             self._tiers.refresh(now)
