@@ -5,15 +5,34 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from typing import Final
 
 from weft.core.clock import Clock, SystemClock
 from weft.core.version import VersionRange
 from weft.discovery.base import Resolver
-from weft.discovery.model import Snapshot
+from weft.discovery.model import Endpoint, Health, Snapshot
 from weft.discovery.target import Target, parse_target
 from weft.discovery.watch import Watch
 
-__all__ = ["BoundResolver"]
+__all__ = ["BoundResolver", "look_further"]
+
+_CALLABLE: Final = frozenset({Health.PASSING, Health.WARNING})
+
+
+def look_further(
+    own: tuple[Endpoint, ...], location: Endpoint | Target | None
+) -> tuple[tuple[Endpoint, ...], str]:
+    """Return every instance of a registered service, and the target under which there are more.
+
+    Where its registration points to counts while it has no instance of its own that can be called.
+
+    Args:
+        own: The instances that are registered themselves.
+        location: Where the registration points to.
+    """
+    if location is None or any(it.health in _CALLABLE for it in own):
+        return own, ""
+    return ((*own, location), "") if isinstance(location, Endpoint) else (own, str(location))
 
 
 class BoundResolver:
@@ -33,7 +52,7 @@ class BoundResolver:
         self._clock = clock or SystemClock()
 
     async def watch(self, service: str) -> AsyncIterator[Snapshot]:
-        """Yield the service's own instances; else those that it is bound to."""
+        """Yield the service's own instances; those that it is bound to as well, while none can be called."""
         changed = asyncio.Event()
         own = Watch(self._resolver, service, clock=self._clock)
         own.subscribe(lambda _: changed.set())
@@ -78,7 +97,7 @@ class _Bound:
             self._watch.subscribe(lambda _: self._changed.set())
 
     def snapshot(self, own: Snapshot) -> Snapshot:
-        """Return what counts: the service's own list, or that of the target, as far as it fits."""
+        """Return the service's own list, and that of the target behind it, as far as it fits."""
         if self._watch is None:
             return own
         found = self._watch.snapshot
@@ -88,7 +107,7 @@ class _Bound:
             for it in found.endpoints
             if set(self._target.tags) <= set(it.tags) and (versions.any or versions.admits(it.version))
         )
-        return replace(found, endpoints=fitting)
+        return replace(found, endpoints=own.endpoints + fitting)
 
 
 def _alike(one: Snapshot, other: Snapshot) -> bool:

@@ -18,6 +18,7 @@ from weft.core.clock import Clock, SystemClock
 from weft.core.errors import ValidationError
 from weft.core.transport import CHANNEL_OPTIONS
 from weft.discovery.backoff import Backoff
+from weft.discovery.binding import look_further
 from weft.discovery.endpoint import dial_target, is_host
 from weft.discovery.known import KnownList
 from weft.discovery.model import Endpoint, Health, Protocol, Snapshot
@@ -176,19 +177,17 @@ def _take(known: KnownList, answer: pb.WatchInstancesResponse | _Later, version:
 
 
 def _endpoints(answer: pb.WatchInstancesResponse) -> tuple[Endpoint, ...]:
-    """Read the instances; else, when the service has an address of its own, that."""
-    if answer.instances:
-        return tuple(
-            _endpoint(it) for it in answer.instances if 1 <= it.port <= _LAST_PORT and is_host(it.host)
-        )
-    location = _location(answer)
-    return (location,) if isinstance(location, Endpoint) else ()
+    """Read the instances; and when none can be called, the service's own address, if it has one."""
+    return look_further(_instances(answer), _location(answer))[0]
 
 
 def _bound_to(answer: pb.WatchInstancesResponse) -> str:
-    """Return the target under which to look for a service that has no instances here."""
-    location = None if answer.instances else _location(answer)
-    return str(location) if isinstance(location, Target) else ""
+    """Return the target under which to look for a service that has no instance to call here."""
+    return look_further(_instances(answer), _location(answer))[1]
+
+
+def _instances(answer: pb.WatchInstancesResponse) -> tuple[Endpoint, ...]:
+    return tuple(_endpoint(it) for it in answer.instances if 1 <= it.port <= _LAST_PORT and is_host(it.host))
 
 
 def _location(answer: pb.WatchInstancesResponse) -> Endpoint | Target | None:

@@ -41,3 +41,20 @@ async def test_a_service_may_be_where_consul_says(tmp_path: Path) -> None:
                 await weft.executions.call("shop", "GetCart", {"customer": "ada"}, service_version="~1.5")
     assert refused.value.reason == Reason.VERSION_NOT_AVAILABLE
     assert refused.value.metadata["available"] == "1.4.2"
+
+
+async def test_an_instance_that_is_ill_does_not_hide_what_consul_knows(tmp_path: Path) -> None:
+    """An own instance counts while it can be called; else calls go where the registration points to."""
+    async with running_agent(tmp_path) as agent, carts_server() as port:
+        agent.register("carts", "carts-1", Address="127.0.0.1", Port=port)
+        config = ServerConfig(
+            listen="127.0.0.1:0",
+            instance_wait=timedelta(seconds=3),
+            sources=SourcesConfig(consul=agent.config()),
+        )
+        async with WeftServer(config) as server, connect(server.address) as weft:
+            await weft.registry.register("shop", endpoint="consul://carts")
+            own = await weft.registry.register_instance("shop", host="127.0.0.1", port=1)
+            await weft.registry.heartbeat(own.id, "CRITICAL", "out of order")
+            output = await weft.executions.call("shop", "GetCart", {"customer": "ada"})
+            assert output["customer"] == "ada"

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
 from tests.support.discovery import following
 from weft.core.errors import ValidationError
-from weft.discovery import BoundResolver, Endpoint, Snapshot, StaticResolver, Target, Watch, parse_target
+from weft.discovery import (
+    BoundResolver,
+    Endpoint,
+    Health,
+    Snapshot,
+    StaticResolver,
+    Target,
+    Watch,
+    parse_target,
+)
 from weft.discovery.resolvers import Resolvers
 
 OWN = Endpoint(host="10.0.0.1", port=1)
@@ -64,6 +74,17 @@ async def test_follows_on_and_back() -> None:
         assert last.endpoints == (OWN,)
         assert last.version == 4
     assert [str(it) for it in asked] == ["consul://orders?tag=v1", "consul://orders?version=^2"]
+
+
+async def test_own_instances_that_cannot_be_called_hide_nobody() -> None:
+    """They are known beside those of the target, so that the calls go there."""
+    ill = replace(OWN, health=Health.CRITICAL)
+    registry = Registry(Snapshot(service="s", endpoints=(ill,), bound_to="consul://orders?tag=v1"))
+    resolver, _ = bound(registry, StaticResolver({"orders": [OLD, NEW]}))
+    async with following(resolver, "s") as stream:
+        found = await anext(stream)
+        assert found.endpoints == (ill, OLD)
+        assert found.callable() == (OLD,)
 
 
 async def test_a_target_that_cannot_be_followed_is_a_problem() -> None:

@@ -128,6 +128,29 @@ async def test_a_service_without_instances(endpoint: str, addresses: list[str], 
         assert ([it.port for it in snapshot.endpoints], snapshot.bound_to) == ([1], "")
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "addresses", "bound_to"),
+    [
+        ("grpc://10.0.0.9:5", ["10.0.0.1:1", "10.0.0.9:5"], ""),
+        ("consul://orders", ["10.0.0.1:1"], "consul://orders"),
+        ("", ["10.0.0.1:1"], ""),
+    ],
+)
+async def test_a_service_whose_instances_cannot_be_called(
+    endpoint: str, addresses: list[str], bound_to: str
+) -> None:
+    """It is at its own endpoint as well, until one of them can."""
+    async with scripted() as (registry, resolver), following(resolver, "s") as stream:
+        critical = instance(1, host="10.0.0.1", health=registry_pb2.HEALTH_STATE_CRITICAL)
+        registry.say(1, critical, endpoint=endpoint)
+        snapshot = await anext(stream)
+        assert ([it.address for it in snapshot.endpoints], snapshot.bound_to) == (addresses, bound_to)
+        warning = instance(1, host="10.0.0.1", health=registry_pb2.HEALTH_STATE_WARNING)
+        registry.say(2, warning, endpoint=endpoint)
+        snapshot = await anext(stream)
+        assert ([it.address for it in snapshot.endpoints], snapshot.bound_to) == (["10.0.0.1:1"], "")
+
+
 async def test_a_binding_that_changes_is_told() -> None:
     """Also when the list is as empty as before."""
     async with scripted() as (registry, resolver), following(resolver, "s") as stream:

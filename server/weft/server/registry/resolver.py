@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
+from weft.discovery.binding import look_further
 from weft.discovery.model import Endpoint, Snapshot
-from weft.discovery.target import parse_location
+from weft.discovery.target import Target, parse_location
 from weft.server.registry.instance_service import InstanceService
 from weft.server.registry.model import Instance, Service
 from weft.server.registry.service import RegistryService
@@ -17,8 +18,8 @@ __all__ = ["RegistryResolver"]
 class RegistryResolver:
     """Resolves names in process, without a hop.
 
-    A service without instances resolves to its own endpoint, when it has one; when
-    that is a target, such as ``consul://orders``, the snapshot says so.
+    A service without an instance to call resolves to its own endpoint as well, when it has
+    one; when that is a target, such as ``consul://orders``, the snapshot says so.
 
     Args:
         services: The services of this server.
@@ -37,15 +38,13 @@ class RegistryResolver:
     async def _snapshot(self, name: str, instances: tuple[Instance, ...]) -> Snapshot:
         version = self._instances.version
         endpoints = tuple(instance.endpoint() for instance in instances)
-        service = None if endpoints else await self._services.find(name)
-        if service is None or not service.endpoint:
-            return Snapshot(service=name, endpoints=endpoints, version=version)
-        location = parse_location(service.endpoint)
-        if isinstance(location, Endpoint):
-            return Snapshot(service=name, endpoints=(_of(service, location),), version=version)
-        return Snapshot(service=name, endpoints=(), version=version, bound_to=str(location))
+        endpoints, bound_to = look_further(endpoints, _location(await self._services.find(name)))
+        return Snapshot(service=name, endpoints=endpoints, version=version, bound_to=bound_to)
 
 
-def _of(service: Service, endpoint: Endpoint) -> Endpoint:
-    """Say which version runs there: the one that the service is registered as."""
-    return replace(endpoint, version=service.version)
+def _location(service: Service | None) -> Endpoint | Target | None:
+    """Return where a registration points to; at an address runs the version that it is registered as."""
+    if service is None or not service.endpoint:
+        return None
+    location = parse_location(service.endpoint)
+    return replace(location, version=service.version) if isinstance(location, Endpoint) else location
