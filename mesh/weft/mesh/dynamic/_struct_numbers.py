@@ -11,6 +11,7 @@ from typing import Any, Final
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.descriptor_pool import DescriptorPool
 
+from weft.mesh.dynamic._raw_any import type_url_of
 from weft.mesh.dynamic._wellknown import entry_of, is_map, is_special
 
 __all__ = ["StructNumbers"]
@@ -21,7 +22,7 @@ _LARGEST: Final = 2**53
 
 
 class StructNumbers:
-    """Finds such numbers in messages that were written as JSON.
+    """Finds such numbers in messages that were written as JSON, and unmarks what ``RawAnys`` has marked.
 
     Args:
         pool: Of the types that an Any may hold.
@@ -45,6 +46,8 @@ class StructNumbers:
     def _any(self, value: dict[str, Any]) -> dict[str, Any]:
         if "@type" not in value:
             return value
+        if (unknown := type_url_of(value)) is not None:
+            return {**value, "@type": unknown}
         kind = self._pool.FindMessageTypeByName(value["@type"].rpartition("/")[2])
         if not is_special(kind):
             return self.written(kind, value)  # type: ignore[no-any-return]  # an object, as it was

@@ -5,7 +5,8 @@ names, integers of any size as numbers or texts, null for a field that is not
 set. Output has the fields' own names, always has the fields without presence,
 also when they are zero or empty, and writes a 64-bit integer as a number when a
 double holds it exactly, else as a text. A number of a Struct without a fraction
-is an integer, as in all payloads.
+is an integer, as in all payloads. An Any of a type that is not known is its
+type URL and its bytes in base64.
 
 A message that is no object in JSON, such as a Timestamp, stands under ``value``
 when it is the request or the response itself, as it would in an Any.
@@ -19,12 +20,13 @@ from typing import Any
 
 from google.protobuf import json_format
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
-from google.protobuf.message import DecodeError, EncodeError
+from google.protobuf.message import DecodeError, EncodeError, Message
 
 from weft.core.errors import PreconditionError, ValidationError, Violation
 from weft.core.payload import JsonObject
 from weft.core.reasons import Reason, Rule
 from weft.mesh.dynamic._check import Checker
+from weft.mesh.dynamic._raw_any import RawAnys
 from weft.mesh.dynamic._struct_numbers import StructNumbers
 from weft.mesh.dynamic._wellknown import is_special
 from weft.mesh.dynamic.descriptors import ServiceDescriptors
@@ -99,24 +101,39 @@ class MessageCodec:
 
         Raises:
             PreconditionError: ACTION_OUTPUT_INVALID: the bytes are no such message, or
-                hold what JSON cannot say, such as an Any of an unknown type.
+                hold what JSON cannot say, such as a time after the year 9999.
         """
         message = self._descriptors.message_class(kind)()
         try:
             message.ParseFromString(data)
-            value: Any = json_format.MessageToDict(
-                message,
-                preserving_proto_field_name=True,
-                always_print_fields_with_no_presence=True,
-                unquote_int64_if_possible=True,
-                descriptor_pool=self._descriptors.pool,
-            )
+            value = self._plain(message)
         except DecodeError:
             raise _unreadable(kind, "the bytes are no such message") from None
         except (json_format.SerializeToJsonError, ValueError, TypeError, OverflowError) as error:
             raise _unreadable(kind, str(error)[:300]) from None
+        except RecursionError:
+            raise _unreadable(kind, "it is nested too deeply") from None
         value = self._numbers.written(kind, value)
         return {"value": value} if is_wrapped(kind) else value
+
+    def _plain(self, message: Message) -> Any:
+        pool = self._descriptors.pool
+        try:
+            return _to_dict(message, pool)
+        except TypeError:  # an Any of a type that is not in the pool; that is rare
+            raw = RawAnys(pool)
+            raw.wrap(message)
+            return _to_dict(message, raw)
+
+
+def _to_dict(message: Message, pool: Any) -> Any:
+    return json_format.MessageToDict(
+        message,
+        preserving_proto_field_name=True,
+        always_print_fields_with_no_presence=True,
+        unquote_int64_if_possible=True,
+        descriptor_pool=pool,
+    )
 
 
 def _unreadable(kind: Descriptor, why: str) -> PreconditionError:

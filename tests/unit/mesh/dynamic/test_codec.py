@@ -182,15 +182,42 @@ def test_bytes_that_are_no_such_message_are_refused(data: bytes) -> None:
 
 
 def test_what_json_cannot_say_is_refused() -> None:
-    """An Any of a type that nobody knows here, and a time after the year 9999."""
-    made: Any = descriptors().message_class(EVERYTHING)()
-    made.anything.type_url = "x/nobody.Knows"
+    """A time after the year 9999; and an Any that does not hold what it says."""
     late: Any = descriptors().message_class(EVERYTHING)()
     late.at.seconds = 10**15
-    for message in (made, late):
+    broken: Any = descriptors().message_class(EVERYTHING)()
+    broken.anything.type_url, broken.anything.value = "x/kinds.v1.Leaf", b"\xff"
+    for message in (late, broken):
         with pytest.raises(PreconditionError) as caught:
             CODEC.decode(EVERYTHING, message.SerializeToString())
         assert caught.value.reason == Reason.ACTION_OUTPUT_INVALID
+
+
+UNKNOWN = {"@type": "type.example.com/nobody.Knows", "value": "/wA="}
+
+
+@pytest.mark.parametrize("url", [UNKNOWN["@type"], "nobody", "", "a/b/"])
+def test_an_any_of_an_unknown_type_is_its_bytes(url: str) -> None:
+    """It does not fail the call: there is its type URL, and base64; what else was said is there too."""
+    made: Any = descriptors().message_class(EVERYTHING)()
+    made.anything.type_url, made.anything.value, made.text = url, b"\xff\0", "said"
+    found = CODEC.decode(EVERYTHING, made.SerializeToString())
+    assert (found["anything"], found["text"]) == ({"@type": url, "value": "/wA="}, "said")
+    assert not compile_schema(OUTPUTS[EVERYTHING.full_name]).violations(found, "output")
+
+
+def test_an_any_of_an_unknown_type_within_one_that_is_known() -> None:
+    """Only the inner one is bytes."""
+    inner: Any = descriptors().message_class(EVERYTHING)()
+    inner.anything.type_url, inner.anything.value = UNKNOWN["@type"], b"\xff\0"
+    inner.any_json.number_value = 5
+    made: Any = descriptors().message_class(EVERYTHING)()
+    made.anything.type_url = "x/kinds.v1.Everything"
+    made.anything.value = inner.SerializeToString()
+    found = CODEC.decode(EVERYTHING, made.SerializeToString())["anything"]
+    assert (found["@type"], found["anything"]) == ("x/kinds.v1.Everything", UNKNOWN)
+    assert found["any_json"] == 5
+    assert type(found["any_json"]) is int
 
 
 @bounded
