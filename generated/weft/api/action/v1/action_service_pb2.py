@@ -22,12 +22,14 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import any_pb2 as google_dot_protobuf_dot_any__pb2
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from weft.api.common.v1 import context_pb2 as weft_dot_api_dot_common_dot_v1_dot_context__pb2
 from weft.api.common.v1 import payload_pb2 as weft_dot_api_dot_common_dot_v1_dot_payload__pb2
 from weft.api.registry.v1 import registry_pb2 as weft_dot_api_dot_registry_dot_v1_dot_registry__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'weft/api/action/v1/action_service.proto\x12\x12weft.api.action.v1\x1a weft/api/common/v1/context.proto\x1a weft/api/common/v1/payload.proto\x1a#weft/api/registry/v1/registry.proto\"r\n\nInvocation\x12\x14\n\x0c\x65xecution_id\x18\x01 \x01(\t\x12\x13\n\x0bworkflow_id\x18\x02 \x01(\t\x12\x0f\n\x07step_id\x18\x03 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\x05\x12\x17\n\x0fidempotency_key\x18\x05 \x01(\t\"\xc8\x01\n\x13InvokeActionRequest\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x02 \x01(\t\x12*\n\x05input\x18\x03 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\x12\x30\n\x07\x63ontext\x18\x04 \x01(\x0b\x32\x1f.weft.api.common.v1.CallContext\x12\x32\n\ninvocation\x18\x05 \x01(\x0b\x32\x1e.weft.api.action.v1.Invocation\"C\n\x14InvokeActionResponse\x12+\n\x06output\x18\x01 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\"r\n\x12ListActionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x35\n\x0cpayload_kind\x18\x03 \x01(\x0e\x32\x1f.weft.api.common.v1.PayloadKind\"]\n\x13ListActionsResponse\x12-\n\x07\x61\x63tions\x18\x01 \x03(\x0b\x32\x1c.weft.api.registry.v1.Action\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xdc\x01\n\rActionService\x12\x66\n\x0cInvokeAction\x12\'.weft.api.action.v1.InvokeActionRequest\x1a(.weft.api.action.v1.InvokeActionResponse\"\x03\x90\x02\x00\x12\x63\n\x0bListActions\x12&.weft.api.action.v1.ListActionsRequest\x1a\'.weft.api.action.v1.ListActionsResponse\"\x03\x90\x02\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'weft/api/action/v1/action_service.proto\x12\x12weft.api.action.v1\x1a\x19google/protobuf/any.proto\x1a\x1egoogle/protobuf/duration.proto\x1a weft/api/common/v1/context.proto\x1a weft/api/common/v1/payload.proto\x1a#weft/api/registry/v1/registry.proto\"\xda\x01\n\nInvocation\x12\x14\n\x0c\x65xecution_id\x18\x01 \x01(\t\x12\x13\n\x0bworkflow_id\x18\x02 \x01(\t\x12\x0f\n\x07step_id\x18\x03 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\x05\x12\x17\n\x0fidempotency_key\x18\x05 \x01(\t\x12\x15\n\rattempt_token\x18\x06 \x01(\t\x12\x34\n\x11heartbeat_timeout\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x19\n\x11heartbeat_details\x18\x08 \x01(\x0c\"\xc8\x01\n\x13InvokeActionRequest\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x02 \x01(\t\x12*\n\x05input\x18\x03 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\x12\x30\n\x07\x63ontext\x18\x04 \x01(\x0b\x32\x1f.weft.api.common.v1.CallContext\x12\x32\n\ninvocation\x18\x05 \x01(\x0b\x32\x1e.weft.api.action.v1.Invocation\"T\n\x14InvokeActionResponse\x12+\n\x06output\x18\x01 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\x12\x0f\n\x07pending\x18\x02 \x01(\x08\"\xc2\x01\n\x11RunActionsRequest\x12\x39\n\x0binvocations\x18\x01 \x03(\x0b\x32$.weft.api.action.v1.ActionInvocation\x12=\n\rcancellations\x18\x02 \x03(\x0b\x32&.weft.api.action.v1.ActionCancellation\x12\x33\n\x08refusals\x18\x03 \x03(\x0b\x32!.weft.api.action.v1.ActionRefusal\"\x9c\x02\n\x10\x41\x63tionInvocation\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x03 \x01(\t\x12\r\n\x05input\x18\x04 \x01(\x0c\x12\x30\n\x07\x63ontext\x18\x05 \x01(\x0b\x32\x1f.weft.api.common.v1.CallContext\x12\x32\n\ninvocation\x18\x06 \x01(\x0b\x32\x1e.weft.api.action.v1.Invocation\x12,\n\tremaining\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0btraceparent\x18\x08 \x01(\t\x12\x12\n\ntracestate\x18\t \x01(\t\x12\x0f\n\x07\x62\x61ggage\x18\n \x01(\t\"0\n\x12\x41\x63tionCancellation\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x0e\n\x06reason\x18\x02 \x01(\t\"B\n\rActionRefusal\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x15\n\rattempt_token\x18\x03 \x01(\t\"\xc4\x01\n\x12RunActionsResponse\x12\x30\n\x06window\x18\x01 \x01(\x0b\x32 .weft.api.action.v1.StreamWindow\x12\x31\n\x07results\x18\x02 \x03(\x0b\x32 .weft.api.action.v1.ActionResult\x12\x37\n\nheartbeats\x18\x03 \x03(\x0b\x32#.weft.api.action.v1.ActionHeartbeat\x12\x10\n\x08\x64raining\x18\x04 \x01(\x08\"8\n\x0cStreamWindow\x12\x13\n\x0binvocations\x18\x01 \x01(\x05\x12\x13\n\x0binput_bytes\x18\x02 \x01(\x03\"\x81\x01\n\x0c\x41\x63tionResult\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x0e\n\x06output\x18\x02 \x01(\x0c\x12\x0c\n\x04\x63ode\x18\x03 \x01(\x05\x12\x0f\n\x07message\x18\x04 \x01(\t\x12%\n\x07\x64\x65tails\x18\x05 \x03(\x0b\x32\x14.google.protobuf.Any\x12\x0f\n\x07pending\x18\x06 \x01(\x08\".\n\x0f\x41\x63tionHeartbeat\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x0f\n\x07\x64\x65tails\x18\x02 \x01(\x0c\"r\n\x12ListActionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x35\n\x0cpayload_kind\x18\x03 \x01(\x0e\x32\x1f.weft.api.common.v1.PayloadKind\"]\n\x13ListActionsResponse\x12-\n\x07\x61\x63tions\x18\x01 \x03(\x0b\x32\x1c.weft.api.registry.v1.Action\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xc2\x02\n\rActionService\x12\x66\n\x0cInvokeAction\x12\'.weft.api.action.v1.InvokeActionRequest\x1a(.weft.api.action.v1.InvokeActionResponse\"\x03\x90\x02\x00\x12\x64\n\nRunActions\x12%.weft.api.action.v1.RunActionsRequest\x1a&.weft.api.action.v1.RunActionsResponse\"\x03\x90\x02\x00(\x01\x30\x01\x12\x63\n\x0bListActions\x12&.weft.api.action.v1.ListActionsRequest\x1a\'.weft.api.action.v1.ListActionsResponse\"\x03\x90\x02\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,18 +38,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ACTIONSERVICE'].methods_by_name['InvokeAction']._loaded_options = None
   _globals['_ACTIONSERVICE'].methods_by_name['InvokeAction']._serialized_options = b'\220\002\000'
+  _globals['_ACTIONSERVICE'].methods_by_name['RunActions']._loaded_options = None
+  _globals['_ACTIONSERVICE'].methods_by_name['RunActions']._serialized_options = b'\220\002\000'
   _globals['_ACTIONSERVICE'].methods_by_name['ListActions']._loaded_options = None
   _globals['_ACTIONSERVICE'].methods_by_name['ListActions']._serialized_options = b'\220\002\001'
-  _globals['_INVOCATION']._serialized_start=168
-  _globals['_INVOCATION']._serialized_end=282
-  _globals['_INVOKEACTIONREQUEST']._serialized_start=285
-  _globals['_INVOKEACTIONREQUEST']._serialized_end=485
-  _globals['_INVOKEACTIONRESPONSE']._serialized_start=487
-  _globals['_INVOKEACTIONRESPONSE']._serialized_end=554
-  _globals['_LISTACTIONSREQUEST']._serialized_start=556
-  _globals['_LISTACTIONSREQUEST']._serialized_end=670
-  _globals['_LISTACTIONSRESPONSE']._serialized_start=672
-  _globals['_LISTACTIONSRESPONSE']._serialized_end=765
-  _globals['_ACTIONSERVICE']._serialized_start=768
-  _globals['_ACTIONSERVICE']._serialized_end=988
+  _globals['_INVOCATION']._serialized_start=228
+  _globals['_INVOCATION']._serialized_end=446
+  _globals['_INVOKEACTIONREQUEST']._serialized_start=449
+  _globals['_INVOKEACTIONREQUEST']._serialized_end=649
+  _globals['_INVOKEACTIONRESPONSE']._serialized_start=651
+  _globals['_INVOKEACTIONRESPONSE']._serialized_end=735
+  _globals['_RUNACTIONSREQUEST']._serialized_start=738
+  _globals['_RUNACTIONSREQUEST']._serialized_end=932
+  _globals['_ACTIONINVOCATION']._serialized_start=935
+  _globals['_ACTIONINVOCATION']._serialized_end=1219
+  _globals['_ACTIONCANCELLATION']._serialized_start=1221
+  _globals['_ACTIONCANCELLATION']._serialized_end=1269
+  _globals['_ACTIONREFUSAL']._serialized_start=1271
+  _globals['_ACTIONREFUSAL']._serialized_end=1337
+  _globals['_RUNACTIONSRESPONSE']._serialized_start=1340
+  _globals['_RUNACTIONSRESPONSE']._serialized_end=1536
+  _globals['_STREAMWINDOW']._serialized_start=1538
+  _globals['_STREAMWINDOW']._serialized_end=1594
+  _globals['_ACTIONRESULT']._serialized_start=1597
+  _globals['_ACTIONRESULT']._serialized_end=1726
+  _globals['_ACTIONHEARTBEAT']._serialized_start=1728
+  _globals['_ACTIONHEARTBEAT']._serialized_end=1774
+  _globals['_LISTACTIONSREQUEST']._serialized_start=1776
+  _globals['_LISTACTIONSREQUEST']._serialized_end=1890
+  _globals['_LISTACTIONSRESPONSE']._serialized_start=1892
+  _globals['_LISTACTIONSRESPONSE']._serialized_end=1985
+  _globals['_ACTIONSERVICE']._serialized_start=1988
+  _globals['_ACTIONSERVICE']._serialized_end=2310
 # @@protoc_insertion_point(module_scope)

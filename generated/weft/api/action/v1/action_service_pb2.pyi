@@ -4,7 +4,9 @@ isort:skip_file
 What a provider of actions implements, in any language."""
 
 from collections import abc as _abc
+from google.protobuf import any_pb2 as _any_pb2
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from weft.api.common.v1 import context_pb2 as _context_pb2
@@ -32,6 +34,9 @@ class Invocation(_message.Message):
     STEP_ID_FIELD_NUMBER: _builtins.int
     ATTEMPT_FIELD_NUMBER: _builtins.int
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    ATTEMPT_TOKEN_FIELD_NUMBER: _builtins.int
+    HEARTBEAT_TIMEOUT_FIELD_NUMBER: _builtins.int
+    HEARTBEAT_DETAILS_FIELD_NUMBER: _builtins.int
     execution_id: _builtins.str
     """Id of the execution; empty for a direct call."""
     workflow_id: _builtins.str
@@ -42,6 +47,20 @@ class Invocation(_message.Message):
     """1, 2, …"""
     idempotency_key: _builtins.str
     """The same for every attempt of one step of one execution."""
+    attempt_token: _builtins.str
+    """Names this attempt to the engine, in HeartbeatAttempt and CompleteAttempt of
+    the ExecutionService; empty where there is none, as in a direct call. Opaque.
+    """
+    heartbeat_details: _builtins.bytes
+    """What the last heartbeat of the attempt before told: UTF-8 JSON text of one
+    object, so that work can go on from there. Empty: nothing is known.
+    """
+    @_builtins.property
+    def heartbeat_timeout(self) -> _duration_pb2.Duration:
+        """How long the engine waits for a sign of life before it takes the attempt for
+        lost. Unset: it does not expect any.
+        """
+
     def __init__(
         self,
         *,
@@ -50,10 +69,13 @@ class Invocation(_message.Message):
         step_id: _builtins.str = ...,
         attempt: _builtins.int = ...,
         idempotency_key: _builtins.str = ...,
+        attempt_token: _builtins.str = ...,
+        heartbeat_timeout: _duration_pb2.Duration | None = ...,
+        heartbeat_details: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["heartbeat_timeout", b"heartbeat_timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "execution_id", b"execution_id", "idempotency_key", b"idempotency_key", "step_id", b"step_id", "workflow_id", b"workflow_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "attempt_token", b"attempt_token", "execution_id", b"execution_id", "heartbeat_details", b"heartbeat_details", "heartbeat_timeout", b"heartbeat_timeout", "idempotency_key", b"idempotency_key", "step_id", b"step_id", "workflow_id", b"workflow_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -110,6 +132,13 @@ class InvokeActionResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     OUTPUT_FIELD_NUMBER: _builtins.int
+    PENDING_FIELD_NUMBER: _builtins.int
+    pending: _builtins.bool
+    """The action has begun something that will end later: there is no output yet.
+    Whoever ends it reports the outcome by CompleteAttempt of the
+    ExecutionService, with the attempt_token of the invocation. Only allowed
+    where there is one.
+    """
     @_builtins.property
     def output(self) -> _payload_pb2.Payload:
         """Output, in the kind of the input."""
@@ -118,14 +147,329 @@ class InvokeActionResponse(_message.Message):
         self,
         *,
         output: _payload_pb2.Payload | None = ...,
+        pending: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["output", b"output"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["output", b"output"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["output", b"output", "pending", b"pending"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___InvokeActionResponse: _TypeAlias = InvokeActionResponse  # noqa: Y015
+
+@_typing.final
+class RunActionsRequest(_message.Message):
+    """What the engine sends on a RunActions stream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INVOCATIONS_FIELD_NUMBER: _builtins.int
+    CANCELLATIONS_FIELD_NUMBER: _builtins.int
+    REFUSALS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def invocations(self) -> _containers.RepeatedCompositeFieldContainer[Global___ActionInvocation]:
+        """Actions to run."""
+
+    @_builtins.property
+    def cancellations(self) -> _containers.RepeatedCompositeFieldContainer[Global___ActionCancellation]:
+        """Invocations that nobody waits for any more."""
+
+    @_builtins.property
+    def refusals(self) -> _containers.RepeatedCompositeFieldContainer[Global___ActionRefusal]:
+        """Results that were not taken."""
+
+    def __init__(
+        self,
+        *,
+        invocations: _abc.Iterable[Global___ActionInvocation] | None = ...,
+        cancellations: _abc.Iterable[Global___ActionCancellation] | None = ...,
+        refusals: _abc.Iterable[Global___ActionRefusal] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancellations", b"cancellations", "invocations", b"invocations", "refusals", b"refusals"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RunActionsRequest: _TypeAlias = RunActionsRequest  # noqa: Y015
+
+@_typing.final
+class ActionInvocation(_message.Message):
+    """One call of one action."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    SERVICE_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    INPUT_FIELD_NUMBER: _builtins.int
+    CONTEXT_FIELD_NUMBER: _builtins.int
+    INVOCATION_FIELD_NUMBER: _builtins.int
+    REMAINING_FIELD_NUMBER: _builtins.int
+    TRACEPARENT_FIELD_NUMBER: _builtins.int
+    TRACESTATE_FIELD_NUMBER: _builtins.int
+    BAGGAGE_FIELD_NUMBER: _builtins.int
+    id: _builtins.int
+    """Chosen by the engine; used once in the life of a stream."""
+    service: _builtins.str
+    """Name of the service the caller means."""
+    action: _builtins.str
+    """Name of the action."""
+    input: _builtins.bytes
+    """Input, checked by the caller against the registered schema: UTF-8 JSON text of
+    one object, of at most 1 MiB. Empty means the empty object.
+    """
+    traceparent: _builtins.str
+    """The `traceparent` header (W3C Trace Context) of this call; empty without one."""
+    tracestate: _builtins.str
+    """The `tracestate` header of this call."""
+    baggage: _builtins.str
+    """The `baggage` header (W3C Baggage) of this call."""
+    @_builtins.property
+    def context(self) -> _context_pb2.CallContext:
+        """What travels with the execution or call."""
+
+    @_builtins.property
+    def invocation(self) -> Global___Invocation:
+        """Which call this is."""
+
+    @_builtins.property
+    def remaining(self) -> _duration_pb2.Duration:
+        """How long the engine will wait, counted from when it sent this. An action that
+        runs on then is to be stopped. Unset: there is no limit.
+        """
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.int = ...,
+        service: _builtins.str = ...,
+        action: _builtins.str = ...,
+        input: _builtins.bytes = ...,
+        context: _context_pb2.CallContext | None = ...,
+        invocation: Global___Invocation | None = ...,
+        remaining: _duration_pb2.Duration | None = ...,
+        traceparent: _builtins.str = ...,
+        tracestate: _builtins.str = ...,
+        baggage: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "invocation", b"invocation", "remaining", b"remaining"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "baggage", b"baggage", "context", b"context", "id", b"id", "input", b"input", "invocation", b"invocation", "remaining", b"remaining", "service", b"service", "traceparent", b"traceparent", "tracestate", b"tracestate"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ActionInvocation: _TypeAlias = ActionInvocation  # noqa: Y015
+
+@_typing.final
+class ActionCancellation(_message.Message):
+    """Nobody waits for an invocation any more: its action is to be stopped. One that
+    was answered already is left alone.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    id: _builtins.int
+    """Of the invocation."""
+    reason: _builtins.str
+    """UPPER_SNAKE_CASE: DEADLINE_EXCEEDED, or CANCELLED."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.int = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ActionCancellation: _TypeAlias = ActionCancellation  # noqa: Y015
+
+@_typing.final
+class ActionRefusal(_message.Message):
+    """A result came too late to be recorded. There is nothing to do about it; it is
+    said so that it can be logged.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ATTEMPT_TOKEN_FIELD_NUMBER: _builtins.int
+    id: _builtins.int
+    """Of the invocation."""
+    reason: _builtins.str
+    """UPPER_SNAKE_CASE: ATTEMPT_STALE, the attempt had been given up before."""
+    attempt_token: _builtins.str
+    """Of the invocation."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.int = ...,
+        reason: _builtins.str = ...,
+        attempt_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_token", b"attempt_token", "id", b"id", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ActionRefusal: _TypeAlias = ActionRefusal  # noqa: Y015
+
+@_typing.final
+class RunActionsResponse(_message.Message):
+    """What a provider sends on a RunActions stream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WINDOW_FIELD_NUMBER: _builtins.int
+    RESULTS_FIELD_NUMBER: _builtins.int
+    HEARTBEATS_FIELD_NUMBER: _builtins.int
+    DRAINING_FIELD_NUMBER: _builtins.int
+    draining: _builtins.bool
+    """No further invocation is taken: call another instance."""
+    @_builtins.property
+    def window(self) -> Global___StreamWindow:
+        """How much may be open at once. Set in the first message, and again whenever it
+        changes; unset means: as before.
+        """
+
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___ActionResult]:
+        """Invocations that ended."""
+
+    @_builtins.property
+    def heartbeats(self) -> _containers.RepeatedCompositeFieldContainer[Global___ActionHeartbeat]:
+        """Signs of life of invocations that run."""
+
+    def __init__(
+        self,
+        *,
+        window: Global___StreamWindow | None = ...,
+        results: _abc.Iterable[Global___ActionResult] | None = ...,
+        heartbeats: _abc.Iterable[Global___ActionHeartbeat] | None = ...,
+        draining: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["window", b"window"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["draining", b"draining", "heartbeats", b"heartbeats", "results", b"results", "window", b"window"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RunActionsResponse: _TypeAlias = RunActionsResponse  # noqa: Y015
+
+@_typing.final
+class StreamWindow(_message.Message):
+    """How much an engine may have open on a stream. An invocation is open from when
+    it is sent until its result is received.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INVOCATIONS_FIELD_NUMBER: _builtins.int
+    INPUT_BYTES_FIELD_NUMBER: _builtins.int
+    invocations: _builtins.int
+    """Invocations; 0 holds all of them back."""
+    input_bytes: _builtins.int
+    """Bytes of their inputs together. A single invocation may always be sent when
+    nothing is open.
+    """
+    def __init__(
+        self,
+        *,
+        invocations: _builtins.int = ...,
+        input_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["input_bytes", b"input_bytes", "invocations", b"invocations"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamWindow: _TypeAlias = StreamWindow  # noqa: Y015
+
+@_typing.final
+class ActionResult(_message.Message):
+    """How an invocation ended: with an output, with a status, or not yet."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    OUTPUT_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    DETAILS_FIELD_NUMBER: _builtins.int
+    PENDING_FIELD_NUMBER: _builtins.int
+    id: _builtins.int
+    """Of the invocation."""
+    output: _builtins.bytes
+    """Output, when `code` is 0: UTF-8 JSON text of one object, of at most 1 MiB.
+    Empty means the empty object.
+    """
+    code: _builtins.int
+    """google.rpc.Status.code; 0 (OK) for success. As for InvokeAction."""
+    message: _builtins.str
+    """google.rpc.Status.message."""
+    pending: _builtins.bool
+    """See InvokeActionResponse.pending: there is neither output nor failure yet."""
+    @_builtins.property
+    def details(self) -> _containers.RepeatedCompositeFieldContainer[_any_pb2.Any]:
+        """google.rpc.Status.details: for a failure on purpose, one google.rpc.ErrorInfo
+        with the action's business reason.
+        """
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.int = ...,
+        output: _builtins.bytes = ...,
+        code: _builtins.int = ...,
+        message: _builtins.str = ...,
+        details: _abc.Iterable[_any_pb2.Any] | None = ...,
+        pending: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "details", b"details", "id", b"id", "message", b"message", "output", b"output", "pending", b"pending"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ActionResult: _TypeAlias = ActionResult  # noqa: Y015
+
+@_typing.final
+class ActionHeartbeat(_message.Message):
+    """An invocation is alive. When several are due for one invocation, the newest one
+    is enough.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    DETAILS_FIELD_NUMBER: _builtins.int
+    id: _builtins.int
+    """Of the invocation."""
+    details: _builtins.bytes
+    """How far it is: UTF-8 JSON text of one object, of at most 64 KiB. Given to the
+    next attempt as `heartbeat_details`. Empty leaves what was said before.
+    """
+    def __init__(
+        self,
+        *,
+        id: _builtins.int = ...,
+        details: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["details", b"details", "id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ActionHeartbeat: _TypeAlias = ActionHeartbeat  # noqa: Y015
 
 @_typing.final
 class ListActionsRequest(_message.Message):

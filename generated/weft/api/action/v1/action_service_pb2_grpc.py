@@ -44,6 +44,11 @@ class ActionServiceStub:
                 request_serializer=weft_dot_api_dot_action_dot_v1_dot_action__service__pb2.InvokeActionRequest.SerializeToString,
                 response_deserializer=weft_dot_api_dot_action_dot_v1_dot_action__service__pb2.InvokeActionResponse.FromString,
                 _registered_method=True)
+        self.RunActions = channel.stream_stream(
+                '/weft.api.action.v1.ActionService/RunActions',
+                request_serializer=weft_dot_api_dot_action_dot_v1_dot_action__service__pb2.RunActionsRequest.SerializeToString,
+                response_deserializer=weft_dot_api_dot_action_dot_v1_dot_action__service__pb2.RunActionsResponse.FromString,
+                _registered_method=True)
         self.ListActions = channel.unary_unary(
                 '/weft.api.action.v1.ActionService/ListActions',
                 request_serializer=weft_dot_api_dot_action_dot_v1_dot_action__service__pb2.ListActionsRequest.SerializeToString,
@@ -76,6 +81,45 @@ class ActionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RunActions(self, request_iterator, context):
+        """Runs any number of actions over one stream: the same as InvokeAction, at a
+        fraction of its cost. Serving it is optional. An engine keeps one such
+        stream to each instance that serves it, and calls InvokeAction where this
+        RPC is UNIMPLEMENTED.
+
+        The provider speaks first: its first message carries `window`, and nothing is
+        invoked before that. Then both sides send what they have whenever they have
+        it, as much of it in one message as is waiting; the order of messages means
+        nothing beyond what stands below.
+
+        Each invocation is answered by exactly one ActionResult of the same id, when
+        its action ends, in any order: a slow action holds up nobody. Also a
+        cancelled one is answered, with code CANCELLED, for until then it counts
+        towards the window. An invocation fails by its ActionResult, never by the
+        status of the stream.
+
+        A message takes at most 4 MiB on the wire: split what is larger. A single
+        input has at most 1 MiB, and so has a single output; an output that is larger
+        is answered with RESOURCE_EXHAUSTED instead.
+
+        When the stream breaks, the provider cancels what runs. The engine treats
+        what it had sent as a call whose connection broke, and sends elsewhere what
+        it had not.
+
+        A provider that is about to stop sends `draining`, answers what still
+        arrives with UNAVAILABLE and reason SERVER_DRAINING, and goes on answering
+        what runs. The engine half-closes the stream when all is answered, and the
+        provider then ends it with OK. An engine half-closes an idle stream as well.
+
+        Errors, of the stream as a whole:
+        UNIMPLEMENTED  this instance does not stream.
+        INVALID_ARGUMENT  VALIDATION_FAILED: an id was used twice, or the window
+        was not kept.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListActions(self, request, context):
         """Lists what this instance can run.
         """
@@ -90,6 +134,11 @@ def add_ActionServiceServicer_to_server(servicer, server):
                     servicer.InvokeAction,
                     request_deserializer=weft_dot_api_dot_action_dot_v1_dot_action__service__pb2.InvokeActionRequest.FromString,
                     response_serializer=weft_dot_api_dot_action_dot_v1_dot_action__service__pb2.InvokeActionResponse.SerializeToString,
+            ),
+            'RunActions': grpc.stream_stream_rpc_method_handler(
+                    servicer.RunActions,
+                    request_deserializer=weft_dot_api_dot_action_dot_v1_dot_action__service__pb2.RunActionsRequest.FromString,
+                    response_serializer=weft_dot_api_dot_action_dot_v1_dot_action__service__pb2.RunActionsResponse.SerializeToString,
             ),
             'ListActions': grpc.unary_unary_rpc_method_handler(
                     servicer.ListActions,
@@ -129,6 +178,33 @@ class ActionService:
             '/weft.api.action.v1.ActionService/InvokeAction',
             weft_dot_api_dot_action_dot_v1_dot_action__service__pb2.InvokeActionRequest.SerializeToString,
             weft_dot_api_dot_action_dot_v1_dot_action__service__pb2.InvokeActionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RunActions(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/weft.api.action.v1.ActionService/RunActions',
+            weft_dot_api_dot_action_dot_v1_dot_action__service__pb2.RunActionsRequest.SerializeToString,
+            weft_dot_api_dot_action_dot_v1_dot_action__service__pb2.RunActionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -51,6 +51,41 @@ class ActionServiceStub:
       ABORTED  ACTION_FAILED: the action raised without a reason of its own.
       UNAVAILABLE  SERVER_DRAINING: call another instance.
     """
+    RunActions: _grpc.StreamStreamMultiCallable[_action_service_pb2.RunActionsRequest, _action_service_pb2.RunActionsResponse]
+    """Runs any number of actions over one stream: the same as InvokeAction, at a
+    fraction of its cost. Serving it is optional. An engine keeps one such
+    stream to each instance that serves it, and calls InvokeAction where this
+    RPC is UNIMPLEMENTED.
+
+    The provider speaks first: its first message carries `window`, and nothing is
+    invoked before that. Then both sides send what they have whenever they have
+    it, as much of it in one message as is waiting; the order of messages means
+    nothing beyond what stands below.
+
+    Each invocation is answered by exactly one ActionResult of the same id, when
+    its action ends, in any order: a slow action holds up nobody. Also a
+    cancelled one is answered, with code CANCELLED, for until then it counts
+    towards the window. An invocation fails by its ActionResult, never by the
+    status of the stream.
+
+    A message takes at most 4 MiB on the wire: split what is larger. A single
+    input has at most 1 MiB, and so has a single output; an output that is larger
+    is answered with RESOURCE_EXHAUSTED instead.
+
+    When the stream breaks, the provider cancels what runs. The engine treats
+    what it had sent as a call whose connection broke, and sends elsewhere what
+    it had not.
+
+    A provider that is about to stop sends `draining`, answers what still
+    arrives with UNAVAILABLE and reason SERVER_DRAINING, and goes on answering
+    what runs. The engine half-closes the stream when all is answered, and the
+    provider then ends it with OK. An engine half-closes an idle stream as well.
+
+    Errors, of the stream as a whole:
+      UNIMPLEMENTED  this instance does not stream.
+      INVALID_ARGUMENT  VALIDATION_FAILED: an id was used twice, or the window
+      was not kept.
+    """
     ListActions: _grpc.UnaryUnaryMultiCallable[_action_service_pb2.ListActionsRequest, _action_service_pb2.ListActionsResponse]
     """Lists what this instance can run."""
 
@@ -76,6 +111,41 @@ class ActionServiceAsyncStub(ActionServiceStub):
       NOT_FOUND  ACTION_NOT_FOUND: this instance has no such action.
       ABORTED  ACTION_FAILED: the action raised without a reason of its own.
       UNAVAILABLE  SERVER_DRAINING: call another instance.
+    """
+    RunActions: _aio.StreamStreamMultiCallable[_action_service_pb2.RunActionsRequest, _action_service_pb2.RunActionsResponse]  # type: ignore[assignment]
+    """Runs any number of actions over one stream: the same as InvokeAction, at a
+    fraction of its cost. Serving it is optional. An engine keeps one such
+    stream to each instance that serves it, and calls InvokeAction where this
+    RPC is UNIMPLEMENTED.
+
+    The provider speaks first: its first message carries `window`, and nothing is
+    invoked before that. Then both sides send what they have whenever they have
+    it, as much of it in one message as is waiting; the order of messages means
+    nothing beyond what stands below.
+
+    Each invocation is answered by exactly one ActionResult of the same id, when
+    its action ends, in any order: a slow action holds up nobody. Also a
+    cancelled one is answered, with code CANCELLED, for until then it counts
+    towards the window. An invocation fails by its ActionResult, never by the
+    status of the stream.
+
+    A message takes at most 4 MiB on the wire: split what is larger. A single
+    input has at most 1 MiB, and so has a single output; an output that is larger
+    is answered with RESOURCE_EXHAUSTED instead.
+
+    When the stream breaks, the provider cancels what runs. The engine treats
+    what it had sent as a call whose connection broke, and sends elsewhere what
+    it had not.
+
+    A provider that is about to stop sends `draining`, answers what still
+    arrives with UNAVAILABLE and reason SERVER_DRAINING, and goes on answering
+    what runs. The engine half-closes the stream when all is answered, and the
+    provider then ends it with OK. An engine half-closes an idle stream as well.
+
+    Errors, of the stream as a whole:
+      UNIMPLEMENTED  this instance does not stream.
+      INVALID_ARGUMENT  VALIDATION_FAILED: an id was used twice, or the window
+      was not kept.
     """
     ListActions: _aio.UnaryUnaryMultiCallable[_action_service_pb2.ListActionsRequest, _action_service_pb2.ListActionsResponse]  # type: ignore[assignment]
     """Lists what this instance can run."""
@@ -105,6 +175,47 @@ class ActionServiceServicer(metaclass=_abc_1.ABCMeta):
           NOT_FOUND  ACTION_NOT_FOUND: this instance has no such action.
           ABORTED  ACTION_FAILED: the action raised without a reason of its own.
           UNAVAILABLE  SERVER_DRAINING: call another instance.
+        """
+
+    @_abc_1.abstractmethod
+    def RunActions(
+        self,
+        request_iterator: _MaybeAsyncIterator[_action_service_pb2.RunActionsRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_action_service_pb2.RunActionsResponse], _abc.AsyncIterator[_action_service_pb2.RunActionsResponse]]:
+        """Runs any number of actions over one stream: the same as InvokeAction, at a
+        fraction of its cost. Serving it is optional. An engine keeps one such
+        stream to each instance that serves it, and calls InvokeAction where this
+        RPC is UNIMPLEMENTED.
+
+        The provider speaks first: its first message carries `window`, and nothing is
+        invoked before that. Then both sides send what they have whenever they have
+        it, as much of it in one message as is waiting; the order of messages means
+        nothing beyond what stands below.
+
+        Each invocation is answered by exactly one ActionResult of the same id, when
+        its action ends, in any order: a slow action holds up nobody. Also a
+        cancelled one is answered, with code CANCELLED, for until then it counts
+        towards the window. An invocation fails by its ActionResult, never by the
+        status of the stream.
+
+        A message takes at most 4 MiB on the wire: split what is larger. A single
+        input has at most 1 MiB, and so has a single output; an output that is larger
+        is answered with RESOURCE_EXHAUSTED instead.
+
+        When the stream breaks, the provider cancels what runs. The engine treats
+        what it had sent as a call whose connection broke, and sends elsewhere what
+        it had not.
+
+        A provider that is about to stop sends `draining`, answers what still
+        arrives with UNAVAILABLE and reason SERVER_DRAINING, and goes on answering
+        what runs. The engine half-closes the stream when all is answered, and the
+        provider then ends it with OK. An engine half-closes an idle stream as well.
+
+        Errors, of the stream as a whole:
+          UNIMPLEMENTED  this instance does not stream.
+          INVALID_ARGUMENT  VALIDATION_FAILED: an id was used twice, or the window
+          was not kept.
         """
 
     @_abc_1.abstractmethod
