@@ -18,6 +18,7 @@ from weft.discovery.model import Health
 from weft.service._config import HostOptions
 from weft.service._context import ActionContext, current_context
 from weft.service._host import Host
+from weft.service._pending import Pending
 from weft.service._service import Service
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Health",
     "Host",
     "HostOptions",
+    "Pending",
     "Service",
     "current_context",
 ]

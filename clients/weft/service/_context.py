@@ -13,6 +13,8 @@ from typing import Any
 
 from weft.core.clock import Clock, SystemClock
 from weft.core.context import bind_log_context
+from weft.core.payload import JsonObject, dumps, loads
+from weft.service._heartbeats import MAX_DETAILS_BYTES, NO_HEARTBEATS, HeartbeatPort
 
 __all__ = ["ActionContext", "activate", "current_context"]
 
@@ -41,12 +43,18 @@ class ActionContext:
     """The caller's id of the request that caused this call."""
     values: Mapping[str, str] = field(default_factory=dict)
     """Further values that travel with the execution."""
+    attempt_token: str = ""
+    """Names this attempt to the engine, for an outcome that comes later; empty for a direct call."""
+    heartbeat_timeout: timedelta | None = None
+    """How long the engine waits for a heartbeat before it takes this attempt for lost; None: for ever."""
     deadline: datetime | None = None
     """When the caller stops waiting, in UTC; none when it waits for ever."""
     clock: Clock = field(default_factory=SystemClock, repr=False, compare=False)
     """Where ``remaining`` takes the time from."""
     cancellation: threading.Event = field(default_factory=threading.Event, repr=False, compare=False)
     """Set when the caller gave up."""
+    heartbeats: HeartbeatPort = field(default=NO_HEARTBEATS, repr=False, compare=False)
+    """Where heartbeats go, and what the attempt before told."""
 
     @property
     def remaining(self) -> timedelta | None:
@@ -63,6 +71,29 @@ class ActionContext:
         thread: ask this from time to time, and return.
         """
         return self.cancellation.is_set()
+
+    @property
+    def heartbeat_details(self) -> JsonObject | None:
+        """What the last heartbeat of the attempt before told, so that work can go on from there."""
+        return loads(self.heartbeats.previous, "heartbeat_details") if self.heartbeats.previous else None
+
+    def heartbeat(self, details: Mapping[str, Any] | None = None) -> None:
+        """Say that the action is alive, and how far it is.
+
+        It waits for nothing, so call it as often as you like, also from a thread:
+        what is sent is the newest, every third of ``heartbeat_timeout`` (without
+        one: every 5 s) at most.
+
+        Args:
+            details: Kept with the execution, and given to the next attempt as its
+                ``heartbeat_details``; at most 64 KiB of JSON. None keeps what was
+                told before.
+
+        Raises:
+            ValidationError: The details have no JSON form, or are too large.
+        """
+        told = b"" if details is None else dumps(details, "details", limit=MAX_DETAILS_BYTES)
+        self.heartbeats.beat(told)
 
     @property
     def logger(self) -> logging.LoggerAdapter[logging.Logger]:

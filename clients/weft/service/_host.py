@@ -20,6 +20,7 @@ from weft.service._config import Address, HostConfig, parse_address
 from weft.service._consul import ConsulRegistration
 from weft.service._model import ServiceDefinition
 from weft.service._registration import Registration
+from weft.service._runner import Runner
 from weft.service._servicer import ActionServicer
 from weft.service._threads import Threads
 
@@ -49,6 +50,8 @@ class Host:
         self._config = config
         self._calls = Calls(service.name)
         self._threads = Threads(config.threads, f"weft-{service.name}")
+        runner = Runner(service, self._threads, config.clock)
+        self._servicer = ActionServicer(service, self._calls, runner)
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(interceptors=(TracingServerInterceptor(),), options=SERVER_OPTIONS)
         self._registration: Registration | None = None
@@ -110,8 +113,7 @@ class Host:
         return Address(wanted.host, port)
 
     async def _add_services(self) -> None:
-        servicer = ActionServicer(self._service, self._calls, self._threads, self._config.clock)
-        action_service_pb2_grpc.add_ActionServiceServicer_to_server(servicer, self._server)
+        action_service_pb2_grpc.add_ActionServiceServicer_to_server(self._servicer, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         for name in ("", _ACTION_SERVICE, self._service.name):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
@@ -149,6 +151,7 @@ class Host:
 
     async def _drain(self) -> None:
         self._calls.refuse()
+        self._servicer.streams.drain()
         with suppress(TimeoutError):  # a watcher that does not read would hold this up for ever
             async with asyncio.timeout(1.0):
                 await self._health.enter_graceful_shutdown()
@@ -161,6 +164,7 @@ class Host:
         cut = await self._calls.halt()
         if cut:
             _log.warning("%s stopped with %d calls unfinished", self.instance_id, cut)
+        await self._servicer.streams.finish(_FLUSH_SECONDS)
         await self._server.stop(_FLUSH_SECONDS)
         self._threads.close()
 

@@ -15,6 +15,7 @@ from weft.core.reasons import Reason
 from weft.service._context import ActionContext, activate
 from weft.service._failure import failure_of, failure_of_exception
 from weft.service._model import ActionDefinition
+from weft.service._pending import Pending
 from weft.service._threads import Threads
 
 __all__ = ["invoke"]
@@ -37,6 +38,7 @@ async def invoke(
         limit: How long it may take, beside what the caller's own deadline does.
 
     Raises:
+        Pending: The action answers later.
         ValidationError: The input does not fit.
         ActionFailedError: The action raised.
         DeadlineExceededError: The limit passed.
@@ -71,6 +73,8 @@ async def _guarded(
             raise
         context.logger.exception("action %s cancelled itself", action.name)
         raise failure_of_exception(error) from error
+    except Pending:
+        raise
     except WeftError as error:
         context.logger.warning("action %s failed: %s (%s)", action.name, error, error.reason)
         raise failure_of(error) from error

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Protocol
 
 import grpc.aio
@@ -68,6 +70,14 @@ class ActionCall:
     """The RPC behind the action, such as ``shop.v1.Carts/GetCart``; empty: it is called as an action."""
     invoker: MethodInvoker | None = None
     """Makes that RPC; it knows the service's messages."""
+    attempt_token: str = ""
+    """Names the attempt to whoever started it, in heartbeats and in outcomes that come later; opaque."""
+    heartbeat_timeout: timedelta | None = None
+    """How long a sign of life may be awaited; None: none is expected."""
+    heartbeat_details: bytes = b""
+    """JSON text of what the attempt before told last, for this one to go on from there."""
+    on_heartbeat: Callable[[bytes], None] | None = field(default=None, repr=False, compare=False)
+    """Is told of each sign of life that a transport sees, with its details: JSON text, or nothing."""
 
     def names(self) -> dict[str, str]:
         """Return what an error of this call tells in its metadata."""
@@ -82,6 +92,8 @@ class ActionReply:
     """JSON text, as the provider sent it."""
     instance_id: str
     """Who ran it; empty for a bare endpoint."""
+    pending: bool = False
+    """Whether there is no output yet: the outcome will be reported later, with the attempt token."""
 
 
 class UnreachableError(ServiceUnavailableError):
@@ -102,8 +114,10 @@ def action_timeout(call: ActionCall, timeout: float) -> DeadlineExceededError:
 class ActionTransport(Protocol):
     """Carries calls to endpoints of one protocol."""
 
-    async def invoke(self, endpoint: Endpoint, call: ActionCall, timeout: float) -> bytes:
-        """Run an action at an endpoint and return the JSON text of its output.
+    async def invoke(self, endpoint: Endpoint, call: ActionCall, timeout: float) -> bytes | None:
+        """Run an action at an endpoint and return the JSON text of its output; None when it is pending.
+
+        Cancelling it cancels the action, as far as it can be told.
 
         Args:
             endpoint: Where.

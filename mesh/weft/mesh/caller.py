@@ -121,6 +121,8 @@ class ActionCaller:
             raise
         finally:
             route.done(node, failed, now() - started)
+        if output is None:
+            return ActionReply(output=b"", instance_id=endpoint.instance_id, pending=True)
         return ActionReply(output=output, instance_id=endpoint.instance_id)
 
     async def close(self) -> None:

@@ -27,9 +27,10 @@ from weft.mesh.grpc_failures import output_invalid, rpc_failure
 from weft.mesh.pool import ChannelPool
 from weft.mesh.tracing.port import NO_TRACING, CallTracer
 
-__all__ = ["GrpcActionTransport"]
+__all__ = ["METHOD", "GrpcActionTransport", "invocation_message"]
 
-_METHOD: Final = f"/{action_service_pb2.DESCRIPTOR.services_by_name['ActionService'].full_name}/InvokeAction"
+METHOD: Final = f"/{action_service_pb2.DESCRIPTOR.services_by_name['ActionService'].full_name}/InvokeAction"
+"""The RPC that runs an action; its spans are named after it, also where it goes over a stream."""
 
 
 class GrpcActionTransport:
@@ -60,7 +61,7 @@ class GrpcActionTransport:
             WeakKeyDictionary()
         )
 
-    async def invoke(self, endpoint: Endpoint, call: ActionCall, timeout: float) -> bytes:
+    async def invoke(self, endpoint: Endpoint, call: ActionCall, timeout: float) -> bytes | None:
         """Run an action: see ``ActionTransport.invoke``."""
         deadline = asyncio.get_running_loop().time() + timeout
         connection = self._pool.ready(endpoint) or await self._pool.connect(endpoint, call.service, timeout)
@@ -70,22 +71,33 @@ class GrpcActionTransport:
             if call.invoker is not None:
                 left = _left(deadline)
                 return await self._invoke_method(connection.channel, call.invoker, endpoint, call, left)
-            return await self._invoke_action(connection.channel, endpoint, call, deadline, timeout)
+            return await self.invoke_over(connection.channel, endpoint, call, deadline, timeout)
         finally:
             self._pool.give_back(connection)
 
-    async def _invoke_action(
+    async def invoke_over(
         self,
         channel: grpc.aio.Channel,
         endpoint: Endpoint,
         call: ActionCall,
         deadline: float,
         timeout: float,
-    ) -> bytes:
-        """Run an action of a provider that serves ActionService; a late one is told with its timeout."""
+    ) -> bytes | None:
+        """Run an action of a provider that serves ActionService, over a channel that is connected.
+
+        Args:
+            channel: Connected to the endpoint.
+            endpoint: Where that is.
+            call: What to run.
+            deadline: Moment of the loop until when it may take.
+            timeout: What a late one is told that it was given.
+
+        Raises:
+            WeftError: As ``ActionTransport.invoke``.
+        """
         stub = self._stub(channel)
         span, metadata = self._tracer.start(
-            _METHOD,
+            METHOD,
             (),
             service=call.service,
             endpoint=endpoint,
@@ -159,20 +171,32 @@ def _request(call: ActionCall) -> action_service_pb2.InvokeActionRequest:
             request_id=call.context.request_id,
             values=call.context.values,
         ),
-        invocation=action_service_pb2.Invocation(
-            execution_id=call.execution_id,
-            workflow_id=call.workflow_id,
-            step_id=call.step_id,
-            attempt=call.attempt,
-            idempotency_key=call.idempotency_key,
-        ),
+        invocation=invocation_message(call),
     )
 
 
-def _output(response: action_service_pb2.InvokeActionResponse | None, call: ActionCall) -> bytes:
-    """Return JSON text, also from a provider that answers with a Struct whatever was asked."""
+def invocation_message(call: ActionCall) -> action_service_pb2.Invocation:
+    """Say which call it is."""
+    message = action_service_pb2.Invocation(
+        execution_id=call.execution_id,
+        workflow_id=call.workflow_id,
+        step_id=call.step_id,
+        attempt=call.attempt,
+        idempotency_key=call.idempotency_key,
+        attempt_token=call.attempt_token,
+        heartbeat_details=call.heartbeat_details,
+    )
+    if call.heartbeat_timeout is not None:
+        message.heartbeat_timeout.FromTimedelta(call.heartbeat_timeout)
+    return message
+
+
+def _output(response: action_service_pb2.InvokeActionResponse | None, call: ActionCall) -> bytes | None:
+    """Return JSON text, also from a provider that answers with a Struct whatever was asked; None: pending."""
     if response is None:  # what grpc.aio makes of bytes that are no such message
         raise output_invalid(call, [Violation("output", "is no InvokeActionResponse", Rule.PAYLOAD_INVALID)])
+    if response.pending:
+        return None
     if not response.output.HasField("struct"):
         return response.output.json or b"{}"
     try:

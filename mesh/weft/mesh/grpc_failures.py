@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 import grpc.aio
@@ -25,11 +26,12 @@ from weft.core.errors import (
 )
 from weft.core.metadata import STATUS_DETAILS
 from weft.core.reasons import Reason
+from weft.core.status import from_status
 from weft.discovery.model import Endpoint
 from weft.mesh.actions import ActionCall, UnreachableError, action_timeout
-from weft.mesh.rpc import error_from_rpc, is_refusal
+from weft.mesh.rpc import error_from_code, error_from_rpc, is_refusal
 
-__all__ = ["gives_reason", "is_too_large", "output_invalid", "rpc_failure"]
+__all__ = ["gives_reason", "is_too_large", "output_invalid", "rpc_failure", "status_failure"]
 
 _TOO_LARGE: Final = "larger than max"
 """How gRPC says that a message is over the limit; RESOURCE_EXHAUSTED alone may be anybody's quota."""
@@ -78,6 +80,39 @@ def rpc_failure(
     error = error_from_rpc(rpc_error, call.service)
     if any(key == STATUS_DETAILS for key, _ in rpc_error.trailing_metadata() or ()):
         return _own_word(error, call, own_code=own_code, reasoned=gives_reason(rpc_error))
+    return _bare(error, rpc_error.details() or "", call, endpoint, timeout, unserved, own_code=own_code)
+
+
+def status_failure(
+    status: status_pb2.Status, call: ActionCall, endpoint: Endpoint, timeout: float
+) -> WeftError:
+    """Say what a failed invocation of a stream means: the same as if the call had failed with its status.
+
+    Args:
+        status: As the provider sent it.
+        call: What was called.
+        endpoint: Where.
+        timeout: Seconds that it was given.
+    """
+    error = error_from_code(status.code, status.message, call.service)
+    if not status.details:
+        return _bare(error, status.message, call, endpoint, timeout, "has no such action", own_code=False)
+    with suppress(DecodeError, ValueError, OverflowError):  # details that nobody can read
+        error = from_status(status)
+    return _own_word(error, call, own_code=False, reasoned=_has_reason(status))
+
+
+def _bare(
+    error: WeftError,
+    details: str,
+    call: ActionCall,
+    endpoint: Endpoint,
+    timeout: float,
+    unserved: str,
+    *,
+    own_code: bool,
+) -> WeftError:
+    """Say what a status without details means."""
     where = f"{call.service}.{call.action} at {endpoint.address}"
     if isinstance(error, DeadlineExceededError):
         return _late(error, call, where, timeout)
@@ -90,7 +125,7 @@ def rpc_failure(
     if isinstance(error, ServiceUnavailableError | CallCancelledError):
         return ServiceUnavailableError(
             call.service,
-            f"the connection to {where} broke during the call{_words(rpc_error)}",
+            f"the connection to {where} broke during the call{f': {details}' if details else ''}",
             reason=Reason.ACTION_UNAVAILABLE,
             metadata=call.names(),
         )
@@ -113,11 +148,14 @@ def gives_reason(rpc_error: grpc.aio.AioRpcError) -> bool:
     for key, value in rpc_error.trailing_metadata() or ():
         if key == STATUS_DETAILS and isinstance(value, bytes):
             try:
-                details = status_pb2.Status.FromString(value).details
+                return _has_reason(status_pb2.Status.FromString(value))
             except DecodeError:
                 return False
-            return any(detail.TypeName() == _ERROR_INFO for detail in details)
     return False
+
+
+def _has_reason(status: status_pb2.Status) -> bool:
+    return any(detail.TypeName() == _ERROR_INFO for detail in status.details)
 
 
 def _late(error: WeftError, call: ActionCall, where: str, timeout: float) -> WeftError:
@@ -127,11 +165,6 @@ def _late(error: WeftError, call: ActionCall, where: str, timeout: float) -> Wef
     return DeadlineExceededError(
         f"{where} failed: {error.message}", reason=Reason.ACTION_TIMEOUT, metadata=call.names()
     )
-
-
-def _words(rpc_error: grpc.aio.AioRpcError) -> str:
-    details = rpc_error.details()
-    return f": {details}" if details else ""
 
 
 def _own_word(error: WeftError, call: ActionCall, *, own_code: bool, reasoned: bool) -> WeftError:

@@ -20,6 +20,7 @@ __all__ = [
     "MAX_MESSAGE_BYTES",
     "SERVER_OPTIONS",
     "abort_with",
+    "error_from_code",
     "error_from_rpc",
     "is_refusal",
 ]
@@ -66,8 +67,11 @@ def error_from_rpc(error: grpc.aio.AioRpcError, peer: str = "weft") -> WeftError
                 return from_status(status_pb2.Status.FromString(value))
             except (DecodeError, ValueError, OverflowError):  # details that nobody can read
                 break
-    code = int(error.code().value[0])
-    details = error.details() or error.code().name
+    return error_from_code(int(error.code().value[0]), error.details() or error.code().name, peer)
+
+
+def error_from_code(code: int, details: str, peer: str) -> WeftError:
+    """Rebuild an error from a status without details, such as one made by gRPC itself."""
     if code == Code.UNAVAILABLE:
         return ServiceUnavailableError(peer, f"{peer} is unavailable: {details}")
     return from_code(code, details)

@@ -27,7 +27,7 @@ from weft.discovery.model import Endpoint, Protocol
 from weft.discovery.resolvers import Resolvers
 from weft.discovery.target import Target
 from weft.mesh.caller import ActionCaller
-from weft.mesh.grpc_actions import GrpcActionTransport
+from weft.mesh.dispatch.transport import StreamActionTransport
 from weft.mesh.http_actions import HttpActionTransport
 from weft.mesh.mesh import Mesh, MeshConfig
 from weft.mesh.metrics import observe_mesh
@@ -130,7 +130,7 @@ class WeftServer:
         self._caller = ActionCaller(
             mesh,
             {
-                Protocol.GRPC: GrpcActionTransport(pool=mesh.pool, tracer=RpcTracer(), policy=policy),
+                Protocol.GRPC: StreamActionTransport(mesh.pool, tracer=RpcTracer(), policy=policy),
                 Protocol.HTTP: HttpActionTransport(tracer=HttpTracer(), policy=policy),
             },
             instance_wait=self._config.instance_wait,
