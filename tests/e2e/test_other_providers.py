@@ -71,6 +71,9 @@ class HandWritten(pb_grpc.ActionServiceServicer):
         response.output.struct.update({"n": 7, "texts": ["a", {"b": None}]})
         return response
 
+    def RunActions(self, request_iterator: Any, context: Any) -> Any:  # noqa: N802 - the RPC's name
+        return super().RunActions(request_iterator, context)
+
     async def ListActions(self, request: pb.ListActionsRequest, context: Any) -> pb.ListActionsResponse:  # noqa: ARG002, N802 - the RPC's form
         return pb.ListActionsResponse()
 

@@ -16,6 +16,7 @@ from typing import Any
 import grpc.aio
 from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2_grpc
+from opentelemetry import baggage
 from pydantic import BaseModel, Field
 
 from weft.api.action.v1 import action_service_pb2 as pb
@@ -28,7 +29,8 @@ from weft.core.errors import (
 )
 from weft.core.payload import from_payload
 from weft.mesh.rpc import CHANNEL_OPTIONS, error_from_rpc
-from weft.service import ActionContext, Host, Service, current_context
+from weft.mesh.tracing.context import current_ids
+from weft.service import ActionContext, Host, Pending, Service, current_context
 
 _variable = contextvars.ContextVar("_variable", default="unset")
 
@@ -60,7 +62,8 @@ class Probe:
         self.polling = threading.Event()
         self.noticed = threading.Event()
         plain = (self.extract, self.look, self.look_in_thread, self.wait, self.poll, self.fail, self.produce)
-        for action in (*plain, self.produce_numbers):
+        more = (self.produce_numbers, self.echo, self.trace, self.resume, self.later)
+        for action in (*plain, *more):
             self.service.action(action)
         self.service.action(timeout=timedelta(milliseconds=50))(self.brief)
 
@@ -100,6 +103,23 @@ class Probe:
 
     async def produce_numbers(self) -> dict[str, Any]:
         return {"a": [1] * 500_000}
+
+    async def echo(self, text: str) -> dict[str, str]:
+        return {"text": text}
+
+    async def trace(self) -> dict[str, str]:
+        return {**current_ids(), **baggage.get_all()}  # type: ignore[dict-item] # all of it is text here
+
+    async def resume(self, context: ActionContext) -> dict[str, Any]:
+        timeout = context.heartbeat_timeout
+        return {
+            "token": context.attempt_token,
+            "details": context.heartbeat_details,
+            "timeout": None if timeout is None else timeout.total_seconds(),
+        }
+
+    async def later(self) -> dict[str, str]:
+        raise Pending
 
     async def brief(self) -> None:
         await asyncio.Event().wait()

@@ -216,9 +216,9 @@ class ActionStream:
         finally:
             if timer is not None:
                 timer.cancel()
-        error = running.ended_by or _BROKEN
-        self._answers.fail(number, _bare(error))
-        return error
+        why = running.ended_by or _BROKEN
+        self._answers.fail(number, _bare(why))
+        return why
 
     async def _output(self, invocation: pb.ActionInvocation, remaining: float | None) -> bytes | None:
         with self._calls.enter():
