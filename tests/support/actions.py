@@ -88,6 +88,12 @@ def described(error: WeftError) -> dict[str, Any]:
     }
 
 
+def _written(message: Any) -> bytes:
+    """Write a message; bytes stand for themselves, whatever they are."""
+    text: bytes = message if isinstance(message, bytes) else message.SerializeToString()
+    return text
+
+
 Serve = Callable[[Any, Any], Awaitable[None]]
 
 
@@ -99,9 +105,7 @@ async def streaming_provider(serve: Serve, unary: Any = None, port: int = 0) -> 
         "RunActions": grpc.stream_stream_rpc_method_handler(
             serve,
             request_deserializer=pb.RunActionsRequest.FromString,
-            response_serializer=lambda message: (
-                message if isinstance(message, bytes) else message.SerializeToString()
-            ),
+            response_serializer=_written,
         )
     }
     if unary is not None:

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from functools import partial
-from time import perf_counter
 from typing import Any, Final, TypeAlias
 
 import grpc.aio
@@ -178,8 +177,9 @@ class ActionStream:
 
     async def _run(self, invocation: pb.ActionInvocation, running: _Running) -> None:
         number = invocation.id
-        call = _StreamedCall(self._context, _headers(invocation))
-        token = self._tracing.on_start(call)
+        # Traced as an RPC of its own: whoever reads traces looks for the action, not for how it came.
+        call = Call(METHOD, self._context, _headers(invocation))
+        ending = self._tracing.on_start(call)
         error: WeftError | None = None
         try:
             error = await self._answer(invocation, running)
@@ -193,7 +193,8 @@ class ActionStream:
             if self._answers.waiting_bytes > _MOST_WAITING_BYTES:
                 self._room.clear()
             self._wake.set()
-            self._tracing.on_end(call, token, error)
+            if ending is not None:
+                ending(call, error)
 
     async def _answer(self, invocation: pb.ActionInvocation, running: _Running) -> WeftError | None:
         """Run an invocation and answer it; return why it failed, when it did."""
@@ -232,25 +233,6 @@ class ActionStream:
     def _beat(self, number: int, details: bytes) -> None:
         self._answers.beat(number, details)
         self._wake.set()
-
-
-class _StreamedCall(Call):
-    """An invocation as tracing sees a call: as an RPC of its own.
-
-    Args:
-        context: Of the stream.
-        sent: Its trace headers.
-    """
-
-    __slots__ = ()
-
-    def __init__(self, context: _Context, sent: Metadata) -> None:
-        self.method = METHOD
-        self.context = context
-        self.sent = sent
-        self.started = perf_counter()
-        self.exception = None
-        self._texts = None
 
 
 def _headers(invocation: pb.ActionInvocation) -> Metadata:

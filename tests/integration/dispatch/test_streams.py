@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +13,7 @@ import grpc.aio
 import pytest
 
 from tests.support.actions import Way, greeting, streaming_provider
+from tests.support.behaviours import until
 from tests.support.foreign import grpc_provider
 from tests.support.hosting import Probe
 from weft.api.action.v1 import action_service_pb2 as pb
@@ -32,12 +32,6 @@ pytestmark = pytest.mark.integration
 def endpoint_of(host: Host) -> Endpoint:
     address, port = parse_address(host.address)
     return Endpoint(host=address, port=port)
-
-
-async def until(holds: Callable[[], bool], within: float = 5.0) -> None:
-    async with asyncio.timeout(within):
-        while not holds():
-            await asyncio.sleep(0.01)
 
 
 async def unary(request: pb.InvokeActionRequest, context: Any) -> pb.InvokeActionResponse:
@@ -380,8 +374,7 @@ async def test_an_engine_that_breaks_the_contract_is_told(probe: Probe) -> None:
             twice = [pb.ActionInvocation(id=1, service="demo", action="wait")] * 2
             await call.write(pb.RunActionsRequest(invocations=twice))
             with pytest.raises(grpc.aio.AioRpcError) as caught:
-                while True:
-                    await call.read()
+                await call.read()
         assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
         await asyncio.wait_for(probe.cancelled.wait(), 5)
         async with Way("stream") as way:
