@@ -22,7 +22,8 @@ from opentelemetry.sdk.trace.sampling import (
 from opentelemetry.trace import SpanKind
 
 from weft.mesh.tracing.context import format_traceparent, parse_traceparent
-from weft.mesh.tracing.unsampled import Dropping, unsampled
+from weft.mesh.tracing.sampling import Certain
+from weft.mesh.tracing.unsampled import unsampled
 
 HEADER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
 
@@ -94,7 +95,7 @@ def test_is_a_span_of_its_ids() -> None:
 )
 def test_knows_what_a_sampler_leaves_out(sampler: Sampler, *, follows: bool, drops: float) -> None:
     """It agrees with the sampler on every root that it drops, and never drops what may be sampled."""
-    dropping = Dropping(sampler)
+    dropping = Certain(sampler)
     assert dropping.follows_parent is follows
     roots = [dropping.root() for _ in range(400)]
     assert sum(map(bool, roots)) / len(roots) == pytest.approx(drops, abs=0.12)
@@ -111,6 +112,6 @@ def test_the_parent_decides_as_the_sampler_would() -> None:
     assert span is not None
     context = trace.set_span_in_context(span, Context())
     for sampler in (ParentBased(ALWAYS_ON), ParentBasedTraceIdRatio(1.0), ALWAYS_OFF):
-        assert Dropping(sampler).follows_parent
+        assert Certain(sampler).follows_parent
         number = random.getrandbits(128)
         assert sampler.should_sample(context, number, "x", SpanKind.SERVER, {}, ()).decision is Decision.DROP

@@ -54,14 +54,14 @@ class ClientSpans:
             metadata: What the caller sends. Trace headers in it come before the current context.
             attributes: What is said of the call beside its method.
         """
-        sent = self.unrecorded(metadata)
-        return (None, sent) if sent is not None else self.start(method, metadata, attributes)
+        context = otel.get_current()
+        sent = self.unrecorded(context, metadata)
+        return (None, sent) if sent is not None else self.start(context, method, metadata, attributes)
 
     def start(
-        self, method: str, metadata: Metadata, attributes: Mapping[str, str | int | bool]
+        self, context: Context, method: str, metadata: Metadata, attributes: Mapping[str, str | int | bool]
     ) -> tuple[Span | None, Metadata]:
         """Begin a span, once it is known that something may record it."""
-        context = otel.get_current()
         if metadata:
             context, metadata = _taken_over(context, metadata)
         tracer = self._tracers.current()
@@ -73,9 +73,8 @@ class ClientSpans:
         sent = (*wire_headers(span.get_span_context(), context), *metadata)
         return (span if span.is_recording() else None), sent
 
-    def unrecorded(self, metadata: Metadata) -> Metadata | None:
+    def unrecorded(self, context: Context, metadata: Metadata) -> Metadata | None:
         """Return the metadata to send when it is certain that nothing records the call, else None."""
-        context = otel.get_current()
         span = span_of(context)
         if len(context) > (span is not None) or (metadata and any(key in _OURS for key, _ in metadata)):
             return None  # baggage, or headers by hand
@@ -121,7 +120,8 @@ class RpcTracer:
         balancer: str,
     ) -> tuple[Span | None, Metadata]:
         """Begin the span of one attempt: see ``CallTracer.start``."""
-        if (sent := self._spans.unrecorded(metadata)) is not None:
+        context = otel.get_current()
+        if (sent := self._spans.unrecorded(context, metadata)) is not None:
             return None, sent
         attributes = {
             **self._of_endpoint(service, endpoint),
@@ -129,7 +129,7 @@ class RpcTracer:
             RETRY: attempt > 1,
             BALANCER: balancer,
         }
-        return self._spans.start(method, metadata, attributes)
+        return self._spans.start(context, method, metadata, attributes)
 
     def end(self, span: Span | None, code: int, details: str | None) -> None:
         """End a span: see ``CallTracer.end``."""

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote, unquote_to_bytes
 
 from opentelemetry import baggage, trace
 from opentelemetry import context as otel
 from opentelemetry.context import Context
-from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState
+from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, TraceFlags, TraceState
 
 from weft.core.metadata import BAGGAGE, TRACE_ID, TRACEPARENT, TRACESTATE
 from weft.mesh.tracing.unsampled import Unsampled, unsampled
@@ -35,6 +35,7 @@ __all__ = [
     "parse_tracestate",
     "span_of",
     "wire_headers",
+    "within",
 ]
 
 Headers = tuple[tuple[str, str], ...]
@@ -81,15 +82,15 @@ def parse_traceparent(text: str) -> SpanContext | None:
     version, trace_id, span_id, flags, further = match.groups()
     if version == "ff" or (further is not None and version == "00"):
         return None
-    found = SpanContext(
-        int(trace_id, 16), int(span_id, 16), is_remote=True, trace_flags=_FLAGS[int(flags, 16) & _KNOWN_FLAGS]
-    )
+    known = _FLAGS[int(flags, 16) & _KNOWN_FLAGS]
+    found = SpanContext(int(trace_id, 16), int(span_id, 16), is_remote=True, trace_flags=known)
     return found if found.is_valid else None
 
 
 def format_traceparent(span: SpanContext) -> str:
     """Write a ``traceparent`` header."""
-    return f"00-{span.trace_id:032x}-{span.span_id:016x}-{span.trace_flags & _KNOWN_FLAGS:02x}"
+    trace_id, span_id, _, flags, *_ = span
+    return f"00-{trace_id:032x}-{span_id:016x}-{flags & _KNOWN_FLAGS:02x}"
 
 
 def parse_trace_id(text: str) -> int:
@@ -154,7 +155,7 @@ def extract(headers: Iterable[tuple[str, str | bytes]], onto: Context | None = N
     if isinstance(found, str):
         span = unsampled(found)
         if span is not None:
-            return trace.set_span_in_context(span, onto) if onto else Context({_SPAN: span})
+            return within(span, onto)
         found = ([found], [], [], [])
     parents, states, bags, trace_ids = found
     context = Context() if onto is None else onto
@@ -210,23 +211,25 @@ def _with_baggage(context: Context, text: str) -> Context:
 
 def context_of(span: SpanContext, onto: Context | None = None) -> Context:
     """Return a context in which a span of elsewhere, or one that is not recorded, is the current one."""
-    return trace.set_span_in_context(NonRecordingSpan(span), Context() if onto is None else onto)
+    return within(NonRecordingSpan(span), onto)
+
+
+def within(span: Span, onto: Context | None = None) -> Context:
+    """Return a context in which a span is the current one."""
+    return Context({**onto, _SPAN: span}) if onto else Context({_SPAN: span})
 
 
 def wire_headers(span: SpanContext, context: Context) -> Headers:
     """Return the headers that carry a span and the baggage of a context on."""
+    parent: Headers = ((TRACEPARENT, format_traceparent(span)),) if span.is_valid else ()
+    if parent and (state := span.trace_state):
+        parent = (*parent, (TRACESTATE, state.to_header()))
     carried = _baggage_header(context)
-    bags: Headers = ((BAGGAGE, carried),) if carried else ()
-    if not span.is_valid:
-        return bags
-    if span.trace_state:
-        state = span.trace_state.to_header()
-        return ((TRACEPARENT, format_traceparent(span)), (TRACESTATE, state), *bags)
-    return ((TRACEPARENT, format_traceparent(span)), *bags)
+    return (*parent, (BAGGAGE, carried)) if carried else parent
 
 
 def _baggage_header(context: Context) -> str:
-    if not context:
+    if len(context) <= (_SPAN in context):
         return ""
     values = baggage.get_all(context)
     if not values:
@@ -237,9 +240,11 @@ def _baggage_header(context: Context) -> str:
     return format_baggage(values)
 
 
-def span_of(context: Context) -> object:
-    """Return the current span of a context, as it stands there; None when there is none."""
-    return context.get(_SPAN)
+def span_of(context: Context) -> Span | None:
+    """Return the current span of a context; None when there is none."""
+    kept: Any = context.get(_SPAN)
+    span: Span | None = kept
+    return span
 
 
 def inject(headers: dict[str, str], context: Context | None = None) -> None:

@@ -19,6 +19,7 @@ from typing import Final
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.trace import TraceFlags
 
 __all__ = ["LastWords", "QueueLimits", "SpanQueue", "quietly"]
 
@@ -76,7 +77,8 @@ class SpanQueue(SpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         """Take a span, or drop it when the queue is full; never waits."""
-        if not (span.context and span.context.trace_flags.sampled):
+        context = span.context
+        if context is None or not context.trace_flags & TraceFlags.SAMPLED:
             return
         waiting = self._waiting
         if self._closing or len(waiting) >= self._limits.size:

@@ -29,14 +29,19 @@ from opentelemetry.trace import (
     Status,
     StatusCode,
     TraceFlags,
-    get_current_span,
+    TraceState,
 )
+
+from weft.mesh.tracing.context import span_of
+from weft.mesh.tracing.sampling import Certain
 
 __all__ = ["LeanSpan", "begin", "usable"]
 
 _log = logging.getLogger("weft.tracing")
 
 _UNSET: Final = Status(StatusCode.UNSET)
+_SAMPLED: Final = TraceFlags.SAMPLED
+_RANDOM: Final = TraceFlags.RANDOM_TRACE_ID
 _FLAGS: Final = tuple(TraceFlags(number) for number in range(4))
 _ROOM: Final = 32
 """More attributes than we ever set; a lower limit of the SDK needs its own way of counting."""
@@ -49,6 +54,10 @@ class LeanSpan(SdkSpan):
     _lock = threading.Lock()  # all share it: it is held for the setting of one value
     _sampler = _trace_config = _instrumentation_info = _record_end_metrics = None
     _record_exception = _set_status_on_exception = True
+    _end_time: int | None = None
+    _events: Any = ()
+    _links: Any = ()
+    _status = _UNSET
 
     def __init__(  # the base's own is what costs
         self,
@@ -64,11 +73,8 @@ class LeanSpan(SdkSpan):
         self._context = context
         self._parent = parent
         self._kind = kind
-        self._attributes = self._kept = self._plain = attributes
+        self._attributes = self._kept = attributes
         self._start_time = time_ns()
-        self._end_time = None
-        self._events = self._links = ()
-        self._status = _UNSET
         self._resource = tracer.resource
         self._span_processor = processor
         self._limits = tracer._span_limits  # noqa: SLF001 - see the head of this file
@@ -79,10 +85,10 @@ class LeanSpan(SdkSpan):
         self._kept[key] = value
 
     def _bounded(self) -> None:
-        if self._kept is self._plain:
+        if type(self._kept) is dict:
             self._kept = self._attributes = BoundedAttributes(
                 self._limits.max_span_attributes,
-                self._plain,
+                self._kept,
                 immutable=False,
                 max_value_len=self._limits.max_span_attribute_length,
             )
@@ -116,13 +122,18 @@ class LeanSpan(SdkSpan):
         if self._end_time is not None:
             return
         self._end_time = time_ns() if end_time is None else end_time
-        if isinstance(self._kept, BoundedAttributes):
+        if type(self._kept) is BoundedAttributes:
             self._kept._immutable = True  # noqa: SLF001 - see the head of this file
         self._span_processor.on_end(self)
 
 
 def begin(
-    tracer: SdkTracer, name: str, context: Context, kind: SpanKind, attributes: Mapping[str, Any]
+    tracer: SdkTracer,
+    name: str,
+    context: Context,
+    kind: SpanKind,
+    attributes: Mapping[str, Any],
+    certain: Certain | None = None,
 ) -> Span:
     """Begin a span, as ``Tracer.start_span`` does.
 
@@ -132,29 +143,30 @@ def begin(
         context: Holds its parent.
         kind: Which end of what.
         attributes: What is known by now; few, of plain types.
+        certain: What the sampler need not be asked.
     """
-    parent: SpanContext | None = get_current_span(context).get_span_context()
+    above = span_of(context)
+    parent = above.get_span_context() if above is not None else None
     ids = tracer.id_generator
+    flags: int
+    state: TraceState | None
     if parent is not None and parent.is_valid:
-        trace_id, flags = parent.trace_id, parent.trace_flags & TraceFlags.RANDOM_TRACE_ID
+        trace_id, _, _, flags, state, _ = parent
+        taken = certain is not None and certain.takes_children and flags & _SAMPLED
     else:
-        parent, trace_id = None, ids.generate_trace_id()
-        flags = TraceFlags.RANDOM_TRACE_ID if ids.is_trace_id_random() else 0
-    result = tracer.sampler.should_sample(context, trace_id, name, kind, attributes, ())
-    decision = result.decision
-    if decision is Decision.RECORD_AND_SAMPLE:
-        flags |= TraceFlags.SAMPLED
-    own = SpanContext(
-        trace_id,
-        ids.generate_span_id(),
-        is_remote=False,
-        trace_flags=_FLAGS[flags],
-        trace_state=result.trace_state,
-    )
+        parent, trace_id, state = None, ids.generate_trace_id(), None
+        flags = _RANDOM if ids.is_trace_id_random() else 0
+        taken = certain is not None and certain.takes_roots
+    decision = Decision.RECORD_AND_SAMPLE
+    if not taken:
+        result = tracer.sampler.should_sample(context, trace_id, name, kind, attributes, ())
+        decision, attributes, state = result.decision, result.attributes, result.trace_state
+    sampled = _SAMPLED if decision is Decision.RECORD_AND_SAMPLE else 0
+    own = SpanContext(trace_id, ids.generate_span_id(), False, _FLAGS[flags & _RANDOM | sampled], state)
     if decision is Decision.DROP:
         return NonRecordingSpan(own)
     processor = tracer.span_processor
-    span = LeanSpan(tracer, processor, name, own, parent, kind, dict(result.attributes))
+    span = LeanSpan(tracer, processor, name, own, parent, kind, dict(attributes))
     processor.on_start(span, parent_context=context)
     return span
 

@@ -8,14 +8,13 @@ from typing import Any, Final
 
 import grpc
 from opentelemetry import context as otel
-from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind, TracerProvider
 
 from weft.core.context import set_deadline
 from weft.core.errors import Code, WeftError
 from weft.core.telemetry import PEER_ADDRESS, PEER_PORT, REASON
 from weft.mesh.serving import Call, End
-from weft.mesh.tracing.context import extract, span_of
+from weft.mesh.tracing.context import extract, span_of, within
 from weft.mesh.tracing.spans import Attributes, Tracers, clip, end_rpc, fail, method_attributes
 
 __all__ = ["CallerDeadline", "Tracing"]
@@ -70,7 +69,7 @@ class Tracing:
         else:
             attributes = {**of_method, **self._of_peer(call.context.peer())}
             span = self._tracers.start(name, context, SpanKind.SERVER, attributes)
-        otel.attach(trace.set_span_in_context(span, context))
+        otel.attach(within(span, context))
         return partial(_finish, span) if span.is_recording() else None
 
     def _of_peer(self, peer: str) -> Attributes:
@@ -113,7 +112,9 @@ def _status(call: Call, error: WeftError | None) -> tuple[Code, str]:
     if raised is not None and not isinstance(raised, grpc.aio.AbortError):
         return Code.UNKNOWN, f"{type(raised).__name__}: {raised}"
     code: Any = call.context.code()  # a member of the enumeration or its number, as the handler said it
-    number = code.value[0] if isinstance(code, grpc.StatusCode) else int(code or 0)
+    if code is None:
+        return Code.OK, ""
+    number = code.value[0] if isinstance(code, grpc.StatusCode) else int(code)
     return Code(number), _text(call.context.details())
 
 

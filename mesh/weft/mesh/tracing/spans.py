@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import Decision
 from opentelemetry.trace import (
     INVALID_SPAN,
+    INVALID_SPAN_CONTEXT,
     NonRecordingSpan,
     NoOpTracer,
     ProxyTracerProvider,
@@ -27,9 +28,10 @@ from opentelemetry.trace import (
 )
 
 from weft.core.telemetry import RPC_METHOD, RPC_SERVICE, RPC_STATUS, RPC_SYSTEM, SCOPE
-from weft.mesh.tracing.context import context_of
+from weft.mesh.tracing.context import context_of, span_of, within
 from weft.mesh.tracing.recording import LeanSpan, begin, usable
-from weft.mesh.tracing.unsampled import Dropping, Unsampled
+from weft.mesh.tracing.sampling import Certain
+from weft.mesh.tracing.unsampled import Unsampled
 
 __all__ = ["Attributes", "Tracers", "clip", "end_rpc", "fail", "method_attributes", "split_method"]
 
@@ -58,7 +60,7 @@ class Tracers:
         self._next_look = 0.0
         self._tracer: Tracer | None = None
         self._lean: SdkTracer | None = None
-        self._dropping: Dropping | None = None
+        self._certain: Certain | None = None
         self._follows_parent = True
         """Whether what is not sampled above is never recorded below; without a tracer nothing is."""
 
@@ -75,12 +77,11 @@ class Tracers:
             self._follows_parent = self._tracer is None
             if isinstance(tracer, SdkTracer):
                 self._lean = tracer if usable(tracer) else None
-                dropping = Dropping(tracer.sampler)
-                self._follows_parent = dropping.follows_parent
-                self._dropping = dropping if dropping.drops_roots else None
+                self._certain = Certain(tracer.sampler)
+                self._follows_parent = self._certain.follows_parent
         return self._tracer
 
-    def unrecorded_below(self, span: object) -> bool:
+    def unrecorded_below(self, span: Span | None) -> bool:
         """Tell whether it is certain that nothing records a call below a span.
 
         Args:
@@ -92,7 +93,7 @@ class Tracers:
             self.current()
         return self._follows_parent
 
-    def unrecorded(self, span: object) -> str:
+    def unrecorded(self, span: Span | None) -> str:
         """Return the ``traceparent`` of a call below a span, when it is certain that nothing records it.
 
         Args:
@@ -105,8 +106,10 @@ class Tracers:
             self.current()
         if type(span) is Unsampled:
             return span.header if self._follows_parent else ""
-        dropping = self._dropping
-        return dropping.root() if dropping and (span is None or span is INVALID_SPAN) else ""
+        certain = self._certain
+        if certain is None or not certain.drops_roots or (span is not None and span is not INVALID_SPAN):
+            return ""
+        return certain.root()
 
     def start(self, name: str, context: Context, kind: SpanKind, attributes: Attributes) -> Span:
         """Begin a span; the result records nothing where its trace is not sampled, and still has ids.
@@ -118,16 +121,17 @@ class Tracers:
             attributes: What is known by now.
         """
         tracer = self.current()
-        parent = trace.get_current_span(context)
-        known = parent.get_span_context()
+        parent = span_of(context)
+        known = INVALID_SPAN_CONTEXT if parent is None else parent.get_span_context()
         if not known.is_valid and (known.trace_id or tracer is None):
             # The trace has no span yet: it gets one that nobody records, so that all spans have a parent.
-            parent = NonRecordingSpan(self._root(tracer, known.trace_id, name, kind, attributes))
-            context = trace.set_span_in_context(parent, context)
+            known = self._root(tracer, known.trace_id, name, kind, attributes)
+            parent = NonRecordingSpan(known)
+            context = within(parent, context)
         if tracer is None:
-            return parent if not parent.is_recording() else NonRecordingSpan(parent.get_span_context())
+            return NonRecordingSpan(known) if parent is None or parent.is_recording() else parent
         if self._lean is not None:
-            return begin(self._lean, name, context, kind, attributes)
+            return begin(self._lean, name, context, kind, attributes, self._certain)
         return tracer.start_span(name, context, kind, attributes)
 
     def _root(

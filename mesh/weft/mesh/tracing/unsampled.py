@@ -9,10 +9,8 @@ to read one header that takes 2 us in a loop).
 from __future__ import annotations
 
 import re
-from random import getrandbits
 from typing import Final
 
-from opentelemetry.sdk.trace.sampling import Sampler, TraceIdRatioBased
 from opentelemetry.trace import (
     INVALID_SPAN_CONTEXT,
     NonRecordingSpan,
@@ -20,18 +18,13 @@ from opentelemetry.trace import (
     TraceFlags,
 )
 
-__all__ = ["Dropping", "Unsampled", "unsampled"]
+__all__ = ["Unsampled", "unsampled"]
 
 _SPAN: Final = slice(36, 52)
 _TRACE: Final = slice(3, 35)
 _FLAGS: Final = slice(53, 55)
 _HEADER: Final = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-0[02]", re.ASCII)
 """A ``traceparent`` that is not sampled."""
-
-_BITS: Final = 192
-"""Of a trace id and a span id. An id of 0, which no reader takes, is as likely as two that are alike."""
-_LOW: Final = (1 << 64) - 1
-"""The part of a trace id that a ratio is compared with."""
 
 
 class Unsampled(NonRecordingSpan):
@@ -65,40 +58,3 @@ class Unsampled(NonRecordingSpan):
 def unsampled(header: str) -> Unsampled | None:
     """Return what a ``traceparent`` header names, when that is well-formed and not sampled."""
     return Unsampled(header) if _HEADER.fullmatch(header) else None
-
-
-class Dropping:
-    """What a sampler leaves out for certain, known without asking it for each call.
-
-    Only the samplers of OpenTelemetry itself are understood, by how they describe
-    themselves; any other one is asked each time.
-
-    Args:
-        sampler: Whose decisions these are.
-    """
-
-    _ROOT: Final = re.compile(
-        r"(?:ParentBased\{root:)?(?:(AlwaysOffSampler)|(AlwaysOnSampler)|TraceIdRatioBased\{([0-9.e-]+)\})"
-        r"(?:,remoteParentSampled:.*,remoteParentNotSampled:AlwaysOffSampler,"
-        r"localParentSampled:.*,localParentNotSampled:AlwaysOffSampler\})?"
-    )
-
-    def __init__(self, sampler: Sampler) -> None:
-        description = sampler.get_description()
-        match = self._ROOT.fullmatch(description)
-        self.follows_parent = match is not None and (description.startswith("Parent") or bool(match[1]))
-        """Whether a span is never sampled when its parent is not."""
-        self.drops_roots = False
-        """Whether a span without a parent may be left out for certain."""
-        self._bound = 0
-        if match is not None and (match[1] or match[3]):
-            self.drops_roots = True
-            self._bound = 0 if match[1] else TraceIdRatioBased.get_bound_for_rate(float(match[3]))
-
-    def root(self) -> str:
-        """Begin a trace; return its ``traceparent``, or nothing when it is, or may be, sampled."""
-        ids = getrandbits(_BITS)
-        if ids & _LOW < self._bound or not self.drops_roots:
-            return ""
-        digits = f"{ids:048x}"
-        return f"00-{digits[16:]}-{digits[:16]}-02"
