@@ -15,6 +15,7 @@ from tests.support.watching import eventually, following
 from weft.core.errors import ServiceUnavailableError, UnexpectedStatusError, WeftError
 from weft.discovery.consul import ConsulClient, ConsulConfig, ConsulRegistrar, ConsulResolver, Registration
 from weft.discovery.model import Endpoint
+from weft.discovery.watch import Watch
 
 pytestmark = pytest.mark.integration
 
@@ -235,6 +236,20 @@ async def test_more_watches_than_connections_share_them() -> None:
             for watch in watches:
                 await watch.__aexit__(None, None, None)
         assert most <= 4 + 8
+
+
+async def test_a_consul_that_refuses_hundreds_of_watches_is_spared() -> None:
+    """They share one pace; when the token is right again, all lists are there in a moment."""
+    async with impostor() as (server, config), ConsulClient(config) as client:
+        server.answer = _says(status=403, text="Permission denied")
+        watches = [Watch(ConsulResolver(client), f"web-{number}") for number in range(300)]
+        await asyncio.sleep(4)  # the first round, and what may come at once
+        before = len(server.requests)
+        await asyncio.sleep(3)
+        assert len(server.requests) - before <= 80
+        server.answer = server.good
+        await eventually(lambda: all(watch.snapshot.endpoints for watch in watches), within=10.0)
+        await asyncio.gather(*(watch.close() for watch in watches))
 
 
 async def test_the_body_of_a_registration_is_json() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from weft.core.errors import ServiceUnavailableError
 from weft.core.testing import ManualClock
+from weft.discovery.consul._pace import Pace
 from weft.discovery.consul._part import Part
 from weft.discovery.consul._turns import Turns
 from weft.discovery.consul.client import Answer, ConsulClient
@@ -24,6 +25,7 @@ class Script:
     def __init__(self) -> None:
         self.clock = ManualClock()
         self.turns = Turns(4, longest=timedelta(seconds=55), rotation=timedelta(seconds=10))
+        self.pace = Pace()
         self.part = Part(cast("ConsulClient", self), "web", "", self.clock, asyncio.Event())
         self._index = 10
         self._told: asyncio.Queue[list[Any] | None] = asyncio.Queue()

@@ -84,6 +84,8 @@ class Part:
         try:
             while True:
                 await self._clock.sleep(await self._ask())
+                if self._failing:
+                    await self._client.pace.repeat(self._clock)
         finally:
             self._client.turns.leave()
             if self._settling is not None:

@@ -17,6 +17,7 @@ from consul.callback import CB  # type: ignore[import-untyped]  # py-consul ship
 
 from weft.core.errors import Code, ServiceUnavailableError, UnexpectedStatusError, WeftError
 from weft.discovery.consul._http import Consul, HttpClient
+from weft.discovery.consul._pace import Pace
 from weft.discovery.consul._turns import Turns
 from weft.discovery.consul.config import ConsulConfig
 
@@ -64,6 +65,8 @@ class ConsulClient:
         self._denied: set[str] = set()
         self.turns = Turns(config.connections - 2 * _QUICK, longest=config.wait, rotation=config.rotation)
         """Who may wait for changes now."""
+        self.pace = Pace()
+        """When watches that failed may ask again."""
 
     @property
     def config(self) -> ConsulConfig:
@@ -185,7 +188,9 @@ class ConsulClient:
             raise self._unavailable(_GARBAGE + "the list of instances is no list")
         if not entries and headers.get("X-Consul-Results-Filtered-By-ACLs") == "true":
             raise self._refusal(what, "the answer is empty, as the token may not read the instances")
-        return Answer(self._index(headers.get("X-Consul-Index")), entries)
+        answer = Answer(self._index(headers.get("X-Consul-Index")), entries)
+        self.pace.answered()
+        return answer
 
     def _index(self, text: str | None) -> int:
         if text is None or not (text.isascii() and text.isdecimal() and len(text) <= 20):
