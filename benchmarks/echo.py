@@ -18,7 +18,7 @@ from opentelemetry.instrumentation.grpc import aio_client_interceptors, aio_serv
 
 from benchmarks.loops import run
 from benchmarks.processes import announce
-from benchmarks.spans import tracer_provider
+from benchmarks.spans import contrib_provider, weft_provider
 from weft.api.common.v1.payload_pb2 import Payload
 from weft.mesh.rpc import SERVER_OPTIONS
 from weft.mesh.tracing.interceptors import TracingServerInterceptor
@@ -49,16 +49,16 @@ async def _echo(request: Payload, _: grpc.aio.ServicerContext[Any, Any]) -> Payl
 def contrib_client() -> list[Any]:
     """Return the client interceptors of OpenTelemetry's own instrumentation, with every call sampled."""
     made: list[Any] = aio_client_interceptors(  # type: ignore[no-untyped-call]  # it ships no types
-        tracer_provider=tracer_provider(sampled=True)
+        tracer_provider=contrib_provider()
     )
     return made
 
 
 def _interceptors(stack: str) -> list[Any]:
     if stack == "traced":
-        return [TracingServerInterceptor(tracer_provider(sampled=True))]
+        return [TracingServerInterceptor(weft_provider(sampled=True))]
     if stack == "contrib":
-        provider = tracer_provider(sampled=True)
+        provider = contrib_provider()
         return [aio_server_interceptor(tracer_provider=provider)]  # type: ignore[no-untyped-call]  # ships no types
     return []
 

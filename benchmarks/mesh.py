@@ -19,7 +19,7 @@ from benchmarks.echo import Echo, contrib_client, echo_method
 from benchmarks.harness import Block, Figure, Operation, Side, closed_loop
 from benchmarks.payloads import PAYLOAD
 from benchmarks.processes import Processes
-from benchmarks.spans import tracer_provider
+from benchmarks.spans import weft_provider
 from weft.api.common.v1.payload_pb2 import Payload
 from weft.discovery.model import Endpoint
 from weft.discovery.static import StaticResolver
@@ -104,8 +104,8 @@ class MeshBenchmark:
                 "raw": _raw(places["raw"]),
                 "control": _raw(places["raw"]),
                 "off": await _mesh(stack, places["raw"], NO_TRACING),
-                "unsampled": await _mesh(stack, places["traced"], RpcTracer(tracer_provider(sampled=False))),
-                "sampled": await _mesh(stack, places["traced"], RpcTracer(tracer_provider(sampled=True))),
+                "unsampled": await _mesh(stack, places["traced"], RpcTracer(weft_provider(sampled=False))),
+                "sampled": await _mesh(stack, places["traced"], RpcTracer(weft_provider(sampled=True))),
                 "contrib": _raw(places["contrib"], contrib_client()),
             }
             for channel in channels.values():

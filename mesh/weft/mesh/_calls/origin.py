@@ -15,6 +15,7 @@ from weft.core.clock import Clock
 from weft.core.context import current_deadline
 from weft.mesh._calls.method import Method
 from weft.mesh._calls.outcome import FAULTS, now
+from weft.mesh._calls.sent import Sent
 from weft.mesh.balancing import Node
 from weft.mesh.call_options import CallOptions
 from weft.mesh.pool import ChannelPool, Connection
@@ -162,7 +163,7 @@ class Attempt:
             metadata = (*(metadata or ()), (_PREVIOUS_ATTEMPTS, str(number - 1)))
         try:
             if origin.traced:
-                self._span, metadata = origin.tracer.start(
+                self._span, entries = origin.tracer.start(
                     method.name,
                     tuple(metadata) if metadata else (),
                     service=self._route.service,
@@ -170,6 +171,7 @@ class Attempt:
                     attempt=number,
                     balancer=self._route.policy,
                 )
+                metadata = Sent(entries)
             call = method.on(self._connection)(
                 request,
                 timeout=None if deadline is None else max(0.0, deadline - self._started),

@@ -15,10 +15,13 @@ from weft.mesh.balancing.round_robin import RoundRobin
 from weft.mesh.balancing.slow_start import SlowStart
 from weft.mesh.balancing.weighted_round_robin import WeightedRoundRobin
 
-__all__ = ["AFFINE", "make_policy"]
+__all__ = ["AFFINE", "LEARNING", "make_policy"]
 
 AFFINE: Final = frozenset({"consistent_hash", "pick_first"})
 """Policies that keep calls together."""
+
+LEARNING: Final = frozenset({"peak_ewma", "pick_first"})
+"""Policies that learn from how calls ended; to the others it makes no difference."""
 
 
 def make_policy(config: BalancerConfig, chance: Random, slow_start: SlowStart) -> Policy:

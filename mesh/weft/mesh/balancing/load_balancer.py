@@ -8,7 +8,7 @@ from typing import Final
 
 from weft.core.clock import Clock
 from weft.discovery.model import Endpoint, Health
-from weft.mesh.balancing._policies import AFFINE, make_policy
+from weft.mesh.balancing._policies import AFFINE, LEARNING, make_policy
 from weft.mesh.balancing.config import BalancerConfig
 from weft.mesh.balancing.node import Node, NodeId, node_id
 from weft.mesh.balancing.outliers import Outliers
@@ -40,6 +40,7 @@ class LoadBalancer:
         self.policy = config.policy
         """Name of the policy."""
         self._interchangeable = config.policy not in AFFINE
+        self._learning = config.policy in LEARNING
         self._chance = chance
         self._clock = clock
         self._endpoints: tuple[Endpoint, ...] = ()
@@ -141,7 +142,8 @@ class LoadBalancer:
             return
         if now is None:
             now = self._clock.monotonic()
-        self._tiers.done(node, failed, seconds, now)
+        if self._learning:
+            self._tiers.done(node, failed, seconds, now)
         if failed is not None and self._outliers.done(node, now, failed=failed):
             self._tiers.refresh(now)
 

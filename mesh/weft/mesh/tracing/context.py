@@ -149,15 +149,14 @@ def extract(headers: Iterable[tuple[str, str | bytes]], onto: Context | None = N
         onto: What to add them to; by default an empty context, so that nothing
             of the receiving task gets in.
     """
-    found = _pick(headers)
-    if found is None:
-        return Context() if onto is None else onto
-    if isinstance(found, str):
-        span = unsampled(found)
+    entries = tuple(headers)
+    by_key = dict(entries)
+    if len(by_key) == len(entries) and _BESIDES.isdisjoint(by_key):
+        alone = by_key.get(TRACEPARENT)
+        span = unsampled(alone) if isinstance(alone, str) else None
         if span is not None:
             return within(span, onto)
-        found = ([found], [], [], [])
-    parents, states, bags, trace_ids = found
+    parents, states, bags, trace_ids = _pick(entries)
     context = Context() if onto is None else onto
     if bags:
         context = _with_baggage(context, ",".join(bags))
@@ -171,25 +170,18 @@ def extract(headers: Iterable[tuple[str, str | bytes]], onto: Context | None = N
     return context
 
 
-_Picked = tuple[list[str], list[str], list[str], list[str]]
+_KINDS: Final = {TRACEPARENT: 0, TRACESTATE: 1, BAGGAGE: 2, TRACE_ID: 3}
+_BESIDES: Final = frozenset(_KINDS) - {TRACEPARENT}
+"""What is read beside a ``traceparent``."""
 
 
-def _pick(headers: Iterable[tuple[str, str | bytes]]) -> _Picked | str | None:
-    """Return the headers that matter, by kind; a lone ``traceparent`` as it is; None when there are none."""
-    alone = ""
-    found: _Picked | None = None
+def _pick(headers: Iterable[tuple[str, str | bytes]]) -> tuple[list[str], list[str], list[str], list[str]]:
+    """Return the headers that matter, by kind."""
+    found: tuple[list[str], list[str], list[str], list[str]] = ([], [], [], [])
     for key, value in headers:
-        if key in _PLACES and isinstance(value, str):
-            if key == TRACEPARENT and not alone and found is None:
-                alone = value
-                continue
-            if found is None:
-                found = ([alone] if alone else [], [], [], [])
-            found[_PLACES[key]].append(value)
-    return found or alone or None
-
-
-_PLACES: Final = {TRACEPARENT: 0, TRACESTATE: 1, BAGGAGE: 2, TRACE_ID: 3}
+        if key in _KINDS and isinstance(value, str):
+            found[_KINDS[key]].append(value)
+    return found
 
 
 def _with_state(span: SpanContext, text: str) -> SpanContext:

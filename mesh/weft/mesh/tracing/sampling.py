@@ -52,12 +52,12 @@ class Certain:
         self.takes_roots = name == _ON
         self.drops_roots = bool(name) and name != _ON
         ratio = float(root[1]) if root and root[1] else 0.0
-        self._bound = TraceIdRatioBased.get_bound_for_rate(ratio)
+        self._bound = TraceIdRatioBased.get_bound_for_rate(ratio if self.drops_roots else 1.0)
 
     def root(self) -> str:
         """Begin a trace; return its ``traceparent``, or nothing when it is, or may be, sampled."""
         ids = getrandbits(_BITS)
-        if ids & _LOW < self._bound or not self.drops_roots:
+        if ids & _LOW < self._bound:
             return ""
         digits = f"{ids:048x}"
         return f"00-{digits[16:]}-{digits[:16]}-02"
