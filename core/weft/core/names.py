@@ -12,6 +12,7 @@ from weft.core.reasons import Rule
 
 __all__ = [
     "ACTION_NAME",
+    "EXECUTION_KEY",
     "EXECUTION_PREFIX",
     "INSTANCE_ID",
     "INSTANCE_PREFIX",
@@ -36,6 +37,8 @@ NAME = re.compile(r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?")
 ACTION_NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,127}")
 STEP_ID = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
 INSTANCE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
+EXECUTION_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}")
+"""The id of an execution that its caller chose."""
 
 _WORDS = {
     NAME: (
@@ -52,6 +55,10 @@ _WORDS = {
     INSTANCE_ID: (
         "the id of an instance has letters, digits, '.', '_', ':' and '-', at most 128 characters, and "
         "starts with a letter or digit"
+    ),
+    EXECUTION_KEY: (
+        "the key of an execution has letters, digits, '.', '_', ':', '/', '@' and '-', at most 128 "
+        "characters, and starts with a letter or digit"
     ),
 }
 """What the patterns say, for a person."""

@@ -17,12 +17,21 @@ from weft.server.execution.model import (
     ExecutionCancelled,
     ExecutionCompleted,
     ExecutionFailed,
+    ExecutionPaused,
+    ExecutionResumed,
     ExecutionStarted,
     ExecutionState,
     ExecutionTimedOut,
     Failure,
+    IncidentRaised,
+    IncidentResolved,
+    Resolution,
+    StepAccepted,
     StepCompleted,
     StepFailed,
+    StepProgressed,
+    StepRetryScheduled,
+    StepReused,
     StepScheduled,
     TraceLink,
 )
@@ -147,6 +156,7 @@ def execution(**changes: Any) -> Execution:
         last_event=2,
         create_time=NOW,
         expire_time=NOW + timedelta(hours=1),
+        due_time=NOW,
     )
     return replace(made, **changes)
 
@@ -197,4 +207,15 @@ ALL_BODIES: tuple[EventBody, ...] = (
     ExecutionFailed(failure=FAILURE),
     ExecutionCancelled(reason="no longer wanted"),
     ExecutionTimedOut(timeout=timedelta(days=3, microseconds=7)),
+    StepReused(step_id="extract", output=b'{"t":1}', execution_id="exe_1"),
+    StepAccepted(step_id="extract", attempt=1, close_time=NOW + timedelta(hours=1), instance_id="ins-1"),
+    StepProgressed(step_id="extract", attempt=1, details=b'{ "done": 3}'),
+    StepRetryScheduled(
+        step_id="score", attempt=1, failure=FAILURE, retry_time=NOW + timedelta(seconds=3), instance_id="i"
+    ),
+    IncidentRaised(step_id="score", attempt=3, failure=FAILURE, instance_id="ins-2"),
+    IncidentResolved(step_id="score", resolution=Resolution.RETRY, input=b'{"n":1}', note="mended"),
+    IncidentResolved(step_id="score", resolution=Resolution.FAIL),
+    ExecutionPaused(reason="for a while"),
+    ExecutionResumed(reason="go on"),
 )

@@ -257,14 +257,3 @@ async def test_events_are_read_without_payloads(store: Store) -> None:
         output(3),
         Event(4, NOW, ExecutionCompleted(result=b"{}")),
     )
-
-
-async def test_open_executions_are_found(store: Store) -> None:
-    """Those that have not ended, by id, in parts."""
-    made = sorted([await start(store) for _ in range(6)], key=lambda each: each.id)
-    for each in made[::3]:
-        await store.append_events(ended(each), [Event(3, NOW, ExecutionCompleted(result=b"{}"))], 2)
-    left = (made[1], made[2], made[4], made[5])
-    assert await store.open_executions() == left
-    assert await store.open_executions(limit=2) == left[:2]
-    assert await store.open_executions(after=made[2].id) == left[2:]

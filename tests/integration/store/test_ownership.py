@@ -87,7 +87,7 @@ async def test_everything_is_there_after_a_restart(store: SqliteStore, path: Pat
     assert await again.get_service(of_service.id) == of_service
     assert await again.all_instances() == (of_instance,)
     assert await again.get_workflow(of_workflow.id) == of_workflow
-    assert await again.open_executions() == (moved,)
+    assert await again.get_execution(moved.id) == moved
     assert await again.read_events(made.id) == (*first_events(made), output(3))
     assert await again.recall_service(key("s")) == of_service
     assert await again.recall_workflow(key("w", method="other")) == of_workflow

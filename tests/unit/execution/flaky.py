@@ -41,26 +41,33 @@ class FlakyStore(SqliteStore):
         """Come back, if it was away."""
         if self.broken:
             self.broken = False
-            self._tell(StoreState.HEALTHY)
+            self._write(self._database.take_over).add_done_callback(lambda _: self._tell(StoreState.HEALTHY))
 
     def _tell(self, state: StoreState) -> None:
         for listener in self._told:
             listener(state)
 
     async def insert_execution(
-        self, execution: Execution, events: Sequence[Event], key: RequestKey | None = None
+        self,
+        execution: Execution,
+        events: Sequence[Event],
+        key: RequestKey | None = None,
+        *,
+        reuse_key: bool = False,
     ) -> Execution:
         fault = await self._next_fault()
         if fault in {None, Fault.KEPT}:
-            stored = await super().insert_execution(execution, events, key)
+            stored = await super().insert_execution(execution, events, key, reuse_key=reuse_key)
             if fault is None:
                 return stored
         raise self._break(fault)
 
-    async def append_events(self, execution: Execution, events: Sequence[Event], expected_last: int) -> None:
+    async def append_events(
+        self, execution: Execution, events: Sequence[Event], expected_last: int, *, release: bool = False
+    ) -> None:
         fault = await self._next_fault()
         if fault in {None, Fault.KEPT}:
-            await super().append_events(execution, events, expected_last)
+            await super().append_events(execution, events, expected_last, release=release)
             if fault is None:
                 return
         raise self._break(fault)

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.execution.flaky import Fault, FlakyStore
-from tests.unit.execution.world import FINAL, World, eventually, new_world
+from tests.unit.execution.world import FINAL, World, eventually, new_world, open_executions
 from weft.core.errors import ActionFailedError, WeftError
 from weft.server.execution.model import Event, ExecutionState
 
@@ -162,7 +162,7 @@ class Story:
             self.calls -= done
             self.store.heal()
             await asyncio.sleep(0.0005)
-        stored = [execution.id for execution in await self.world.store.open_executions()]
+        stored = [execution.id for execution in await open_executions(self.world.store)]
         for execution_id in {*stored, *self.acked.values()}:
             await asyncio.wait_for(self.world.ended(execution_id), 5)
             await self._check(execution_id)

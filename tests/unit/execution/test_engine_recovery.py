@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from tests.support.wire import JSON
-from tests.unit.execution.world import SERVICE, World, eventually, new_world, quiet
+from tests.unit.execution.world import SERVICE, World, eventually, new_world, open_executions, quiet
 from weft.core.errors import (
     ExhaustedError,
     PreconditionError,
@@ -86,12 +86,12 @@ async def test_recovery_leaves_alone_what_ended_while_it_read() -> None:
         await world.chain("a")
         execution = await world.start()
         held = await world.held("a")
-        stale = await world.store.open_executions()
+        stale = await open_executions(world.store)
         held.complete()
         await world.executions.wait(execution)
         await eventually(lambda: world.engine.open_count == 0)
         for summary in stale:
-            await world.engine._recovery.take_on(summary, "a test")
+            await world.engine.claims.take_on(summary, "a test")
         await quiet()
         assert world.engine.open_count == 0
         assert world.engine.owned(execution.id) is None
@@ -103,14 +103,14 @@ async def test_recovery_leaves_alone_what_ended_while_it_read() -> None:
 async def _damage(world: World, monkeypatch: pytest.MonkeyPatch, workflow_id: str, error: Exception) -> None:
     """Restart into a release that cannot run a workflow any more."""
     await world.restart(recover=False)
-    find_plan = world.engine._recovery._find_plan
+    find_plan = world.engine.claims._find_plan
 
     async def fail(wanted: str, version: int) -> Plan:
         if wanted == workflow_id:
             raise error
         return await find_plan(wanted, version)
 
-    monkeypatch.setattr(world.engine._recovery, "_find_plan", fail)
+    monkeypatch.setattr(world.engine.claims, "_find_plan", fail)
     world.engine.start_recovery()
 
 
@@ -184,14 +184,20 @@ async def test_a_defect_while_recording_ends_the_execution(monkeypatch: pytest.M
         assert world.engine.held_bytes == 0
 
 
-async def test_a_crowd_larger_than_the_limit_is_recovered_whole() -> None:
-    """What is on the disk is taken on, however much it is; only new starts are refused."""
+async def test_a_crowd_larger_than_the_limit_is_taken_on_as_others_leave() -> None:
+    """What is on the disk is run in the end, however much it is; new starts are refused meanwhile."""
     async with new_world(hold=["a"], limits=EngineLimits(open_executions=50)) as world:
         await world.chain("a")
         for _ in range(50):
             await world.start()
         world.limits = EngineLimits(open_executions=10)
         await world.restart()
-        await eventually(lambda: world.engine.open_count == 50)
+        await eventually(lambda: len(world.provider.held) == 10)
         with pytest.raises(ExhaustedError):
             await world.start()
+        world.provider.hold.clear()
+        for held in list(world.provider.held):
+            held.complete()
+        await eventually(lambda: world.provider.steps().count("a") == 100)
+        await eventually(lambda: world.engine.open_count == 0)
+        assert await open_executions(world.store) == ()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.execution.world import SERVICE, World, new_world
+from tests.unit.execution.world import SERVICE, World, new_world, open_executions
 from weft.core.context import CallContext
 from weft.core.errors import (
     ActionFailedError,
@@ -351,7 +351,7 @@ async def test_what_cannot_be_started_leaves_no_trace(refuse: Any, reason: Reaso
     async with new_world() as world:
         error = await refuse(world)
         assert error.reason == reason
-        assert await world.store.open_executions() == ()
+        assert await open_executions(world.store) == ()
         assert world.engine.open_count == 0
 
 

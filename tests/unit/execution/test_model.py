@@ -27,7 +27,8 @@ from weft.server.execution.model import (
     fold_event,
     fold_steps,
 )
-from weft.server.execution.run import number_events, state_after
+from weft.server.execution.run import number_events
+from weft.server.execution.standing import Standing
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 FAILURE = Failure(reason="NO", message="no", code=Code.ABORTED)
@@ -127,5 +128,8 @@ def test_numbers_follow_on_and_share_a_moment() -> None:
 )
 def test_the_state_after_each_event(body: EventBody, state: ExecutionState) -> None:
     """Only the four final events end an execution."""
-    assert state_after(body) is state
+    standing = Standing()
+    for event in history(STARTED, scheduled("a"), body):
+        standing.apply(event)
+    assert standing.state is state
     assert state.final is (state is not ExecutionState.RUNNING)

@@ -26,7 +26,7 @@ from weft.server.execution.run import ExecutionDetails
 from weft.server.execution.service import ExecutionService, StartCommand
 from weft.server.registry.model import Action, Service
 from weft.server.registry.service import RegistryService
-from weft.server.store.base import RequestKey, Store, StoreState
+from weft.server.store.base import ExecutionFilter, Page, RequestKey, Store, StoreState
 from weft.server.store.sqlite import SqliteStore
 from weft.server.workflow.model import Definition, Step, Workflow
 from weft.server.workflow.service import WorkflowService
@@ -127,7 +127,7 @@ class World:
         """End as kill -9 does: nothing is told, nothing is finished; what is being written may land."""
         self.engine._draining = True  # what is being written may land, and nothing comes of it
         tasks = [run.task for run in self.engine._runs.values() if run.task is not None]
-        tasks += [self.engine._recovery.task] if self.engine._recovery.task is not None else []
+        tasks += [self.engine.claims.task] if self.engine.claims.task is not None else []
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -136,6 +136,7 @@ class World:
     async def restart(self, *, recover: bool = True) -> None:
         """Crash, and come back with nothing but the store."""
         await self.crash()
+        await take_over(self.store)
         self.boot()
         if recover:
             self.engine.start_recovery()
@@ -262,6 +263,18 @@ def command(
     )
 
 
+async def take_over(store: Store) -> None:
+    """Begin a new epoch, as a server that opens the store does: what the last one owned is nobody's."""
+    assert isinstance(store, SqliteStore)
+    await store._write(store._database.take_over)
+
+
+async def open_executions(store: Store) -> tuple[Execution, ...]:
+    """Return the executions that have not ended, by id."""
+    found = await store.list_executions(ExecutionFilter(), Page(size=10_000))
+    return tuple(sorted((it for it in found.items if not it.state.final), key=lambda it: it.id))
+
+
 async def eventually(holds: Callable[[], bool], *, within: float = 5.0) -> None:
     """Let the loop and the store's threads work until a condition holds."""
     async with asyncio.timeout(within):
@@ -283,6 +296,7 @@ async def new_world(
     world.provider.hold.update(hold)
     await world.store.open()
     world.boot()
+    world.engine.start_recovery()
     try:
         yield world
     finally:

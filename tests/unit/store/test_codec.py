@@ -23,14 +23,12 @@ from weft.server.execution.model import (
     EventBody,
     ExecutionStarted,
     ExecutionState,
+    Origin,
     StepCompleted,
     TraceLink,
 )
 from weft.server.store.codec import (
-    EventRow,
     WorkflowRow,
-    decode_event,
-    decode_execution,
     decode_instance,
     decode_service,
     decode_workflow,
@@ -38,10 +36,17 @@ from weft.server.store.codec import (
     encode,
     encode_definition,
     encode_descriptors,
-    encode_event,
     encode_workflow_head,
     from_micros,
     to_micros,
+)
+from weft.server.store.execution_codec import (
+    EventRow,
+    ExecutionRow,
+    decode_event,
+    decode_execution,
+    encode_event,
+    encode_execution,
 )
 
 
@@ -81,7 +86,7 @@ def test_documents_come_back_as_they_were() -> None:
         execution(context=CallContext(), expire_time=None),
         ended(execution(), ExecutionState.FAILED),
     ):
-        assert decode_execution(encode(of_execution)) == of_execution
+        assert decode_execution(encode_execution(of_execution)) == of_execution
 
 
 def test_descriptor_sets_stand_beside_their_document() -> None:
@@ -115,11 +120,11 @@ def test_documents_of_the_release_before_are_read() -> None:
 def test_executions_of_before_there_were_traces_are_read() -> None:
     """They belong to no trace, and go on all the same."""
     old = (
-        '{"id":"exe_1","workflow_id":"wf_1","workflow_name":"flow","workflow_version":3,"state":"RUNNING",'
-        '"failure":null,"context":{"project_id":"p","request_id":"","values":{}},"last_event":2,'
-        '"create_time":1,"end_time":null,"expire_time":null}'
+        '{"id":"exe_1","workflow_id":"wf_1","workflow_name":"flow","workflow_version":3,'
+        '"context":{"project_id":"p","request_id":"","values":{}},"create_time":1,"expire_time":null}'
     )
-    assert decode_execution(old).trace_id == ""
+    read = decode_execution(ExecutionRow(old, "RUNNING", 2, "", 0, None, None))
+    assert (read.trace_id, read.key, read.origin) == ("", "", Origin())
     started = (
         '{"input":null,"context":{"project_id":"p","request_id":"","values":{}},"workflow_id":"wf_1",'
         '"workflow_version":3,"timeout":null}'
@@ -159,11 +164,18 @@ def test_a_payload_stands_beside_its_document() -> None:
 def test_the_form_at_rest_is_frozen() -> None:
     """Databases out there have this form: to change it takes a migration."""
     made = execution(id="exe_1", context=CallContext(project_id="p"), create_time=from_micros(1))
-    assert encode(made) == (
+    assert encode_execution(made) == ExecutionRow(
         '{"id":"exe_1","workflow_id":"wf_00000000000000000000000001",'
-        '"workflow_name":"document-pipeline","workflow_version":3,"state":"RUNNING","failure":null,'
-        '"context":{"project_id":"p","request_id":"","values":{}},"last_event":2,"create_time":1,'
-        '"end_time":null,"expire_time":1774751400123457,"trace_id":""}'
+        '"workflow_name":"document-pipeline","workflow_version":3,'
+        '"context":{"project_id":"p","request_id":"","values":{}},"create_time":1,'
+        '"expire_time":1774751400123457,"trace_id":"","key":"",'
+        '"origin":{"execution_id":"","from_step":""},"digest":"","slot":"","slot_limit":0}',
+        "RUNNING",
+        2,
+        "",
+        to_micros(NOW),
+        None,
+        None,
     )
     failed = (
         '{"step_id":"score","attempt":1,"failure":{"reason":"CUSTOMER_UNKNOWN",'

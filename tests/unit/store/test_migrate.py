@@ -47,7 +47,8 @@ def test_a_checksum_is_of_the_text() -> None:
 def test_the_released_migrations_have_not_changed() -> None:
     """Databases out there were made with them: add another one instead of changing one."""
     released = {1: "d8f786edeefdcaeb", 2: "80daf246c53a3990"}
-    assert {each.number: each.checksum[:16] for each in load_migrations("sqlite")} == released
+    known = {each.number: each.checksum[:16] for each in load_migrations("sqlite")}
+    assert {number: known[number] for number in released} == released
 
 
 def test_what_is_left_is_pending() -> None:

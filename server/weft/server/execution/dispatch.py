@@ -55,6 +55,11 @@ class CallIdentity:
     context: CallContext = field(default_factory=CallContext)
     """What travels with it."""
 
+    @property
+    def attempt_token(self) -> str:
+        """What heartbeats and late outcomes of this attempt carry; empty for a direct call."""
+        return f"{self.execution_id}/{self.step_id}/{self.attempt}" if self.execution_id else ""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
@@ -66,6 +71,10 @@ class Outcome:
     """The same as JSON text."""
     instance_id: str
     """Who ran it."""
+    pending: bool = False
+    """Whether the action took it on and tells the outcome later; then there is no output yet."""
+    limit: timedelta = DEFAULT_TIMEOUT
+    """How long it may take."""
 
 
 class Dispatcher:
@@ -129,6 +138,21 @@ class Dispatcher:
         reply = await self._caller.call(call, limit.total_seconds())
         output, text = _check_output(schemas, call, reply.output)
         return Outcome(output=output, text=text, instance_id=reply.instance_id)
+
+    async def check(self, service_ref: str, action_name: str, text: bytes, versions: VersionRange) -> Outcome:
+        """Check an output that an action told later.
+
+        Raises:
+            WeftError: As ``call``, of finding the action and of its output.
+        """
+        service = await self._registry.get(service_ref)
+        choice = choose(service, versions)
+        if choice is None:
+            raise _no_version(service, versions)
+        schemas = self._schemas.of(service, action_name, choice.offer)
+        about = ActionCall(service=service.name, action=action_name, input=b"{}")
+        output, checked = _check_output(schemas, about, text)
+        return Outcome(output=output, text=checked, instance_id="")
 
 
 def _prepare(

@@ -1,4 +1,4 @@
-"""The engine: owns open executions and drives each to its end, survives crashes.
+"""The engine: drives the executions that this server owns, each to its end or to where it waits.
 
 What it promises: a step's action runs at least once, its result is recorded
 exactly once. "Step done" and "next step scheduled" are one commit, so at any
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 
@@ -17,13 +18,14 @@ from weft.core.clock import Clock
 from weft.core.context import bind_log_context
 from weft.core.errors import InternalError, ServiceUnavailableError, WeftError
 from weft.core.reasons import Reason
+from weft.server.execution.claims import Claims, FindPlan, give_up
 from weft.server.execution.dispatch import Dispatcher
+from weft.server.execution.driver import Driver
 from weft.server.execution.hub import Hub
 from weft.server.execution.limits import EngineLimits, Room, Turns
-from weft.server.execution.model import Event, EventBody, Execution, ExecutionTimedOut, StepScheduled
+from weft.server.execution.model import Event, EventBody, Execution, ExecutionTimedOut, StepProgressed, Waits
 from weft.server.execution.plan import Plan
-from weft.server.execution.recovery import FindPlan, Recovery, give_up
-from weft.server.execution.run import Run
+from weft.server.execution.run import Decide, Run
 from weft.server.execution.steps import StepRunner
 from weft.server.execution.traces import ExecutionTraces
 from weft.server.store.base import (
@@ -49,6 +51,10 @@ class Engine:
         clock: For times and timeouts.
         limits: How much it takes on.
         traces: Keeps each execution in its trace.
+
+    Attributes:
+        hub: Wakes whoever follows an execution.
+        paused_workflows: Whose executions schedule no step.
     """
 
     def __init__(
@@ -63,18 +69,20 @@ class Engine:
         self._store = store
         self._clock = clock
         self._room = Room(limits or EngineLimits())
-        self._turns = Turns(limits or EngineLimits())
         self._traces = traces or ExecutionTraces()
-        self._steps = StepRunner(dispatcher, self._traces, clock)
         self._runs: dict[str, Run] = {}
+        self._notes: set[asyncio.Task[None]] = set()
         self._draining = False
         self.hub = Hub()
-        self._recovery = Recovery(self, store, find_plan, self.hub, clock)
+        self.paused_workflows: frozenset[str] = frozenset()
+        self.claims = Claims(self, store, find_plan, self.hub, clock)
+        self._steps = StepRunner(dispatcher, self._traces, clock, self._note_progress)
+        self._driver = Driver(self, self._steps, Turns(limits or EngineLimits()), clock)
 
     # ---- taking on and letting go
 
     def admit(self, execution_id: str, size: int) -> None:
-        """Keep a place for an execution that is being stored; recovery lets it alone until it is ``settled``.
+        """Keep a place for an execution that is being stored, until it is ``settled``.
 
         Args:
             execution_id: Which one.
@@ -88,8 +96,15 @@ class Engine:
             raise draining()
         self._room.reserve(execution_id, size)
 
+    def reserve(self, execution_id: str) -> bool:
+        """Keep a place for an execution that is being claimed, until it is ``settled``; False: it has one."""
+        if self.has(execution_id):
+            return False
+        self._room.hold(execution_id, 0)
+        return True
+
     def settled(self, execution_id: str) -> None:
-        """Give back the place of an execution, unless it is owned by now: it was not stored."""
+        """Give back the place of an execution, unless it is owned by now: it was not stored, or it waits."""
         if execution_id not in self._runs:
             self._room.free(execution_id)
 
@@ -97,16 +112,16 @@ class Engine:
         """Take on an execution that is stored, and run it."""
         self.launch(Run(execution, plan, history))
 
-    def launch(self, run: Run, first: StepScheduled | None = None) -> None:
+    def launch(self, run: Run, first: Sequence[EventBody] = ()) -> None:
         """Take on a run, recording what comes first."""
-        execution_id = run.execution.id
-        self._runs[execution_id] = run
-        self._room.hold(execution_id, run.size)
+        self._runs[run.execution.id] = run
+        self._room.hold(run.execution.id, run.size)
         run.ended.add_done_callback(partial(self._trace_end, run))
-        run.task = asyncio.create_task(self._drive(run, first), name=f"run {execution_id}")
+        run.outcomes = self._steps
+        run.task = asyncio.create_task(self._drive(run, first), name=f"run {run.execution.id}")
 
     def _trace_end(self, run: Run, ended: asyncio.Future[Execution]) -> None:
-        if not ended.cancelled() and ended.exception() is None:
+        if not ended.cancelled() and ended.exception() is None and ended.result().state.final:
             self._traces.ended(run, ended.result())
 
     def has(self, execution_id: str) -> bool:
@@ -118,13 +133,18 @@ class Engine:
         return self._runs.get(execution_id)
 
     @property
+    def places(self) -> int:
+        """How many more executions there is room for."""
+        return self._room.places
+
+    @property
     def open_count(self) -> int:
-        """How many executions are open."""
+        """How many executions are in memory."""
         return len(self._runs)
 
     @property
     def held_bytes(self) -> int:
-        """How many bytes of payload the open ones hold."""
+        """How many bytes of payload they hold."""
         return self._room.held_bytes
 
     def store_changed(self, state: StoreState) -> None:
@@ -136,28 +156,36 @@ class Engine:
         if state is StoreState.BROKEN:
             error = StoreUnavailableError("the store failed; whether the last step is recorded is unknown")
             for run in list(self._runs.values()):
-                self._release(run, error)
+                self.release(run, error)
         elif not self._draining:
             self.start_recovery("the store failed")
 
     def start_recovery(self, cause: str = "the server restarted") -> None:
-        """Take on, in the background, every open execution that is stored.
+        """Begin to take on, in the background, what is due in the store and nobody's.
 
         Args:
             cause: What the history says of a step that is scheduled again.
         """
-        self._recovery.start(cause)
+        self.claims.start(cause)
+
+    def workflow_changed(self, workflow_id: str, *, paused: bool) -> None:
+        """Hold the executions of a workflow, or let them go on."""
+        known = self.paused_workflows
+        self.paused_workflows = known | {workflow_id} if paused else known - {workflow_id}
+        self.claims.workflows_changed()
 
     async def drain(self, grace: timedelta) -> None:
         """Stop at a durable point: finish the steps that run, within the grace, and start no more."""
         self._draining = True
-        await self._recovery.stop()
+        await self.claims.stop()
         tasks = [run.task for run in self._runs.values() if run.task is not None]
+        for run in self._runs.values():
+            run.news.set()
         if tasks:
             await asyncio.wait(tasks, timeout=grace.total_seconds())
         for run in list(self._runs.values()):
             async with run.lock:
-                self._release(run, draining())
+                self.release(run, draining())
         await asyncio.gather(*tasks, return_exceptions=True)
         self.hub.wake_all()
 
@@ -166,20 +194,47 @@ class Engine:
         """Whether it is stopping."""
         return self._draining
 
-    def _release(self, run: Run, error: WeftError) -> None:
-        self._forget(run)
+    def release(self, run: Run, error: WeftError) -> None:
+        """Let go of a run in memory; whoever waits for it here is told why."""
+        self.forget(run)
         if run.task is not None and run.task is not asyncio.current_task():
             run.task.cancel()
         if not run.ended.done():
             run.ended.set_exception(error)
 
-    def _forget(self, run: Run) -> None:
-        """Own an execution no longer, unless it was taken on again since."""
+    def forget(self, run: Run) -> None:
+        """Have an execution no longer, unless it was taken on again since."""
         if self._runs.get(run.execution.id) is run:
             del self._runs[run.execution.id]
             self._room.free(run.execution.id)
+            self.claims.room_made()
 
-    # ---- running
+    # ---- recording
+
+    async def record(self, run: Run, decide: Decide) -> None:
+        """Record what happened to a run, and let go of it when it waits or has ended.
+
+        Raises:
+            StaleWriteError: It has ended, or is nobody's or another's.
+            StoreUnavailableError: Whether it is recorded is not known.
+        """
+        await run.record(self._store, self.hub, self._clock, decide)
+        if run.released:
+            self._let_go(run)
+        elif self._runs.get(run.execution.id) is run:
+            self._room.hold(run.execution.id, run.size)
+
+    async def park(self, run: Run, waits: Waits) -> None:
+        """Let a run wait in the store."""
+        await run.park(self._store, waits)
+        self._let_go(run)
+
+    def _let_go(self, run: Run) -> None:
+        self.forget(run)
+        if run.execution.slot and run.execution.state.final:
+            self.claims.slot_free()
+        if not run.ended.done():
+            run.ended.set_result(run.execution)  # not its end: who waits looks into the store from now on
 
     async def end(self, run: Run, body: EventBody) -> None:
         """Bring an execution to a final state from outside, and stop what runs for it.
@@ -188,73 +243,80 @@ class Engine:
         disk would be recorded there and not here.
 
         Raises:
-            StaleWriteError: It has ended already.
+            StaleWriteError: It has ended already, or was let go of.
         """
-        await asyncio.shield(self._end(run, body))
+        await asyncio.shield(self.command(run, lambda _: (body,)))
 
-    async def _end(self, run: Run, body: EventBody) -> None:
+    async def command(self, run: Run, decide: Decide) -> None:
+        """Record what somebody decided about a run, and stop what runs for it when that ends it.
+
+        Raises:
+            StaleWriteError: It has ended already, or was let go of.
+            WeftError: Of the decision.
+        """
         try:
-            await run.record(self._store, self.hub, self._clock, body)
+            await self.record(run, decide)
         except StaleWriteError:
             self._stale(run)
             raise
-        self._forget(run)
-        if run.task is not None:
+        if run.released and run.task is not None:
             run.task.cancel()
 
     def _stale(self, run: Run) -> None:
-        """Let go of a run that was refused a write; unless it has ended here, read again what is stored."""
-        if run.execution.state.final or self._runs.get(run.execution.id) is not run:
+        """Let go of a run that was refused a write, unless it is let go of already; read it again."""
+        if run.released or self._runs.get(run.execution.id) is not run:
             return
         _log.warning("execution %s is not as it was last seen; reading it again", run.execution.id)
-        self._release(run, StoreUnavailableError("the execution changed meanwhile; look again"))
+        self.release(run, StoreUnavailableError("the execution changed meanwhile; look again"))
         if not self._draining:
-            self.start_recovery("its record had changed")
+            self.claims.read_again(run.execution.id)
 
-    async def _drive(self, run: Run, first: StepScheduled | None = None) -> None:
-        """Run an execution to its end, or until this server lets go of it."""
+    def _note_progress(self, run: Run, details: bytes) -> None:
+        progress = StepProgressed(step_id=run.step_id, attempt=run.attempt, details=details)
+        noting = asyncio.create_task(self._note(run, progress), name=f"progress of {run.execution.id}")
+        self._notes.add(noting)
+        noting.add_done_callback(self._notes.discard)
+
+    async def _note(self, run: Run, progress: StepProgressed) -> None:
+        def decide(run: Run) -> tuple[EventBody, ...]:
+            current = (run.step_id, run.attempt) == (progress.step_id, progress.attempt)
+            return (progress,) if current and run.in_flight else ()
+
+        with contextlib.suppress(StaleWriteError, StoreUnavailableError, StoreFullError):
+            await self.record(run, decide)
+
+    # ---- running
+
+    async def _drive(self, run: Run, first: Sequence[EventBody]) -> None:
+        """Run an execution until it ends, waits in the store, or this server lets go of it."""
         ids = {**run.execution.context.flat(), "execution_id": run.execution.id}
         with bind_log_context(**ids), self._traces.within(run):
             timer = self._start_timer(run)
             try:
-                if first is not None:
-                    await run.record(self._store, self.hub, self._clock, first)
-                while not run.execution.state.final:
-                    if self._draining:
-                        self._release(run, draining())
-                        return
-                    await self._step(run)
+                if first:
+                    await self.record(run, lambda _: first)
+                await self._driver.drive(run)
+                if not run.released:
+                    self.release(run, draining())
             except StaleWriteError:
                 self._stale(run)
             except (StoreUnavailableError, StoreFullError) as error:
                 _log.warning("stopped: %s", error)
-                self._release(run, error)
+                self.release(run, error)
             except Exception as error:
                 _log.exception("a defect of the engine")
                 await self._abandon(run, error)
             finally:
                 if timer is not None:
                     timer.cancel()
-                if run.execution.state.final:
-                    self._forget(run)
-
-    async def _step(self, run: Run) -> None:
-        """Run the scheduled step once and record how it went and what follows."""
-        async with self._turns.turn(run.service):
-            if self._draining:
-                return  # its turn came too late; it is recorded as due
-            bodies = await self._steps.run(run)
-        await run.record(self._store, self.hub, self._clock, *bodies)
-        if self._runs.get(run.execution.id) is run:
-            self._room.hold(run.execution.id, run.size)
 
     async def _abandon(self, run: Run, error: Exception) -> None:
         """Let go of a run that a defect stopped, and end it: nobody else would."""
-        self._release(run, InternalError(f"{type(error).__name__}: {error}"))
-        with contextlib.suppress(StoreUnavailableError, StoreFullError):  # recovery comes by when it is back
+        self.release(run, InternalError(f"{type(error).__name__}: {error}"))
+        with contextlib.suppress(
+            StoreUnavailableError, StoreFullError
+        ):  # it is claimed again when it is back
             await give_up(run.execution, error, self._store, self.hub, self._clock)
-
-    # ---- time
 
     def _start_timer(self, run: Run) -> asyncio.Task[None] | None:
         if run.execution.expire_time is None:

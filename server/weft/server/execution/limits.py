@@ -18,7 +18,7 @@ class EngineLimits:
     """How much the engine takes on at once."""
 
     open_executions: int = 10_000
-    """More are refused with ENGINE_FULL; those found at the start are always taken."""
+    """More are refused with ENGINE_FULL; those that are found in the store are taken as others leave."""
     open_bytes: int = 256 * 1024 * 1024
     """How many bytes of inputs and outputs the open ones may hold; a start beyond is refused likewise."""
     running_steps: int = 10_000
@@ -46,6 +46,13 @@ class Room:
     def __len__(self) -> int:
         """Return how many executions have a place."""
         return len(self._sizes)
+
+    @property
+    def places(self) -> int:
+        """How many more executions may be open."""
+        if self._bytes >= self._limits.open_bytes:
+            return 0
+        return max(0, self._limits.open_executions - len(self._sizes))
 
     @property
     def held_bytes(self) -> int:

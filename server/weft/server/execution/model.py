@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum, unique
 
 from weft.core.context import CallContext
-from weft.core.errors import Code, Violation, WeftError
-from weft.core.reasons import DOMAIN
+from weft.server.execution.events import (
+    Event,
+    EventBody,
+    ExecutionCancelled,
+    ExecutionCompleted,
+    ExecutionFailed,
+    ExecutionPaused,
+    ExecutionResumed,
+    ExecutionStarted,
+    ExecutionTimedOut,
+    Failure,
+    IncidentRaised,
+    IncidentResolved,
+    Origin,
+    Resolution,
+    StepAccepted,
+    StepCompleted,
+    StepFailed,
+    StepProgressed,
+    StepRetryScheduled,
+    StepReused,
+    StepScheduled,
+    TraceLink,
+)
 
 __all__ = [
     "Event",
@@ -18,16 +40,27 @@ __all__ = [
     "ExecutionCancelled",
     "ExecutionCompleted",
     "ExecutionFailed",
+    "ExecutionPaused",
+    "ExecutionResumed",
     "ExecutionStarted",
     "ExecutionState",
     "ExecutionTimedOut",
     "Failure",
+    "IncidentRaised",
+    "IncidentResolved",
+    "Origin",
+    "Resolution",
+    "StepAccepted",
     "StepCompleted",
     "StepExecution",
     "StepFailed",
+    "StepProgressed",
+    "StepRetryScheduled",
+    "StepReused",
     "StepScheduled",
     "StepState",
     "TraceLink",
+    "Waits",
     "fold_event",
     "fold_steps",
 ]
@@ -35,9 +68,11 @@ __all__ = [
 
 @unique
 class ExecutionState(StrEnum):
-    """Where an execution stands."""
+    """Where an execution stands: open in the first three, ended in the others."""
 
     RUNNING = "RUNNING"
+    PAUSED = "PAUSED"
+    INCIDENT = "INCIDENT"
     COMPLETED = "COMPLETED"
     FAILED = "FAILED"
     CANCELLED = "CANCELLED"
@@ -46,7 +81,29 @@ class ExecutionState(StrEnum):
     @property
     def final(self) -> bool:
         """Whether it never changes any more."""
-        return self is not ExecutionState.RUNNING
+        return self not in _OPEN
+
+
+_OPEN = frozenset({ExecutionState.RUNNING, ExecutionState.PAUSED, ExecutionState.INCIDENT})
+
+
+@unique
+class Waits(StrEnum):
+    """What an open execution waits for before its next step; empty while it is worked on."""
+
+    NOTHING = ""
+    RETRY = "RETRY"
+    """The time of the next attempt."""
+    COMPLETION = "COMPLETION"
+    """The outcome of an action that answers later."""
+    RESUME = "RESUME"
+    """Somebody who resumes the execution."""
+    WORKFLOW = "WORKFLOW"
+    """Somebody who resumes its workflow."""
+    INCIDENT = "INCIDENT"
+    """Somebody who resolves an incident."""
+    SLOT = "SLOT"
+    """An execution before it, of the same concurrency key, to end."""
 
 
 @unique
@@ -54,175 +111,13 @@ class StepState(StrEnum):
     """Where a step stands."""
 
     SCHEDULED = "SCHEDULED"
+    RETRYING = "RETRYING"
+    """An attempt failed; the next one has its time."""
+    INCIDENT = "INCIDENT"
+    """Its attempts are used up; somebody has to look at it."""
     COMPLETED = "COMPLETED"
     FAILED = "FAILED"
     CANCELLED = "CANCELLED"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
-    """Why something failed: an error at rest."""
-
-    reason: str
-    """UPPER_SNAKE_CASE and stable."""
-    message: str
-    """For a person."""
-    code: Code
-    """The canonical code."""
-    metadata: Mapping[str, str] = field(default_factory=dict)
-    """Every dynamic value of the message."""
-    violations: tuple[Violation, ...] = ()
-    """The faults of the input or output."""
-    retryable: bool = False
-    """Whether the same call may succeed later."""
-    domain: str = DOMAIN
-    """Whose reason it is: ours, or an action's own."""
-
-    @classmethod
-    def of(cls, error: WeftError) -> Failure:
-        """Put an error to rest."""
-        return cls(
-            reason=str(error.reason),
-            message=error.message,
-            code=error.code,
-            metadata=dict(error.metadata),
-            violations=error.violations,
-            retryable=error.retryable,
-            domain=error.domain,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TraceLink:
-    """How an execution hangs in its trace; headers of W3C Trace Context and Baggage."""
-
-    traceparent: str = ""
-    """Of the execution's own span, which every attempt of a step continues."""
-    tracestate: str = ""
-    """As the caller sent it."""
-    baggage: str = ""
-    """As the caller sent it."""
-    caller_span_id: str = ""
-    """What the execution's own span hangs below."""
-
-    @property
-    def trace_id(self) -> str:
-        """32 hexadecimal digits; empty for an execution of before there were traces."""
-        return self.traceparent[3:35]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExecutionStarted:
-    """The execution was accepted."""
-
-    input: bytes
-    """JSON text."""
-    context: CallContext
-    """What travels with it."""
-    workflow_id: str
-    """Which workflow."""
-    workflow_version: int
-    """Which version of it."""
-    timeout: timedelta | None = None
-    """How long it may take in all."""
-    trace: TraceLink = field(default_factory=TraceLink)
-    """Its trace."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepScheduled:
-    """A step is the next thing to do."""
-
-    step_id: str
-    """Which step."""
-    attempt: int = 1
-    """1 at first."""
-    cause: str = ""
-    """Why it was scheduled again."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepCompleted:
-    """A step's output is recorded."""
-
-    step_id: str
-    """Which step."""
-    attempt: int
-    """Which attempt gave it."""
-    output: bytes
-    """JSON text."""
-    instance_id: str = ""
-    """Who ran it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepFailed:
-    """A step's failure is recorded."""
-
-    step_id: str
-    """Which step."""
-    attempt: int
-    """Which attempt failed."""
-    failure: Failure
-    """Why."""
-    instance_id: str = ""
-    """Who ran it, if anybody was reached."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExecutionCompleted:
-    """The execution ended with a result."""
-
-    result: bytes
-    """JSON text."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExecutionFailed:
-    """The execution ended with a failure."""
-
-    failure: Failure
-    """Why."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExecutionCancelled:
-    """The execution was cancelled."""
-
-    reason: str = ""
-    """What the caller said."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExecutionTimedOut:
-    """The execution ran out of time."""
-
-    timeout: timedelta
-    """The limit it exceeded."""
-
-
-EventBody = (
-    ExecutionStarted
-    | StepScheduled
-    | StepCompleted
-    | StepFailed
-    | ExecutionCompleted
-    | ExecutionFailed
-    | ExecutionCancelled
-    | ExecutionTimedOut
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One entry of a history; it never changes once it is stored."""
-
-    number: int
-    """1, 2, 3, … without gaps."""
-    time: datetime
-    """When it was recorded."""
-    body: EventBody
-    """What happened."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,6 +148,20 @@ class Execution:
     """When it is timed out."""
     trace_id: str = ""
     """Which trace it is; 32 hexadecimal digits."""
+    key: str = ""
+    """The id that its caller chose; at most one open execution has it."""
+    origin: Origin = field(default_factory=Origin)
+    """What it repeats."""
+    digest: str = ""
+    """Tells whether another start with its key asks for the same: a hash of workflow and input."""
+    slot: str = ""
+    """Its concurrency key; empty: any number may run beside it."""
+    slot_limit: int = 0
+    """How many of that key may run at the same time."""
+    waits: Waits = Waits.NOTHING
+    """What it waits for."""
+    due_time: datetime | None = None
+    """When it wants to be worked on, unless something happens before; none: it waits for a command."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,7 +179,11 @@ class StepExecution:
     end_time: datetime | None = None
     """When it reached its final state."""
     failure: Failure | None = None
-    """Why it failed."""
+    """Why it failed, or its last attempt."""
+    retry_time: datetime | None = None
+    """When its next attempt is due."""
+    progress: bytes | None = None
+    """JSON text of what an attempt told last."""
 
 
 def fold_steps(events: Iterable[Event]) -> dict[str, StepExecution]:
@@ -286,23 +199,48 @@ def fold_event(steps: dict[str, StepExecution], event: Event) -> None:
     body = event.body
     match body:
         case StepScheduled():
-            known = steps.get(body.step_id)
+            _schedule(steps, body, event.time)
+        case StepReused():
             steps[body.step_id] = StepExecution(
                 step_id=body.step_id,
-                state=StepState.SCHEDULED,
-                attempt=body.attempt,
-                schedule_time=known.schedule_time if known else event.time,
+                state=StepState.COMPLETED,
+                attempt=0,
+                schedule_time=event.time,
+                end_time=event.time,
             )
+        case StepProgressed() | StepRetryScheduled() | IncidentRaised():
+            steps[body.step_id] = _go_on(steps[body.step_id], body)
         case StepCompleted():
             _end(steps, body.step_id, StepState.COMPLETED, event.time)
         case StepFailed():
             _end(steps, body.step_id, StepState.FAILED, event.time, body.failure)
         case ExecutionCancelled() | ExecutionTimedOut() | ExecutionFailed():
             for step in list(steps.values()):
-                if step.state is StepState.SCHEDULED:
-                    _end(steps, step.step_id, StepState.CANCELLED, event.time)
+                if step.end_time is None:
+                    _end(steps, step.step_id, StepState.CANCELLED, event.time, step.failure)
         case _:
             pass
+
+
+def _go_on(step: StepExecution, body: StepProgressed | StepRetryScheduled | IncidentRaised) -> StepExecution:
+    match body:
+        case StepProgressed():
+            return replace(step, progress=body.details)
+        case StepRetryScheduled():
+            return replace(step, state=StepState.RETRYING, failure=body.failure, retry_time=body.retry_time)
+        case IncidentRaised():
+            return replace(step, state=StepState.INCIDENT, failure=body.failure, retry_time=None)
+
+
+def _schedule(steps: dict[str, StepExecution], body: StepScheduled, time: datetime) -> None:
+    known = steps.get(body.step_id)
+    steps[body.step_id] = StepExecution(
+        step_id=body.step_id,
+        state=StepState.SCHEDULED,
+        attempt=body.attempt,
+        schedule_time=known.schedule_time if known else time,
+        progress=known.progress if known else None,
+    )
 
 
 def _end(
@@ -312,4 +250,4 @@ def _end(
     time: datetime,
     failure: Failure | None = None,
 ) -> None:
-    steps[step_id] = replace(steps[step_id], state=state, end_time=time, failure=failure)
+    steps[step_id] = replace(steps[step_id], state=state, end_time=time, failure=failure, retry_time=None)

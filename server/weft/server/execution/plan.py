@@ -6,13 +6,21 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Final
 
+import orjson
+
+from weft.core.context import CallContext
+from weft.core.payload import JsonObject
 from weft.core.schema import Schema, schema_of
 from weft.core.version import VersionRange
-from weft.server.workflow.model import Step, Workflow
+from weft.server.workflow.model import Concurrency, Step, Workflow
 from weft.server.workflow.template import Template, compile_template
 
 __all__ = ["Plan", "PlanCache", "PlannedStep", "compile_plan"]
+
+_MAX_SLOT: Final = 512
+"""Characters of a concurrency key that count."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +55,24 @@ class Plan:
     """What it gives."""
     timeout: timedelta | None
     """How long it may take in all."""
+    concurrency: Concurrency | None = None
+    """How many executions run at the same time."""
+    slot_key: Template | None = None
+    """Makes their key; none: there is one for all."""
+
+    def slot(self, value: JsonObject, context: CallContext) -> str:
+        """Return what executions of the same concurrency key share; empty when any number may run.
+
+        Raises:
+            PreconditionError: EXPRESSION_FAILED.
+        """
+        if self.concurrency is None:
+            return ""
+        key = ""
+        if self.slot_key is not None:
+            known = {"project_id": "", "request_id": "", **context.flat()}
+            key = orjson.dumps(self.slot_key.render({"input": value, "context": known})["key"]).decode()
+        return f"{self.workflow_id}/{key}"[:_MAX_SLOT]
 
     @property
     def defined(self) -> Mapping[str, Step]:
@@ -75,7 +101,15 @@ def compile_plan(workflow: Workflow) -> Plan:
         input_schema=schema_of(definition.input_schema),
         output_schema=schema_of(definition.output_schema),
         timeout=definition.timeout,
+        concurrency=definition.concurrency,
+        slot_key=_slot_key(definition.concurrency),
     )
+
+
+def _slot_key(concurrency: Concurrency | None) -> Template | None:
+    if concurrency is None or not concurrency.key:
+        return None
+    return compile_template({"key": concurrency.key}, "concurrency")
 
 
 class PlanCache:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Mapping
+from typing import Final
 
 from weft.core.errors import ResourceNotFoundError
 from weft.core.names import EXECUTION_PREFIX, is_id
@@ -15,12 +18,16 @@ from weft.server.execution.model import (
     ExecutionState,
     fold_steps,
 )
-from weft.server.execution.run import ExecutionDetails, state_after
+from weft.server.execution.run import ExecutionDetails
+from weft.server.execution.standing import Standing
 from weft.server.store.base import ExecutionFilter, ExecutionStore, Page, Slice
 from weft.server.workflow.model import Step
 from weft.server.workflow.service import WorkflowService
 
 __all__ = ["ExecutionReader"]
+
+_LOOK_SECONDS: Final = 0.5
+"""How often one who follows an execution looks again that is not in this server's memory."""
 
 
 class ExecutionReader:
@@ -48,9 +55,9 @@ class ExecutionReader:
         Raises:
             ResourceNotFoundError: EXECUTION_NOT_FOUND.
         """
-        execution = await self._existing(execution_id)
+        execution = await self.find(execution_id)
         defined = await self._defined(execution)
-        events = await self._all_events(execution)
+        events = await self.all_events(execution, payloads=False)
         first = last = None
         if payloads:
             first = (await self._store.read_events(execution.id, limit=1))[0].body
@@ -70,11 +77,11 @@ class ExecutionReader:
         workflow = await self._workflows.find(execution.workflow_id, execution.workflow_version)
         return {step.id: step for step in workflow.definition.steps} if workflow else {}
 
-    async def _all_events(self, execution: Execution) -> list[Event]:
-        """Read the history as it was when the summary was, without payloads."""
+    async def all_events(self, execution: Execution, *, payloads: bool) -> list[Event]:
+        """Read the history as it was when the summary was."""
         events: list[Event] = []
         while len(events) < execution.last_event:
-            page = await self._store.read_events(execution.id, after=len(events), payloads=False)
+            page = await self._store.read_events(execution.id, after=len(events), payloads=payloads)
             if not page:
                 break
             events += page
@@ -98,37 +105,64 @@ class ExecutionReader:
         Raises:
             ResourceNotFoundError: EXECUTION_NOT_FOUND.
         """
-        execution = await self._existing(execution_id)
+        execution = await self.find(execution_id)
         events = await self._store.read_events(execution_id, after=after, limit=limit)
         return events, bool(events) and events[-1].number < execution.last_event
 
-    async def watch(
-        self, execution_id: str, after: int
-    ) -> AsyncGenerator[tuple[Event, ExecutionState], None]:
+    async def watch(self, ref: str, after: int) -> AsyncGenerator[tuple[Event, ExecutionState], None]:
         """Yield a history from an event on, past and coming, with the state after each event.
 
         Raises:
             ResourceNotFoundError: EXECUTION_NOT_FOUND.
             ServiceUnavailableError: SERVER_DRAINING.
         """
-        with self.engine.hub.follow(execution_id) as news:
+        execution = await self.find(ref)
+        standing = await self._standing_at(execution.id, after)
+        with self.engine.hub.follow(execution.id) as news:
             while True:
                 changed = news.next_change()
-                execution = await self._existing(execution_id)
+                execution = await self.find(execution.id)
                 while after < execution.last_event:
-                    for event in await self._store.read_events(execution_id, after=after):
+                    for event in await self._store.read_events(execution.id, after=after):
                         after = event.number
-                        yield event, state_after(event.body)
+                        standing.apply(event)
+                        yield event, standing.state
                 if execution.state.final:
                     return
                 if self.engine.draining:
                     raise draining()
+                await self._next(execution.id, changed)
+
+    async def _next(self, execution_id: str, changed: asyncio.Event) -> None:
+        """Wait for something new; of what happens at other servers there are only hints, so look again."""
+        at_most = None if self.engine.owned(execution_id) else _LOOK_SECONDS
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(at_most):
                 await changed.wait()
 
-    async def _existing(self, execution_id: str) -> Execution:
-        found = None
-        if is_id(execution_id, EXECUTION_PREFIX):
-            found = await self._store.get_execution(execution_id)
+    async def _standing_at(self, execution_id: str, number: int) -> Standing:
+        """Return where an execution stood after an event."""
+        standing, last = Standing(), 0
+        while last < number:
+            events = await self._store.read_events(execution_id, after=last, payloads=False)
+            for event in events:
+                if event.number <= number:
+                    standing.apply(event)
+            if not events:
+                break
+            last = events[-1].number
+        return standing
+
+    async def find(self, ref: str) -> Execution:
+        """Return an execution by id, or the newest one of a key.
+
+        Raises:
+            ResourceNotFoundError: EXECUTION_NOT_FOUND.
+        """
+        if is_id(ref, EXECUTION_PREFIX):
+            found = await self._store.get_execution(ref)
+        else:
+            found = await self._store.get_execution_by_key(ref)
         if found is None:
-            raise ResourceNotFoundError("execution", execution_id)
+            raise ResourceNotFoundError("execution", ref)
         return found

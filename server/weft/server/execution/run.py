@@ -3,37 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Final, Protocol
 
 from weft.core.clock import Clock
-from weft.core.errors import CallCancelledError, DeadlineExceededError
 from weft.core.payload import JsonObject, loads
-from weft.core.reasons import Reason
 from weft.server.execution.hub import Hub
 from weft.server.execution.model import (
     Event,
     EventBody,
     Execution,
-    ExecutionCancelled,
     ExecutionCompleted,
-    ExecutionFailed,
     ExecutionStarted,
-    ExecutionState,
-    ExecutionTimedOut,
     Failure,
     StepCompleted,
     StepExecution,
+    StepReused,
     StepScheduled,
     TraceLink,
+    Waits,
     fold_event,
 )
-from weft.server.execution.plan import Plan
+from weft.server.execution.plan import Plan, PlannedStep
+from weft.server.execution.standing import Phase, Standing
 from weft.server.store.base import ExecutionStore, StaleWriteError
 from weft.server.workflow.model import Step
 
-__all__ = ["ExecutionDetails", "Run", "first_events", "number_events", "state_after", "summarize"]
+__all__ = ["Decide", "ExecutionDetails", "Run", "first_events", "number_events", "summarize"]
+
+
+_STAY: Final = timedelta(seconds=30)
+"""What waits longer than this is let go of, and read again when it is due."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +54,18 @@ class ExecutionDetails:
     """JSON text; none unless it is COMPLETED and was asked for."""
 
 
+class Outcomes(Protocol):
+    """Says what is recorded of an attempt that ended."""
+
+    def told(self, run: Run, output: bytes) -> Sequence[EventBody]:
+        """Return what is recorded of an output that fits its schema."""
+        ...
+
+    def failed(self, run: Run, failure: Failure) -> Sequence[EventBody]:
+        """Return what is recorded of a failure."""
+        ...
+
+
 class Run:
     """One open execution in memory.
 
@@ -61,25 +75,33 @@ class Run:
     Attributes:
         execution: Its summary, as stored.
         plan: What it runs.
-        step_id: The step that is scheduled.
-        attempt: Which attempt of it.
+        standing: Where it stands.
+        in_flight: Whether this server runs an attempt of its step.
+        released: Whether it is nobody's any more: it waits in the store, or has ended.
         result: JSON text of the result; empty until it is COMPLETED.
         trace: How it hangs in its trace.
         ended: Resolves with the summary in its final state, or fails when this
             server lets go of the execution before that.
+        news: Set whenever something was recorded.
+        outcomes: Says what is recorded of an attempt that ended.
+        pulse: Takes the heartbeats of the attempt that runs here.
     """
 
     def __init__(self, execution: Execution, plan: Plan, history: Iterable[Event]) -> None:
         self.execution = execution
         self.plan = plan
-        self.step_id = plan.first
-        self.attempt = 1
+        self.standing = Standing()
+        self.in_flight = False
+        self.released = False
         self.result = b""
         self.trace = TraceLink()
         self.ended: asyncio.Future[Execution] = asyncio.get_running_loop().create_future()
         self.ended.add_done_callback(_retrieve)
         self.task: asyncio.Task[None] | None = None
         self.lock = asyncio.Lock()
+        self.news = asyncio.Event()
+        self.outcomes: Outcomes | None = None
+        self.pulse: Callable[[bytes], None] | None = None
         self._input = b"{}"
         self._outputs: dict[str, bytes] = {}
         self._steps: dict[str, StepExecution] = {}
@@ -92,9 +114,24 @@ class Run:
         return len(self._input) + sum(map(len, self._outputs.values()))
 
     @property
+    def step_id(self) -> str:
+        """The step that it is about."""
+        return self.standing.step_id
+
+    @property
+    def attempt(self) -> int:
+        """The newest attempt of it."""
+        return self.standing.attempt
+
+    @property
+    def planned(self) -> PlannedStep | None:
+        """The step that it is about, if the workflow has it."""
+        return self.plan.steps.get(self.standing.step_id)
+
+    @property
     def service(self) -> str:
         """Whose turn the scheduled step needs; an unknown step needs nobody's."""
-        planned = self.plan.steps.get(self.step_id)
+        planned = self.planned
         return planned.step.service if planned else ""
 
     def input(self) -> JsonObject:
@@ -105,25 +142,74 @@ class Run:
         """Return what its steps gave so far, in that order."""
         return {step_id: loads(text) for step_id, text in self._outputs.items()}
 
-    async def record(self, store: ExecutionStore, hub: Hub, clock: Clock, *bodies: EventBody) -> None:
+    def next_step(self) -> StepScheduled:
+        """Return that the next step is scheduled, when it is READY."""
+        planned = self.planned
+        return StepScheduled(step_id=planned.step.next if planned else self.plan.first)
+
+    async def record(self, store: ExecutionStore, hub: Hub, clock: Clock, decide: Decide) -> None:
         """Add to the history durably, then to this cache of it.
 
+        Args:
+            store: Where the history is kept.
+            hub: Is told.
+            clock: Dates it.
+            decide: Says what is recorded, with nobody recording anything else meanwhile.
+
         Raises:
-            StaleWriteError: The execution has ended, or somebody else wrote to it.
+            StaleWriteError: The execution has ended, or is not this server's.
             StoreUnavailableError: Whether it is recorded is not known.
         """
         async with self.lock:
-            if self.execution.state.final:
+            if self.released:
                 raise StaleWriteError
+            bodies = decide(self)
+            if not bodies:
+                return
             events = number_events(self.execution.last_event, bodies, clock)
-            new = summarize(self.execution, events)
-            await store.append_events(new, events, self.execution.last_event)
-            self.execution = new
-            for event in events:
-                self._apply(event)
-        hub.changed(new.id)
+            await self._append(store, events, clock.now())
+        hub.changed(self.execution.id)
+
+    async def park(self, store: ExecutionStore, waits: Waits) -> None:
+        """Let go of an execution that waits, without anything new in its history.
+
+        Raises:
+            StaleWriteError: The execution has ended, or is not this server's.
+            StoreUnavailableError: Whether it is recorded is not known.
+        """
+        async with self.lock:
+            if self.released:
+                return
+            due = self.execution.expire_time
+            waiting = replace(self.execution, waits=waits, due_time=due)
+            await store.append_events(waiting, (), self.execution.last_event, release=True)
+            self.execution = waiting
+            self.released = True
+
+    async def _append(self, store: ExecutionStore, events: Sequence[Event], now: datetime) -> None:
+        standing = self.standing.copy()
+        for event in events:
+            standing.apply(event)
+        waits, due = self._rest(standing, now)
+        new = replace(summarize(self.execution, standing, events[-1]), waits=waits, due_time=due)
+        released = new.state.final or (waits is not Waits.NOTHING and (due is None or due - now > _STAY))
+        await store.append_events(new, events, self.execution.last_event, release=released)
+        self.execution, self.standing, self.released = new, standing, released
+        for event in events:
+            self._cache(event)
+        self.news.set()
         if new.state.final and not self.ended.done():
             self.ended.set_result(new)
+
+    def _rest(self, standing: Standing, now: datetime) -> tuple[Waits, datetime | None]:
+        """Return what is waited for, and until when."""
+        if standing.phase is Phase.ENDED:
+            return Waits.NOTHING, None
+        waits, due = _waits(standing, self)
+        if waits is Waits.NOTHING:
+            return waits, now
+        expire = self.execution.expire_time
+        return waits, min(due, expire) if due and expire else due or expire
 
     def details(self) -> ExecutionDetails:
         """Return everything that the history adds up to."""
@@ -136,14 +222,16 @@ class Run:
         )
 
     def _apply(self, event: Event) -> None:
+        self.standing.apply(event)
+        self._cache(event)
+
+    def _cache(self, event: Event) -> None:
         fold_event(self._steps, event)
         body = event.body
         match body:
             case ExecutionStarted():
                 self._input, self.trace = body.input, body.trace
-            case StepScheduled():
-                self.step_id, self.attempt = body.step_id, body.attempt
-            case StepCompleted():
+            case StepCompleted() | StepReused():
                 self._outputs[body.step_id] = body.output
             case ExecutionCompleted():
                 self.result = body.result
@@ -151,9 +239,29 @@ class Run:
                 pass
 
 
-def first_events(started: ExecutionStarted, plan: Plan, clock: Clock) -> tuple[Event, ...]:
+Decide = Callable[[Run], Sequence[EventBody]]
+"""Returns what is to be recorded of a run, as it stands; nothing, when there is nothing to say."""
+
+
+def _waits(standing: Standing, run: Run) -> tuple[Waits, datetime | None]:
+    if standing.phase is Phase.ACCEPTED:
+        planned = run.planned
+        return Waits.COMPLETION, standing.silent_at(planned.step.heartbeat_timeout if planned else None)
+    if standing.paused and not (run.in_flight and standing.phase is Phase.SCHEDULED):
+        return Waits.RESUME, None
+    if standing.phase is Phase.INCIDENT:
+        return Waits.INCIDENT, None
+    if standing.phase is Phase.RETRYING:
+        return Waits.RETRY, standing.retry_time
+    return Waits.NOTHING, None
+
+
+def first_events(
+    started: ExecutionStarted, plan: Plan, clock: Clock, reused: Sequence[StepReused] = ()
+) -> tuple[Event, ...]:
     """Return the beginning of a history: accepted, and the first step scheduled."""
-    return number_events(0, (started, StepScheduled(step_id=plan.first)), clock)
+    first = started.origin.from_step or plan.first
+    return number_events(0, (started, *reused, StepScheduled(step_id=first)), clock)
 
 
 def number_events(last: int, bodies: Sequence[EventBody], clock: Clock) -> tuple[Event, ...]:
@@ -162,49 +270,23 @@ def number_events(last: int, bodies: Sequence[EventBody], clock: Clock) -> tuple
     return tuple(Event(last + offset, now, body) for offset, body in enumerate(bodies, start=1))
 
 
-def state_after(body: EventBody) -> ExecutionState:
-    """Return where an execution stands after an event."""
-    return _final_state(body)[0]
+def summarize(execution: Execution, standing: Standing, newest: Event) -> Execution:
+    """Bring a summary up to date with further events.
 
-
-def summarize(execution: Execution, events: Sequence[Event]) -> Execution:
-    """Bring a summary up to date with further events."""
-    newest = events[-1]
-    state, failure = _final_state(newest.body)
+    Args:
+        execution: As it was.
+        standing: Where it stands after them.
+        newest: The last of them.
+    """
+    final = standing.final is not None
     return replace(
         execution,
         last_event=newest.number,
-        state=state,
-        failure=failure,
-        end_time=newest.time if state.final else None,
-    )
-
-
-def _final_state(body: EventBody) -> tuple[ExecutionState, Failure | None]:
-    match body:
-        case ExecutionCompleted():
-            return ExecutionState.COMPLETED, None
-        case ExecutionFailed():
-            return ExecutionState.FAILED, body.failure
-        case ExecutionCancelled():
-            return ExecutionState.CANCELLED, Failure.of(_cancelled(body.reason))
-        case ExecutionTimedOut():
-            return ExecutionState.TIMED_OUT, Failure.of(_timed_out(body.timeout))
-        case _:
-            return ExecutionState.RUNNING, None
-
-
-def _cancelled(reason: str) -> CallCancelledError:
-    text = f"the execution was cancelled: {reason}" if reason else "the execution was cancelled"
-    return CallCancelledError(text, reason=Reason.EXECUTION_CANCELLED)
-
-
-def _timed_out(timeout: timedelta) -> DeadlineExceededError:
-    seconds = f"{timeout.total_seconds():g}"
-    return DeadlineExceededError(
-        f"the execution did not end within {seconds} s",
-        reason=Reason.EXECUTION_TIMEOUT,
-        metadata={"timeout_seconds": seconds},
+        state=standing.state,
+        failure=standing.failure if final or standing.phase is Phase.INCIDENT else None,
+        end_time=newest.time if final else None,
+        waits=Waits.NOTHING,
+        due_time=None,
     )
 
 

@@ -1,27 +1,32 @@
-"""Runs one step of an execution once, and says what is to be recorded of it."""
+"""Runs one attempt of a step, and says what is to be recorded of it."""
 
 from __future__ import annotations
 
 import logging
+import random
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 from weft.core.clock import Clock
-from weft.core.errors import InternalError, PreconditionError, WeftError
-from weft.core.payload import JsonObject
+from weft.core.errors import InternalError, PreconditionError, ResourceNotFoundError, WeftError
+from weft.core.payload import JsonObject, loads
 from weft.core.reasons import Reason
 from weft.core.schema import Schema
 from weft.server.execution.dispatch import CallIdentity, Dispatcher, Outcome
+from weft.server.execution.heartbeat import listening
 from weft.server.execution.model import (
     EventBody,
     ExecutionCompleted,
     ExecutionFailed,
     Failure,
+    StepAccepted,
     StepCompleted,
-    StepFailed,
-    StepScheduled,
+    StepProgressed,
 )
 from weft.server.execution.plan import PlannedStep
+from weft.server.execution.retry import after_failure
 from weft.server.execution.run import Run
 from weft.server.execution.traces import ExecutionTraces
 from weft.server.workflow.dataflow import implicit_input
@@ -35,36 +40,51 @@ _MARGIN: Final = timedelta(seconds=1)
 
 
 class StepRunner:
-    """Runs steps.
+    """Runs attempts.
 
     Args:
         dispatcher: Calls their actions.
         traces: Holds a span around each attempt.
         clock: For what is left of an execution's time.
+        note: Takes what a running attempt tells, for the history.
+        chance: Returns numbers in [0, 1), for the jitter of pauses.
     """
 
-    def __init__(self, dispatcher: Dispatcher, traces: ExecutionTraces, clock: Clock) -> None:
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        traces: ExecutionTraces,
+        clock: Clock,
+        note: Callable[[Run, bytes], None],
+        chance: Callable[[], float] = random.random,
+    ) -> None:
         self._clock = clock
         self._dispatcher = dispatcher
         self._traces = traces
+        self._note = note
+        self._chance = chance
 
     async def run(self, run: Run) -> tuple[EventBody, ...]:
-        """Run the scheduled step, and return how it went and what follows."""
+        """Run the scheduled attempt, and return how it went."""
         with self._traces.attempt(run) as span:
             bodies = await self._run(run)
             self._traces.recorded(span, bodies)
         return bodies
 
     async def _run(self, run: Run) -> tuple[EventBody, ...]:
+        last: list[bytes] = []
         try:
-            return await self._attempt(run, run.plan.steps[run.step_id])
+            return self._ended(run, await self._call(run, last))
         except WeftError as error:
-            return _failed(run, error)
+            failed = self.failed(run, Failure.of(error), error.metadata.get("instance_id", ""))
         except Exception as error:  # a defect must end the execution, not wedge it
             _log.exception("step %s: a defect of the engine", run.step_id)
-            return _failed(run, InternalError(f"{type(error).__name__}: {error}"))
+            failed = self.failed(run, Failure.of(InternalError(f"{type(error).__name__}: {error}")))
+        # The next attempt is given what this one told last.
+        return (*(_progress(run, details) for details in last), *failed)
 
-    async def _attempt(self, run: Run, planned: PlannedStep) -> tuple[EventBody, ...]:
+    async def _call(self, run: Run, last: list[bytes]) -> Outcome:
+        planned = _planned(run)
         step = planned.step
         identity = CallIdentity(
             execution_id=run.execution.id,
@@ -74,41 +94,72 @@ class StepRunner:
             idempotency_key=f"{run.execution.id}/{step.id}",
             context=run.execution.context,
         )
-
-        def make_input(schema: Schema) -> JsonObject:
-            if planned.template is None:
-                return implicit_input(schema, run.input(), run.outputs().values())
-            return planned.template.render(_scope(run))
-
-        outcome = await self._dispatcher.call(
+        call = self._dispatcher.call(
             step.service,
             step.action,
-            make_input,
+            lambda schema: _input(run, planned, schema),
             identity,
             step.timeout,
-            at_most=self._left(run),
+            at_most=self._left(run, planned),
             versions=planned.versions,
         )
-        return _succeeded(run, planned, outcome)
+        async with listening(run, step.heartbeat_timeout, partial(self._note, run), last):
+            return await call
 
-    def _left(self, run: Run) -> timedelta | None:
+    def _left(self, run: Run, planned: PlannedStep) -> timedelta | None:
         """Return how long a call may take at the most: what nobody waits for is not worked on."""
-        end = run.execution.expire_time
-        return None if end is None else max(end - self._clock.now(), timedelta()) + _MARGIN
+        now, limits = self._clock.now(), []
+        if run.execution.expire_time is not None:
+            limits.append(max(run.execution.expire_time - now, timedelta()) + _MARGIN)
+        to_close = planned.step.schedule_to_close_timeout
+        if to_close is not None:
+            since = run.standing.since or now
+            limits.append(max(since + to_close - now, timedelta()))
+        return min(limits, default=None)
+
+    def _ended(self, run: Run, outcome: Outcome) -> tuple[EventBody, ...]:
+        if not outcome.pending:
+            return _completed(run, outcome.text, outcome.output, outcome.instance_id)
+        accepted = StepAccepted(
+            step_id=run.step_id,
+            attempt=run.attempt,
+            close_time=self._clock.now() + outcome.limit,
+            instance_id=outcome.instance_id,
+        )
+        return (accepted,)
+
+    def told(self, run: Run, output: bytes) -> tuple[EventBody, ...]:
+        """Return what is recorded of an output that came later, and fits its schema."""
+        return _completed(run, output, loads(output))
+
+    def failed(self, run: Run, failure: Failure, instance_id: str = "") -> tuple[EventBody, ...]:
+        """Return what is recorded of an attempt that failed."""
+        # Not the message: it may quote values of the payload, which have no place in a log.
+        _log.info("step %s failed: %s", run.step_id, failure.reason)
+        planned = run.planned
+        if planned is None:  # this release does not know it
+            return (ExecutionFailed(failure=failure),)
+        now = self._clock.now()
+        return after_failure(planned.step, run.standing, failure, now, self._chance, instance_id)
 
 
-def _succeeded(run: Run, planned: PlannedStep, outcome: Outcome) -> tuple[EventBody, ...]:
-    completed = StepCompleted(
-        step_id=planned.step.id,
-        attempt=run.attempt,
-        output=outcome.text,
-        instance_id=outcome.instance_id,
-    )
-    if planned.step.next:
-        return completed, StepScheduled(step_id=planned.step.next)
-    violations = run.plan.output_schema.violations(outcome.output, "result")
+def _planned(run: Run) -> PlannedStep:
+    if run.planned is None:
+        raise ResourceNotFoundError("step", run.step_id)
+    return run.planned
+
+
+def _progress(run: Run, details: bytes) -> StepProgressed:
+    return StepProgressed(step_id=run.step_id, attempt=run.attempt, details=details)
+
+
+def _completed(run: Run, text: bytes, output: JsonObject, instance_id: str = "") -> tuple[EventBody, ...]:
+    completed = StepCompleted(step_id=run.step_id, attempt=run.attempt, output=text, instance_id=instance_id)
+    if _planned(run).step.next:
+        return (completed,)
+    violations = run.plan.output_schema.violations(output, "result")
     if not violations:
-        return completed, ExecutionCompleted(result=outcome.text)
+        return completed, ExecutionCompleted(result=text)
     error = PreconditionError(
         f"the result does not fit the workflow's output schema: {violations[0]}",
         reason=Reason.RESULT_INVALID,
@@ -117,17 +168,12 @@ def _succeeded(run: Run, planned: PlannedStep, outcome: Outcome) -> tuple[EventB
     return completed, ExecutionFailed(failure=Failure.of(error))
 
 
-def _failed(run: Run, error: WeftError) -> tuple[EventBody, ...]:
-    failure = Failure.of(error)
-    # Not the message: it may quote values of the payload, which have no place in a log.
-    _log.info("step %s failed: %s", run.step_id, failure.reason)
-    failed = StepFailed(
-        step_id=run.step_id,
-        attempt=run.attempt,
-        failure=failure,
-        instance_id=error.metadata.get("instance_id", ""),
-    )
-    return failed, ExecutionFailed(failure=failure)
+def _input(run: Run, planned: PlannedStep, schema: Schema) -> JsonObject:
+    if run.standing.input is not None:
+        return loads(run.standing.input)
+    if planned.template is None:
+        return implicit_input(schema, run.input(), run.outputs().values())
+    return planned.template.render(_scope(run))
 
 
 def _scope(run: Run) -> dict[str, object]:

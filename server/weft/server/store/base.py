@@ -10,6 +10,14 @@ Promises of every adapter:
   ``BROKEN``, and tells them ``HEALTHY`` once it has reopened and can be read.
 * A repeat with the same ``RequestKey`` writes nothing and returns what the first
   one returned.
+
+Several servers may share a store. Each holds a lease with an **epoch** of its own,
+by the store's clock; the adapter takes it in ``open``, renews it, and frees what a
+server held whose lease ran out. An execution in work belongs to one epoch; writes to
+it are fenced: those of an epoch that is gone, or that does not own it, write nothing.
+An adapter that lost its lease tells ``BROKEN``, takes a new one, and tells
+``HEALTHY``. What waits for longer than a moment belongs to nobody: any server may
+claim it when it is due.
 """
 
 from __future__ import annotations
@@ -27,8 +35,11 @@ from weft.server.registry.model import Instance, Service, ServiceState
 from weft.server.workflow.model import Workflow, WorkflowState
 
 __all__ = [
+    "Claim",
+    "Command",
     "ExecutionFilter",
     "ExecutionStore",
+    "KeyTakenError",
     "Page",
     "RegistryStore",
     "RequestKey",
@@ -66,6 +77,18 @@ class StoreInUseError(Exception):
 
 class StaleWriteError(Exception):
     """What the write was based on has changed; nothing was written."""
+
+
+class KeyTakenError(Exception):
+    """Another execution has the key; nothing was written.
+
+    Attributes:
+        execution: That one, as it stands.
+    """
+
+    def __init__(self, execution: Execution) -> None:
+        super().__init__(f"the key {execution.key!r} belongs to {execution.id}")
+        self.execution = execution
 
 
 @unique
@@ -120,6 +143,28 @@ class ExecutionFilter:
     """Only of this workflow."""
     state: ExecutionState | None = None
     """Only in this state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What came of asking for an execution."""
+
+    execution: Execution
+    """As it stands."""
+    granted: bool
+    """Whether this server owns it now, or did before; otherwise it has ended, or another server has it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """What one server asks of the one that owns an execution."""
+
+    execution_id: str
+    """Which execution."""
+    kind: str
+    """What is asked; known to the engine."""
+    body: bytes = b"{}"
+    """JSON text: with what."""
 
 
 class RegistryStore(Protocol):
@@ -260,23 +305,86 @@ class ExecutionStore(Protocol):
     """Executions and their histories."""
 
     async def insert_execution(
-        self, execution: Execution, events: Sequence[Event], key: RequestKey | None = None
+        self,
+        execution: Execution,
+        events: Sequence[Event],
+        key: RequestKey | None = None,
+        *,
+        reuse_key: bool = False,
     ) -> Execution:
-        """Store a new execution with the beginning of its history.
+        """Store a new execution with the beginning of its history, and own it.
 
-        A key is kept as long as the execution. A repeat returns the execution
-        that the first request started, as it stands now.
+        A request key is kept as long as the execution. A repeat returns the
+        execution that the first request started, as it stands now. When as many
+        of the same slot run as may, it is stored waiting for ``SLOT``, owned by
+        nobody, and returned like that.
+
+        Args:
+            execution: Its summary.
+            events: The beginning of its history.
+            key: Makes the start idempotent.
+            reuse_key: Whether the key of one that has ended is free again.
 
         Raises:
             AlreadyExistsError: REQUEST_ID_REUSED.
+            KeyTakenError: An open execution has its ``key``, or one that has ended while ``reuse_key``
+                is not set.
         """
         ...
 
-    async def append_events(self, execution: Execution, events: Sequence[Event], expected_last: int) -> None:
+    async def append_events(
+        self, execution: Execution, events: Sequence[Event], expected_last: int, *, release: bool = False
+    ) -> None:
         """Append to a history and replace the summary, when nobody appended in between.
 
+        Args:
+            execution: Its summary with the events; without any, only what it waits for is written.
+            events: What happened.
+            expected_last: Number of the newest event before.
+            release: Whether nobody owns it afterwards: it waits, or has ended.
+
         Raises:
-            StaleWriteError: The newest event is not ``expected_last``, or the execution has ended.
+            StaleWriteError: The newest event is not ``expected_last``, the execution has ended, or this
+                server does not own it.
+        """
+        ...
+
+    async def claim_execution(self, execution_id: str) -> Claim | None:
+        """Own an execution that is open and nobody's; None when there is none of that id."""
+        ...
+
+    async def claim_due(self, now: datetime, limit: int) -> tuple[Execution, ...]:
+        """Own executions that are nobody's and due, the longest due first."""
+        ...
+
+    async def next_due(self) -> datetime | None:
+        """Return when the next execution that is nobody's is due."""
+        ...
+
+    async def paused_workflows(self) -> frozenset[str]:
+        """Return the ids of the workflows that are paused."""
+        ...
+
+    async def grant_slots(self, now: datetime) -> int:
+        """Make executions due that wait for a slot and may run now, the oldest first; return how many."""
+        ...
+
+    async def wake_resumed(self, now: datetime) -> int:
+        """Make executions due that wait for a workflow that is not paused any more; return how many."""
+        ...
+
+    async def post_command(self, command: Command) -> None:
+        """Leave a command for whoever owns the execution."""
+        ...
+
+    async def take_commands(self, limit: int = 100) -> tuple[Command, ...]:
+        """Remove and return commands for executions that this server owns, or nobody does, oldest first."""
+        ...
+
+    def on_change(self, listener: Callable[[Sequence[str]], None]) -> None:
+        """Call back in the event loop with ids of executions that another server wrote to.
+
+        A hint, which may be late or missing: who depends on it looks again by itself.
         """
         ...
 
@@ -312,8 +420,8 @@ class ExecutionStore(Protocol):
         """
         ...
 
-    async def open_executions(self, after: str = "", limit: int = 500) -> tuple[Execution, ...]:
-        """Return executions that have not ended, by id, those with an id above ``after``."""
+    async def get_execution_by_key(self, key: str) -> Execution | None:
+        """Return the newest execution of a key."""
         ...
 
 

@@ -1,9 +1,9 @@
 """What the models look like at rest; every adapter keeps them in this form.
 
 A document is JSON text with a member per field of the dataclass. Times are
-integer microseconds since 1970, durations integer microseconds. The payload of
-an event stands beside its document, byte by byte as it came, and so do the
-descriptor sets of a service; in the document ``null`` keeps their place.
+integer microseconds since 1970, durations integer microseconds. Descriptor sets
+of a service stand beside its document; in it ``null`` keeps their place.
+Executions and their events are in ``execution_codec``.
 
 A member that a document does not have, as it was written before there was one,
 is read as the field's default.
@@ -21,34 +21,20 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from weft.core.context import CallContext
-from weft.core.errors import Code, Violation
 from weft.discovery.model import Health, Protocol
-from weft.server.execution.model import (
-    Event,
-    EventBody,
-    Execution,
-    ExecutionCancelled,
-    ExecutionCompleted,
-    ExecutionFailed,
-    ExecutionStarted,
-    ExecutionState,
-    ExecutionTimedOut,
-    Failure,
-    StepCompleted,
-    StepFailed,
-    StepScheduled,
-    TraceLink,
-)
 from weft.server.registry.model import Action, Instance, Service, ServiceState, ServiceVersion
-from weft.server.workflow.model import Definition, Step, Workflow, WorkflowState
+from weft.server.workflow.model import (
+    Concurrency,
+    Definition,
+    Exhausted,
+    RetryPolicy,
+    Step,
+    Workflow,
+    WorkflowState,
+)
 
 __all__ = [
-    "NO_PAYLOAD",
-    "EventRow",
     "WorkflowRow",
-    "decode_event",
-    "decode_execution",
     "decode_instance",
     "decode_service",
     "decode_workflow",
@@ -56,54 +42,18 @@ __all__ = [
     "encode",
     "encode_definition",
     "encode_descriptors",
-    "encode_event",
     "encode_workflow_head",
     "from_micros",
+    "revive_durations",
+    "revive_times",
     "to_micros",
 ]
-
-NO_PAYLOAD = b"{}"
-"""What stands for a payload that was not asked for."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _NO_DEFINITION = Definition()
 _OWN = ""
 """Under which key the descriptor set of the service's own version stands: no other version is empty."""
-
-_KINDS: dict[type[EventBody], tuple[str, str]] = {
-    ExecutionStarted: ("execution_started", "input"),
-    StepScheduled: ("step_scheduled", ""),
-    StepCompleted: ("step_completed", "output"),
-    StepFailed: ("step_failed", ""),
-    ExecutionCompleted: ("execution_completed", "result"),
-    ExecutionFailed: ("execution_failed", ""),
-    ExecutionCancelled: ("execution_cancelled", ""),
-    ExecutionTimedOut: ("execution_timed_out", ""),
-}
-"""The name of each kind of event at rest, and which of its fields is the payload."""
-
-_BODIES = {kind: (body, payload) for body, (kind, payload) in _KINDS.items()}
-
-
-class EventRow(NamedTuple):
-    """An event at rest."""
-
-    number: int
-    """Its place in the history."""
-    time: int
-    """When it was recorded, in microseconds."""
-    kind: str
-    """What happened."""
-    attributes: str
-    """JSON text of everything but the payload."""
-    payload: bytes | None
-    """Its input, output or result, if its kind has one."""
-
-    @property
-    def size(self) -> int:
-        """How many bytes it counts for in a limit."""
-        return len(self.attributes) + len(self.payload or b"")
 
 
 class WorkflowRow(NamedTuple):
@@ -131,7 +81,7 @@ def from_micros(micros: int) -> datetime:
     return _EPOCH + timedelta(microseconds=micros)
 
 
-def encode(value: Service | Instance | Workflow | Execution | Definition | EventBody) -> str:
+def encode(value: object) -> str:
     """Write a model as a document."""
     return orjson.dumps(value, default=_plain, option=orjson.OPT_PASSTHROUGH_DATETIME).decode()
 
@@ -156,7 +106,7 @@ def decode_service(document: str, descriptors: bytes | None = None) -> Service:
     record["descriptor_set"] = _descriptors(sets, _OWN)
     record["other_versions"] = tuple(_version(it, sets) for it in record.get("other_versions", ()))
     record["state"] = ServiceState(record["state"])
-    _revive_times(record, "create_time", "update_time")
+    revive_times(record, "create_time", "update_time")
     return Service(**record)
 
 
@@ -173,7 +123,7 @@ def encode_descriptors(service: Service) -> bytes | None:
 def _version(record: dict[str, Any], sets: Mapping[str, str]) -> ServiceVersion:
     record["actions"] = _actions(record["actions"])
     record["descriptor_set"] = _descriptors(sets, record["version"])
-    _revive_times(record, "update_time")
+    revive_times(record, "update_time")
     return ServiceVersion(**record)
 
 
@@ -188,7 +138,7 @@ def decode_instance(document: str) -> Instance:
     record["tags"] = tuple(record["tags"])
     record["health"] = Health(record["health"])
     record["ttl"] = timedelta(microseconds=record["ttl"])
-    _revive_times(record, "register_time", "heartbeat_time")
+    revive_times(record, "register_time", "heartbeat_time")
     return Instance(**record)
 
 
@@ -207,7 +157,7 @@ def decode_workflow(document: str) -> Workflow:
     record = orjson.loads(document)
     record["definition"] = _definition(record["definition"])
     record["state"] = WorkflowState(record["state"])
-    _revive_times(record, "create_time", "update_time", "version_create_time")
+    revive_times(record, "create_time", "update_time", "version_create_time")
     return Workflow(**record)
 
 
@@ -222,80 +172,46 @@ def decode_workflow_row(row: WorkflowRow) -> Workflow:
     )
 
 
-def decode_execution(document: str) -> Execution:
-    """Read the summary of an execution."""
-    record = orjson.loads(document)
-    record["state"] = ExecutionState(record["state"])
-    record["failure"] = _failure(record["failure"])
-    record["context"] = CallContext(**record["context"])
-    _revive_times(record, "create_time", "end_time", "expire_time")
-    return Execution(**record)
-
-
-def encode_event(event: Event) -> EventRow:
-    """Write an event."""
-    body = event.body
-    kind, payload = _KINDS[type(body)]
-    return EventRow(
-        event.number,
-        to_micros(event.time),
-        kind,
-        encode(body),
-        getattr(body, payload) if payload else None,
-    )
-
-
-def decode_event(row: EventRow) -> Event:
-    """Read an event; a payload that was left out is ``NO_PAYLOAD``."""
-    body, payload = _BODIES[row.kind]
-    record = orjson.loads(row.attributes)
-    if payload:
-        record[payload] = NO_PAYLOAD if row.payload is None else row.payload
-    if "failure" in record:
-        record["failure"] = _failure(record["failure"])
-    if "context" in record:
-        record["context"] = CallContext(**record["context"])
-    if "trace" in record:
-        record["trace"] = TraceLink(**record["trace"])
-    _revive_durations(record, "timeout")
-    return Event(row.number, from_micros(row.time), body(**record))
-
-
 def _actions(records: list[dict[str, Any]]) -> tuple[Action, ...]:
     return tuple(_action(record) for record in records)
 
 
 def _action(record: dict[str, Any]) -> Action:
-    _revive_durations(record, "timeout")
+    revive_durations(record, "timeout")
     return Action(**record)
 
 
 def _definition(record: dict[str, Any]) -> Definition:
     record["steps"] = tuple(_step(step) for step in record["steps"])
-    _revive_durations(record, "timeout")
+    revive_durations(record, "timeout")
+    if record.get("concurrency") is not None:
+        record["concurrency"] = Concurrency(**record["concurrency"])
     return Definition(**record)
 
 
 def _step(record: dict[str, Any]) -> Step:
-    _revive_durations(record, "timeout")
+    revive_durations(record, "timeout", "schedule_to_close_timeout", "heartbeat_timeout")
+    if record.get("retry") is not None:
+        record["retry"] = _retry(record["retry"])
     return Step(**record)
 
 
-def _failure(record: dict[str, Any] | None) -> Failure | None:
-    if record is None:
-        return None
-    record["code"] = Code(record["code"])
-    record["violations"] = tuple(Violation(**violation) for violation in record["violations"])
-    return Failure(**record)
+def _retry(record: dict[str, Any]) -> RetryPolicy:
+    revive_durations(record, "initial_backoff", "max_backoff")
+    record["non_retryable"] = tuple(record["non_retryable"])
+    record["exhausted"] = Exhausted(record["exhausted"])
+    return RetryPolicy(**record)
 
 
-def _revive_times(record: dict[str, Any], *names: str) -> None:
+def revive_times(record: dict[str, Any], *names: str) -> None:
+    """Make times of the microseconds that stand in a record; none stays none."""
     for name in names:
-        if record[name] is not None:
+        if record.get(name) is not None:
             record[name] = from_micros(record[name])
 
 
-def _revive_durations(record: dict[str, Any], *names: str) -> None:
+def revive_durations(record: dict[str, Any], *names: str) -> None:
+    """Make durations of the microseconds that stand in a record; a member may be missing."""
     for name in names:
         if record.get(name) is not None:
             record[name] = timedelta(microseconds=record[name])

@@ -8,7 +8,17 @@ from enum import StrEnum, unique
 
 from weft.core.payload import JsonObject
 
-__all__ = ["Definition", "Problem", "Severity", "Step", "Workflow", "WorkflowState"]
+__all__ = [
+    "Concurrency",
+    "Definition",
+    "Exhausted",
+    "Problem",
+    "RetryPolicy",
+    "Severity",
+    "Step",
+    "Workflow",
+    "WorkflowState",
+]
 
 
 @unique
@@ -17,6 +27,48 @@ class WorkflowState(StrEnum):
 
     ACTIVE = "ACTIVE"
     INACTIVE = "INACTIVE"
+    PAUSED = "PAUSED"
+    """Can be started; no step of it is dispatched until it is active again."""
+
+
+@unique
+class Exhausted(StrEnum):
+    """What becomes of a step whose attempts are used up."""
+
+    INCIDENT = "INCIDENT"
+    """The execution waits until somebody resolves it."""
+    FAIL = "FAIL"
+    """The step fails, and the execution with it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """How a step is tried again. A step without one has a single attempt."""
+
+    max_attempts: int = 3
+    """Failed attempts in all; 0: without end."""
+    initial_backoff: timedelta = timedelta(seconds=1)
+    """From the first failure to the second attempt."""
+    multiplier: float = 2.0
+    """By how much each pause is longer than the one before."""
+    max_backoff: timedelta = timedelta(minutes=1)
+    """The longest pause."""
+    jitter: float = 0.2
+    """A pause is up to this share longer, by chance; never shorter."""
+    non_retryable: tuple[str, ...] = ()
+    """Reasons that end the attempts at once."""
+    exhausted: Exhausted = Exhausted.INCIDENT
+    """What happens when they are used up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Concurrency:
+    """How many executions of a workflow run at the same time; further ones wait for their turn."""
+
+    limit: int
+    """How many, of each key."""
+    key: str = ""
+    """A template over ``input`` and ``context``; empty: one key for all executions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +91,12 @@ class Step:
     """For people."""
     service_version: str = ""
     """Which versions of the service it takes, such as ``^1.4``; empty: those of the newest API version."""
+    retry: RetryPolicy | None = None
+    """How it is tried again; none: not at all."""
+    schedule_to_close_timeout: timedelta | None = None
+    """How long all its attempts may take together, the pauses included."""
+    heartbeat_timeout: timedelta | None = None
+    """How long a running attempt may be silent; none: to its end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +111,8 @@ class Definition:
     """JSON Schema of the result; none takes any object."""
     timeout: timedelta | None = None
     """How long an execution may take in all."""
+    concurrency: Concurrency | None = None
+    """How many executions run at the same time; none: as many as are started."""
 
     def step(self, step_id: str) -> Step | None:
         """Return the step of that id."""

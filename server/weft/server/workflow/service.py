@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import replace
+from typing import Protocol
 
 from weft.core.clock import Clock
 from weft.core.errors import ConflictError, ResourceNotFoundError, ValidationError, Violation
@@ -20,6 +21,13 @@ __all__ = ["WorkflowService"]
 
 FindService = Callable[[str], Awaitable[Service | None]]
 ServiceNames = Callable[[], AsyncIterator[str]]
+
+
+class StateListener(Protocol):
+    """Is told of workflows that were paused or resumed."""
+
+    def __call__(self, workflow_id: str, *, paused: bool) -> None:
+        """Take note of one."""
 
 
 class WorkflowService:
@@ -45,6 +53,7 @@ class WorkflowService:
         self._find_service = find_service
         self._clock = clock
         self._cache: dict[tuple[str, int], Workflow] = {}
+        self._state_listeners: list[StateListener] = []
         self._changes = 0
 
     async def create(self, draft: Workflow, key: RequestKey | None) -> tuple[Workflow, tuple[Problem, ...]]:
@@ -118,7 +127,13 @@ class WorkflowService:
             ConflictError: ETAG_MISMATCH.
         """
         workflow, _ = await self.update(ref, etag, lambda current: replace(current, state=state), key)
+        for listener in self._state_listeners:
+            listener(workflow.id, paused=workflow.state is WorkflowState.PAUSED)
         return workflow
+
+    def on_state_change(self, listener: StateListener) -> None:
+        """Call back when a workflow was moved to another state here."""
+        self._state_listeners.append(listener)
 
     async def delete(self, ref: str, etag: str, key: RequestKey | None) -> None:
         """Delete a workflow; what runs goes on.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from weft.server.store.sqlite._claims import SqliteClaims
 from weft.server.store.sqlite._execution import SqliteExecutions
 from weft.server.store.sqlite._registry import SqliteRegistry
 from weft.server.store.sqlite._workflow import SqliteWorkflows
@@ -9,7 +10,7 @@ from weft.server.store.sqlite._workflow import SqliteWorkflows
 __all__ = ["SqliteStore"]
 
 
-class SqliteStore(SqliteRegistry, SqliteWorkflows, SqliteExecutions):
+class SqliteStore(SqliteRegistry, SqliteWorkflows, SqliteExecutions, SqliteClaims):
     """Keeps everything in one SQLite database.
 
     One thread writes: whatever waits shares a transaction and an fsync. Two

@@ -51,6 +51,8 @@ class Database:
         self._clock = clock
         self._lock = DirectoryLock(path.parent) if path else None
         self._identity: tuple[int, int] | None = None
+        self.epoch = 0
+        """Grows each time the database is opened or comes back; what an older one owned is free."""
 
     @property
     def where(self) -> str:
@@ -71,11 +73,24 @@ class Database:
             )
         try:
             self._own()
-            return self._connect_and_migrate("rwc")
+            connection = self._connect_and_migrate("rwc")
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                self.take_over(connection)
+                connection.execute("COMMIT")
+            except BaseException:
+                connection.close()
+                raise
         except (OSError, sqlite3.Error) as error:
             fault = fault_of(error, self.where)
             reason = fault.message if fault else f"{self.where}: {error}"
             raise StoreUnavailableError(f"cannot open the store: {reason}") from error
+        return connection
+
+    def take_over(self, connection: sqlite3.Connection) -> None:
+        """Begin a new epoch, and free what earlier ones owned; the caller commits."""
+        self.epoch = connection.execute(SQL["take_epoch"]).fetchone()[0]
+        connection.execute(SQL["free_owned"])
 
     def _own(self) -> None:
         if self.path is None or self._lock is None:

@@ -4,16 +4,34 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
-from weft.server.execution.model import Event, Execution
-from weft.server.store.base import ExecutionFilter, Page, RequestKey, Slice, StaleWriteError
-from weft.server.store.codec import EventRow, decode_event, decode_execution, encode, encode_event
+from weft.server.execution.model import Event, Execution, Waits
+from weft.server.store.base import (
+    ExecutionFilter,
+    KeyTakenError,
+    Page,
+    RequestKey,
+    Slice,
+    StaleWriteError,
+)
+from weft.server.store.codec import to_micros
+from weft.server.store.execution_codec import (
+    EventRow,
+    ExecutionRow,
+    decode_event,
+    decode_execution,
+    encode_event,
+    encode_execution,
+    encode_standing,
+)
 from weft.server.store.sqlite._backend import Backend
 from weft.server.store.sqlite._database import SQL
 from weft.server.store.sqlite._pages import read_slice
 from weft.server.store.sqlite._requests import check_fingerprint
 
-__all__ = ["SqliteExecutions"]
+__all__ = ["SqliteExecutions", "decode_columns"]
 
 _INSERT_EXECUTION = SQL["insert_execution"]
 _UPDATE_EXECUTION = SQL["update_execution"]
@@ -27,24 +45,27 @@ class SqliteExecutions(Backend):
     """The executions' part of the store; see ``ExecutionStore`` for what each method promises."""
 
     async def insert_execution(
-        self, execution: Execution, events: Sequence[Event], key: RequestKey | None = None
+        self,
+        execution: Execution,
+        events: Sequence[Event],
+        key: RequestKey | None = None,
+        *,
+        reuse_key: bool = False,
     ) -> Execution:
-        """Store a new execution with the beginning of its history."""
-        request = (key.method, key.request_id, key.fingerprint) if key else (None, None, None)
-        values = (
-            execution.id,
-            execution.workflow_id,
-            execution.state.value,
-            execution.last_event,
-            encode(execution),
-            *request,
-        )
+        """Store a new execution with the beginning of its history, and own it."""
         rows = [(execution.id, *encode_event(event)) for event in events]
 
         def insert(connection: sqlite3.Connection) -> Execution:
+            if execution.key:
+                first = _recall(connection, key) if key else None
+                if first is not None:
+                    return first
+                _check_key(connection, execution.key, reuse=reuse_key)
+            stored = _in_turn(connection, execution)
+            values = _new_row(stored, key, self._database.epoch)
             if connection.execute(_INSERT_EXECUTION, values).rowcount == 1:
                 connection.executemany(_INSERT_EVENT, rows)
-                return execution
+                return stored
             assert key is not None  # without a key there is no conflict to pass over
             first = _recall(connection, key)
             assert first is not None
@@ -52,15 +73,21 @@ class SqliteExecutions(Backend):
 
         return await self._write(insert)
 
-    async def append_events(self, execution: Execution, events: Sequence[Event], expected_last: int) -> None:
+    async def append_events(
+        self, execution: Execution, events: Sequence[Event], expected_last: int, *, release: bool = False
+    ) -> None:
         """Append to a history and replace the summary, when nobody appended in between."""
-        values = (execution.state.value, execution.last_event, encode(execution), execution.id, expected_last)
+        standing = encode_standing(execution)
         rows = [(execution.id, *encode_event(event)) for event in events]
 
         def append(connection: sqlite3.Connection) -> None:
+            epoch = self._database.epoch
+            owner = None if release or execution.state.final else epoch
+            values = (*standing, owner, execution.id, expected_last, epoch)
             if connection.execute(_UPDATE_EXECUTION, values).rowcount != 1:
                 raise StaleWriteError(
-                    f"execution {execution.id} has ended, or its newest event is not {expected_last}"
+                    f"execution {execution.id} has ended, is not owned here, or its newest event is not "
+                    f"{expected_last}"
                 )
             connection.executemany(_INSERT_EVENT, rows)
 
@@ -75,14 +102,18 @@ class SqliteExecutions(Backend):
         row = await self._read(
             lambda connection: connection.execute(SQL["get_execution"], (execution_id,)).fetchone()
         )
-        return decode_execution(row[0]) if row else None
+        return decode_columns(*row) if row else None
+
+    async def get_execution_by_key(self, key: str) -> Execution | None:
+        """Return the newest execution of a key."""
+        return await self._read(lambda connection: _newest_of(connection, key))
 
     async def list_executions(self, wanted: ExecutionFilter, page: Page) -> Slice[Execution]:
         """Return summaries, newest first; the paging key is the id."""
         what, where = _list_query(wanted)
         after = page.after or _AFTER_ALL
         return await self._read(
-            lambda connection: read_slice(connection, what, where, after, page, decode_execution)
+            lambda connection: read_slice(connection, what, where, after, page, decode_columns)
         )
 
     async def read_events(
@@ -101,12 +132,46 @@ class SqliteExecutions(Backend):
         )
         return tuple(decode_event(row) for row in rows)
 
-    async def open_executions(self, after: str = "", limit: int = 500) -> tuple[Execution, ...]:
-        """Return executions that have not ended, by id, those with an id above ``after``."""
-        rows = await self._read(
-            lambda connection: connection.execute(SQL["open_executions"], (after, limit)).fetchall()
-        )
-        return tuple(decode_execution(document) for (document,) in rows)
+
+def decode_columns(*columns: Any) -> Execution:
+    """Read an execution from the columns of its row."""
+    return decode_execution(ExecutionRow._make(columns))
+
+
+def _new_row(execution: Execution, key: RequestKey | None, epoch: int) -> tuple[object, ...]:
+    request = (key.method, key.request_id, key.fingerprint) if key else (None, None, None)
+    return (
+        *encode_execution(execution),
+        execution.id,
+        execution.workflow_id,
+        to_micros(execution.create_time),
+        execution.key or None,
+        execution.slot or None,
+        execution.slot_limit,
+        None if execution.waits else epoch,
+        *request,
+    )
+
+
+def _check_key(connection: sqlite3.Connection, key: str, *, reuse: bool) -> None:
+    holder = _newest_of(connection, key)
+    if holder is not None and not (reuse and holder.state.final):
+        raise KeyTakenError(holder)
+
+
+def _in_turn(connection: sqlite3.Connection, execution: Execution) -> Execution:
+    """Return an execution as it is to be stored: waiting, when its slot is taken."""
+    if not execution.slot:
+        return execution
+    running = connection.execute(SQL["running_in_slot"], (execution.slot,)).fetchone()[0]
+    if running < execution.slot_limit:
+        return execution
+    return replace(execution, waits=Waits.SLOT, due_time=execution.expire_time)
+
+
+def _newest_of(connection: sqlite3.Connection, key: str) -> Execution | None:
+    row = connection.execute(SQL["execution_by_key"], (key,)).fetchone()
+    return decode_columns(*row) if row else None
 
 
 def _recall(connection: sqlite3.Connection, key: RequestKey) -> Execution | None:
@@ -114,7 +179,7 @@ def _recall(connection: sqlite3.Connection, key: RequestKey) -> Execution | None
     if row is None:
         return None
     check_fingerprint(key, row[0])
-    return decode_execution(row[1])
+    return decode_columns(*row[1:])
 
 
 def _list_query(wanted: ExecutionFilter) -> tuple[str, tuple[str, ...]]:

@@ -98,6 +98,11 @@ class SqliteWorkflows(Backend):
             lambda connection: read_slice(connection, what, where, page.after, page, _decode)
         )
 
+    async def paused_workflows(self) -> frozenset[str]:
+        """Return the ids of the workflows that are paused."""
+        rows = await self._read(lambda connection: connection.execute(SQL["paused_workflows"]).fetchall())
+        return frozenset(workflow_id for (workflow_id,) in rows)
+
     async def list_workflow_versions(self, workflow_id: str, page: Page) -> Slice[Workflow]:
         """Return the versions of a workflow, newest first; the paging key is the version in decimal."""
         below = min(int(page.after), _MAX_INTEGER) if page.after else _MAX_INTEGER

@@ -180,6 +180,7 @@ class Writer:
             self._connection = self._database.reopen()
         self._connection.execute("BEGIN IMMEDIATE")
         self._database.probe(self._connection, space=space)
+        self._database.take_over(self._connection)
         self._connection.execute("COMMIT")
         if space:
             self._connection.execute(SQL["empty_health"])

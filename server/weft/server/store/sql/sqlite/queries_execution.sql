@@ -1,14 +1,16 @@
 -- name: insert_execution
 -- Store a new execution, unless its request started one already.
 INSERT INTO executions
-    (id, workflow_id, state, last_event, document, request_method, request_id, fingerprint)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+    (document, state, last_event, waits, due_time, end_time, failure,
+     id, workflow_id, create_time, key, slot, slot_limit, owner, request_method, request_id, fingerprint)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (request_method, request_id) WHERE request_id IS NOT NULL DO NOTHING;
 
 -- name: update_execution
--- Replace the summary of an execution that is open and whose newest event is the expected one.
-UPDATE executions SET state = ?, last_event = ?, document = ?
-WHERE id = ? AND last_event = ? AND state = 'RUNNING';
+-- Replace what changes of an execution that is open, owned, and whose newest event is the expected one.
+UPDATE executions
+SET state = ?, last_event = ?, waits = ?, due_time = ?, end_time = ?, failure = ?, owner = ?
+WHERE id = ? AND last_event = ? AND owner = ? AND end_time IS NULL;
 
 -- name: insert_event
 -- Append an event to a history.
@@ -16,15 +18,18 @@ INSERT INTO events (execution_id, number, time, kind, attributes, payload) VALUE
 
 -- name: execution_by_request
 -- Find the execution that a request started.
-SELECT fingerprint, document FROM executions WHERE request_method = ? AND request_id = ?;
+SELECT fingerprint, document, state, last_event, waits, due_time, end_time, failure
+FROM executions WHERE request_method = ? AND request_id = ?;
 
 -- name: get_execution
 -- Find an execution by id.
-SELECT document FROM executions WHERE id = ?;
+SELECT document, state, last_event, waits, due_time, end_time, failure
+FROM executions WHERE id = ?;
 
 -- name: list_executions
 -- Page through all executions, newest first.
-SELECT document FROM executions WHERE id < ? ORDER BY id DESC LIMIT ? OFFSET ?;
+SELECT document, state, last_event, waits, due_time, end_time, failure
+FROM executions WHERE id < ? ORDER BY id DESC LIMIT ? OFFSET ?;
 
 -- name: count_executions
 -- Count all executions.
@@ -32,7 +37,8 @@ SELECT count(*) FROM executions;
 
 -- name: list_executions_by_workflow
 -- Page through the executions of one workflow, newest first.
-SELECT document FROM executions WHERE workflow_id = ? AND id < ? ORDER BY id DESC LIMIT ? OFFSET ?;
+SELECT document, state, last_event, waits, due_time, end_time, failure
+FROM executions WHERE workflow_id = ? AND id < ? ORDER BY id DESC LIMIT ? OFFSET ?;
 
 -- name: count_executions_by_workflow
 -- Count the executions of one workflow.
@@ -40,7 +46,8 @@ SELECT count(*) FROM executions WHERE workflow_id = ?;
 
 -- name: list_executions_by_state
 -- Page through the executions in one state, newest first.
-SELECT document FROM executions WHERE state = ? AND id < ? ORDER BY id DESC LIMIT ? OFFSET ?;
+SELECT document, state, last_event, waits, due_time, end_time, failure
+FROM executions WHERE state = ? AND id < ? ORDER BY id DESC LIMIT ? OFFSET ?;
 
 -- name: count_executions_by_state
 -- Count the executions in one state.
@@ -48,16 +55,17 @@ SELECT count(*) FROM executions WHERE state = ?;
 
 -- name: list_executions_by_workflow_state
 -- Page through the executions of one workflow in one state, newest first.
-SELECT document FROM executions
+SELECT document, state, last_event, waits, due_time, end_time, failure FROM executions
 WHERE workflow_id = ? AND state = ? AND id < ? ORDER BY id DESC LIMIT ? OFFSET ?;
 
 -- name: count_executions_by_workflow_state
 -- Count the executions of one workflow in one state.
 SELECT count(*) FROM executions WHERE workflow_id = ? AND state = ?;
 
--- name: open_executions
--- Read the executions that have not ended, by id.
-SELECT document FROM executions WHERE state = 'RUNNING' AND id > ? ORDER BY id LIMIT ?;
+-- name: execution_by_key
+-- Find the newest execution of a key.
+SELECT document, state, last_event, waits, due_time, end_time, failure
+FROM executions WHERE key = ? ORDER BY id DESC LIMIT 1;
 
 -- name: read_events
 -- Read a part of a history with its payloads.

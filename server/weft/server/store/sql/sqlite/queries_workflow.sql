@@ -67,3 +67,7 @@ ORDER BY v.version DESC LIMIT ? OFFSET ?;
 -- name: count_workflow_versions
 -- Count the versions of a workflow.
 SELECT count(*) FROM workflow_versions WHERE workflow_id = ?;
+
+-- name: paused_workflows
+-- Read which workflows are paused.
+SELECT id FROM workflows WHERE deleted = 0 AND state = 'PAUSED';

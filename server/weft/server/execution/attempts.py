@@ -1,0 +1,153 @@
+"""What actions tell of attempts beside their answer: heartbeats, and outcomes that come later."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from weft.core.errors import PreconditionError, ValidationError, Violation, WeftError
+from weft.core.names import EXECUTION_PREFIX, STEP_ID, is_id
+from weft.core.reasons import Reason, Rule
+from weft.server.execution.control import Control
+from weft.server.execution.dispatch import Dispatcher
+from weft.server.execution.engine import Engine
+from weft.server.execution.model import Execution, ExecutionState
+from weft.server.execution.orders import Complete, Order, Progress, check_attempt
+from weft.server.execution.plan import Plan, PlannedStep
+
+__all__ = ["AttemptReports", "AttemptToken"]
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptToken:
+    """Which attempt it is about; opaque to actions."""
+
+    execution_id: str
+    """The execution."""
+    step_id: str
+    """The step."""
+    attempt: int
+    """1, 2, …"""
+
+    @classmethod
+    def read(cls, text: str) -> AttemptToken:
+        """Read what ``CallIdentity.attempt_token`` wrote.
+
+        Raises:
+            ValidationError: It is none.
+        """
+        execution_id, _, rest = text.partition("/")
+        step_id, _, number = rest.partition("/")
+        known = is_id(execution_id, EXECUTION_PREFIX) and STEP_ID.fullmatch(step_id)
+        if not known or not (number.isascii() and number.isdecimal() and len(number) <= 9):
+            raise ValidationError(
+                [Violation("attempt_token", "is no token that an action was given", Rule.INVALID)]
+            )
+        return cls(execution_id, step_id, int(number))
+
+
+class Executions(Protocol):
+    """What reports need of the other use cases."""
+
+    async def find(self, ref: str) -> Execution:
+        """Return an execution by id."""
+        ...
+
+    async def find_plan(self, workflow_id: str, version: int) -> Plan:
+        """Return what a workflow's version does."""
+        ...
+
+
+class AttemptReports:
+    """Takes what actions tell.
+
+    Args:
+        executions: The other use cases.
+        engine: Has the executions of this server.
+        control: Reaches those of other servers.
+        dispatcher: Checks outputs.
+    """
+
+    def __init__(
+        self, executions: Executions, engine: Engine, control: Control, dispatcher: Dispatcher
+    ) -> None:
+        self._executions = executions
+        self._engine = engine
+        self._control = control
+        self._dispatcher = dispatcher
+
+    async def heartbeat(self, token: AttemptToken, details: bytes) -> bool:
+        """Take a heartbeat; tell whether the action should stop, as nobody waits for it.
+
+        Args:
+            token: Of the attempt.
+            details: JSON text of how far it is.
+
+        Raises:
+            ResourceNotFoundError: EXECUTION_NOT_FOUND.
+            PreconditionError: ATTEMPT_STALE.
+        """
+        run = self._engine.owned(token.execution_id)
+        if run is not None and run.pulse is not None:
+            check_attempt(run.standing, token.step_id, token.attempt)
+            run.pulse(details)
+            return False
+        execution = await self._executions.find(token.execution_id)
+        if execution.state in {ExecutionState.CANCELLED, ExecutionState.TIMED_OUT}:
+            return True
+        await self._report(
+            token,
+            Progress(
+                execution_id=token.execution_id,
+                step_id=token.step_id,
+                attempt=token.attempt,
+                details=details,
+            ),
+        )
+        return False
+
+    async def complete(self, token: AttemptToken, output: bytes) -> None:
+        """Record the output of an attempt that an action took on before.
+
+        Raises:
+            ResourceNotFoundError: EXECUTION_NOT_FOUND.
+            PreconditionError: ATTEMPT_STALE, ACTION_OUTPUT_INVALID.
+        """
+        execution = await self._executions.find(token.execution_id)
+        planned = await self._planned(execution, token)
+        step = planned.step
+        outcome = await self._dispatcher.check(step.service, step.action, output, planned.versions)
+        await self._report(token, Complete.of(token.execution_id, token.step_id, token.attempt, outcome.text))
+
+    async def fail(self, token: AttemptToken, error: WeftError) -> None:
+        """Record the failure of an attempt that an action took on before.
+
+        Raises:
+            ResourceNotFoundError: EXECUTION_NOT_FOUND.
+            PreconditionError: ATTEMPT_STALE.
+        """
+        order = Complete.of(token.execution_id, token.step_id, token.attempt, failure=error)
+        await self._report(token, order)
+
+    async def _planned(self, execution: Execution, token: AttemptToken) -> PlannedStep:
+        plan = await self._executions.find_plan(execution.workflow_id, execution.workflow_version)
+        planned = plan.steps.get(token.step_id)
+        if planned is None:
+            raise _stale(token)
+        return planned
+
+    async def _report(self, token: AttemptToken, order: Order) -> None:
+        try:
+            await self._control.carry_out(order)
+        except PreconditionError as error:
+            if error.reason == Reason.EXECUTION_ENDED:
+                raise _stale(token) from None
+            raise
+
+
+def _stale(token: AttemptToken) -> PreconditionError:
+    return PreconditionError(
+        f"attempt {token.attempt} of step {token.step_id} is over; what it tells now is not recorded",
+        reason=Reason.ATTEMPT_STALE,
+        metadata={"step_id": token.step_id, "attempt": str(token.attempt)},
+    )

@@ -1,0 +1,262 @@
+"""Takes on what is open in the store, due, and nobody's: after a start, a failure, a wait, a death."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Final, Protocol
+
+from weft.core.clock import Clock
+from weft.core.errors import InternalError, WeftError
+from weft.server.execution.hub import Hub
+from weft.server.execution.model import (
+    Event,
+    EventBody,
+    Execution,
+    ExecutionFailed,
+    ExecutionTimedOut,
+    Failure,
+    StepScheduled,
+)
+from weft.server.execution.plan import Plan
+from weft.server.execution.run import Run, number_events, summarize
+from weft.server.execution.standing import Phase, Standing
+from weft.server.store.base import Claim, Command, ExecutionStore, StoreFullError, StoreUnavailableError
+
+__all__ = ["Claims", "FindPlan", "give_up"]
+
+_log = logging.getLogger("weft.server.engine")
+
+_PAGE: Final = 500
+_LOOK_SECONDS: Final = 1.0
+"""How often the store is looked at, when nothing is known to be due earlier."""
+_SWEEP_SECONDS: Final = 5.0
+"""How often slots are looked at, beside the moments when one becomes free."""
+
+FindPlan = Callable[[str, int], Awaitable[Plan]]
+
+
+class Owner(Protocol):
+    """Who has executions in its hands."""
+
+    paused_workflows: frozenset[str]
+
+    def has(self, execution_id: str) -> bool:
+        """Tell whether an execution is here, or about to be."""
+        ...
+
+    @property
+    def places(self) -> int:
+        """How many more it has room for."""
+        ...
+
+    def launch(self, run: Run, first: Sequence[EventBody] = ()) -> None:
+        """Take on an execution, recording what comes first."""
+        ...
+
+
+class Claims:
+    """Looks after the executions of the store that are nobody's.
+
+    Args:
+        owner: Who takes them on.
+        store: Where they are.
+        find_plan: Returns what a workflow's version does.
+        hub: Is told of what ends here.
+        clock: For times.
+
+    Attributes:
+        obey: Is given the commands that other servers left for executions of this one.
+    """
+
+    def __init__(
+        self, owner: Owner, store: ExecutionStore, find_plan: FindPlan, hub: Hub, clock: Clock
+    ) -> None:
+        self._owner = owner
+        self._store = store
+        self._find_plan = find_plan
+        self._hub = hub
+        self._clock = clock
+        self._cause = ""
+        self._poke = asyncio.Event()
+        self._sweep_due = True
+        self._swept = float("-inf")
+        self._again: set[str] = set()
+        self.task: asyncio.Task[None] | None = None
+        self.obey: Callable[[Command], Awaitable[None]] | None = None
+        store.on_change(self._changed)
+
+    def start(self, cause: str) -> None:
+        """Begin, or begin again.
+
+        Args:
+            cause: Why an attempt that nobody runs any more is scheduled again.
+        """
+        self._cause = cause
+        if self.task is not None:
+            self.task.cancel()
+        self.task = asyncio.create_task(self._run(), name="claim executions")
+
+    async def stop(self) -> None:
+        """End it where it stands."""
+        if self.task is not None:
+            self.task.cancel()
+            await asyncio.gather(self.task, return_exceptions=True)
+
+    def room_made(self) -> None:
+        """Tell that there may be room where there was none."""
+        if self._owner.places == 1:
+            self._poke.set()
+
+    def slot_free(self) -> None:
+        """Tell that an execution with a slot has ended."""
+        self._sweep_due = True
+        self._poke.set()
+
+    def workflows_changed(self) -> None:
+        """Tell that a workflow was paused or resumed."""
+        self._sweep_due = True
+        self._poke.set()
+
+    def read_again(self, execution_id: str) -> None:
+        """Take on an execution that was let go of because it was not as it was last seen."""
+        self._again.add(execution_id)
+        self._poke.set()
+
+    def _changed(self, execution_ids: Sequence[str]) -> None:
+        for execution_id in execution_ids:
+            self._hub.changed(execution_id)
+        self._poke.set()
+
+    async def _run(self) -> None:
+        while True:
+            self._poke.clear()
+            try:
+                pause = await self._look()
+            except (StoreUnavailableError, StoreFullError) as error:
+                _log.warning("claims wait for the store: %s", error)
+                pause = _LOOK_SECONDS
+            except Exception:  # nobody waits for this task, so nobody else would tell
+                _log.exception("looking for due executions failed")
+                pause = _LOOK_SECONDS
+            await self._rest(pause)
+
+    async def _rest(self, seconds: float) -> None:
+        sleeping = asyncio.create_task(self._clock.sleep(seconds))
+        poked = asyncio.create_task(self._poke.wait())
+        try:
+            await asyncio.wait((sleeping, poked), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sleeping.cancel()
+            poked.cancel()
+
+    async def _look(self) -> float:
+        """Do what there is to do; return after how many seconds to look again."""
+        self._owner.paused_workflows = await self._store.paused_workflows()
+        await self._grant()
+        if self.obey is not None:
+            for command in await self._store.take_commands():
+                await self.obey(command)
+        for execution_id in tuple(self._again):
+            self._again.discard(execution_id)
+            claim = await self._store.claim_execution(execution_id)
+            if claim is not None and claim.granted:
+                await self.take_on(claim.execution, "its record had changed")
+        due = await self._claim()
+        if due is None:
+            return _LOOK_SECONDS
+        return min(_LOOK_SECONDS, max(0.0, (due - self._clock.now()).total_seconds()))
+
+    async def _grant(self) -> None:
+        now = self._clock.monotonic()
+        if self._sweep_due or now - self._swept >= _SWEEP_SECONDS:
+            self._sweep_due, self._swept = False, now
+            await self._store.grant_slots(self._clock.now())
+            await self._store.wake_resumed(self._clock.now())
+
+    async def _claim(self) -> datetime | None:
+        """Take on what is due while there is room; return when more will be, as far as is known."""
+        count, due = 0, None
+        while (room := self._owner.places) > 0:  # without room: whoever leaves tells
+            due = await self._store.next_due()
+            if due is None or due > self._clock.now():
+                break
+            for execution in await self._store.claim_due(self._clock.now(), min(room, _PAGE)):
+                count += await self.take_on(execution, self._cause)
+        if count:
+            _log.info("took on %d open executions", count)
+        return due
+
+    async def load(self, execution: Execution) -> Run:
+        """Read the history of an execution that is owned here."""
+        plan = await self._find_plan(execution.workflow_id, execution.workflow_version)
+        events: list[Event] = []
+        while page := await self._store.read_events(execution.id, after=events[-1].number if events else 0):
+            events += page
+        return Run(execution, plan, events)
+
+    async def take_on(self, execution: Execution, cause: str) -> bool:
+        """Run an execution that is owned here, unless it runs already; one that cannot be is ended, visibly.
+
+        Raises:
+            StoreUnavailableError: Of the store.
+            StoreFullError: Of the store.
+        """
+        if self._owner.has(execution.id) or execution.state.final:
+            return False
+        try:
+            run = await self.load(execution)
+        except (StoreUnavailableError, StoreFullError):
+            raise
+        except Exception as error:  # one that cannot be resumed must not stop the others
+            _log.exception("execution %s cannot be resumed", execution.id)
+            await give_up(execution, error, self._store, self._hub, self._clock)
+            return False
+        self._owner.launch(run, self.first(run, cause))
+        return True
+
+    def first(self, run: Run, cause: str) -> tuple[EventBody, ...]:
+        """Return what is recorded first of a run that was read: an attempt that nobody runs is lost."""
+        expire = run.execution.expire_time
+        if expire is not None and expire <= self._clock.now():
+            return (ExecutionTimedOut(timeout=expire - run.execution.create_time),)
+        if run.standing.phase is not Phase.SCHEDULED or run.standing.paused:
+            return ()
+        return (StepScheduled(step_id=run.step_id, attempt=run.attempt + 1, cause=cause),)
+
+
+async def give_up(
+    execution: Execution, error: Exception, store: ExecutionStore, hub: Hub, clock: Clock
+) -> None:
+    """End an execution that nobody can go on with: whoever waits for it sees that, and why.
+
+    Raises:
+        StoreUnavailableError: Of the store.
+        StoreFullError: Of the store.
+    """
+    known = error if isinstance(error, WeftError) else InternalError(f"{type(error).__name__}: {error}")
+    failure = replace(Failure.of(known), message=f"the execution cannot go on: {known.message}")
+    try:
+        # What is known of it may be older than what is stored, all the more after a defect.
+        claim = await store.claim_execution(execution.id)
+        if claim is None or not claim.granted or claim.execution.state.final:
+            return
+        await _end(claim, ExecutionFailed(failure=failure), store, clock)
+    except (StoreUnavailableError, StoreFullError):
+        raise
+    except Exception:  # it must not stop the others either
+        _log.exception("execution %s cannot be ended", execution.id)
+    else:
+        hub.changed(execution.id)
+
+
+async def _end(claim: Claim, body: ExecutionFailed, store: ExecutionStore, clock: Clock) -> None:
+    current, standing = claim.execution, Standing()
+    events = number_events(current.last_event, (body,), clock)
+    standing.apply(events[0])
+    await store.append_events(
+        summarize(current, standing, events[0]), events, current.last_event, release=True
+    )

@@ -1,0 +1,155 @@
+"""Carries out orders, wherever the execution is: in memory here, in the store, or at another server."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from datetime import timedelta
+from typing import Final
+
+from weft.core.errors import PreconditionError, ResourceNotFoundError, ServiceUnavailableError, WeftError
+from weft.core.reasons import Reason
+from weft.server.execution.engine import Engine, draining
+from weft.server.execution.model import Event, Execution
+from weft.server.execution.orders import Order, read_order
+from weft.server.execution.run import Run
+from weft.server.execution.standing import Standing
+from weft.server.store.base import Command, ExecutionStore, StaleWriteError
+
+__all__ = ["Control"]
+
+_log = logging.getLogger("weft.server.engine")
+
+_RECHECK_SECONDS: Final = 0.5
+"""How often one who waits looks again at an execution that is not here."""
+_PATIENCE_SECONDS: Final = 20.0
+"""How long the server that owns an execution may take: longer than its lease, should it be dead."""
+
+
+class Control:
+    """Carries out orders.
+
+    Args:
+        store: Where executions are.
+        engine: Has those of this server.
+    """
+
+    def __init__(self, store: ExecutionStore, engine: Engine) -> None:
+        self._store = store
+        self._engine = engine
+        engine.claims.obey = self._obey
+
+    async def carry_out(self, order: Order) -> Execution:
+        """Do what is asked of an open execution, and return it.
+
+        Raises:
+            ResourceNotFoundError: EXECUTION_NOT_FOUND.
+            PreconditionError: EXECUTION_ENDED, or of the order.
+            ServiceUnavailableError: SERVER_DRAINING; or its owner did not do it in time.
+        """
+        give_up = asyncio.get_running_loop().time() + _PATIENCE_SECONDS
+        posted = False
+        while True:
+            with contextlib.suppress(StaleWriteError):
+                run = self._engine.owned(order.execution_id) or await self._acquire(order.execution_id)
+                if run is not None:
+                    return await self._order(run, order)
+            execution = await self._existing(order.execution_id)
+            if execution.state.final:
+                raise ended(execution)
+            if self._engine.draining:
+                raise draining()
+            if not self._engine.has(order.execution_id):
+                if posted and order.met(await self._standing(execution)):
+                    return execution
+                if not posted:
+                    await self._store.post_command(order.command())
+                    posted = True
+            if asyncio.get_running_loop().time() > give_up:
+                raise _unheard(order.execution_id)
+            await self.look_again(order.execution_id)
+
+    async def _order(self, run: Run, order: Order) -> Execution:
+        # A caller who leaves does not stop it half way: what is on its way to the disk is recorded here too.
+        await asyncio.shield(asyncio.ensure_future(self._engine.command(run, order.decide)))
+        return run.execution
+
+    async def _acquire(self, execution_id: str) -> Run | None:
+        """Own an execution that is nobody's; None when it has ended, or another server has it."""
+        engine = self._engine
+        if engine.draining or not engine.reserve(execution_id):
+            return None
+        return await asyncio.shield(asyncio.ensure_future(self._claim(execution_id)))
+
+    async def _claim(self, execution_id: str) -> Run | None:
+        try:
+            claim = await self._store.claim_execution(execution_id)
+            if claim is None:
+                raise ResourceNotFoundError("execution", execution_id)
+            if not claim.granted or claim.execution.state.final:
+                return None
+            claims = self._engine.claims
+            run = await claims.load(claim.execution)
+            self._engine.launch(run, claims.first(run, "it was claimed"))
+            return run
+        finally:
+            self._engine.settled(execution_id)
+
+    async def _obey(self, command: Command) -> None:
+        """Carry out what another server left for this one; what cannot be done any more is dropped."""
+        try:
+            order = read_order(command)
+            if order is None:
+                _log.warning("an order of a kind that is not known: %s", command.kind)
+                return
+            run = self._engine.owned(command.execution_id) or await self._acquire(command.execution_id)
+            if run is not None:
+                await self._order(run, order)
+            elif not (await self._existing(command.execution_id)).state.final:
+                await self._store.post_command(command)  # another server has it by now
+        except (WeftError, StaleWriteError) as error:
+            _log.info("order %s for %s: %s", command.kind, command.execution_id, error)
+
+    async def look_again(self, execution_id: str) -> None:
+        """Wait a moment for news of an execution that is not here."""
+        with self._engine.hub.follow(execution_id) as news:
+            changed = news.next_change()
+            if self._engine.owned(execution_id) is None:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_RECHECK_SECONDS):
+                        await changed.wait()
+
+    async def _existing(self, execution_id: str) -> Execution:
+        found = await self._store.get_execution(execution_id)
+        if found is None:
+            raise ResourceNotFoundError("execution", execution_id)
+        return found
+
+    async def _standing(self, execution: Execution) -> Standing:
+        standing, last = Standing(), 0
+        events: tuple[Event, ...]
+        while events := await self._store.read_events(execution.id, after=last, payloads=False):
+            for event in events:
+                standing.apply(event)
+            last = events[-1].number
+        return standing
+
+
+def ended(execution: Execution) -> PreconditionError:
+    """Say that nothing can be asked of an execution any more."""
+    return PreconditionError(
+        f"the execution is {execution.state} already",
+        reason=Reason.EXECUTION_ENDED,
+        metadata={"execution_id": execution.id, "state": str(execution.state)},
+    )
+
+
+def _unheard(execution_id: str) -> ServiceUnavailableError:
+    return ServiceUnavailableError(
+        "weft",
+        "the server that runs the execution does not answer; the order is kept for whoever takes it over",
+        reason=Reason.OWNER_UNREACHABLE,
+        metadata={"execution_id": execution_id},
+        retry_after=timedelta(seconds=1),
+    )

@@ -1,0 +1,367 @@
+"""Accepts executions: new ones, repeats of a request, keys that are taken, and old ones run anew."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum, unique
+from typing import Final, NamedTuple, Protocol
+
+import orjson
+
+from weft.core.clock import Clock
+from weft.core.context import CallContext
+from weft.core.errors import AlreadyExistsError, PreconditionError, ValidationError, WeftError
+from weft.core.names import EXECUTION_PREFIX, new_id
+from weft.core.payload import JsonObject, loads
+from weft.core.reasons import Reason
+from weft.server.execution.engine import Engine
+from weft.server.execution.model import Event, Execution, ExecutionStarted, Origin, StepReused, Waits
+from weft.server.execution.plan import Plan
+from weft.server.execution.rerun import resume_point
+from weft.server.execution.run import first_events, number_events
+from weft.server.execution.traces import ExecutionTraces
+from weft.server.store.base import ExecutionStore, KeyTakenError, RequestKey
+from weft.server.workflow.model import Workflow, WorkflowState
+from weft.server.workflow.service import WorkflowService
+
+__all__ = ["KeyConflict", "KeyReuse", "RerunCommand", "StartCommand", "Starter"]
+
+_REPLACED: Final = "another start with its key ended it"
+
+
+@unique
+class KeyReuse(StrEnum):
+    """What a start does when its key belongs to executions that have ended."""
+
+    ALLOW = "ALLOW"
+    """It starts another one."""
+    RETURN_EXISTING = "RETURN_EXISTING"
+    """It returns the newest of them."""
+    REJECT = "REJECT"
+    """It is refused."""
+
+
+@unique
+class KeyConflict(StrEnum):
+    """What a start does when its key belongs to an open execution."""
+
+    FAIL = "FAIL"
+    """It is refused."""
+    USE_EXISTING = "USE_EXISTING"
+    """It returns that one."""
+    TERMINATE_EXISTING = "TERMINATE_EXISTING"
+    """It cancels that one and starts another one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartCommand:
+    """What to start, and how."""
+
+    workflow: str
+    """Id or name."""
+    version: int
+    """0: the latest."""
+    input: JsonObject
+    """What to start it with."""
+    text: bytes
+    """The same as JSON text."""
+    context: CallContext
+    """What travels with it."""
+    timeout: timedelta | None
+    """How long it may take in all; none: the workflow's own."""
+    key: RequestKey | None
+    """Makes the start idempotent."""
+    execution_key: str = ""
+    """The id that the caller chose."""
+    reuse: KeyReuse = KeyReuse.ALLOW
+    """When that one has ended."""
+    conflict: KeyConflict = KeyConflict.FAIL
+    """When that one is open."""
+    origin: Origin = field(default_factory=Origin)
+    """What it repeats."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RerunCommand:
+    """Which execution to run anew, and from where."""
+
+    execution: str
+    """Id or key."""
+    from_step: str
+    """The first step that runs again; empty: the one that failed or was under way."""
+    version: int
+    """Of the workflow; 0: the same."""
+    text: bytes | None
+    """JSON text of another input; none: the same."""
+    key: RequestKey | None
+    """Makes the start idempotent."""
+
+
+class _Place(NamedTuple):
+    """What the engine keeps for an execution that is being stored."""
+
+    execution_id: str
+    slot: str
+
+
+class Executions(Protocol):
+    """What the starter needs of the other use cases."""
+
+    async def cancel(self, ref: str, reason: str) -> Execution:
+        """End an execution."""
+        ...
+
+    async def find(self, ref: str) -> Execution:
+        """Return an execution by id or key."""
+        ...
+
+    async def find_plan(self, workflow_id: str, version: int) -> Plan:
+        """Return what a workflow's version does."""
+        ...
+
+    async def all_events(self, execution: Execution, *, payloads: bool) -> list[Event]:
+        """Read a history."""
+        ...
+
+
+class Starter:
+    """Accepts executions.
+
+    Args:
+        executions: The other use cases.
+        store: Where histories are kept.
+        workflows: What can be started.
+        engine: Runs what was accepted.
+        traces: Keeps each execution in its trace.
+        clock: For times.
+    """
+
+    def __init__(
+        self,
+        executions: Executions,
+        store: ExecutionStore,
+        workflows: WorkflowService,
+        engine: Engine,
+        traces: ExecutionTraces,
+        clock: Clock,
+    ) -> None:
+        self._executions = executions
+        self._store = store
+        self._workflows = workflows
+        self._engine = engine
+        self._traces = traces
+        self._clock = clock
+
+    async def start(self, command: StartCommand) -> Execution:
+        """Accept an execution durably; a repeat returns the one that the first request started.
+
+        Raises:
+            ResourceNotFoundError: WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND.
+            PreconditionError: WORKFLOW_INACTIVE.
+            ValidationError: The input does not fit the workflow's schema.
+            AlreadyExistsError: REQUEST_ID_REUSED, EXECUTION_EXISTS.
+            ExhaustedError: ENGINE_FULL.
+            ServiceUnavailableError: SERVER_DRAINING, STORE_UNAVAILABLE.
+        """
+        try:
+            workflow = await self._startable(command.workflow, command.version)
+            plan = await self._executions.find_plan(workflow.id, workflow.version)
+            place = self._admit(plan, command)
+        except WeftError as refusal:
+            return await self._first_of(command.key, refusal)
+        return await self._begin(command, plan, place, paused=workflow.state is WorkflowState.PAUSED)
+
+    async def rerun(self, command: RerunCommand) -> Execution:
+        """Run an execution that has ended anew, from one of its steps on, as a new execution.
+
+        Raises:
+            ResourceNotFoundError: EXECUTION_NOT_FOUND.
+            PreconditionError: EXECUTION_OPEN.
+            ValidationError: The step is unknown, or what comes before it did not run.
+            WeftError: As ``start``.
+        """
+        old = await self._executions.find(command.execution)
+        if not old.state.final:
+            raise _open(old)
+        workflow = await self._startable(old.workflow_id, command.version or old.workflow_version)
+        plan = await self._executions.find_plan(workflow.id, workflow.version)
+        events = await self._executions.all_events(old, payloads=True)
+        started = events[0].body
+        assert isinstance(started, ExecutionStarted)  # every history begins so
+        first, reused = resume_point(plan, old, events, command.from_step)
+        text = command.text if command.text is not None else started.input
+        again = StartCommand(
+            workflow=old.workflow_id,
+            version=plan.version,
+            input=loads(text),
+            text=text,
+            context=started.context,
+            timeout=started.timeout,
+            key=command.key,
+            origin=Origin(execution_id=old.id, from_step=first),
+        )
+        try:
+            place = self._admit(plan, again)
+        except WeftError as refusal:
+            return await self._first_of(command.key, refusal)
+        paused = workflow.state is WorkflowState.PAUSED
+        return await self._begin(again, plan, place, paused=paused, reused=reused)
+
+    async def _first_of(self, key: RequestKey | None, refusal: WeftError) -> Execution:
+        """Return what a refused request started when it came first, such as before a workflow was deleted."""
+        first = await self._store.recall_execution(key) if key is not None else None
+        if first is None:
+            raise refusal
+        return first
+
+    async def _startable(self, ref: str, version: int) -> Workflow:
+        workflow = await self._workflows.get(ref, version)
+        if workflow.state is WorkflowState.INACTIVE:
+            raise PreconditionError(
+                f"workflow {workflow.name!r} is inactive",
+                reason=Reason.WORKFLOW_INACTIVE,
+                metadata={"workflow": workflow.name},
+            )
+        return workflow
+
+    def _admit(self, plan: Plan, command: StartCommand) -> _Place:
+        """Check what can be checked before anything is stored, and keep a place in the engine."""
+        violations = plan.input_schema.violations(command.input, "input")
+        if violations:
+            raise ValidationError(violations, metadata={"workflow": plan.workflow_name})
+        place = _Place(new_id(EXECUTION_PREFIX), plan.slot(command.input, command.context))
+        self._engine.admit(place.execution_id, len(command.text))
+        return place
+
+    async def _begin(
+        self,
+        command: StartCommand,
+        plan: Plan,
+        place: _Place,
+        *,
+        paused: bool,
+        reused: Sequence[StepReused] = (),
+    ) -> Execution:
+        started = ExecutionStarted(
+            input=command.text,
+            context=command.context,
+            workflow_id=plan.workflow_id,
+            workflow_version=plan.version,
+            timeout=command.timeout or plan.timeout,
+            trace=self._traces.begin(),
+            origin=command.origin,
+        )
+        if place.slot or paused:  # it may have to wait: then no step is scheduled yet
+            events = number_events(0, (started, *reused), self._clock)
+        else:
+            events = first_events(started, plan, self._clock, reused)
+        execution = _accepted(place, command, started, plan, events, paused=paused)
+        # A caller who leaves does not stop it half way: what is on its way to the disk is accepted and run.
+        accepting = asyncio.create_task(self._accept(execution, plan, events, command))
+        return await asyncio.shield(accepting)
+
+    async def _accept(
+        self, execution: Execution, plan: Plan, events: tuple[Event, ...], command: StartCommand
+    ) -> Execution:
+        try:
+            stored = await self._insert(execution, events, command)
+            if stored.id == execution.id and not stored.waits:
+                self._engine.own(stored, plan, events)
+        finally:
+            self._engine.settled(execution.id)
+        return stored
+
+    async def _insert(
+        self, execution: Execution, events: tuple[Event, ...], command: StartCommand
+    ) -> Execution:
+        reuse = command.reuse is KeyReuse.ALLOW
+        while True:
+            try:
+                return await self._store.insert_execution(execution, events, command.key, reuse_key=reuse)
+            except KeyTakenError as taken:
+                existing = await self._existing(taken.execution, execution, command)
+                if existing is not None:
+                    return existing
+
+    async def _existing(
+        self, holder: Execution, wanted: Execution, command: StartCommand
+    ) -> Execution | None:
+        """Return the execution that has the key, where that is what the policy says; None: try again.
+
+        Raises:
+            AlreadyExistsError: EXECUTION_EXISTS.
+        """
+        if holder.state.final:
+            use = command.reuse is KeyReuse.RETURN_EXISTING
+        elif command.conflict is KeyConflict.TERMINATE_EXISTING:
+            await self._end(holder)
+            return None
+        else:
+            use = command.conflict is KeyConflict.USE_EXISTING
+        if use and holder.digest == wanted.digest:
+            return holder
+        raise _taken(holder, other_input=use)
+
+    async def _end(self, holder: Execution) -> None:
+        try:
+            await self._executions.cancel(holder.id, _REPLACED)
+        except PreconditionError as error:
+            if error.reason != Reason.EXECUTION_ENDED:
+                raise
+
+
+def _open(execution: Execution) -> PreconditionError:
+    return PreconditionError(
+        f"the execution is {execution.state}; only one that has ended is run anew",
+        reason=Reason.EXECUTION_OPEN,
+        metadata={"execution_id": execution.id, "state": str(execution.state)},
+    )
+
+
+def _taken(holder: Execution, *, other_input: bool) -> AlreadyExistsError:
+    how = "was started with another workflow or input" if other_input else f"is {holder.state}"
+    return AlreadyExistsError(
+        f"the execution key {holder.key!r} belongs to {holder.id}, which {how}",
+        reason=Reason.EXECUTION_EXISTS,
+        metadata={"key": holder.key, "execution_id": holder.id, "state": str(holder.state)},
+    )
+
+
+def _accepted(
+    place: _Place,
+    command: StartCommand,
+    started: ExecutionStarted,
+    plan: Plan,
+    events: tuple[Event, ...],
+    *,
+    paused: bool,
+) -> Execution:
+    now = events[0].time
+    expire_time = now + started.timeout if started.timeout else None
+    return Execution(
+        id=place.execution_id,
+        workflow_id=plan.workflow_id,
+        workflow_name=plan.workflow_name,
+        workflow_version=plan.version,
+        context=started.context,
+        last_event=events[-1].number,
+        create_time=now,
+        expire_time=expire_time,
+        trace_id=started.trace.trace_id,
+        key=command.execution_key,
+        digest=_digest(plan, command) if command.execution_key else "",
+        origin=command.origin,
+        slot=place.slot,
+        slot_limit=plan.concurrency.limit if plan.concurrency else 0,
+        waits=Waits.WORKFLOW if paused else Waits.NOTHING,
+        due_time=expire_time if paused else now,
+    )
+
+
+def _digest(plan: Plan, command: StartCommand) -> str:
+    content = orjson.dumps(command.input, option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(plan.workflow_id.encode() + b"\0" + content).hexdigest()

@@ -1,0 +1,198 @@
+"""What executions and their histories look like at rest; the rules are those of ``codec``.
+
+What never changes of an execution is its head, written once. What changes stands in
+columns beside it, so that a step costs no second copy of the head. The payload of an
+event stands beside its document, byte by byte as it came.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from weft.core.context import CallContext
+from weft.server.execution.model import (
+    Event,
+    EventBody,
+    Execution,
+    ExecutionCancelled,
+    ExecutionCompleted,
+    ExecutionFailed,
+    ExecutionPaused,
+    ExecutionResumed,
+    ExecutionStarted,
+    ExecutionState,
+    ExecutionTimedOut,
+    Failure,
+    IncidentRaised,
+    IncidentResolved,
+    Origin,
+    Resolution,
+    StepAccepted,
+    StepCompleted,
+    StepFailed,
+    StepProgressed,
+    StepRetryScheduled,
+    StepReused,
+    StepScheduled,
+    TraceLink,
+    Waits,
+)
+from weft.server.store.codec import encode, from_micros, revive_durations, revive_times, to_micros
+
+__all__ = [
+    "NO_PAYLOAD",
+    "EventRow",
+    "ExecutionRow",
+    "decode_event",
+    "decode_execution",
+    "encode_event",
+    "encode_execution",
+    "encode_standing",
+]
+
+NO_PAYLOAD: Final = b"{}"
+"""What stands for a payload that was not asked for."""
+
+_KINDS: dict[type[EventBody], tuple[str, str]] = {
+    ExecutionStarted: ("execution_started", "input"),
+    StepReused: ("step_reused", "output"),
+    StepScheduled: ("step_scheduled", ""),
+    StepAccepted: ("step_accepted", ""),
+    StepProgressed: ("step_progressed", "details"),
+    StepCompleted: ("step_completed", "output"),
+    StepRetryScheduled: ("step_retry_scheduled", ""),
+    StepFailed: ("step_failed", ""),
+    IncidentRaised: ("incident_raised", ""),
+    IncidentResolved: ("incident_resolved", "input"),
+    ExecutionPaused: ("execution_paused", ""),
+    ExecutionResumed: ("execution_resumed", ""),
+    ExecutionCompleted: ("execution_completed", "result"),
+    ExecutionFailed: ("execution_failed", ""),
+    ExecutionCancelled: ("execution_cancelled", ""),
+    ExecutionTimedOut: ("execution_timed_out", ""),
+}
+"""The name of each kind of event at rest, and which of its fields is the payload."""
+
+_BODIES = {kind: (body, payload) for body, (kind, payload) in _KINDS.items()}
+_OPTIONAL: Final = frozenset({"incident_resolved"})
+"""Kinds whose payload may be none."""
+
+_CHANGING: Final = frozenset({"state", "failure", "last_event", "end_time", "waits", "due_time"})
+"""Fields of an execution that its head does not have."""
+_HEAD: Final = tuple(name for name in Execution.__dataclass_fields__ if name not in _CHANGING)
+
+
+class EventRow(NamedTuple):
+    """An event at rest."""
+
+    number: int
+    """Its place in the history."""
+    time: int
+    """When it was recorded, in microseconds."""
+    kind: str
+    """What happened."""
+    attributes: str
+    """JSON text of everything but the payload."""
+    payload: bytes | None
+    """Its input, output or result, if its kind has one."""
+
+    @property
+    def size(self) -> int:
+        """How many bytes it counts for in a limit."""
+        return len(self.attributes) + len(self.payload or b"")
+
+
+class ExecutionRow(NamedTuple):
+    """The summary of an execution at rest."""
+
+    head: str
+    """JSON text of what never changes."""
+    state: str
+    """Where it stands."""
+    last_event: int
+    """Number of its newest event."""
+    waits: str
+    """What it waits for."""
+    due_time: int | None
+    """When it wants to be worked on, in microseconds."""
+    end_time: int | None
+    """When it reached its final state, in microseconds."""
+    failure: str | None
+    """JSON text of why it ended."""
+
+
+def encode_execution(execution: Execution) -> ExecutionRow:
+    """Write the summary of an execution."""
+    head = {name: getattr(execution, name) for name in _HEAD}
+    return ExecutionRow(encode(head), *encode_standing(execution))
+
+
+def encode_standing(execution: Execution) -> tuple[str, int, str, int | None, int | None, str | None]:
+    """Write the part of a summary that changes: everything of its row but the head."""
+    return (
+        execution.state.value,
+        execution.last_event,
+        execution.waits.value,
+        to_micros(execution.due_time) if execution.due_time else None,
+        to_micros(execution.end_time) if execution.end_time else None,
+        encode(execution.failure) if execution.failure else None,
+    )
+
+
+def decode_execution(row: ExecutionRow) -> Execution:
+    """Read the summary of an execution."""
+    record = orjson.loads(row.head)
+    record["context"] = CallContext(**record["context"])
+    if "origin" in record:
+        record["origin"] = Origin(**record["origin"])
+    revive_times(record, "create_time", "expire_time")
+    return Execution(
+        **record,
+        state=ExecutionState(row.state),
+        last_event=row.last_event,
+        waits=Waits(row.waits),
+        due_time=None if row.due_time is None else from_micros(row.due_time),
+        end_time=None if row.end_time is None else from_micros(row.end_time),
+        failure=Failure.read(orjson.loads(row.failure)) if row.failure else None,
+    )
+
+
+def encode_event(event: Event) -> EventRow:
+    """Write an event."""
+    body = event.body
+    kind, payload = _KINDS[type(body)]
+    return EventRow(
+        event.number,
+        to_micros(event.time),
+        kind,
+        encode(body),
+        getattr(body, payload) if payload else None,
+    )
+
+
+def decode_event(row: EventRow) -> Event:
+    """Read an event; a payload that was left out is ``NO_PAYLOAD``."""
+    body, payload = _BODIES[row.kind]
+    record = orjson.loads(row.attributes)
+    if payload:
+        left_out = None if row.kind in _OPTIONAL else NO_PAYLOAD
+        record[payload] = left_out if row.payload is None else row.payload
+    _revive(record)
+    return Event(row.number, from_micros(row.time), body(**record))
+
+
+def _revive(record: dict[str, Any]) -> None:
+    if "failure" in record:
+        record["failure"] = Failure.read(record["failure"])
+    if "context" in record:
+        record["context"] = CallContext(**record["context"])
+    if "trace" in record:
+        record["trace"] = TraceLink(**record["trace"])
+    if "origin" in record:
+        record["origin"] = Origin(**record["origin"])
+    if "resolution" in record:
+        record["resolution"] = Resolution(record["resolution"])
+    revive_times(record, "retry_time", "close_time")
+    revive_durations(record, "timeout")

@@ -1,0 +1,67 @@
+-- name: take_epoch
+-- Become the one who writes.
+UPDATE fence SET epoch = epoch + 1 RETURNING epoch;
+
+-- name: free_owned
+-- Free what earlier epochs owned.
+UPDATE executions SET owner = NULL WHERE owner IS NOT NULL;
+
+-- name: claim_execution
+-- Own an open execution that is nobody's.
+UPDATE executions SET owner = ?1 WHERE id = ?2 AND owner IS NULL AND end_time IS NULL;
+
+-- name: claimed_execution
+-- Read an execution and who owns it.
+SELECT owner, document, state, last_event, waits, due_time, end_time, failure
+FROM executions WHERE id = ?;
+
+-- name: claim_due
+-- Own executions that are nobody's and due, the longest due first.
+UPDATE executions SET owner = ?1
+WHERE id IN (
+    SELECT id FROM executions
+    WHERE owner IS NULL AND due_time IS NOT NULL AND due_time <= ?2
+    ORDER BY due_time, id LIMIT ?3
+)
+RETURNING document, state, last_event, waits, due_time, end_time, failure;
+
+-- name: next_due
+-- Tell when the next execution that is nobody's is due.
+SELECT due_time FROM executions
+WHERE owner IS NULL AND due_time IS NOT NULL ORDER BY due_time LIMIT 1;
+
+-- name: running_in_slot
+-- Count the open executions of a slot that have their turn.
+SELECT count(*) FROM executions
+WHERE slot = ? AND slot IS NOT NULL AND end_time IS NULL AND waits <> 'SLOT';
+
+-- name: waiting_slots
+-- Read the slots that somebody waits for, with the limit that the oldest of them came with.
+SELECT slot, slot_limit, min(id) FROM executions WHERE waits = 'SLOT' AND waits <> '' GROUP BY slot;
+
+-- name: grant_slot
+-- Make the oldest executions due that wait for a slot.
+UPDATE executions SET waits = '', due_time = ?1
+WHERE id IN (
+    SELECT id FROM executions
+    WHERE slot = ?2 AND slot IS NOT NULL AND end_time IS NULL AND waits = 'SLOT'
+    ORDER BY id LIMIT ?3
+);
+
+-- name: wake_resumed
+-- Make executions due that wait for a workflow that is not paused any more.
+UPDATE executions SET due_time = ?1
+WHERE waits = 'WORKFLOW' AND waits <> '' AND owner IS NULL AND (due_time IS NULL OR due_time > ?1)
+    AND NOT EXISTS (
+        SELECT 1 FROM workflows AS w
+        WHERE w.id = executions.workflow_id AND w.state = 'PAUSED' AND w.deleted = 0
+    );
+
+-- name: post_command
+-- Leave a command.
+INSERT INTO commands (execution_id, kind, body) VALUES (?, ?, ?);
+
+-- name: take_commands
+-- Remove the oldest commands and return them.
+DELETE FROM commands WHERE id IN (SELECT id FROM commands ORDER BY id LIMIT ?)
+RETURNING id, execution_id, kind, body;
