@@ -27,7 +27,7 @@ from weft.server.registry.model import Service, ServiceState
 from weft.server.registry.service import RegistryService
 from weft.server.registry.versions import Choice, choose
 
-__all__ = ["DEFAULT_TIMEOUT", "CallIdentity", "Dispatcher", "Outcome", "rewrite"]
+__all__ = ["DEFAULT_TIMEOUT", "CallIdentity", "Dispatcher", "Listening", "Outcome", "rewrite"]
 
 DEFAULT_TIMEOUT: Final = timedelta(seconds=60)
 """How long one attempt may take when neither step nor action says."""
@@ -62,6 +62,18 @@ class CallIdentity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Listening:
+    """How an attempt is listened to while it runs."""
+
+    timeout: timedelta | None = None
+    """How long it may be silent."""
+    details: bytes = b""
+    """JSON text of what the attempt before told last."""
+    pulse: Callable[[bytes], None] | None = None
+    """Is given its heartbeats."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What an action gave."""
 
@@ -75,6 +87,9 @@ class Outcome:
     """Whether the action took it on and tells the outcome later; then there is no output yet."""
     limit: timedelta = DEFAULT_TIMEOUT
     """How long it may take."""
+
+
+_DEAF: Final = Listening()
 
 
 class Dispatcher:
@@ -103,6 +118,7 @@ class Dispatcher:
         *,
         versions: VersionRange = _ANY,
         at_most: timedelta | None = None,
+        listening: Listening = _DEAF,
     ) -> Outcome:
         """Run an action.
 
@@ -114,6 +130,7 @@ class Dispatcher:
             timeout: How long it may take; none: the action's own, else 60 s.
             versions: Which versions of the service will do.
             at_most: A bound on all of these: nobody waits any longer.
+            listening: How it is listened to meanwhile.
 
         Raises:
             ResourceNotFoundError: SERVICE_NOT_FOUND, ACTION_NOT_FOUND.
@@ -134,8 +151,10 @@ class Dispatcher:
         limit = timeout or schemas.action.timeout or DEFAULT_TIMEOUT
         if at_most is not None:
             limit = min(limit, at_most)
-        call = _prepare(service, choice, schemas, make_input, identity)
+        call = _prepare(service, choice, schemas, make_input, identity, listening)
         reply = await self._caller.call(call, limit.total_seconds())
+        if reply.pending:
+            return Outcome(output={}, text=b"{}", instance_id=reply.instance_id, pending=True, limit=limit)
         output, text = _check_output(schemas, call, reply.output)
         return Outcome(output=output, text=text, instance_id=reply.instance_id)
 
@@ -161,6 +180,7 @@ def _prepare(
     schemas: ActionSchemas,
     make_input: Callable[[Schema], JsonObject],
     identity: CallIdentity,
+    listening: Listening,
 ) -> ActionCall:
     """Make and check the input; only its text stays in memory while the action runs."""
     name = schemas.action.name
@@ -181,6 +201,10 @@ def _prepare(
         versions=choice.instances,
         grpc_method=schemas.action.grpc_method,
         invoker=schemas.invoker,
+        attempt_token=identity.attempt_token,
+        heartbeat_timeout=listening.timeout,
+        heartbeat_details=listening.details,
+        on_heartbeat=listening.pulse,
     )
 
 

@@ -14,7 +14,7 @@ from weft.core.errors import InternalError, PreconditionError, ResourceNotFoundE
 from weft.core.payload import JsonObject, loads
 from weft.core.reasons import Reason
 from weft.core.schema import Schema
-from weft.server.execution.dispatch import CallIdentity, Dispatcher, Outcome
+from weft.server.execution.dispatch import CallIdentity, Dispatcher, Listening, Outcome
 from weft.server.execution.heartbeat import listening
 from weft.server.execution.model import (
     EventBody,
@@ -94,17 +94,19 @@ class StepRunner:
             idempotency_key=f"{run.execution.id}/{step.id}",
             context=run.execution.context,
         )
-        call = self._dispatcher.call(
-            step.service,
-            step.action,
-            lambda schema: _input(run, planned, schema),
-            identity,
-            step.timeout,
-            at_most=self._left(run, planned),
-            versions=planned.versions,
-        )
         async with listening(run, step.heartbeat_timeout, partial(self._note, run), last):
-            return await call
+            return await self._dispatcher.call(
+                step.service,
+                step.action,
+                lambda schema: _input(run, planned, schema),
+                identity,
+                step.timeout,
+                at_most=self._left(run, planned),
+                versions=planned.versions,
+                listening=Listening(
+                    timeout=step.heartbeat_timeout, details=run.standing.progress, pulse=run.pulse
+                ),
+            )
 
     def _left(self, run: Run, planned: PlannedStep) -> timedelta | None:
         """Return how long a call may take at the most: what nobody waits for is not worked on."""
