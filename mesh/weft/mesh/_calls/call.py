@@ -172,8 +172,11 @@ class MeshCall:
         """Take note that an attempt has ended, and decide whether another one follows."""
         if call is not self._current or self._failure is not None:
             return
-        if code is grpc.StatusCode.OK or not self._goes_on(call, code, node):
-            self._finish()
+        if code is not grpc.StatusCode.OK and self._goes_on(call, code, node):
+            return
+        self._origin.active.discard(self)
+        if self._callbacks:
+            self._call_back()
 
     def _counts(self, call: Any) -> bool:
         """Tell whether that attempt is the one whose end is the call's."""
@@ -304,10 +307,10 @@ class MeshCall:
             self._failure = failure
             if self._held is not None:
                 self._route.done(self._held, None, 0.0)
-            self._finish()
+            self._origin.active.discard(self)
+            self._call_back()
 
-    def _finish(self) -> None:
-        self._origin.active.discard(self)
+    def _call_back(self) -> None:
         callbacks, self._callbacks = self._callbacks, ()
         for callback in callbacks:
             callback(self)

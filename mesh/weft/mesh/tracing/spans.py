@@ -104,12 +104,9 @@ class Tracers:
         """
         if not self._settled:
             self.current()
-        if type(span) is Unsampled:
-            return span.header if self._follows_parent else ""
-        certain = self._certain
-        if certain is None or not certain.drops_roots or (span is not None and span is not INVALID_SPAN):
-            return ""
-        return certain.root()
+        if span is None or span is INVALID_SPAN:
+            return self._certain.root() if self._certain and self._certain.drops_roots else ""
+        return span.header if type(span) is Unsampled and self._follows_parent else ""
 
     def start(self, name: str, context: Context, kind: SpanKind, attributes: Attributes) -> Span:
         """Begin a span; the result records nothing where its trace is not sampled, and still has ids.
