@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
 from dataclasses import replace
 from datetime import timedelta
 from enum import Enum, auto
@@ -51,8 +52,8 @@ class RegistryStreamResolver:
 
     A stream that breaks is opened again after a pause; what the server does not
     name then is kept for a while, as it may have lost its memory. A service
-    without instances resolves to its own endpoint, when it has one; when that is a
-    target, such as ``consul://orders``, the snapshot says so.
+    without an instance to call resolves to its own endpoint as well, when it has one;
+    when that is a target, such as ``consul://orders``, the snapshot says so.
 
     Args:
         address: ``host:port`` of the server.
@@ -77,10 +78,25 @@ class RegistryStreamResolver:
         self._backoff = backoff
         self._dial = dial or self._own_channel
         self._channel: grpc.aio.Channel | None = None
+        self._watching = 0
         self._closed = False
 
     async def watch(self, service: str) -> AsyncIterator[Snapshot]:
-        """Yield where a service is, now and after every change."""
+        """Yield where a service is, now and after every change.
+
+        All watches share one connection, which goes with the last of them.
+        """
+        self._watching += 1
+        try:
+            async with aclosing(self._follow(service)) as snapshots:
+                async for snapshot in snapshots:
+                    yield snapshot
+        finally:
+            self._watching -= 1
+            if not self._watching:
+                await self._disconnect()
+
+    async def _follow(self, service: str) -> AsyncGenerator[Snapshot, None]:
         known = KnownList(service, self._clock, settle=self._settle)
         backoff = self._backoff()
         version, bound_to = 0, ""
@@ -107,8 +123,12 @@ class RegistryStreamResolver:
     async def close(self) -> None:
         """Close the connection; every watch ends."""
         self._closed = True
-        if self._channel is not None:
-            await self._channel.close()
+        await self._disconnect()
+
+    async def _disconnect(self) -> None:
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            await channel.close()
 
     def _stub(self) -> Any:
         """Return the stub, whose generated types do not know ``grpc.aio``."""

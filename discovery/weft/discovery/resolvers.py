@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
+from weakref import WeakSet
 
 import grpc.aio
 
@@ -27,6 +28,8 @@ __all__ = ["Resolvers", "SourcesConfig", "sources_config"]
 T = TypeVar("T")
 
 _DEFAULTS: Final = ("consul", "weft")
+_MOST: Final = 256
+"""Sources that are kept: callers may name any registry and nameserver."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +96,7 @@ def sources_config(environ: Mapping[str, str]) -> SourcesConfig:
 
 
 class Resolvers:
-    """The sources of a process: one resolver for each, made when it is first asked.
+    """The sources of a process: one resolver for each that was asked lately.
 
     Args:
         config: Which there are.
@@ -117,7 +120,7 @@ class Resolvers:
         self._environment = EnvironmentResolver(self._config.environ)
         self._client: ConsulClient | None = None
         self._made: dict[tuple[str, str, tuple[str, ...]], Resolver] = {}
-        self._streams: list[RegistryStreamResolver] = []
+        self._streams: WeakSet[RegistryStreamResolver] = WeakSet()
 
     def watch(self, target: Target) -> Watch:
         """Begin to follow the service of a target; whoever asks closes the watch.
@@ -138,13 +141,15 @@ class Resolvers:
             return StaticResolver.of(target), target.name
         scheme = self.source_of(target)
         key = (scheme, target.authority, target.datacenters)
-        if key not in self._made:
-            self._made[key] = self._make(scheme, target)
-        return self._made[key], target.name
+        resolver = self._made.pop(key, None) or self._make(scheme, target)
+        self._made[key] = resolver
+        if len(self._made) > _MOST:
+            del self._made[next(iter(self._made))]  # watches that go on keep it
+        return resolver, target.name
 
     async def close(self) -> None:
         """Close every connection; close the watches before."""
-        for stream in self._streams:
+        for stream in list(self._streams):
             await stream.close()
         if self._client is not None:
             await self._client.close()
@@ -206,7 +211,7 @@ class Resolvers:
             clock=self._clock,
             dial=self._dialler(server) if isinstance(server, Target) else None,
         )
-        self._streams.append(stream)
+        self._streams.add(stream)
         return stream
 
     def _dialler(self, server: Target) -> Callable[[], grpc.aio.Channel]:

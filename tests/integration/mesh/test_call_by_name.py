@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from datetime import timedelta
 from typing import Any
 
@@ -294,6 +296,20 @@ async def test_given_descriptors_need_no_reflection() -> None:
             await caller.call_service("tell", "Ask", {"must_have": "x"})
         assert missing.value.reason == Reason.METHOD_NOT_FOUND
         await caller.close()
+
+
+async def test_services_called_long_ago_are_forgotten(teller: Teller) -> None:
+    """However many targets are named in the life of a process; a call that runs goes on."""
+    caller = MethodCaller(lambda _: grpc.aio.insecure_channel(f"127.0.0.1:{teller.port}"))
+    async with aclosing(caller.stream_service("first", "Count", {"name": "a", "size_in_cm": 3})) as numbers:
+        await anext(numbers)
+        for number in range(1_001):
+            caller._channel(f"service-{number}")
+        assert len(caller._channels) <= 1_000
+        assert "first" not in caller._channels
+        gc.collect()
+        assert [number async for number in numbers]
+    await caller.close()
 
 
 async def test_leaving_a_stream_cancels_the_call(caller: MethodCaller) -> None:

@@ -151,6 +151,29 @@ async def test_a_service_whose_instances_cannot_be_called(
         assert ([it.address for it in snapshot.endpoints], snapshot.bound_to) == (["10.0.0.1:1"], "")
 
 
+async def test_the_connection_goes_with_the_last_watch() -> None:
+    """What nobody follows any more costs nothing; and it is there again when somebody does."""
+    async with scripted() as (registry, resolver):
+        async with following(resolver, "s") as one:
+            registry.say(1, instance(1))
+            await anext(one)
+            async with following(resolver, "s") as other:
+                first = asyncio.create_task(anext(other))
+                while registry.streams < 2:
+                    await asyncio.sleep(0.01)
+                registry.say(2, instance(2))  # the one who waited first
+                registry.say(2, instance(2))
+                await first
+            assert resolver._channel is not None
+        assert resolver._channel is None
+        async with following(resolver, "s") as again:
+            later = asyncio.create_task(anext(again))
+            while not later.done():  # streams that end may still take an answer
+                registry.say(3, instance(2))
+                await asyncio.sleep(0.05)
+            assert [it.port for it in later.result().endpoints] == [2]
+
+
 async def test_a_binding_that_changes_is_told() -> None:
     """Also when the list is as empty as before."""
     async with scripted() as (registry, resolver), following(resolver, "s") as stream:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from weakref import ref
 
 import pytest
 
@@ -41,6 +43,20 @@ async def test_one_resolver_for_each_source() -> None:
     different = ["consul://a", "consul://a?dc=x", "weft://a", "weft://127.0.0.1:1/a", "dns:///a:1"]
     assert len({id(resolvers.resolver(parse_target(it))[0]) for it in different}) == 5
     assert resolvers.resolver(parse_target("dns:///a:1"))[1] == "a:1"
+    await resolvers.close()
+
+
+async def test_sources_that_nobody_asks_any_more_are_forgotten() -> None:
+    """Whoever calls may name any nameserver or registry; what is asked again and again stays."""
+    resolvers = Resolvers(SourcesConfig(consul=ConsulConfig(address=NOBODY)))
+    kept = resolvers.resolver(parse_target("consul://a"))[0]
+    first = ref(resolvers.resolver(parse_target("weft://10.0.0.1:1/a"))[0])
+    for number in range(1, 1_000):
+        resolvers.resolver(parse_target(f"dns://10.0.{number // 250}.{number % 250}:53/a:1"))
+        assert resolvers.resolver(parse_target("consul://a"))[0] is kept
+    assert len(resolvers._made) <= 256
+    gc.collect()
+    assert first() is None
     await resolvers.close()
 
 

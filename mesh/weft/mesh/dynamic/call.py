@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableSet
 from contextlib import aclosing
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 import grpc
 import grpc.aio
@@ -33,6 +33,9 @@ from weft.mesh.grpc_failures import gives_reason, is_too_large
 from weft.mesh.rpc import error_from_rpc
 
 __all__ = ["MethodCaller", "Request"]
+
+_MOST_CHANNELS: Final = 1_000
+"""Services that a channel is kept for; those called longest ago are looked up anew."""
 
 
 class MethodCaller:
@@ -205,9 +208,10 @@ class MethodCaller:
             raise
 
     def _channel(self, service: str) -> grpc.aio.Channel:
-        channel = self._channels.get(service)
-        if channel is None:
-            channel = self._channels[service] = self._make_channel(service)
+        channel = self._channels.pop(service, None) or self._make_channel(service)
+        self._channels[service] = channel
+        if len(self._channels) > _MOST_CHANNELS:
+            del self._channels[next(iter(self._channels))]  # calls that run hold theirs
         return channel
 
     def _failure(self, rpc_error: grpc.aio.AioRpcError, service: str, method: Method) -> WeftError:
