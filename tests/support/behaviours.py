@@ -93,8 +93,9 @@ async def serve(
     port: int = 0,
     interceptors: tuple[grpc.aio.ServerInterceptor, ...] = (),
     options: tuple[tuple[str, int], ...] = (),
+    credentials: grpc.ServerCredentials | None = None,
 ) -> tuple[grpc.aio.Server, int]:
-    """Start a server on 127.0.0.1 and return it with its port."""
+    """Start a server on 127.0.0.1, with TLS where it has credentials, and return it with its port."""
     handlers: dict[str, Any] = {
         "Unary": grpc.unary_unary_rpc_method_handler(behaviours.unary),
         "Many": grpc.unary_stream_rpc_method_handler(behaviours.many),
@@ -103,7 +104,8 @@ async def serve(
     }
     server = grpc.aio.server(options=(("grpc.so_reuseport", 0), *options), interceptors=interceptors)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
-    bound = server.add_insecure_port(f"127.0.0.1:{port}")
+    address = f"127.0.0.1:{port}"
+    bound = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
     await server.start()
     return server, bound
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -57,7 +58,7 @@ class HttpService:
 
 @asynccontextmanager
 async def http_service(
-    name: str = "a", handler: Handler | None = None, *, path: str = ""
+    name: str = "a", handler: Handler | None = None, *, path: str = "", tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[HttpService]:
     """Serve everything on a free port."""
     service = HttpService(name, handler)
@@ -65,7 +66,7 @@ async def http_service(
     application.router.add_route("*", "/{path:.*}", service.answer)
     runner = web.AppRunner(application, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
     service.endpoint = endpoint(runner.addresses[0][1], name, path=path)
     try:
         yield service

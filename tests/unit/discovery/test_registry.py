@@ -12,6 +12,7 @@ import grpc.aio
 import pytest
 
 from tests.support.discovery import following
+from tests.support.watching import eventually
 from weft.api.registry.v1 import registry_pb2
 from weft.api.registry.v1 import registry_service_pb2 as pb
 from weft.core.transport import CHANNEL_OPTIONS
@@ -159,8 +160,7 @@ async def test_the_connection_goes_with_the_last_watch() -> None:
             await anext(one)
             async with following(resolver, "s") as other:
                 first = asyncio.create_task(anext(other))
-                while registry.streams < 2:
-                    await asyncio.sleep(0.01)
+                await eventually(lambda: registry.streams == 2)
                 registry.say(2, instance(2))  # the one who waited first
                 registry.say(2, instance(2))
                 await first

@@ -87,10 +87,11 @@ class HttpCaller:
         chance: RandomSource | None = None,
     ) -> None:
         self._routes = routes
-        self._own_pool = HttpPool() if pool is None else None
+        config = config or HttpConfig()
+        self._own_pool = HttpPool(tls=config.tls) if pool is None else None
         self._means = Means(
             pool=pool or self._own_pool or HttpPool(),
-            config=config or HttpConfig(),
+            config=config,
             tracer=tracer,
             clock=clock or SystemClock(),
         )

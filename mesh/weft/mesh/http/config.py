@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
@@ -27,6 +28,8 @@ class HttpConfig:
     """How long a call waits for an instance that can be connected, or for one to be known at all."""
     max_body_bytes: int = 4 * 1024 * 1024
     """The longest body of an answer, and the longest JSON text that is sent."""
+    tls: ssl.SSLContext | None = None
+    """How https is spoken; None: with the certificates that the system trusts."""
 
     def __post_init__(self) -> None:
         if self.max_body_bytes < 1:

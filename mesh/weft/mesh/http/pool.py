@@ -250,6 +250,12 @@ def _signals() -> aiohttp.TraceConfig:
 def _why(error: Exception) -> str:
     """Say why a connection could not be made, in the system's own words."""
     cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    if isinstance(cause, aiohttp.ClientConnectorCertificateError):
+        cause = cause.certificate_error
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"its certificate is refused: {cause.verify_message}"
+    if isinstance(cause, ssl.SSLError):  # its errno is none of the system's
+        return f"no TLS: {(cause.reason or str(cause)).replace('_', ' ').lower()}"
     number = getattr(cause, "errno", None)
     return os.strerror(number).lower() if isinstance(number, int) and number > 0 else str(cause)
 

@@ -205,7 +205,7 @@ async def test_tls_that_is_none_was_no_request(pool: HttpPool) -> None:
     """A plain server dialled with https, and one that hangs in the handshake."""
     async with http_service() as service:
         plain = Endpoint(host="127.0.0.1", port=service.endpoint.port, secure=True)
-        with pytest.raises(NotConnectedError):
+        with pytest.raises(NotConnectedError, match="no TLS: "):
             await send(pool, plain)
         assert service.paths == []
     async with raw_service(silent) as at:
