@@ -16,6 +16,7 @@ from weft.core.telemetry import PEER_ADDRESS, PEER_PORT, REASON
 from weft.mesh.serving import Call, End
 from weft.mesh.tracing.context import extract, span_of, within
 from weft.mesh.tracing.spans import Attributes, Tracers, clip, end_rpc, fail, method_attributes
+from weft.mesh.tracing.unsampled import Unsampled
 
 __all__ = ["CallerDeadline", "Tracing"]
 
@@ -60,7 +61,11 @@ class Tracing:
     def on_start(self, call: Call) -> End | None:
         """Begin the span, and make it current; it ends with the status that the caller gets."""
         context = extract(call.sent)
-        if self._tracers.unrecorded_below(span_of(context)):
+        above = span_of(context)
+        if above is None and (header := self._tracers.unrecorded_root()):
+            otel.attach(within(Unsampled(header), context))
+            return None
+        if self._tracers.unrecorded_below(above):
             otel.attach(context)
             return None
         name, of_method = method_attributes(call.method)

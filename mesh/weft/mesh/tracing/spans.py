@@ -12,7 +12,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import Tracer as SdkTracer
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
-from opentelemetry.sdk.trace.sampling import Decision
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision
 from opentelemetry.trace import (
     INVALID_SPAN,
     INVALID_SPAN_CONTEXT,
@@ -43,6 +43,8 @@ _NOT_SAMPLED: Final = trace.TraceFlags(trace.TraceFlags.RANDOM_TRACE_ID)
 _MAX_TEXT: Final = 256
 _LOOK_SECONDS: Final = 0.25
 """How often a process without a provider is asked whether it has one now; each look reads the environment."""
+
+_NOTHING: Final = Certain(ALWAYS_OFF)
 
 _VERSION: Final = version("weft")
 
@@ -93,6 +95,13 @@ class Tracers:
             self.current()
         return self._follows_parent
 
+    def unrecorded_root(self) -> str:
+        """Begin a trace, when it is certain that nothing records it; return its ``traceparent``, or nothing.
+
+        Without a tracer no trace that begins here is recorded, neither here nor further on.
+        """
+        return _NOTHING.root() if self.current() is None else self.unrecorded(None)
+
     def unrecorded(self, span: Span | None) -> str:
         """Return the ``traceparent`` of a call below a span, when it is certain that nothing records it.
 
@@ -105,7 +114,8 @@ class Tracers:
         if not self._settled:
             self.current()
         if span is None or span is INVALID_SPAN:
-            return self._certain.root() if self._certain and self._certain.drops_roots else ""
+            certain = self._certain
+            return certain.root() if certain and certain.drops_roots else ""
         return span.header if type(span) is Unsampled and self._follows_parent else ""
 
     def start(self, name: str, context: Context, kind: SpanKind, attributes: Attributes) -> Span:
