@@ -287,7 +287,7 @@ async def test_a_step_has_its_own_timeout(monkeypatch: pytest.MonkeyPatch) -> No
     async with new_world() as world:
         invoke = world.provider.invoke
 
-        async def spy(endpoint: Any, call: Any, timeout: float) -> bytes:
+        async def spy(endpoint: Any, call: Any, timeout: float) -> bytes | None:
             limits.append(timeout)
             return await invoke(endpoint, call, timeout)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -65,10 +65,14 @@ class Provider:
         """Calls that came while another one of the same execution was running."""
         self.hold: set[str] = set()
         self.answers: dict[str, Answer | WeftError] = {}
+        self.later: set[str] = set()
+        """Actions that take a call on, and tell its outcome later."""
 
-    async def invoke(self, endpoint: Endpoint, call: ActionCall, timeout: float) -> bytes:  # noqa: ARG002 - the port's
+    async def invoke(self, endpoint: Endpoint, call: ActionCall, timeout: float) -> bytes | None:  # noqa: ARG002 - the port's
         self.calls.append(call)
         self.timeouts.append(timeout)
+        if call.action in self.later:
+            return None
         if call.action not in self.hold:
             return self._answer(call)
         self.twice += [call for held in self.held if held.call.execution_id == call.execution_id]
@@ -181,8 +185,10 @@ class World:
         timeout: timedelta | None = None,
         request_id: str = "",
         context: CallContext | None = None,
+        **more: Any,
     ) -> Execution:
-        return await self.executions.start(command(workflow, value, timeout, request_id, context))
+        given = command(workflow, value, timeout, request_id, context)
+        return await self.executions.start(replace(given, **more))
 
     async def run(self, workflow: str = "flow", value: JsonObject | None = None) -> ExecutionDetails:
         return await self.executions.wait(await self.start(workflow, value))

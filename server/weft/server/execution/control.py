@@ -13,7 +13,6 @@ from weft.core.reasons import Reason
 from weft.server.execution.engine import Engine, draining
 from weft.server.execution.model import Event, Execution
 from weft.server.execution.orders import Order, read_order
-from weft.server.execution.run import Run
 from weft.server.execution.standing import Standing
 from weft.server.store.base import Command, ExecutionStore, StaleWriteError
 
@@ -52,9 +51,9 @@ class Control:
         posted = False
         while True:
             with contextlib.suppress(StaleWriteError):
-                run = self._engine.owned(order.execution_id) or await self._acquire(order.execution_id)
-                if run is not None:
-                    return await self._order(run, order)
+                done = await self._carry_out_here(order)
+                if done is not None:
+                    return done
             execution = await self._existing(order.execution_id)
             if execution.state.final:
                 raise ended(execution)
@@ -70,31 +69,39 @@ class Control:
                 raise _unheard(order.execution_id)
             await self.look_again(order.execution_id)
 
-    async def _order(self, run: Run, order: Order) -> Execution:
-        # A caller who leaves does not stop it half way: what is on its way to the disk is recorded here too.
-        await asyncio.shield(asyncio.ensure_future(self._engine.command(run, order.decide)))
-        return run.execution
+    async def _carry_out_here(self, order: Order) -> Execution | None:
+        """Do what is asked of an execution that is here or nobody's; None when it is neither.
 
-    async def _acquire(self, execution_id: str) -> Run | None:
-        """Own an execution that is nobody's; None when it has ended, or another server has it."""
-        engine = self._engine
-        if engine.draining or not engine.reserve(execution_id):
+        A caller who leaves does not stop it half way: what is on its way to the disk is recorded here too.
+        """
+        run = self._engine.owned(order.execution_id)
+        if run is not None:
+            await asyncio.shield(asyncio.ensure_future(self._engine.command(run, order.decide)))
+            return run.execution
+        if self._engine.draining or not self._engine.reserve(order.execution_id):
             return None
-        return await asyncio.shield(asyncio.ensure_future(self._claim(execution_id)))
+        return await asyncio.shield(asyncio.ensure_future(self._claim(order)))
 
-    async def _claim(self, execution_id: str) -> Run | None:
+    async def _claim(self, order: Order) -> Execution | None:
+        """Own an execution that is nobody's, do what is asked, and drive it from there."""
         try:
-            claim = await self._store.claim_execution(execution_id)
+            claim = await self._store.claim_execution(order.execution_id)
             if claim is None:
-                raise ResourceNotFoundError("execution", execution_id)
+                raise ResourceNotFoundError("execution", order.execution_id)
             if not claim.granted or claim.execution.state.final:
                 return None
-            claims = self._engine.claims
-            run = await claims.load(claim.execution)
-            self._engine.launch(run, claims.first(run, "it was claimed"))
-            return run
+            run = await self._engine.claims.load(claim.execution)
+            self._engine.hold(run)
         finally:
-            self._engine.settled(execution_id)
+            self._engine.settled(order.execution_id)
+        try:
+            first = self._engine.claims.first(run, "it was claimed")
+            await self._engine.record(run, lambda _: first)
+            await self._engine.command(run, order.decide)
+        finally:
+            if not run.released:
+                self._engine.go(run)
+        return run.execution
 
     async def _obey(self, command: Command) -> None:
         """Carry out what another server left for this one; what cannot be done any more is dropped."""
@@ -103,10 +110,9 @@ class Control:
             if order is None:
                 _log.warning("an order of a kind that is not known: %s", command.kind)
                 return
-            run = self._engine.owned(command.execution_id) or await self._acquire(command.execution_id)
-            if run is not None:
-                await self._order(run, order)
-            elif not (await self._existing(command.execution_id)).state.final:
+            if await self._carry_out_here(order) is not None:
+                return
+            if not (await self._existing(command.execution_id)).state.final:
                 await self._store.post_command(command)  # another server has it by now
         except (WeftError, StaleWriteError) as error:
             _log.info("order %s for %s: %s", command.kind, command.execution_id, error)

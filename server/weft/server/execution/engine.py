@@ -113,11 +113,19 @@ class Engine:
         self.launch(Run(execution, plan, history))
 
     def launch(self, run: Run, first: Sequence[EventBody] = ()) -> None:
-        """Take on a run, recording what comes first."""
+        """Take on a run and drive it, recording what comes first."""
+        self.hold(run)
+        self.go(run, first)
+
+    def hold(self, run: Run) -> None:
+        """Take on a run; somebody has something to record before it is driven."""
         self._runs[run.execution.id] = run
         self._room.hold(run.execution.id, run.size)
         run.ended.add_done_callback(partial(self._trace_end, run))
         run.outcomes = self._steps
+
+    def go(self, run: Run, first: Sequence[EventBody] = ()) -> None:
+        """Drive a run that is held."""
         run.task = asyncio.create_task(self._drive(run, first), name=f"run {run.execution.id}")
 
     def _trace_end(self, run: Run, ended: asyncio.Future[Execution]) -> None:

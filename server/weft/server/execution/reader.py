@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Mapping
+from dataclasses import replace
 from typing import Final
 
 from weft.core.errors import ResourceNotFoundError
@@ -16,6 +17,8 @@ from weft.server.execution.model import (
     ExecutionCompleted,
     ExecutionStarted,
     ExecutionState,
+    StepExecution,
+    StepProgressed,
     fold_steps,
 )
 from weft.server.execution.run import ExecutionDetails
@@ -58,6 +61,9 @@ class ExecutionReader:
         execution = await self.find(execution_id)
         defined = await self._defined(execution)
         events = await self.all_events(execution, payloads=False)
+        steps = fold_steps(events)
+        if payloads:
+            await self._fill_in_progress(execution.id, events, steps)
         first = last = None
         if payloads:
             first = (await self._store.read_events(execution.id, limit=1))[0].body
@@ -66,11 +72,21 @@ class ExecutionReader:
                 last = (await self._store.read_events(execution.id, after=after, limit=1))[0].body
         return ExecutionDetails(
             execution=execution,
-            steps=tuple(fold_steps(events).values()),
+            steps=tuple(steps.values()),
             defined=defined,
             input=first.input if isinstance(first, ExecutionStarted) else None,
             result=last.result if isinstance(last, ExecutionCompleted) else None,
         )
+
+    async def _fill_in_progress(
+        self, execution_id: str, events: list[Event], steps: dict[str, StepExecution]
+    ) -> None:
+        """Read what running attempts told last: the history was read without it."""
+        newest = {it.body.step_id: it.number for it in events if isinstance(it.body, StepProgressed)}
+        for step_id, number in newest.items():
+            (event,) = await self._store.read_events(execution_id, after=number - 1, limit=1)
+            if isinstance(event.body, StepProgressed) and steps[step_id].progress is not None:
+                steps[step_id] = replace(steps[step_id], progress=event.body.details)
 
     async def _defined(self, execution: Execution) -> Mapping[str, Step]:
         """Return the steps of its workflow's version as they are stored: to show them they need not run."""

@@ -12,17 +12,19 @@ import grpc.aio
 import orjson
 
 from weft.api.common.v1 import context_pb2
-from weft.api.execution.v1 import execution_pb2, execution_service_pb2_grpc
+from weft.api.execution.v1 import execution_pb2
 from weft.api.execution.v1 import execution_service_pb2 as pb
 from weft.core.context import CallContext, current_log_context
 from weft.core.metadata import EXECUTION_ID
-from weft.core.names import new_id
+from weft.core.names import EXECUTION_KEY, check_name, new_id
 from weft.core.payload import JsonObject, from_payload, kind_of, prefer, to_payload
 from weft.core.reasons import Rule
 from weft.core.version import VersionRange
 from weft.server.execution import convert
+from weft.server.execution.control_servicer import ControlServicer
 from weft.server.execution.dispatch import CallIdentity, rewrite
-from weft.server.execution.service import ExecutionService, StartCommand
+from weft.server.execution.start import KeyConflict, KeyReuse, StartCommand
+from weft.server.protos import enum_from_proto
 from weft.server.requests import (
     MAX_REF,
     Faults,
@@ -52,15 +54,12 @@ _StartRequest = pb.StartExecutionRequest | pb.ExecuteWorkflowRequest
 _Context = grpc.aio.ServicerContext[Any, Any]
 
 
-class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
-    """Serves executions.
+class ExecutionServicer(ControlServicer):
+    """Serves executions: how they are started and read; ``ControlServicer`` has the rest.
 
     Args:
         executions: Their use cases.
     """
-
-    def __init__(self, executions: ExecutionService) -> None:
-        self._executions = executions
 
     async def StartExecution(
         self, request: pb.StartExecutionRequest, context: object
@@ -191,6 +190,8 @@ def _read_start(request: _StartRequest) -> StartCommand:
     value = faults.attempt(lambda: from_payload(request.input, "input"), _NOTHING)
     context = read_context(request.context, faults)
     faults.text("request_id", request.request_id, 128)
+    if request.execution_key:
+        faults.extend(check_name("execution_key", request.execution_key, EXECUTION_KEY))
     timeout = read_duration(
         request, "timeout", faults, at_least=timedelta(milliseconds=1), at_most=_MAX_TIMEOUT
     )
@@ -205,6 +206,13 @@ def _read_start(request: _StartRequest) -> StartCommand:
         context=_with_request_id(context),
         timeout=timeout,
         key=_start_key(request, value),
+        execution_key=request.execution_key,
+        reuse=enum_from_proto(pb.KeyReusePolicy, "KEY_REUSE_POLICY", KeyReuse, request.key_reuse_policy)
+        or KeyReuse.ALLOW,
+        conflict=enum_from_proto(
+            pb.KeyConflictPolicy, "KEY_CONFLICT_POLICY", KeyConflict, request.key_conflict_policy
+        )
+        or KeyConflict.FAIL,
     )
 
 
@@ -224,6 +232,7 @@ def _start_key(request: _StartRequest, value: dict[str, Any]) -> RequestKey | No
         orjson.dumps(_plain_numbers(value), option=orjson.OPT_SORT_KEYS),
         context.SerializeToString(deterministic=True),
         request.timeout.SerializeToString(deterministic=True),
+        request.execution_key.encode(),
     )
     return RequestKey(_START_KEY, request.request_id, content)
 

@@ -18,6 +18,7 @@ from weft.core.schema import compile_schema
 from weft.server.registry.model import Service
 from weft.server.workflow._catalog import ANY_PORTS, Catalog
 from weft.server.workflow._compat import ANY_SHAPE, Shape, allows_objects, disjoint, show_types
+from weft.server.workflow._concurrency import check_concurrency
 from weft.server.workflow._flow import Pool, check_implicit
 from weft.server.workflow._mapping import Visible, check_mapping
 from weft.server.workflow._report import AFTER_STEPS, MAX_PROBLEMS, Known, Report
@@ -50,6 +51,7 @@ def find_problems(
     check_structure(definition, services, Known((*services, *others)), order, report)
     input_shape = _check_schema(definition.input_schema, "input_schema", report)
     output_shape = _check_schema(definition.output_schema, "output_schema", report)
+    check_concurrency(definition.concurrency, report)
     data = _DataCheck(definition, Catalog(services), input_shape, report)
     data.check(order)
     if order and not order[-1].next:

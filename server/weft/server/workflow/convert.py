@@ -17,6 +17,12 @@ from weft.server.protos import (
 )
 from weft.server.requests import Faults, read_duration, read_metadata
 from weft.server.workflow.model import Definition, Problem, Step, Workflow, WorkflowState
+from weft.server.workflow.policy_convert import (
+    concurrency_from_proto,
+    concurrency_to_proto,
+    retry_from_proto,
+    retry_to_proto,
+)
 
 __all__ = [
     "CHANGEABLE",
@@ -36,6 +42,7 @@ CHANGEABLE: Final = (
     "input_schema",
     "output_schema",
     "timeout",
+    "concurrency",
 )
 """What an update mask may name."""
 
@@ -68,6 +75,7 @@ def workflow_to_proto(workflow: Workflow, kind: PayloadKind) -> workflow_pb2.Wor
         create_time=timestamp(workflow.create_time),
         update_time=timestamp(workflow.update_time),
         version_create_time=timestamp(workflow.version_create_time),
+        concurrency=concurrency_to_proto(definition.concurrency),
     )
 
 
@@ -81,6 +89,9 @@ def _step_to_proto(step: Step, kind: PayloadKind) -> workflow_pb2.Step:
         timeout=duration(step.timeout),
         description=step.description,
         service_version=step.service_version,
+        retry=retry_to_proto(step.retry),
+        schedule_to_close_timeout=duration(step.schedule_to_close_timeout),
+        heartbeat_timeout=duration(step.heartbeat_timeout),
     )
 
 
@@ -117,6 +128,7 @@ def definition_from_proto(message: workflow_pb2.Workflow, faults: Faults) -> Def
             at_most=_MAX_TIMEOUT,
         )
         or None,
+        concurrency=concurrency_from_proto(message, faults),
     )
 
 
@@ -137,6 +149,23 @@ def _step_from_proto(message: workflow_pb2.Step, path: str, faults: Faults) -> S
         ),
         description=message.description,
         service_version=message.service_version,
+        retry=retry_from_proto(message, f"{path}.retry", faults),
+        schedule_to_close_timeout=read_duration(
+            message,
+            "schedule_to_close_timeout",
+            faults,
+            path=f"{path}.schedule_to_close_timeout",
+            at_least=timedelta(milliseconds=1),
+            at_most=_MAX_TIMEOUT,
+        ),
+        heartbeat_timeout=read_duration(
+            message,
+            "heartbeat_timeout",
+            faults,
+            path=f"{path}.heartbeat_timeout",
+            at_least=timedelta(milliseconds=100),
+            at_most=_MAX_STEP_TIMEOUT,
+        ),
     )
 
 

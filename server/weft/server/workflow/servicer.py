@@ -19,7 +19,7 @@ from weft.server.workflow.service import WorkflowService
 __all__ = ["WorkflowServicer"]
 
 _METHOD: Final = "weft.api.workflow.v1.WorkflowService/"
-_DEFINITION: Final = ("steps", "input_schema", "output_schema", "timeout")
+_DEFINITION: Final = ("steps", "input_schema", "output_schema", "timeout", "concurrency")
 
 
 class WorkflowServicer(workflow_service_pb2_grpc.WorkflowServiceServicer):

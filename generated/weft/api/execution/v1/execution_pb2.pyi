@@ -24,6 +24,46 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _WaitReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _WaitReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WaitReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    WAIT_REASON_UNSPECIFIED: _WaitReason.ValueType  # 0
+    """For nothing: it is worked on, or has ended."""
+    WAIT_REASON_RETRY: _WaitReason.ValueType  # 1
+    """For the time of the next attempt of a step."""
+    WAIT_REASON_COMPLETION: _WaitReason.ValueType  # 2
+    """For the outcome of an action that answers later."""
+    WAIT_REASON_RESUME: _WaitReason.ValueType  # 3
+    """For ResumeExecution."""
+    WAIT_REASON_WORKFLOW: _WaitReason.ValueType  # 4
+    """For its workflow to be ACTIVE again."""
+    WAIT_REASON_INCIDENT: _WaitReason.ValueType  # 5
+    """For ResolveIncident."""
+    WAIT_REASON_SLOT: _WaitReason.ValueType  # 6
+    """For its turn among the executions of its concurrency key."""
+
+class WaitReason(_WaitReason, metaclass=_WaitReasonEnumTypeWrapper):
+    """What an open execution waits for."""
+
+WAIT_REASON_UNSPECIFIED: WaitReason.ValueType  # 0
+"""For nothing: it is worked on, or has ended."""
+WAIT_REASON_RETRY: WaitReason.ValueType  # 1
+"""For the time of the next attempt of a step."""
+WAIT_REASON_COMPLETION: WaitReason.ValueType  # 2
+"""For the outcome of an action that answers later."""
+WAIT_REASON_RESUME: WaitReason.ValueType  # 3
+"""For ResumeExecution."""
+WAIT_REASON_WORKFLOW: WaitReason.ValueType  # 4
+"""For its workflow to be ACTIVE again."""
+WAIT_REASON_INCIDENT: WaitReason.ValueType  # 5
+"""For ResolveIncident."""
+WAIT_REASON_SLOT: WaitReason.ValueType  # 6
+"""For its turn among the executions of its concurrency key."""
+Global___WaitReason: _TypeAlias = WaitReason  # noqa: Y015
+
 class _ExecutionState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -42,6 +82,12 @@ class _ExecutionStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Execut
     """Ended by CancelExecution."""
     EXECUTION_STATE_TIMED_OUT: _ExecutionState.ValueType  # 5
     """Ran longer than the timeout of the whole."""
+    EXECUTION_STATE_PAUSED: _ExecutionState.ValueType  # 6
+    """Open, but no step of it is dispatched until ResumeExecution."""
+    EXECUTION_STATE_INCIDENT: _ExecutionState.ValueType  # 7
+    """Open, but a step of it used up its attempts, and somebody has to look at it:
+    ResolveIncident.
+    """
 
 class ExecutionState(_ExecutionState, metaclass=_ExecutionStateEnumTypeWrapper):
     """Where an execution stands. COMPLETED, FAILED, CANCELLED and TIMED_OUT are
@@ -60,6 +106,12 @@ EXECUTION_STATE_CANCELLED: ExecutionState.ValueType  # 4
 """Ended by CancelExecution."""
 EXECUTION_STATE_TIMED_OUT: ExecutionState.ValueType  # 5
 """Ran longer than the timeout of the whole."""
+EXECUTION_STATE_PAUSED: ExecutionState.ValueType  # 6
+"""Open, but no step of it is dispatched until ResumeExecution."""
+EXECUTION_STATE_INCIDENT: ExecutionState.ValueType  # 7
+"""Open, but a step of it used up its attempts, and somebody has to look at it:
+ResolveIncident.
+"""
 Global___ExecutionState: _TypeAlias = ExecutionState  # noqa: Y015
 
 class _StepState:
@@ -78,6 +130,10 @@ class _StepStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StepState.V
     """Its failure is recorded."""
     STEP_STATE_CANCELLED: _StepState.ValueType  # 4
     """The execution ended while it was scheduled."""
+    STEP_STATE_RETRYING: _StepState.ValueType  # 5
+    """An attempt failed; the next one has its time."""
+    STEP_STATE_INCIDENT: _StepState.ValueType  # 6
+    """Its attempts are used up: it waits for ResolveIncident."""
 
 class StepState(_StepState, metaclass=_StepStateEnumTypeWrapper):
     """Where a step stands."""
@@ -92,6 +148,10 @@ STEP_STATE_FAILED: StepState.ValueType  # 3
 """Its failure is recorded."""
 STEP_STATE_CANCELLED: StepState.ValueType  # 4
 """The execution ended while it was scheduled."""
+STEP_STATE_RETRYING: StepState.ValueType  # 5
+"""An attempt failed; the next one has its time."""
+STEP_STATE_INCIDENT: StepState.ValueType  # 6
+"""Its attempts are used up: it waits for ResolveIncident."""
 Global___StepState: _TypeAlias = StepState  # noqa: Y015
 
 class _ExecutionView:
@@ -118,6 +178,30 @@ EXECUTION_VIEW_FULL: ExecutionView.ValueType  # 2
 """Everything."""
 Global___ExecutionView: _TypeAlias = ExecutionView  # noqa: Y015
 
+class _IncidentResolution:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _IncidentResolutionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_IncidentResolution.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    INCIDENT_RESOLUTION_UNSPECIFIED: _IncidentResolution.ValueType  # 0
+    """As RETRY."""
+    INCIDENT_RESOLUTION_RETRY: _IncidentResolution.ValueType  # 1
+    """It is tried again, with all its attempts."""
+    INCIDENT_RESOLUTION_FAIL: _IncidentResolution.ValueType  # 2
+    """It fails, and the execution with it."""
+
+class IncidentResolution(_IncidentResolution, metaclass=_IncidentResolutionEnumTypeWrapper):
+    """What becomes of a step whose incident is resolved."""
+
+INCIDENT_RESOLUTION_UNSPECIFIED: IncidentResolution.ValueType  # 0
+"""As RETRY."""
+INCIDENT_RESOLUTION_RETRY: IncidentResolution.ValueType  # 1
+"""It is tried again, with all its attempts."""
+INCIDENT_RESOLUTION_FAIL: IncidentResolution.ValueType  # 2
+"""It fails, and the execution with it."""
+Global___IncidentResolution: _TypeAlias = IncidentResolution  # noqa: Y015
+
 @_typing.final
 class Execution(_message.Message):
     """One run of one version of a workflow. Its truth is its history; this is what
@@ -141,6 +225,11 @@ class Execution(_message.Message):
     END_TIME_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     TRACE_ID_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    WAITS_FOR_FIELD_NUMBER: _builtins.int
+    WAIT_UNTIL_FIELD_NUMBER: _builtins.int
+    CONCURRENCY_KEY_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """`exe_` and 26 characters, ordered by time."""
     workflow_id: _builtins.str
@@ -157,6 +246,14 @@ class Execution(_message.Message):
     """Output only: id of the trace that it is, from its start to the last call
     that it causes (W3C Trace Context: 32 hexadecimal digits).
     """
+    key: _builtins.str
+    """The id that its caller chose. Where an RPC takes an execution's id, it takes
+    this one as well, and means the newest execution that has it.
+    """
+    waits_for: Global___WaitReason.ValueType
+    """Output only: what it waits for, when it does."""
+    concurrency_key: _builtins.str
+    """Output only: its concurrency key."""
     @_builtins.property
     def input(self) -> _payload_pb2.Payload:
         """What it was started with. Only in the view FULL."""
@@ -189,6 +286,14 @@ class Execution(_message.Message):
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """When it is timed out; unset: never."""
 
+    @_builtins.property
+    def origin(self) -> Global___Origin:
+        """Output only: which execution it repeats."""
+
+    @_builtins.property
+    def wait_until(self) -> _timestamp_pb2.Timestamp:
+        """Output only: until when it waits, as far as that is a time."""
+
     def __init__(
         self,
         *,
@@ -207,14 +312,45 @@ class Execution(_message.Message):
         end_time: _timestamp_pb2.Timestamp | None = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         trace_id: _builtins.str = ...,
+        key: _builtins.str = ...,
+        origin: Global___Origin | None = ...,
+        waits_for: Global___WaitReason.ValueType = ...,
+        wait_until: _timestamp_pb2.Timestamp | None = ...,
+        concurrency_key: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "create_time", b"create_time", "end_time", b"end_time", "expire_time", b"expire_time", "failure", b"failure", "input", b"input", "result", b"result"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "create_time", b"create_time", "end_time", b"end_time", "expire_time", b"expire_time", "failure", b"failure", "input", b"input", "origin", b"origin", "result", b"result", "wait_until", b"wait_until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "create_time", b"create_time", "end_time", b"end_time", "expire_time", b"expire_time", "failure", b"failure", "id", b"id", "input", b"input", "last_event_number", b"last_event_number", "result", b"result", "state", b"state", "steps", b"steps", "trace_id", b"trace_id", "workflow_id", b"workflow_id", "workflow_name", b"workflow_name", "workflow_version", b"workflow_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["concurrency_key", b"concurrency_key", "context", b"context", "create_time", b"create_time", "end_time", b"end_time", "expire_time", b"expire_time", "failure", b"failure", "id", b"id", "input", b"input", "key", b"key", "last_event_number", b"last_event_number", "origin", b"origin", "result", b"result", "state", b"state", "steps", b"steps", "trace_id", b"trace_id", "wait_until", b"wait_until", "waits_for", b"waits_for", "workflow_id", b"workflow_id", "workflow_name", b"workflow_name", "workflow_version", b"workflow_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Execution: _TypeAlias = Execution  # noqa: Y015
+
+@_typing.final
+class Origin(_message.Message):
+    """Which execution another one repeats."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXECUTION_ID_FIELD_NUMBER: _builtins.int
+    FROM_STEP_FIELD_NUMBER: _builtins.int
+    execution_id: _builtins.str
+    """Its id."""
+    from_step: _builtins.str
+    """The first step that ran again; the outputs of those before were reused."""
+    def __init__(
+        self,
+        *,
+        execution_id: _builtins.str = ...,
+        from_step: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["execution_id", b"execution_id", "from_step", b"from_step"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Origin: _TypeAlias = Origin  # noqa: Y015
 
 @_typing.final
 class StepExecution(_message.Message):
@@ -230,6 +366,8 @@ class StepExecution(_message.Message):
     SCHEDULE_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
     FAILURE_FIELD_NUMBER: _builtins.int
+    RETRY_TIME_FIELD_NUMBER: _builtins.int
+    PROGRESS_FIELD_NUMBER: _builtins.int
     step_id: _builtins.str
     """The step's id in the workflow."""
     service: _builtins.str
@@ -250,7 +388,15 @@ class StepExecution(_message.Message):
 
     @_builtins.property
     def failure(self) -> _failure_pb2.Failure:
-        """Why it failed."""
+        """Why it failed, or why its last attempt did."""
+
+    @_builtins.property
+    def retry_time(self) -> _timestamp_pb2.Timestamp:
+        """When its next attempt is due."""
+
+    @_builtins.property
+    def progress(self) -> _payload_pb2.Payload:
+        """What a running attempt told last, as far as that is recorded."""
 
     def __init__(
         self,
@@ -263,10 +409,12 @@ class StepExecution(_message.Message):
         schedule_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
         failure: _failure_pb2.Failure | None = ...,
+        retry_time: _timestamp_pb2.Timestamp | None = ...,
+        progress: _payload_pb2.Payload | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "failure", b"failure", "schedule_time", b"schedule_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "failure", b"failure", "progress", b"progress", "retry_time", b"retry_time", "schedule_time", b"schedule_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "attempt", b"attempt", "end_time", b"end_time", "failure", b"failure", "schedule_time", b"schedule_time", "service", b"service", "state", b"state", "step_id", b"step_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "attempt", b"attempt", "end_time", b"end_time", "failure", b"failure", "progress", b"progress", "retry_time", b"retry_time", "schedule_time", b"schedule_time", "service", b"service", "state", b"state", "step_id", b"step_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -290,6 +438,14 @@ class Event(_message.Message):
     EXECUTION_FAILED_FIELD_NUMBER: _builtins.int
     EXECUTION_CANCELLED_FIELD_NUMBER: _builtins.int
     EXECUTION_TIMED_OUT_FIELD_NUMBER: _builtins.int
+    STEP_REUSED_FIELD_NUMBER: _builtins.int
+    STEP_ACCEPTED_FIELD_NUMBER: _builtins.int
+    STEP_PROGRESSED_FIELD_NUMBER: _builtins.int
+    STEP_RETRY_SCHEDULED_FIELD_NUMBER: _builtins.int
+    INCIDENT_RAISED_FIELD_NUMBER: _builtins.int
+    INCIDENT_RESOLVED_FIELD_NUMBER: _builtins.int
+    EXECUTION_PAUSED_FIELD_NUMBER: _builtins.int
+    EXECUTION_RESUMED_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     """1, 2, 3, …"""
     @_builtins.property
@@ -328,6 +484,38 @@ class Event(_message.Message):
     def execution_timed_out(self) -> Global___ExecutionTimedOut:
         """The execution ran out of time."""
 
+    @_builtins.property
+    def step_reused(self) -> Global___StepReused:
+        """A step has the output that it had in the execution that this one repeats."""
+
+    @_builtins.property
+    def step_accepted(self) -> Global___StepAccepted:
+        """An action took an attempt on, and tells the outcome later."""
+
+    @_builtins.property
+    def step_progressed(self) -> Global___StepProgressed:
+        """A running attempt told how far it is."""
+
+    @_builtins.property
+    def step_retry_scheduled(self) -> Global___StepRetryScheduled:
+        """An attempt failed, and another one follows."""
+
+    @_builtins.property
+    def incident_raised(self) -> Global___IncidentRaised:
+        """A step used up its attempts."""
+
+    @_builtins.property
+    def incident_resolved(self) -> Global___IncidentResolved:
+        """Somebody decided what becomes of a step with an incident."""
+
+    @_builtins.property
+    def execution_paused(self) -> Global___ExecutionPaused:
+        """No step is dispatched until it is resumed."""
+
+    @_builtins.property
+    def execution_resumed(self) -> Global___ExecutionResumed:
+        """It goes on."""
+
     def __init__(
         self,
         *,
@@ -341,12 +529,20 @@ class Event(_message.Message):
         execution_failed: Global___ExecutionFailed | None = ...,
         execution_cancelled: Global___ExecutionCancelled | None = ...,
         execution_timed_out: Global___ExecutionTimedOut | None = ...,
+        step_reused: Global___StepReused | None = ...,
+        step_accepted: Global___StepAccepted | None = ...,
+        step_progressed: Global___StepProgressed | None = ...,
+        step_retry_scheduled: Global___StepRetryScheduled | None = ...,
+        incident_raised: Global___IncidentRaised | None = ...,
+        incident_resolved: Global___IncidentResolved | None = ...,
+        execution_paused: Global___ExecutionPaused | None = ...,
+        execution_resumed: Global___ExecutionResumed | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["execution_cancelled", b"execution_cancelled", "execution_completed", b"execution_completed", "execution_failed", b"execution_failed", "execution_started", b"execution_started", "execution_timed_out", b"execution_timed_out", "kind", b"kind", "step_completed", b"step_completed", "step_failed", b"step_failed", "step_scheduled", b"step_scheduled", "time", b"time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["execution_cancelled", b"execution_cancelled", "execution_completed", b"execution_completed", "execution_failed", b"execution_failed", "execution_paused", b"execution_paused", "execution_resumed", b"execution_resumed", "execution_started", b"execution_started", "execution_timed_out", b"execution_timed_out", "incident_raised", b"incident_raised", "incident_resolved", b"incident_resolved", "kind", b"kind", "step_accepted", b"step_accepted", "step_completed", b"step_completed", "step_failed", b"step_failed", "step_progressed", b"step_progressed", "step_retry_scheduled", b"step_retry_scheduled", "step_reused", b"step_reused", "step_scheduled", b"step_scheduled", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["execution_cancelled", b"execution_cancelled", "execution_completed", b"execution_completed", "execution_failed", b"execution_failed", "execution_started", b"execution_started", "execution_timed_out", b"execution_timed_out", "kind", b"kind", "number", b"number", "step_completed", b"step_completed", "step_failed", b"step_failed", "step_scheduled", b"step_scheduled", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["execution_cancelled", b"execution_cancelled", "execution_completed", b"execution_completed", "execution_failed", b"execution_failed", "execution_paused", b"execution_paused", "execution_resumed", b"execution_resumed", "execution_started", b"execution_started", "execution_timed_out", b"execution_timed_out", "incident_raised", b"incident_raised", "incident_resolved", b"incident_resolved", "kind", b"kind", "number", b"number", "step_accepted", b"step_accepted", "step_completed", b"step_completed", "step_failed", b"step_failed", "step_progressed", b"step_progressed", "step_retry_scheduled", b"step_retry_scheduled", "step_reused", b"step_reused", "step_scheduled", b"step_scheduled", "time", b"time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["execution_started", "step_scheduled", "step_completed", "step_failed", "execution_completed", "execution_failed", "execution_cancelled", "execution_timed_out"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["execution_started", "step_scheduled", "step_completed", "step_failed", "execution_completed", "execution_failed", "execution_cancelled", "execution_timed_out", "step_reused", "step_accepted", "step_progressed", "step_retry_scheduled", "incident_raised", "incident_resolved", "execution_paused", "execution_resumed"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -364,6 +560,7 @@ class ExecutionStarted(_message.Message):
     WORKFLOW_VERSION_FIELD_NUMBER: _builtins.int
     TIMEOUT_FIELD_NUMBER: _builtins.int
     TRACEPARENT_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
     workflow_id: _builtins.str
     """Id of the workflow."""
     workflow_version: _builtins.int
@@ -382,6 +579,10 @@ class ExecutionStarted(_message.Message):
     def timeout(self) -> _duration_pb2.Duration:
         """How long it may take in all; unset: no limit."""
 
+    @_builtins.property
+    def origin(self) -> Global___Origin:
+        """Which execution it repeats."""
+
     def __init__(
         self,
         *,
@@ -391,14 +592,275 @@ class ExecutionStarted(_message.Message):
         workflow_version: _builtins.int = ...,
         timeout: _duration_pb2.Duration | None = ...,
         traceparent: _builtins.str = ...,
+        origin: Global___Origin | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "input", b"input", "timeout", b"timeout"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "input", b"input", "origin", b"origin", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "input", b"input", "timeout", b"timeout", "traceparent", b"traceparent", "workflow_id", b"workflow_id", "workflow_version", b"workflow_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "input", b"input", "origin", b"origin", "timeout", b"timeout", "traceparent", b"traceparent", "workflow_id", b"workflow_id", "workflow_version", b"workflow_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ExecutionStarted: _TypeAlias = ExecutionStarted  # noqa: Y015
+
+@_typing.final
+class StepReused(_message.Message):
+    """A step has the output that it had in the execution that this one repeats."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEP_ID_FIELD_NUMBER: _builtins.int
+    OUTPUT_FIELD_NUMBER: _builtins.int
+    EXECUTION_ID_FIELD_NUMBER: _builtins.int
+    step_id: _builtins.str
+    """The step's id."""
+    execution_id: _builtins.str
+    """Id of the execution whose output it was."""
+    @_builtins.property
+    def output(self) -> _payload_pb2.Payload:
+        """The output."""
+
+    def __init__(
+        self,
+        *,
+        step_id: _builtins.str = ...,
+        output: _payload_pb2.Payload | None = ...,
+        execution_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["output", b"output"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["execution_id", b"execution_id", "output", b"output", "step_id", b"step_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StepReused: _TypeAlias = StepReused  # noqa: Y015
+
+@_typing.final
+class StepAccepted(_message.Message):
+    """An action took an attempt on, and tells the outcome later, by CompleteAttempt."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEP_ID_FIELD_NUMBER: _builtins.int
+    ATTEMPT_FIELD_NUMBER: _builtins.int
+    CLOSE_TIME_FIELD_NUMBER: _builtins.int
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    step_id: _builtins.str
+    """The step's id."""
+    attempt: _builtins.int
+    """The attempt."""
+    instance_id: _builtins.str
+    """Id of the instance that took it on."""
+    @_builtins.property
+    def close_time(self) -> _timestamp_pb2.Timestamp:
+        """When it has to be over."""
+
+    def __init__(
+        self,
+        *,
+        step_id: _builtins.str = ...,
+        attempt: _builtins.int = ...,
+        close_time: _timestamp_pb2.Timestamp | None = ...,
+        instance_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["close_time", b"close_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "close_time", b"close_time", "instance_id", b"instance_id", "step_id", b"step_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StepAccepted: _TypeAlias = StepAccepted  # noqa: Y015
+
+@_typing.final
+class StepProgressed(_message.Message):
+    """A running attempt told how far it is. Kept at intervals of some seconds, not
+    for every heartbeat.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEP_ID_FIELD_NUMBER: _builtins.int
+    ATTEMPT_FIELD_NUMBER: _builtins.int
+    DETAILS_FIELD_NUMBER: _builtins.int
+    step_id: _builtins.str
+    """The step's id."""
+    attempt: _builtins.int
+    """The attempt."""
+    @_builtins.property
+    def details(self) -> _payload_pb2.Payload:
+        """What it told; the next attempt is given it."""
+
+    def __init__(
+        self,
+        *,
+        step_id: _builtins.str = ...,
+        attempt: _builtins.int = ...,
+        details: _payload_pb2.Payload | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["details", b"details"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "details", b"details", "step_id", b"step_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StepProgressed: _TypeAlias = StepProgressed  # noqa: Y015
+
+@_typing.final
+class StepRetryScheduled(_message.Message):
+    """An attempt failed, and another one follows."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEP_ID_FIELD_NUMBER: _builtins.int
+    ATTEMPT_FIELD_NUMBER: _builtins.int
+    FAILURE_FIELD_NUMBER: _builtins.int
+    RETRY_TIME_FIELD_NUMBER: _builtins.int
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    step_id: _builtins.str
+    """The step's id."""
+    attempt: _builtins.int
+    """The attempt that failed."""
+    instance_id: _builtins.str
+    """Id of the instance that ran it; empty when none was reached."""
+    @_builtins.property
+    def failure(self) -> _failure_pb2.Failure:
+        """Why."""
+
+    @_builtins.property
+    def retry_time(self) -> _timestamp_pb2.Timestamp:
+        """When the next one is due."""
+
+    def __init__(
+        self,
+        *,
+        step_id: _builtins.str = ...,
+        attempt: _builtins.int = ...,
+        failure: _failure_pb2.Failure | None = ...,
+        retry_time: _timestamp_pb2.Timestamp | None = ...,
+        instance_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "retry_time", b"retry_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "failure", b"failure", "instance_id", b"instance_id", "retry_time", b"retry_time", "step_id", b"step_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StepRetryScheduled: _TypeAlias = StepRetryScheduled  # noqa: Y015
+
+@_typing.final
+class IncidentRaised(_message.Message):
+    """A step used up its attempts; the execution waits for somebody to look at it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEP_ID_FIELD_NUMBER: _builtins.int
+    ATTEMPT_FIELD_NUMBER: _builtins.int
+    FAILURE_FIELD_NUMBER: _builtins.int
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    step_id: _builtins.str
+    """The step's id."""
+    attempt: _builtins.int
+    """The attempt that failed last."""
+    instance_id: _builtins.str
+    """Id of the instance that ran it; empty when none was reached."""
+    @_builtins.property
+    def failure(self) -> _failure_pb2.Failure:
+        """Why."""
+
+    def __init__(
+        self,
+        *,
+        step_id: _builtins.str = ...,
+        attempt: _builtins.int = ...,
+        failure: _failure_pb2.Failure | None = ...,
+        instance_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "failure", b"failure", "instance_id", b"instance_id", "step_id", b"step_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IncidentRaised: _TypeAlias = IncidentRaised  # noqa: Y015
+
+@_typing.final
+class IncidentResolved(_message.Message):
+    """Somebody decided what becomes of a step with an incident."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEP_ID_FIELD_NUMBER: _builtins.int
+    RESOLUTION_FIELD_NUMBER: _builtins.int
+    INPUT_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    step_id: _builtins.str
+    """The step's id."""
+    resolution: Global___IncidentResolution.ValueType
+    """What becomes of it."""
+    note: _builtins.str
+    """What that somebody said."""
+    @_builtins.property
+    def input(self) -> _payload_pb2.Payload:
+        """What its further attempts take instead of the input that the step makes."""
+
+    def __init__(
+        self,
+        *,
+        step_id: _builtins.str = ...,
+        resolution: Global___IncidentResolution.ValueType = ...,
+        input: _payload_pb2.Payload | None = ...,
+        note: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["input", b"input"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["input", b"input", "note", b"note", "resolution", b"resolution", "step_id", b"step_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IncidentResolved: _TypeAlias = IncidentResolved  # noqa: Y015
+
+@_typing.final
+class ExecutionPaused(_message.Message):
+    """No step is dispatched until the execution is resumed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """The reason the caller gave."""
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExecutionPaused: _TypeAlias = ExecutionPaused  # noqa: Y015
+
+@_typing.final
+class ExecutionResumed(_message.Message):
+    """The execution goes on where it was paused."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """The reason the caller gave."""
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExecutionResumed: _TypeAlias = ExecutionResumed  # noqa: Y015
 
 @_typing.final
 class StepScheduled(_message.Message):
@@ -414,7 +876,7 @@ class StepScheduled(_message.Message):
     attempt: _builtins.int
     """1 at first; one more each time it is scheduled again."""
     cause: _builtins.str
-    """Why it was scheduled again; empty at first."""
+    """Why it was scheduled again, such as `retry`; empty at first."""
     def __init__(
         self,
         *,

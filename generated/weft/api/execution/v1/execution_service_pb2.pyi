@@ -8,7 +8,9 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from weft.api.common.v1 import context_pb2 as _context_pb2
+from weft.api.common.v1 import failure_pb2 as _failure_pb2
 from weft.api.common.v1 import payload_pb2 as _payload_pb2
 from weft.api.execution.v1 import execution_pb2 as _execution_pb2
 import builtins as _builtins
@@ -22,6 +24,70 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _KeyReusePolicy:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _KeyReusePolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_KeyReusePolicy.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    KEY_REUSE_POLICY_UNSPECIFIED: _KeyReusePolicy.ValueType  # 0
+    """As ALLOW."""
+    KEY_REUSE_POLICY_ALLOW: _KeyReusePolicy.ValueType  # 1
+    """It starts another one."""
+    KEY_REUSE_POLICY_RETURN_EXISTING: _KeyReusePolicy.ValueType  # 2
+    """It returns the newest of them, when that was started with the same workflow
+    and input; otherwise ALREADY_EXISTS.
+    """
+    KEY_REUSE_POLICY_REJECT: _KeyReusePolicy.ValueType  # 3
+    """ALREADY_EXISTS."""
+
+class KeyReusePolicy(_KeyReusePolicy, metaclass=_KeyReusePolicyEnumTypeWrapper):
+    """What a start does when its key belongs to executions that have ended."""
+
+KEY_REUSE_POLICY_UNSPECIFIED: KeyReusePolicy.ValueType  # 0
+"""As ALLOW."""
+KEY_REUSE_POLICY_ALLOW: KeyReusePolicy.ValueType  # 1
+"""It starts another one."""
+KEY_REUSE_POLICY_RETURN_EXISTING: KeyReusePolicy.ValueType  # 2
+"""It returns the newest of them, when that was started with the same workflow
+and input; otherwise ALREADY_EXISTS.
+"""
+KEY_REUSE_POLICY_REJECT: KeyReusePolicy.ValueType  # 3
+"""ALREADY_EXISTS."""
+Global___KeyReusePolicy: _TypeAlias = KeyReusePolicy  # noqa: Y015
+
+class _KeyConflictPolicy:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _KeyConflictPolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_KeyConflictPolicy.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    KEY_CONFLICT_POLICY_UNSPECIFIED: _KeyConflictPolicy.ValueType  # 0
+    """As FAIL."""
+    KEY_CONFLICT_POLICY_FAIL: _KeyConflictPolicy.ValueType  # 1
+    """ALREADY_EXISTS."""
+    KEY_CONFLICT_POLICY_USE_EXISTING: _KeyConflictPolicy.ValueType  # 2
+    """It returns that one, when it was started with the same workflow and input;
+    otherwise ALREADY_EXISTS.
+    """
+    KEY_CONFLICT_POLICY_TERMINATE_EXISTING: _KeyConflictPolicy.ValueType  # 3
+    """It cancels that one, and starts another one."""
+
+class KeyConflictPolicy(_KeyConflictPolicy, metaclass=_KeyConflictPolicyEnumTypeWrapper):
+    """What a start does when its key belongs to an open execution."""
+
+KEY_CONFLICT_POLICY_UNSPECIFIED: KeyConflictPolicy.ValueType  # 0
+"""As FAIL."""
+KEY_CONFLICT_POLICY_FAIL: KeyConflictPolicy.ValueType  # 1
+"""ALREADY_EXISTS."""
+KEY_CONFLICT_POLICY_USE_EXISTING: KeyConflictPolicy.ValueType  # 2
+"""It returns that one, when it was started with the same workflow and input;
+otherwise ALREADY_EXISTS.
+"""
+KEY_CONFLICT_POLICY_TERMINATE_EXISTING: KeyConflictPolicy.ValueType  # 3
+"""It cancels that one, and starts another one."""
+Global___KeyConflictPolicy: _TypeAlias = KeyConflictPolicy  # noqa: Y015
+
 @_typing.final
 class StartExecutionRequest(_message.Message):
     """Request of StartExecution."""
@@ -34,6 +100,9 @@ class StartExecutionRequest(_message.Message):
     CONTEXT_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     TIMEOUT_FIELD_NUMBER: _builtins.int
+    EXECUTION_KEY_FIELD_NUMBER: _builtins.int
+    KEY_REUSE_POLICY_FIELD_NUMBER: _builtins.int
+    KEY_CONFLICT_POLICY_FIELD_NUMBER: _builtins.int
     workflow: _builtins.str
     """Required: id or name."""
     version: _builtins.int
@@ -42,6 +111,14 @@ class StartExecutionRequest(_message.Message):
     """Idempotency key, at most 128 characters; kept as long as the execution. A
     repeat returns the execution that the first one started.
     """
+    execution_key: _builtins.str
+    """An id of your choice for the execution: letters, digits, `.`, `_`, `:`, `/`,
+    `@` and `-`, at most 128 characters. At most one open execution has it.
+    """
+    key_reuse_policy: Global___KeyReusePolicy.ValueType
+    """What to do when an execution that has ended has that key."""
+    key_conflict_policy: Global___KeyConflictPolicy.ValueType
+    """What to do when an open execution has that key."""
     @_builtins.property
     def input(self) -> _payload_pb2.Payload:
         """Input of the execution."""
@@ -63,10 +140,13 @@ class StartExecutionRequest(_message.Message):
         context: _context_pb2.CallContext | None = ...,
         request_id: _builtins.str = ...,
         timeout: _duration_pb2.Duration | None = ...,
+        execution_key: _builtins.str = ...,
+        key_reuse_policy: Global___KeyReusePolicy.ValueType = ...,
+        key_conflict_policy: Global___KeyConflictPolicy.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "input", b"input", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "input", b"input", "request_id", b"request_id", "timeout", b"timeout", "version", b"version", "workflow", b"workflow"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "execution_key", b"execution_key", "input", b"input", "key_conflict_policy", b"key_conflict_policy", "key_reuse_policy", b"key_reuse_policy", "request_id", b"request_id", "timeout", b"timeout", "version", b"version", "workflow", b"workflow"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -108,12 +188,23 @@ class ExecuteWorkflowRequest(_message.Message):
     CONTEXT_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     TIMEOUT_FIELD_NUMBER: _builtins.int
+    EXECUTION_KEY_FIELD_NUMBER: _builtins.int
+    KEY_REUSE_POLICY_FIELD_NUMBER: _builtins.int
+    KEY_CONFLICT_POLICY_FIELD_NUMBER: _builtins.int
     workflow: _builtins.str
     """Required: id or name."""
     version: _builtins.int
     """0: the latest version."""
     request_id: _builtins.str
     """Idempotency key, as in StartExecution."""
+    execution_key: _builtins.str
+    """An id of your choice for the execution: letters, digits, `.`, `_`, `:`, `/`,
+    `@` and `-`, at most 128 characters. At most one open execution has it.
+    """
+    key_reuse_policy: Global___KeyReusePolicy.ValueType
+    """What to do when an execution that has ended has that key."""
+    key_conflict_policy: Global___KeyConflictPolicy.ValueType
+    """What to do when an open execution has that key."""
     @_builtins.property
     def input(self) -> _payload_pb2.Payload:
         """Input of the execution."""
@@ -135,10 +226,13 @@ class ExecuteWorkflowRequest(_message.Message):
         context: _context_pb2.CallContext | None = ...,
         request_id: _builtins.str = ...,
         timeout: _duration_pb2.Duration | None = ...,
+        execution_key: _builtins.str = ...,
+        key_reuse_policy: Global___KeyReusePolicy.ValueType = ...,
+        key_conflict_policy: Global___KeyConflictPolicy.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "input", b"input", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "input", b"input", "request_id", b"request_id", "timeout", b"timeout", "version", b"version", "workflow", b"workflow"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "execution_key", b"execution_key", "input", b"input", "key_conflict_policy", b"key_conflict_policy", "key_reuse_policy", b"key_reuse_policy", "request_id", b"request_id", "timeout", b"timeout", "version", b"version", "workflow", b"workflow"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -178,7 +272,7 @@ class GetExecutionRequest(_message.Message):
     VIEW_FIELD_NUMBER: _builtins.int
     PAYLOAD_KIND_FIELD_NUMBER: _builtins.int
     execution_id: _builtins.str
-    """Required."""
+    """Required: id or key."""
     view: _execution_pb2.ExecutionView.ValueType
     """How much of it."""
     payload_kind: _payload_pb2.PayloadKind.ValueType
@@ -303,7 +397,7 @@ class GetExecutionHistoryRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     PAYLOAD_KIND_FIELD_NUMBER: _builtins.int
     execution_id: _builtins.str
-    """Required."""
+    """Required: id or key."""
     page_size: _builtins.int
     """0: 200. At most 1,000. Negative: INVALID_ARGUMENT."""
     page_token: _builtins.str
@@ -364,7 +458,7 @@ class WatchExecutionRequest(_message.Message):
     AFTER_EVENT_NUMBER_FIELD_NUMBER: _builtins.int
     PAYLOAD_KIND_FIELD_NUMBER: _builtins.int
     execution_id: _builtins.str
-    """Required."""
+    """Required: id or key."""
     after_event_number: _builtins.int
     """The last event number already seen; 0: from the beginning."""
     payload_kind: _payload_pb2.PayloadKind.ValueType
@@ -423,7 +517,7 @@ class CancelExecutionRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     PAYLOAD_KIND_FIELD_NUMBER: _builtins.int
     execution_id: _builtins.str
-    """Required."""
+    """Required: id or key."""
     reason: _builtins.str
     """Why; recorded in the history; at most 1,024 characters."""
     request_id: _builtins.str
@@ -469,6 +563,339 @@ class CancelExecutionResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CancelExecutionResponse: _TypeAlias = CancelExecutionResponse  # noqa: Y015
+
+@_typing.final
+class PauseExecutionRequest(_message.Message):
+    """Request of PauseExecution."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXECUTION_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    execution_id: _builtins.str
+    """Required: id or key."""
+    reason: _builtins.str
+    """Why; recorded in the history; at most 1,024 characters."""
+    def __init__(
+        self,
+        *,
+        execution_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["execution_id", b"execution_id", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PauseExecutionRequest: _TypeAlias = PauseExecutionRequest  # noqa: Y015
+
+@_typing.final
+class PauseExecutionResponse(_message.Message):
+    """Response of PauseExecution."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXECUTION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def execution(self) -> _execution_pb2.Execution:
+        """As it stands, in the view BASIC."""
+
+    def __init__(
+        self,
+        *,
+        execution: _execution_pb2.Execution | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["execution", b"execution"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["execution", b"execution"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PauseExecutionResponse: _TypeAlias = PauseExecutionResponse  # noqa: Y015
+
+@_typing.final
+class ResumeExecutionRequest(_message.Message):
+    """Request of ResumeExecution."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXECUTION_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    execution_id: _builtins.str
+    """Required: id or key."""
+    reason: _builtins.str
+    """Why; recorded in the history; at most 1,024 characters."""
+    def __init__(
+        self,
+        *,
+        execution_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["execution_id", b"execution_id", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeExecutionRequest: _TypeAlias = ResumeExecutionRequest  # noqa: Y015
+
+@_typing.final
+class ResumeExecutionResponse(_message.Message):
+    """Response of ResumeExecution."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXECUTION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def execution(self) -> _execution_pb2.Execution:
+        """As it stands, in the view BASIC."""
+
+    def __init__(
+        self,
+        *,
+        execution: _execution_pb2.Execution | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["execution", b"execution"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["execution", b"execution"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeExecutionResponse: _TypeAlias = ResumeExecutionResponse  # noqa: Y015
+
+@_typing.final
+class ResolveIncidentRequest(_message.Message):
+    """Request of ResolveIncident."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXECUTION_ID_FIELD_NUMBER: _builtins.int
+    RESOLUTION_FIELD_NUMBER: _builtins.int
+    INPUT_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    execution_id: _builtins.str
+    """Required: id or key."""
+    resolution: _execution_pb2.IncidentResolution.ValueType
+    """What becomes of the step."""
+    note: _builtins.str
+    """What you want the history to say; at most 1,024 characters."""
+    @_builtins.property
+    def input(self) -> _payload_pb2.Payload:
+        """With RETRY: what the step takes from now on instead of the input that it
+        makes. Unset: it makes its input anew.
+        """
+
+    def __init__(
+        self,
+        *,
+        execution_id: _builtins.str = ...,
+        resolution: _execution_pb2.IncidentResolution.ValueType = ...,
+        input: _payload_pb2.Payload | None = ...,
+        note: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["input", b"input"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["execution_id", b"execution_id", "input", b"input", "note", b"note", "resolution", b"resolution"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResolveIncidentRequest: _TypeAlias = ResolveIncidentRequest  # noqa: Y015
+
+@_typing.final
+class ResolveIncidentResponse(_message.Message):
+    """Response of ResolveIncident."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXECUTION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def execution(self) -> _execution_pb2.Execution:
+        """As it stands, in the view BASIC."""
+
+    def __init__(
+        self,
+        *,
+        execution: _execution_pb2.Execution | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["execution", b"execution"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["execution", b"execution"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResolveIncidentResponse: _TypeAlias = ResolveIncidentResponse  # noqa: Y015
+
+@_typing.final
+class RerunExecutionRequest(_message.Message):
+    """Request of RerunExecution."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXECUTION_ID_FIELD_NUMBER: _builtins.int
+    FROM_STEP_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    INPUT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    execution_id: _builtins.str
+    """Required: id or key of an execution that has ended."""
+    from_step: _builtins.str
+    """The first step that runs again. Empty: the first one without an output, which
+    is the one that failed; when all have one, the last one.
+    """
+    version: _builtins.int
+    """Which version of the workflow to run. 0: the one that ran."""
+    request_id: _builtins.str
+    """Idempotency key, as in StartExecution."""
+    @_builtins.property
+    def input(self) -> _payload_pb2.Payload:
+        """Input of the new execution. Unset: the same."""
+
+    def __init__(
+        self,
+        *,
+        execution_id: _builtins.str = ...,
+        from_step: _builtins.str = ...,
+        version: _builtins.int = ...,
+        input: _payload_pb2.Payload | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["input", b"input"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["execution_id", b"execution_id", "from_step", b"from_step", "input", b"input", "request_id", b"request_id", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RerunExecutionRequest: _TypeAlias = RerunExecutionRequest  # noqa: Y015
+
+@_typing.final
+class RerunExecutionResponse(_message.Message):
+    """Response of RerunExecution."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXECUTION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def execution(self) -> _execution_pb2.Execution:
+        """The new execution, in the view BASIC."""
+
+    def __init__(
+        self,
+        *,
+        execution: _execution_pb2.Execution | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["execution", b"execution"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["execution", b"execution"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RerunExecutionResponse: _TypeAlias = RerunExecutionResponse  # noqa: Y015
+
+@_typing.final
+class HeartbeatAttemptRequest(_message.Message):
+    """Request of HeartbeatAttempt."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ATTEMPT_TOKEN_FIELD_NUMBER: _builtins.int
+    DETAILS_FIELD_NUMBER: _builtins.int
+    attempt_token: _builtins.str
+    """Required: as the action was given it."""
+    @_builtins.property
+    def details(self) -> _payload_pb2.Payload:
+        """How far it is; unset: only that it is alive. At most 64 KB."""
+
+    def __init__(
+        self,
+        *,
+        attempt_token: _builtins.str = ...,
+        details: _payload_pb2.Payload | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["details", b"details"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_token", b"attempt_token", "details", b"details"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HeartbeatAttemptRequest: _TypeAlias = HeartbeatAttemptRequest  # noqa: Y015
+
+@_typing.final
+class HeartbeatAttemptResponse(_message.Message):
+    """Response of HeartbeatAttempt."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CANCEL_REQUESTED_FIELD_NUMBER: _builtins.int
+    cancel_requested: _builtins.bool
+    """Whether nobody waits for the attempt any more: the action should stop."""
+    def __init__(
+        self,
+        *,
+        cancel_requested: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel_requested", b"cancel_requested"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HeartbeatAttemptResponse: _TypeAlias = HeartbeatAttemptResponse  # noqa: Y015
+
+@_typing.final
+class CompleteAttemptRequest(_message.Message):
+    """Request of CompleteAttempt."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ATTEMPT_TOKEN_FIELD_NUMBER: _builtins.int
+    OUTPUT_FIELD_NUMBER: _builtins.int
+    FAILURE_FIELD_NUMBER: _builtins.int
+    attempt_token: _builtins.str
+    """Required: as the action was given it."""
+    @_builtins.property
+    def output(self) -> _payload_pb2.Payload:
+        """It went well, with this output."""
+
+    @_builtins.property
+    def failure(self) -> _failure_pb2.Failure:
+        """It failed. `reason`, `message` and `code` count, and `retryable` does not:
+        the code says so.
+        """
+
+    def __init__(
+        self,
+        *,
+        attempt_token: _builtins.str = ...,
+        output: _payload_pb2.Payload | None = ...,
+        failure: _failure_pb2.Failure | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "outcome", b"outcome", "output", b"output"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_token", b"attempt_token", "failure", b"failure", "outcome", b"outcome", "output", b"output"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["output", "failure"]  # noqa: Y015
+    _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
+
+Global___CompleteAttemptRequest: _TypeAlias = CompleteAttemptRequest  # noqa: Y015
+
+@_typing.final
+class CompleteAttemptResponse(_message.Message):
+    """Response of CompleteAttempt."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompleteAttemptResponse: _TypeAlias = CompleteAttemptResponse  # noqa: Y015
 
 @_typing.final
 class ExecuteServiceActionRequest(_message.Message):

@@ -77,6 +77,36 @@ class ExecutionServiceStub:
                 request_serializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.CancelExecutionRequest.SerializeToString,
                 response_deserializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.CancelExecutionResponse.FromString,
                 _registered_method=True)
+        self.PauseExecution = channel.unary_unary(
+                '/weft.api.execution.v1.ExecutionService/PauseExecution',
+                request_serializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.PauseExecutionRequest.SerializeToString,
+                response_deserializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.PauseExecutionResponse.FromString,
+                _registered_method=True)
+        self.ResumeExecution = channel.unary_unary(
+                '/weft.api.execution.v1.ExecutionService/ResumeExecution',
+                request_serializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.ResumeExecutionRequest.SerializeToString,
+                response_deserializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.ResumeExecutionResponse.FromString,
+                _registered_method=True)
+        self.ResolveIncident = channel.unary_unary(
+                '/weft.api.execution.v1.ExecutionService/ResolveIncident',
+                request_serializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.ResolveIncidentRequest.SerializeToString,
+                response_deserializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.ResolveIncidentResponse.FromString,
+                _registered_method=True)
+        self.RerunExecution = channel.unary_unary(
+                '/weft.api.execution.v1.ExecutionService/RerunExecution',
+                request_serializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.RerunExecutionRequest.SerializeToString,
+                response_deserializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.RerunExecutionResponse.FromString,
+                _registered_method=True)
+        self.HeartbeatAttempt = channel.unary_unary(
+                '/weft.api.execution.v1.ExecutionService/HeartbeatAttempt',
+                request_serializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.HeartbeatAttemptRequest.SerializeToString,
+                response_deserializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.HeartbeatAttemptResponse.FromString,
+                _registered_method=True)
+        self.CompleteAttempt = channel.unary_unary(
+                '/weft.api.execution.v1.ExecutionService/CompleteAttempt',
+                request_serializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.CompleteAttemptRequest.SerializeToString,
+                response_deserializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.CompleteAttemptResponse.FromString,
+                _registered_method=True)
         self.ExecuteServiceAction = channel.unary_unary(
                 '/weft.api.execution.v1.ExecutionService/ExecuteServiceAction',
                 request_serializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.ExecuteServiceActionRequest.SerializeToString,
@@ -103,6 +133,7 @@ class ExecutionServiceServicer:
         NOT_FOUND  WORKFLOW_NOT_FOUND (also when it is deleted), WORKFLOW_VERSION_NOT_FOUND.
         FAILED_PRECONDITION  WORKFLOW_INACTIVE.
         ALREADY_EXISTS  REQUEST_ID_REUSED: the request_id started an execution of other content.
+        ALREADY_EXISTS  EXECUTION_EXISTS: another execution has the execution_key.
         RESOURCE_EXHAUSTED  ENGINE_FULL (with RetryInfo): too many executions are open, or they hold too
         much data.
         """
@@ -184,6 +215,84 @@ class ExecutionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PauseExecution(self, request, context):
+        """Lets an execution dispatch no further step. An attempt that runs may end, and
+        is recorded; timers that come due meanwhile wait; its timeout goes on. One
+        that is PAUSED already is returned as it is.
+
+        Errors:
+        NOT_FOUND  EXECUTION_NOT_FOUND.
+        FAILED_PRECONDITION  EXECUTION_ENDED.
+        UNAVAILABLE  OWNER_UNREACHABLE: the server that runs it did not do so in time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeExecution(self, request, context):
+        """Lets a paused execution go on where it stands. One that is not PAUSED is
+        returned as it is.
+
+        Errors: as PauseExecution.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResolveIncident(self, request, context):
+        """Decides what becomes of a step that used up its attempts: another round of
+        them, with another input if you like, or failure.
+
+        Errors: as PauseExecution, and
+        INVALID_ARGUMENT  VALIDATION_FAILED: an input together with FAIL.
+        FAILED_PRECONDITION  NO_INCIDENT.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RerunExecution(self, request, context):
+        """Runs an execution that has ended anew, as a new execution that is linked to
+        it: from the step that failed or was under way, or from any other. Steps
+        before that are not run; their outputs are reused. The timeout begins anew.
+
+        Errors: those of StartExecution, and
+        INVALID_ARGUMENT  VALIDATION_FAILED: there is no such step, or one before it has no output.
+        NOT_FOUND  EXECUTION_NOT_FOUND.
+        FAILED_PRECONDITION  EXECUTION_OPEN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def HeartbeatAttempt(self, request, context):
+        """Tells that an attempt is alive, and how far it is. For actions whose step has
+        a heartbeat timeout, and for those that want the next attempt to go on from
+        where they were. Any server takes it.
+
+        Errors:
+        INVALID_ARGUMENT  VALIDATION_FAILED: it is no token.
+        NOT_FOUND  EXECUTION_NOT_FOUND.
+        FAILED_PRECONDITION  ATTEMPT_STALE: the attempt is over for the engine.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CompleteAttempt(self, request, context):
+        """Tells how an attempt ended that an action took on and answered with
+        `pending`. Once this returns it is recorded. Any server takes it.
+
+        Errors:
+        INVALID_ARGUMENT  VALIDATION_FAILED: it is no token, or neither output nor failure is set.
+        NOT_FOUND  EXECUTION_NOT_FOUND.
+        FAILED_PRECONDITION  ATTEMPT_STALE: it was over before, nothing is recorded;
+        ACTION_OUTPUT_INVALID: the output does not fit the action's schema, nothing is recorded.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ExecuteServiceAction(self, request, context):
         """Calls one action of a service by name, checked against its schemas like a
         step, but without a record and without a second try.
@@ -239,6 +348,36 @@ def add_ExecutionServiceServicer_to_server(servicer, server):
                     servicer.CancelExecution,
                     request_deserializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.CancelExecutionRequest.FromString,
                     response_serializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.CancelExecutionResponse.SerializeToString,
+            ),
+            'PauseExecution': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseExecution,
+                    request_deserializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.PauseExecutionRequest.FromString,
+                    response_serializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.PauseExecutionResponse.SerializeToString,
+            ),
+            'ResumeExecution': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeExecution,
+                    request_deserializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.ResumeExecutionRequest.FromString,
+                    response_serializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.ResumeExecutionResponse.SerializeToString,
+            ),
+            'ResolveIncident': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResolveIncident,
+                    request_deserializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.ResolveIncidentRequest.FromString,
+                    response_serializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.ResolveIncidentResponse.SerializeToString,
+            ),
+            'RerunExecution': grpc.unary_unary_rpc_method_handler(
+                    servicer.RerunExecution,
+                    request_deserializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.RerunExecutionRequest.FromString,
+                    response_serializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.RerunExecutionResponse.SerializeToString,
+            ),
+            'HeartbeatAttempt': grpc.unary_unary_rpc_method_handler(
+                    servicer.HeartbeatAttempt,
+                    request_deserializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.HeartbeatAttemptRequest.FromString,
+                    response_serializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.HeartbeatAttemptResponse.SerializeToString,
+            ),
+            'CompleteAttempt': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompleteAttempt,
+                    request_deserializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.CompleteAttemptRequest.FromString,
+                    response_serializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.CompleteAttemptResponse.SerializeToString,
             ),
             'ExecuteServiceAction': grpc.unary_unary_rpc_method_handler(
                     servicer.ExecuteServiceAction,
@@ -443,6 +582,168 @@ class ExecutionService:
             '/weft.api.execution.v1.ExecutionService/CancelExecution',
             weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.CancelExecutionRequest.SerializeToString,
             weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.CancelExecutionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseExecution(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/weft.api.execution.v1.ExecutionService/PauseExecution',
+            weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.PauseExecutionRequest.SerializeToString,
+            weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.PauseExecutionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeExecution(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/weft.api.execution.v1.ExecutionService/ResumeExecution',
+            weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.ResumeExecutionRequest.SerializeToString,
+            weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.ResumeExecutionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResolveIncident(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/weft.api.execution.v1.ExecutionService/ResolveIncident',
+            weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.ResolveIncidentRequest.SerializeToString,
+            weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.ResolveIncidentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RerunExecution(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/weft.api.execution.v1.ExecutionService/RerunExecution',
+            weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.RerunExecutionRequest.SerializeToString,
+            weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.RerunExecutionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def HeartbeatAttempt(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/weft.api.execution.v1.ExecutionService/HeartbeatAttempt',
+            weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.HeartbeatAttemptRequest.SerializeToString,
+            weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.HeartbeatAttemptResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompleteAttempt(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/weft.api.execution.v1.ExecutionService/CompleteAttempt',
+            weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.CompleteAttemptRequest.SerializeToString,
+            weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.CompleteAttemptResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -49,6 +49,7 @@ class ExecutionServiceStub:
       NOT_FOUND  WORKFLOW_NOT_FOUND (also when it is deleted), WORKFLOW_VERSION_NOT_FOUND.
       FAILED_PRECONDITION  WORKFLOW_INACTIVE.
       ALREADY_EXISTS  REQUEST_ID_REUSED: the request_id started an execution of other content.
+      ALREADY_EXISTS  EXECUTION_EXISTS: another execution has the execution_key.
       RESOURCE_EXHAUSTED  ENGINE_FULL (with RetryInfo): too many executions are open, or they hold too
         much data.
     """
@@ -102,6 +103,60 @@ class ExecutionServiceStub:
       FAILED_PRECONDITION  EXECUTION_ENDED: it is COMPLETED, FAILED or TIMED_OUT. One that is
         CANCELLED already is returned as it is.
     """
+    PauseExecution: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.PauseExecutionRequest, _execution_service_pb2.PauseExecutionResponse]
+    """Lets an execution dispatch no further step. An attempt that runs may end, and
+    is recorded; timers that come due meanwhile wait; its timeout goes on. One
+    that is PAUSED already is returned as it is.
+
+    Errors:
+      NOT_FOUND  EXECUTION_NOT_FOUND.
+      FAILED_PRECONDITION  EXECUTION_ENDED.
+      UNAVAILABLE  OWNER_UNREACHABLE: the server that runs it did not do so in time.
+    """
+    ResumeExecution: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.ResumeExecutionRequest, _execution_service_pb2.ResumeExecutionResponse]
+    """Lets a paused execution go on where it stands. One that is not PAUSED is
+    returned as it is.
+
+    Errors: as PauseExecution.
+    """
+    ResolveIncident: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.ResolveIncidentRequest, _execution_service_pb2.ResolveIncidentResponse]
+    """Decides what becomes of a step that used up its attempts: another round of
+    them, with another input if you like, or failure.
+
+    Errors: as PauseExecution, and
+      INVALID_ARGUMENT  VALIDATION_FAILED: an input together with FAIL.
+      FAILED_PRECONDITION  NO_INCIDENT.
+    """
+    RerunExecution: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.RerunExecutionRequest, _execution_service_pb2.RerunExecutionResponse]
+    """Runs an execution that has ended anew, as a new execution that is linked to
+    it: from the step that failed or was under way, or from any other. Steps
+    before that are not run; their outputs are reused. The timeout begins anew.
+
+    Errors: those of StartExecution, and
+      INVALID_ARGUMENT  VALIDATION_FAILED: there is no such step, or one before it has no output.
+      NOT_FOUND  EXECUTION_NOT_FOUND.
+      FAILED_PRECONDITION  EXECUTION_OPEN.
+    """
+    HeartbeatAttempt: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.HeartbeatAttemptRequest, _execution_service_pb2.HeartbeatAttemptResponse]
+    """Tells that an attempt is alive, and how far it is. For actions whose step has
+    a heartbeat timeout, and for those that want the next attempt to go on from
+    where they were. Any server takes it.
+
+    Errors:
+      INVALID_ARGUMENT  VALIDATION_FAILED: it is no token.
+      NOT_FOUND  EXECUTION_NOT_FOUND.
+      FAILED_PRECONDITION  ATTEMPT_STALE: the attempt is over for the engine.
+    """
+    CompleteAttempt: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.CompleteAttemptRequest, _execution_service_pb2.CompleteAttemptResponse]
+    """Tells how an attempt ended that an action took on and answered with
+    `pending`. Once this returns it is recorded. Any server takes it.
+
+    Errors:
+      INVALID_ARGUMENT  VALIDATION_FAILED: it is no token, or neither output nor failure is set.
+      NOT_FOUND  EXECUTION_NOT_FOUND.
+      FAILED_PRECONDITION  ATTEMPT_STALE: it was over before, nothing is recorded;
+        ACTION_OUTPUT_INVALID: the output does not fit the action's schema, nothing is recorded.
+    """
     ExecuteServiceAction: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.ExecuteServiceActionRequest, _execution_service_pb2.ExecuteServiceActionResponse]
     """Calls one action of a service by name, checked against its schemas like a
     step, but without a record and without a second try.
@@ -138,6 +193,7 @@ class ExecutionServiceAsyncStub(ExecutionServiceStub):
       NOT_FOUND  WORKFLOW_NOT_FOUND (also when it is deleted), WORKFLOW_VERSION_NOT_FOUND.
       FAILED_PRECONDITION  WORKFLOW_INACTIVE.
       ALREADY_EXISTS  REQUEST_ID_REUSED: the request_id started an execution of other content.
+      ALREADY_EXISTS  EXECUTION_EXISTS: another execution has the execution_key.
       RESOURCE_EXHAUSTED  ENGINE_FULL (with RetryInfo): too many executions are open, or they hold too
         much data.
     """
@@ -191,6 +247,60 @@ class ExecutionServiceAsyncStub(ExecutionServiceStub):
       FAILED_PRECONDITION  EXECUTION_ENDED: it is COMPLETED, FAILED or TIMED_OUT. One that is
         CANCELLED already is returned as it is.
     """
+    PauseExecution: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.PauseExecutionRequest, _execution_service_pb2.PauseExecutionResponse]  # type: ignore[assignment]
+    """Lets an execution dispatch no further step. An attempt that runs may end, and
+    is recorded; timers that come due meanwhile wait; its timeout goes on. One
+    that is PAUSED already is returned as it is.
+
+    Errors:
+      NOT_FOUND  EXECUTION_NOT_FOUND.
+      FAILED_PRECONDITION  EXECUTION_ENDED.
+      UNAVAILABLE  OWNER_UNREACHABLE: the server that runs it did not do so in time.
+    """
+    ResumeExecution: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.ResumeExecutionRequest, _execution_service_pb2.ResumeExecutionResponse]  # type: ignore[assignment]
+    """Lets a paused execution go on where it stands. One that is not PAUSED is
+    returned as it is.
+
+    Errors: as PauseExecution.
+    """
+    ResolveIncident: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.ResolveIncidentRequest, _execution_service_pb2.ResolveIncidentResponse]  # type: ignore[assignment]
+    """Decides what becomes of a step that used up its attempts: another round of
+    them, with another input if you like, or failure.
+
+    Errors: as PauseExecution, and
+      INVALID_ARGUMENT  VALIDATION_FAILED: an input together with FAIL.
+      FAILED_PRECONDITION  NO_INCIDENT.
+    """
+    RerunExecution: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.RerunExecutionRequest, _execution_service_pb2.RerunExecutionResponse]  # type: ignore[assignment]
+    """Runs an execution that has ended anew, as a new execution that is linked to
+    it: from the step that failed or was under way, or from any other. Steps
+    before that are not run; their outputs are reused. The timeout begins anew.
+
+    Errors: those of StartExecution, and
+      INVALID_ARGUMENT  VALIDATION_FAILED: there is no such step, or one before it has no output.
+      NOT_FOUND  EXECUTION_NOT_FOUND.
+      FAILED_PRECONDITION  EXECUTION_OPEN.
+    """
+    HeartbeatAttempt: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.HeartbeatAttemptRequest, _execution_service_pb2.HeartbeatAttemptResponse]  # type: ignore[assignment]
+    """Tells that an attempt is alive, and how far it is. For actions whose step has
+    a heartbeat timeout, and for those that want the next attempt to go on from
+    where they were. Any server takes it.
+
+    Errors:
+      INVALID_ARGUMENT  VALIDATION_FAILED: it is no token.
+      NOT_FOUND  EXECUTION_NOT_FOUND.
+      FAILED_PRECONDITION  ATTEMPT_STALE: the attempt is over for the engine.
+    """
+    CompleteAttempt: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.CompleteAttemptRequest, _execution_service_pb2.CompleteAttemptResponse]  # type: ignore[assignment]
+    """Tells how an attempt ended that an action took on and answered with
+    `pending`. Once this returns it is recorded. Any server takes it.
+
+    Errors:
+      INVALID_ARGUMENT  VALIDATION_FAILED: it is no token, or neither output nor failure is set.
+      NOT_FOUND  EXECUTION_NOT_FOUND.
+      FAILED_PRECONDITION  ATTEMPT_STALE: it was over before, nothing is recorded;
+        ACTION_OUTPUT_INVALID: the output does not fit the action's schema, nothing is recorded.
+    """
     ExecuteServiceAction: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.ExecuteServiceActionRequest, _execution_service_pb2.ExecuteServiceActionResponse]  # type: ignore[assignment]
     """Calls one action of a service by name, checked against its schemas like a
     step, but without a record and without a second try.
@@ -230,6 +340,7 @@ class ExecutionServiceServicer(metaclass=_abc_1.ABCMeta):
           NOT_FOUND  WORKFLOW_NOT_FOUND (also when it is deleted), WORKFLOW_VERSION_NOT_FOUND.
           FAILED_PRECONDITION  WORKFLOW_INACTIVE.
           ALREADY_EXISTS  REQUEST_ID_REUSED: the request_id started an execution of other content.
+          ALREADY_EXISTS  EXECUTION_EXISTS: another execution has the execution_key.
           RESOURCE_EXHAUSTED  ENGINE_FULL (with RetryInfo): too many executions are open, or they hold too
             much data.
         """
@@ -318,6 +429,96 @@ class ExecutionServiceServicer(metaclass=_abc_1.ABCMeta):
           NOT_FOUND  EXECUTION_NOT_FOUND.
           FAILED_PRECONDITION  EXECUTION_ENDED: it is COMPLETED, FAILED or TIMED_OUT. One that is
             CANCELLED already is returned as it is.
+        """
+
+    @_abc_1.abstractmethod
+    def PauseExecution(
+        self,
+        request: _execution_service_pb2.PauseExecutionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_execution_service_pb2.PauseExecutionResponse, _abc.Awaitable[_execution_service_pb2.PauseExecutionResponse]]:
+        """Lets an execution dispatch no further step. An attempt that runs may end, and
+        is recorded; timers that come due meanwhile wait; its timeout goes on. One
+        that is PAUSED already is returned as it is.
+
+        Errors:
+          NOT_FOUND  EXECUTION_NOT_FOUND.
+          FAILED_PRECONDITION  EXECUTION_ENDED.
+          UNAVAILABLE  OWNER_UNREACHABLE: the server that runs it did not do so in time.
+        """
+
+    @_abc_1.abstractmethod
+    def ResumeExecution(
+        self,
+        request: _execution_service_pb2.ResumeExecutionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_execution_service_pb2.ResumeExecutionResponse, _abc.Awaitable[_execution_service_pb2.ResumeExecutionResponse]]:
+        """Lets a paused execution go on where it stands. One that is not PAUSED is
+        returned as it is.
+
+        Errors: as PauseExecution.
+        """
+
+    @_abc_1.abstractmethod
+    def ResolveIncident(
+        self,
+        request: _execution_service_pb2.ResolveIncidentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_execution_service_pb2.ResolveIncidentResponse, _abc.Awaitable[_execution_service_pb2.ResolveIncidentResponse]]:
+        """Decides what becomes of a step that used up its attempts: another round of
+        them, with another input if you like, or failure.
+
+        Errors: as PauseExecution, and
+          INVALID_ARGUMENT  VALIDATION_FAILED: an input together with FAIL.
+          FAILED_PRECONDITION  NO_INCIDENT.
+        """
+
+    @_abc_1.abstractmethod
+    def RerunExecution(
+        self,
+        request: _execution_service_pb2.RerunExecutionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_execution_service_pb2.RerunExecutionResponse, _abc.Awaitable[_execution_service_pb2.RerunExecutionResponse]]:
+        """Runs an execution that has ended anew, as a new execution that is linked to
+        it: from the step that failed or was under way, or from any other. Steps
+        before that are not run; their outputs are reused. The timeout begins anew.
+
+        Errors: those of StartExecution, and
+          INVALID_ARGUMENT  VALIDATION_FAILED: there is no such step, or one before it has no output.
+          NOT_FOUND  EXECUTION_NOT_FOUND.
+          FAILED_PRECONDITION  EXECUTION_OPEN.
+        """
+
+    @_abc_1.abstractmethod
+    def HeartbeatAttempt(
+        self,
+        request: _execution_service_pb2.HeartbeatAttemptRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_execution_service_pb2.HeartbeatAttemptResponse, _abc.Awaitable[_execution_service_pb2.HeartbeatAttemptResponse]]:
+        """Tells that an attempt is alive, and how far it is. For actions whose step has
+        a heartbeat timeout, and for those that want the next attempt to go on from
+        where they were. Any server takes it.
+
+        Errors:
+          INVALID_ARGUMENT  VALIDATION_FAILED: it is no token.
+          NOT_FOUND  EXECUTION_NOT_FOUND.
+          FAILED_PRECONDITION  ATTEMPT_STALE: the attempt is over for the engine.
+        """
+
+    @_abc_1.abstractmethod
+    def CompleteAttempt(
+        self,
+        request: _execution_service_pb2.CompleteAttemptRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_execution_service_pb2.CompleteAttemptResponse, _abc.Awaitable[_execution_service_pb2.CompleteAttemptResponse]]:
+        """Tells how an attempt ended that an action took on and answered with
+        `pending`. Once this returns it is recorded. Any server takes it.
+
+        Errors:
+          INVALID_ARGUMENT  VALIDATION_FAILED: it is no token, or neither output nor failure is set.
+          NOT_FOUND  EXECUTION_NOT_FOUND.
+          FAILED_PRECONDITION  ATTEMPT_STALE: it was over before, nothing is recorded;
+            ACTION_OUTPUT_INVALID: the output does not fit the action's schema, nothing is recorded.
         """
 
     @_abc_1.abstractmethod

@@ -28,21 +28,27 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from weft.api.common.v1 import payload_pb2 as weft_dot_api_dot_common_dot_v1_dot_payload__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#weft/api/workflow/v1/workflow.proto\x12\x14weft.api.workflow.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a weft/api/common/v1/payload.proto\"\x90\x04\n\x08Workflow\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12)\n\x05steps\x18\x04 \x03(\x0b\x32\x1a.weft.api.workflow.v1.Step\x12)\n\x08metadata\x18\x05 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x31\n\x0cinput_schema\x18\x06 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\x12\x32\n\routput_schema\x18\x07 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\x12*\n\x07timeout\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\x05state\x18\t \x01(\x0e\x32#.weft.api.workflow.v1.WorkflowState\x12\x0f\n\x07version\x18\n \x01(\x03\x12\x0c\n\x04\x65tag\x18\x0b \x01(\t\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x37\n\x13version_create_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xc7\x01\n\x04Step\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x03 \x01(\t\x12\x0c\n\x04next\x18\x04 \x01(\t\x12*\n\x05input\x18\x05 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\x12*\n\x07timeout\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0b\x64\x65scription\x18\x07 \x01(\t\x12\x17\n\x0fservice_version\x18\x08 \x01(\t\"v\n\x07Problem\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x0c\n\x04hint\x18\x04 \x01(\t\x12\x30\n\x08severity\x18\x05 \x01(\x0e\x32\x1e.weft.api.workflow.v1.Severity*g\n\rWorkflowState\x12\x1e\n\x1aWORKFLOW_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15WORKFLOW_STATE_ACTIVE\x10\x01\x12\x1b\n\x17WORKFLOW_STATE_INACTIVE\x10\x02*N\n\x08Severity\x12\x18\n\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x12\n\x0eSEVERITY_ERROR\x10\x01\x12\x14\n\x10SEVERITY_WARNING\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#weft/api/workflow/v1/workflow.proto\x12\x14weft.api.workflow.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a weft/api/common/v1/payload.proto\"\xc8\x04\n\x08Workflow\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12)\n\x05steps\x18\x04 \x03(\x0b\x32\x1a.weft.api.workflow.v1.Step\x12)\n\x08metadata\x18\x05 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x31\n\x0cinput_schema\x18\x06 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\x12\x32\n\routput_schema\x18\x07 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\x12*\n\x07timeout\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\x05state\x18\t \x01(\x0e\x32#.weft.api.workflow.v1.WorkflowState\x12\x0f\n\x07version\x18\n \x01(\x03\x12\x0c\n\x04\x65tag\x18\x0b \x01(\t\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x37\n\x13version_create_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\x0b\x63oncurrency\x18\x0f \x01(\x0b\x32!.weft.api.workflow.v1.Concurrency\")\n\x0b\x43oncurrency\x12\r\n\x05limit\x18\x01 \x01(\x05\x12\x0b\n\x03key\x18\x02 \x01(\t\"\x93\x02\n\x0bRetryPolicy\x12\x14\n\x0cmax_attempts\x18\x01 \x01(\x05\x12\x32\n\x0finitial_backoff\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nmultiplier\x18\x03 \x01(\x01\x12.\n\x0bmax_backoff\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x06jitter\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x1d\n\x15non_retryable_reasons\x18\x06 \x03(\t\x12\x37\n\x0con_exhausted\x18\x07 \x01(\x0e\x32!.weft.api.workflow.v1.OnExhaustedB\t\n\x07_jitter\"\xed\x02\n\x04Step\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x03 \x01(\t\x12\x0c\n\x04next\x18\x04 \x01(\t\x12*\n\x05input\x18\x05 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\x12*\n\x07timeout\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0b\x64\x65scription\x18\x07 \x01(\t\x12\x17\n\x0fservice_version\x18\x08 \x01(\t\x12\x30\n\x05retry\x18\t \x01(\x0b\x32!.weft.api.workflow.v1.RetryPolicy\x12<\n\x19schedule_to_close_timeout\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x34\n\x11heartbeat_timeout\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\"v\n\x07Problem\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x0c\n\x04hint\x18\x04 \x01(\t\x12\x30\n\x08severity\x18\x05 \x01(\x0e\x32\x1e.weft.api.workflow.v1.Severity*]\n\x0bOnExhausted\x12\x1c\n\x18ON_EXHAUSTED_UNSPECIFIED\x10\x00\x12\x19\n\x15ON_EXHAUSTED_INCIDENT\x10\x01\x12\x15\n\x11ON_EXHAUSTED_FAIL\x10\x02*\x82\x01\n\rWorkflowState\x12\x1e\n\x1aWORKFLOW_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15WORKFLOW_STATE_ACTIVE\x10\x01\x12\x1b\n\x17WORKFLOW_STATE_INACTIVE\x10\x02\x12\x19\n\x15WORKFLOW_STATE_PAUSED\x10\x03*N\n\x08Severity\x12\x18\n\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x12\n\x0eSEVERITY_ERROR\x10\x01\x12\x14\n\x10SEVERITY_WARNING\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'weft.api.workflow.v1.workflow_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_WORKFLOWSTATE']._serialized_start=1043
-  _globals['_WORKFLOWSTATE']._serialized_end=1146
-  _globals['_SEVERITY']._serialized_start=1148
-  _globals['_SEVERITY']._serialized_end=1226
+  _globals['_ONEXHAUSTED']._serialized_start=1586
+  _globals['_ONEXHAUSTED']._serialized_end=1679
+  _globals['_WORKFLOWSTATE']._serialized_start=1682
+  _globals['_WORKFLOWSTATE']._serialized_end=1812
+  _globals['_SEVERITY']._serialized_start=1814
+  _globals['_SEVERITY']._serialized_end=1892
   _globals['_WORKFLOW']._serialized_start=191
-  _globals['_WORKFLOW']._serialized_end=719
-  _globals['_STEP']._serialized_start=722
-  _globals['_STEP']._serialized_end=921
-  _globals['_PROBLEM']._serialized_start=923
-  _globals['_PROBLEM']._serialized_end=1041
+  _globals['_WORKFLOW']._serialized_end=775
+  _globals['_CONCURRENCY']._serialized_start=777
+  _globals['_CONCURRENCY']._serialized_end=818
+  _globals['_RETRYPOLICY']._serialized_start=821
+  _globals['_RETRYPOLICY']._serialized_end=1096
+  _globals['_STEP']._serialized_start=1099
+  _globals['_STEP']._serialized_end=1464
+  _globals['_PROBLEM']._serialized_start=1466
+  _globals['_PROBLEM']._serialized_end=1584
 # @@protoc_insertion_point(module_scope)

@@ -23,6 +23,34 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _OnExhausted:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OnExhaustedEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OnExhausted.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ON_EXHAUSTED_UNSPECIFIED: _OnExhausted.ValueType  # 0
+    """As INCIDENT."""
+    ON_EXHAUSTED_INCIDENT: _OnExhausted.ValueType  # 1
+    """The execution waits in the state INCIDENT, until somebody resolves it by
+    ResolveIncident.
+    """
+    ON_EXHAUSTED_FAIL: _OnExhausted.ValueType  # 2
+    """The step fails, and the execution with it."""
+
+class OnExhausted(_OnExhausted, metaclass=_OnExhaustedEnumTypeWrapper):
+    """What becomes of a step whose attempts are used up."""
+
+ON_EXHAUSTED_UNSPECIFIED: OnExhausted.ValueType  # 0
+"""As INCIDENT."""
+ON_EXHAUSTED_INCIDENT: OnExhausted.ValueType  # 1
+"""The execution waits in the state INCIDENT, until somebody resolves it by
+ResolveIncident.
+"""
+ON_EXHAUSTED_FAIL: OnExhausted.ValueType  # 2
+"""The step fails, and the execution with it."""
+Global___OnExhausted: _TypeAlias = OnExhausted  # noqa: Y015
+
 class _WorkflowState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -35,6 +63,10 @@ class _WorkflowStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Workflo
     """Can be started."""
     WORKFLOW_STATE_INACTIVE: _WorkflowState.ValueType  # 2
     """Cannot be started; what runs goes on."""
+    WORKFLOW_STATE_PAUSED: _WorkflowState.ValueType  # 3
+    """Can be started, but no step of any of its executions is dispatched until it
+    is ACTIVE again. Attempts that run may end, and are recorded.
+    """
 
 class WorkflowState(_WorkflowState, metaclass=_WorkflowStateEnumTypeWrapper):
     """Whether a workflow can be started."""
@@ -45,6 +77,10 @@ WORKFLOW_STATE_ACTIVE: WorkflowState.ValueType  # 1
 """Can be started."""
 WORKFLOW_STATE_INACTIVE: WorkflowState.ValueType  # 2
 """Cannot be started; what runs goes on."""
+WORKFLOW_STATE_PAUSED: WorkflowState.ValueType  # 3
+"""Can be started, but no step of any of its executions is dispatched until it
+is ACTIVE again. Attempts that run may end, and are recorded.
+"""
 Global___WorkflowState: _TypeAlias = WorkflowState  # noqa: Y015
 
 class _Severity:
@@ -93,6 +129,7 @@ class Workflow(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     VERSION_CREATE_TIME_FIELD_NUMBER: _builtins.int
+    CONCURRENCY_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Assigned by the server: `wf_` and 26 characters, ordered by time."""
     name: _builtins.str
@@ -141,6 +178,12 @@ class Workflow(_message.Message):
     def version_create_time(self) -> _timestamp_pb2.Timestamp:
         """Output only: when this version was created."""
 
+    @_builtins.property
+    def concurrency(self) -> Global___Concurrency:
+        """How many executions run at the same time; further ones are accepted and wait
+        for their turn. Unset: as many as are started.
+        """
+
     def __init__(
         self,
         *,
@@ -158,14 +201,103 @@ class Workflow(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         version_create_time: _timestamp_pb2.Timestamp | None = ...,
+        concurrency: Global___Concurrency | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "input_schema", b"input_schema", "metadata", b"metadata", "output_schema", b"output_schema", "timeout", b"timeout", "update_time", b"update_time", "version_create_time", b"version_create_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["concurrency", b"concurrency", "create_time", b"create_time", "input_schema", b"input_schema", "metadata", b"metadata", "output_schema", b"output_schema", "timeout", b"timeout", "update_time", b"update_time", "version_create_time", b"version_create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "description", b"description", "etag", b"etag", "id", b"id", "input_schema", b"input_schema", "metadata", b"metadata", "name", b"name", "output_schema", b"output_schema", "state", b"state", "steps", b"steps", "timeout", b"timeout", "update_time", b"update_time", "version", b"version", "version_create_time", b"version_create_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["concurrency", b"concurrency", "create_time", b"create_time", "description", b"description", "etag", b"etag", "id", b"id", "input_schema", b"input_schema", "metadata", b"metadata", "name", b"name", "output_schema", b"output_schema", "state", b"state", "steps", b"steps", "timeout", b"timeout", "update_time", b"update_time", "version", b"version", "version_create_time", b"version_create_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Workflow: _TypeAlias = Workflow  # noqa: Y015
+
+@_typing.final
+class Concurrency(_message.Message):
+    """How many executions of a workflow run at the same time."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LIMIT_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    limit: _builtins.int
+    """How many, of each key; 1 to 10,000."""
+    key: _builtins.str
+    """What makes the key: a text that may hold CEL expressions over `input` and
+    `context` as `${ … }`, such as `${input.customer}`. Empty: one key for all.
+    """
+    def __init__(
+        self,
+        *,
+        limit: _builtins.int = ...,
+        key: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "limit", b"limit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Concurrency: _TypeAlias = Concurrency  # noqa: Y015
+
+@_typing.final
+class RetryPolicy(_message.Message):
+    """How a step is tried again. Each failed attempt is recorded with the time at
+    which the next one is due, so that it comes whatever happens to the server.
+
+    Tried again is what fails with UNAVAILABLE, DEADLINE_EXCEEDED,
+    RESOURCE_EXHAUSTED, ABORTED, INTERNAL or UNKNOWN. What an action refuses on
+    purpose, with another code and a reason of its own, fails the step at once.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MAX_ATTEMPTS_FIELD_NUMBER: _builtins.int
+    INITIAL_BACKOFF_FIELD_NUMBER: _builtins.int
+    MULTIPLIER_FIELD_NUMBER: _builtins.int
+    MAX_BACKOFF_FIELD_NUMBER: _builtins.int
+    JITTER_FIELD_NUMBER: _builtins.int
+    NON_RETRYABLE_REASONS_FIELD_NUMBER: _builtins.int
+    ON_EXHAUSTED_FIELD_NUMBER: _builtins.int
+    max_attempts: _builtins.int
+    """Failed attempts in all, before it is given up; 0: 3. -1: without end."""
+    multiplier: _builtins.float
+    """By how much each pause is longer than the one before; 0: 2. 1 to 10."""
+    jitter: _builtins.float
+    """A pause is up to this share longer, by chance, never shorter; unset: 0.2. 0 to 1."""
+    on_exhausted: Global___OnExhausted.ValueType
+    """What becomes of the step when its attempts are used up."""
+    @_builtins.property
+    def initial_backoff(self) -> _duration_pb2.Duration:
+        """The pause after the first failure; unset: 1 s. At most 24 h."""
+
+    @_builtins.property
+    def max_backoff(self) -> _duration_pb2.Duration:
+        """The longest pause; unset: 60 s. At most 24 h."""
+
+    @_builtins.property
+    def non_retryable_reasons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Reasons of failures that are not tried again, whatever their code."""
+
+    def __init__(
+        self,
+        *,
+        max_attempts: _builtins.int = ...,
+        initial_backoff: _duration_pb2.Duration | None = ...,
+        multiplier: _builtins.float = ...,
+        max_backoff: _duration_pb2.Duration | None = ...,
+        jitter: _builtins.float | None = ...,
+        non_retryable_reasons: _abc.Iterable[_builtins.str] | None = ...,
+        on_exhausted: Global___OnExhausted.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_jitter", b"_jitter", "initial_backoff", b"initial_backoff", "jitter", b"jitter", "max_backoff", b"max_backoff"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_jitter", b"_jitter", "initial_backoff", b"initial_backoff", "jitter", b"jitter", "max_attempts", b"max_attempts", "max_backoff", b"max_backoff", "multiplier", b"multiplier", "non_retryable_reasons", b"non_retryable_reasons", "on_exhausted", b"on_exhausted"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__jitter: _TypeAlias = _typing.Literal["jitter"]  # noqa: Y015
+    _WhichOneofArgType__jitter: _TypeAlias = _typing.Literal["_jitter", b"_jitter"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__jitter) -> _WhichOneofReturnType__jitter | None: ...
+
+Global___RetryPolicy: _TypeAlias = RetryPolicy  # noqa: Y015
 
 @_typing.final
 class Step(_message.Message):
@@ -181,6 +313,9 @@ class Step(_message.Message):
     TIMEOUT_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     SERVICE_VERSION_FIELD_NUMBER: _builtins.int
+    RETRY_FIELD_NUMBER: _builtins.int
+    SCHEDULE_TO_CLOSE_TIMEOUT_FIELD_NUMBER: _builtins.int
+    HEARTBEAT_TIMEOUT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Unique in the workflow: [A-Za-z][A-Za-z0-9_-]{0,62}."""
     service: _builtins.str
@@ -214,6 +349,24 @@ class Step(_message.Message):
         most 24 h.
         """
 
+    @_builtins.property
+    def retry(self) -> Global___RetryPolicy:
+        """How the step is tried again. Unset: not at all, its first failure is the
+        execution's.
+        """
+
+    @_builtins.property
+    def schedule_to_close_timeout(self) -> _duration_pb2.Duration:
+        """How long all its attempts may take together, pauses included. Unset: no
+        limit. At most a year.
+        """
+
+    @_builtins.property
+    def heartbeat_timeout(self) -> _duration_pb2.Duration:
+        """How long a running attempt may be silent, between heartbeats, before it is
+        taken for lost. Unset: to the end of its timeout. At most 24 h.
+        """
+
     def __init__(
         self,
         *,
@@ -225,10 +378,13 @@ class Step(_message.Message):
         timeout: _duration_pb2.Duration | None = ...,
         description: _builtins.str = ...,
         service_version: _builtins.str = ...,
+        retry: Global___RetryPolicy | None = ...,
+        schedule_to_close_timeout: _duration_pb2.Duration | None = ...,
+        heartbeat_timeout: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["input", b"input", "timeout", b"timeout"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["heartbeat_timeout", b"heartbeat_timeout", "input", b"input", "retry", b"retry", "schedule_to_close_timeout", b"schedule_to_close_timeout", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "description", b"description", "id", b"id", "input", b"input", "next", b"next", "service", b"service", "service_version", b"service_version", "timeout", b"timeout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "description", b"description", "heartbeat_timeout", b"heartbeat_timeout", "id", b"id", "input", b"input", "next", b"next", "retry", b"retry", "schedule_to_close_timeout", b"schedule_to_close_timeout", "service", b"service", "service_version", b"service_version", "timeout", b"timeout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,190 @@
+"""Ids that callers choose, and how many executions run at the same time."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.unit.execution.world import SERVICE, World, eventually, new_world, quiet
+from weft.core.errors import AlreadyExistsError, PreconditionError, ValidationError
+from weft.core.reasons import Reason
+from weft.server.execution.model import ExecutionState, Waits
+from weft.server.execution.service import RerunCommand
+from weft.server.execution.start import KeyConflict, KeyReuse
+from weft.server.registry.model import Action
+from weft.server.workflow.model import Concurrency, Step
+
+
+async def test_an_open_execution_has_its_key_alone() -> None:
+    """FAIL refuses and names it; USE_EXISTING returns it, for the same input only."""
+    async with new_world(hold=["a"]) as world:
+        await world.chain("a")
+        first = await world.start(value={"x": 1}, execution_key="order-7")
+        assert (await world.executions.find("order-7")).id == first.id
+        for conflict in (KeyConflict.FAIL, KeyConflict.USE_EXISTING):
+            with pytest.raises(AlreadyExistsError) as caught:
+                await world.start(value={"x": 2}, execution_key="order-7", conflict=conflict)
+            assert caught.value.reason == Reason.EXECUTION_EXISTS
+            assert caught.value.metadata["execution_id"] == first.id
+        again = await world.start(value={"x": 1}, execution_key="order-7", conflict=KeyConflict.USE_EXISTING)
+        assert again.id == first.id
+        assert len(world.provider.calls) == 1
+
+
+async def test_a_start_may_end_the_one_before_it() -> None:
+    """TERMINATE_EXISTING: that one is CANCELLED before the new one begins."""
+    async with new_world(hold=["a"]) as world:
+        await world.chain("a")
+        first = await world.start(execution_key="k")
+        await world.held("a")
+        second = await world.start(execution_key="k", conflict=KeyConflict.TERMINATE_EXISTING)
+        assert second.id != first.id
+        assert await world.state(first.id) is ExecutionState.CANCELLED
+        assert (await world.executions.find("k")).id == second.id
+        await world.check(first.id)
+
+
+@pytest.mark.parametrize("reuse", KeyReuse)
+async def test_a_key_of_an_ended_execution(reuse: KeyReuse) -> None:
+    """ALLOW starts another one, RETURN_EXISTING returns it (same input), REJECT refuses."""
+    async with new_world() as world:
+        await world.chain("a")
+        first = await world.start(value={"x": 1}, execution_key="k")
+        await world.ended(first.id)
+        if reuse is KeyReuse.REJECT:
+            with pytest.raises(AlreadyExistsError):
+                await world.start(value={"x": 1}, execution_key="k", reuse=reuse)
+            return
+        second = await world.start(value={"x": 1}, execution_key="k", reuse=reuse)
+        assert (second.id == first.id) is (reuse is KeyReuse.RETURN_EXISTING)
+        if reuse is KeyReuse.RETURN_EXISTING:
+            with pytest.raises(AlreadyExistsError):
+                await world.start(value={"x": 2}, execution_key="k", reuse=reuse)
+
+
+async def test_a_crowd_with_one_key_starts_one_execution() -> None:
+    """However many start at the same moment."""
+    async with new_world(hold=["a"]) as world:
+        await world.chain("a")
+        use = KeyConflict.USE_EXISTING
+        started = await asyncio.gather(
+            *(world.start(value={"x": 1}, execution_key="k", conflict=use) for _ in range(50))
+        )
+        assert len({execution.id for execution in started}) == 1
+        await eventually(lambda: len(world.provider.held) == 1)
+        assert len(world.engine._room) == 1
+
+
+async def _limited(world: World, limit: int, key: str = "") -> None:
+    await world.register(Action(name="a"))
+    concurrency = Concurrency(limit=limit, key=key)
+    await world.workflow(Step(id="a", service=SERVICE, action="a"), concurrency=concurrency)
+
+
+async def test_as_many_run_as_may_and_the_others_wait_in_order() -> None:
+    """Those that wait say for what, survive a restart, and come in the order they were started."""
+    async with new_world(hold=["a"]) as world:
+        await _limited(world, 2)
+        started = []
+        for _ in range(5):
+            started.append(await world.start())
+            await asyncio.sleep(0.002)  # ids are ordered by the millisecond
+        assert [it.waits for it in started] == [Waits.NOTHING] * 2 + [Waits.SLOT] * 3
+        await eventually(lambda: len(world.provider.held) == 2)
+        await world.restart()
+        await eventually(lambda: len(world.provider.held) == 2)
+        order: list[str] = []
+        for number in range(5):
+            await eventually(lambda: bool(world.provider.held))
+            held = world.provider.held[0]
+            order.append(held.call.execution_id)
+            held.complete()
+            await world.ended(order[-1])
+            left = 5 - number - 1
+            await eventually(lambda left=left: len(world.provider.held) == min(2, left))  # type: ignore[misc]
+        assert sorted(order[:2]) == [it.id for it in started[:2]]
+        assert order[2:] == [it.id for it in started[2:]]
+
+
+async def test_each_key_has_its_own_slots() -> None:
+    """Executions of one customer do not wait for those of another."""
+    async with new_world(hold=["a"]) as world:
+        await _limited(world, 1, "${input.customer}")
+        first = [await world.start(value={"customer": name}) for name in ("x", "y", "x")]
+        assert [it.waits for it in first] == [Waits.NOTHING, Waits.NOTHING, Waits.SLOT]
+        await eventually(lambda: len(world.provider.held) == 2)
+
+
+async def test_one_that_waits_for_its_slot_can_be_cancelled() -> None:
+    """It never runs, and takes nobody's turn."""
+    async with new_world(hold=["a"]) as world:
+        await _limited(world, 1)
+        first, second, third = [await world.start() for _ in range(3)]
+        cancelled = await world.executions.cancel(second.id, "")
+        assert cancelled.state is ExecutionState.CANCELLED
+        (await world.held("a")).complete()
+        await world.ended(first.id)
+        await eventually(lambda: bool(world.provider.held))
+        assert world.provider.held[0].call.execution_id == third.id
+        await world.check(second.id)
+
+
+def _rerun(execution: str, **more: Any) -> RerunCommand:
+    known: dict[str, Any] = {"from_step": "", "version": 0, "text": None, "key": None}
+    return RerunCommand(execution=execution, **(known | more))
+
+
+async def test_a_failed_execution_is_run_anew_from_the_step_that_failed() -> None:
+    """A new execution, linked to the old one; what went well is not run again, and its output is used."""
+    async with new_world() as world:
+        await world.chain("a", "b", "c")
+        world.provider.answers["a"] = lambda _: {"from": "a"}
+        world.provider.answers["b"] = PreconditionError("no", reason=Reason.EXPRESSION_FAILED)
+        old = await world.run(value={"x": 1})
+        assert old.execution.state is ExecutionState.FAILED
+        world.provider.answers["b"] = lambda value: value
+        world.provider.calls.clear()
+        again = await world.executions.rerun(_rerun(old.execution.id))
+        assert again.id != old.execution.id
+        assert (again.origin.execution_id, again.origin.from_step) == (old.execution.id, "b")
+        details = await world.ended(again.id)
+        assert details.execution.state is ExecutionState.COMPLETED
+        assert world.provider.steps() == ["b", "c"]
+        assert world.provider.calls[0].input == b'{"x":1,"from":"a"}'
+        await world.check(again.id)
+        with pytest.raises(AlreadyExistsError):
+            await _same_request_other_step(world, old.execution.id)
+
+
+async def _same_request_other_step(world: World, old: str) -> None:
+    from weft.server.store.base import RequestKey  # noqa: PLC0415 - only here
+
+    await world.executions.rerun(_rerun(old, key=RequestKey("m", "r", b"1")))
+    await world.executions.rerun(_rerun(old, from_step="a", key=RequestKey("m", "r", b"2")))
+
+
+async def test_an_execution_is_run_anew_from_any_step_with_another_input() -> None:
+    """Also one that went well; of one that is open, or from a step that has no past, it is refused."""
+    async with new_world(hold=["c"]) as world:
+        await world.chain("a", "b", "c")
+        execution = await world.start(value={"x": 1})
+        await world.held("c")
+        with pytest.raises(PreconditionError) as caught:
+            await world.executions.rerun(_rerun(execution.id))
+        assert caught.value.reason == Reason.EXECUTION_OPEN
+        world.provider.hold.clear()
+        await world.executions.cancel(execution.id, "")
+        world.provider.calls.clear()
+        again = await world.executions.rerun(_rerun(execution.id, from_step="a", text=b'{"x":2}'))
+        assert (await world.ended(again.id)).execution.state is ExecutionState.COMPLETED
+        assert [call.input for call in world.provider.calls] == [b'{"x":2}'] * 3
+        last = await world.executions.rerun(_rerun(again.id))
+        assert last.origin.from_step == "c"
+        for step, text in (("zz", "no step 'zz'"), ("c", "")):
+            if not text:
+                continue
+            with pytest.raises(ValidationError, match=text):
+                await world.executions.rerun(_rerun(again.id, from_step=step))
+        await quiet()
