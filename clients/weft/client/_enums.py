@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Generic, TypeVar
 
-from weft.api.execution.v1 import execution_pb2
+from weft.api.execution.v1 import execution_pb2, execution_service_pb2
 from weft.api.registry.v1 import registry_pb2
 from weft.api.workflow.v1 import workflow_pb2
 from weft.core.errors import ValidationError, Violation
@@ -63,4 +63,9 @@ HEALTH_STATUS = EnumNames(registry_pb2.HealthStatus.items())
 WORKFLOW_STATE = EnumNames(workflow_pb2.WorkflowState.items())
 SEVERITY = EnumNames(workflow_pb2.Severity.items())
 EXECUTION_STATE = EnumNames(execution_pb2.ExecutionState.items())
+ON_EXHAUSTED = EnumNames(workflow_pb2.OnExhausted.items())
+WAIT_REASON = EnumNames(execution_pb2.WaitReason.items())
+INCIDENT_RESOLUTION = EnumNames(execution_pb2.IncidentResolution.items())
+KEY_REUSE_POLICY = EnumNames(execution_service_pb2.KeyReusePolicy.items())
+KEY_CONFLICT_POLICY = EnumNames(execution_service_pb2.KeyConflictPolicy.items())
 STEP_STATE = EnumNames(execution_pb2.StepState.items())

@@ -17,13 +17,16 @@ from weft.api.workflow.v1 import workflow_pb2
 from weft.client import _enums as enums
 from weft.client.records import (
     Action,
+    Concurrency,
     DependencyHealth,
     Event,
     Execution,
     Failure,
     Instance,
     IntegrationHealth,
+    Origin,
     Problem,
+    RetryPolicy,
     Service,
     ServiceHealth,
     ServiceVersion,
@@ -160,7 +163,30 @@ def step(message: workflow_pb2.Step) -> Step:
         timeout=span_of(message, "timeout"),
         description=message.description,
         service_version=message.service_version,
+        retry=retry(message.retry) if message.HasField("retry") else None,
+        schedule_to_close_timeout=span_of(message, "schedule_to_close_timeout"),
+        heartbeat_timeout=span_of(message, "heartbeat_timeout"),
     )
+
+
+def retry(message: workflow_pb2.RetryPolicy) -> RetryPolicy:
+    """Read how a step is tried again."""
+    return RetryPolicy(
+        max_attempts=message.max_attempts,
+        initial_backoff=span_of(message, "initial_backoff"),
+        multiplier=message.multiplier,
+        max_backoff=span_of(message, "max_backoff"),
+        jitter=message.jitter,
+        non_retryable_reasons=tuple(message.non_retryable_reasons),
+        on_exhausted=enums.ON_EXHAUSTED.name(message.on_exhausted),
+    )
+
+
+def concurrency(message: workflow_pb2.Workflow) -> Concurrency | None:
+    """Read how many executions run at the same time."""
+    if not message.HasField("concurrency"):
+        return None
+    return Concurrency(limit=message.concurrency.limit, key=message.concurrency.key)
 
 
 def problem(message: workflow_pb2.Problem) -> Problem:
@@ -191,6 +217,7 @@ def workflow(message: workflow_pb2.Workflow, warnings: tuple[Problem, ...] = ())
         create_time=time_of(message, "create_time"),
         update_time=time_of(message, "update_time"),
         version_create_time=time_of(message, "version_create_time"),
+        concurrency=concurrency(message),
         warnings=warnings,
     )
 
@@ -231,7 +258,14 @@ def step_execution(message: execution_pb2.StepExecution) -> StepExecution:
         schedule_time=time_of(message, "schedule_time"),
         end_time=time_of(message, "end_time"),
         failure=_failure_of(message),
+        retry_time=time_of(message, "retry_time"),
+        progress=object_of(message, "progress"),
     )
+
+
+def origin(message: execution_pb2.Origin) -> Origin:
+    """Read which execution another one repeats."""
+    return Origin(execution_id=message.execution_id, from_step=message.from_step)
 
 
 def execution(message: execution_pb2.Execution) -> Execution:
@@ -252,6 +286,11 @@ def execution(message: execution_pb2.Execution) -> Execution:
         end_time=time_of(message, "end_time"),
         expire_time=time_of(message, "expire_time"),
         trace_id=message.trace_id,
+        key=message.key,
+        origin=origin(message.origin) if message.HasField("origin") else None,
+        waits_for=enums.WAIT_REASON.name(message.waits_for),
+        wait_until=time_of(message, "wait_until"),
+        concurrency_key=message.concurrency_key,
     )
 
 
@@ -285,4 +324,6 @@ _MESSAGES: dict[str, Callable[[Any], Any]] = {
     Duration.DESCRIPTOR.full_name: lambda span: span.ToTimedelta().total_seconds(),
     context_pb2.CallContext.DESCRIPTOR.full_name: lambda message: context(message).flat(),
     failure_pb2.Failure.DESCRIPTOR.full_name: lambda message: failure(message).to_dict(),
+    execution_pb2.Origin.DESCRIPTOR.full_name: lambda message: origin(message).to_dict(),
+    Timestamp.DESCRIPTOR.full_name: lambda moment: moment.ToDatetime(UTC).isoformat(),
 }

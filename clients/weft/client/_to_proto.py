@@ -75,6 +75,11 @@ def many(kind: Callable[..., M], table: Mapping[str, Reader]) -> Reader:
     return _each(lambda value, path: build(kind, table, value, path))
 
 
+def one(kind: Callable[..., M], table: Mapping[str, Reader]) -> Reader:
+    """Return the reader of one such message."""
+    return lambda value, path: build(kind, table, value, path)
+
+
 def _each(read: Callable[[Any, str], R]) -> Callable[[Any, str], list[R]]:
     def read_all(value: Any, path: str) -> list[R]:
         if not isinstance(value, Sequence) or isinstance(value, str | bytes):
@@ -121,6 +126,13 @@ def whole(value: Any, path: str) -> int:
     if not -(2**31) <= value < 2**31:
         raise ValidationError([Violation(path, f"{value} is out of range", Rule.OUT_OF_RANGE)])
     return value
+
+
+def number(value: Any, path: str) -> float:
+    """Take a number."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise _mismatch(value, path, "a number")
+    return float(value)
 
 
 def span(value: Any, path: str) -> Duration:
@@ -254,6 +266,18 @@ INSTANCE: Final[Mapping[str, Reader]] = {
     "ttl": span,
 }
 
+RETRY: Final[Mapping[str, Reader]] = {
+    "max_attempts": whole,
+    "initial_backoff": span,
+    "multiplier": number,
+    "max_backoff": span,
+    "jitter": number,
+    "non_retryable_reasons": _each(text),
+    "on_exhausted": enums.ON_EXHAUSTED.number,
+}
+
+CONCURRENCY: Final[Mapping[str, Reader]] = {"limit": whole, "key": text}
+
 STEP: Final[Mapping[str, Reader]] = {
     "id": text,
     "service": text,
@@ -263,6 +287,9 @@ STEP: Final[Mapping[str, Reader]] = {
     "timeout": span,
     "description": text,
     "service_version": text,
+    "retry": one(workflow_pb2.RetryPolicy, RETRY),
+    "schedule_to_close_timeout": span,
+    "heartbeat_timeout": span,
 }
 
 WORKFLOW: Final[Mapping[str, Reader]] = {
@@ -273,4 +300,5 @@ WORKFLOW: Final[Mapping[str, Reader]] = {
     "input_schema": payload,
     "output_schema": payload,
     "timeout": span,
+    "concurrency": one(workflow_pb2.Concurrency, CONCURRENCY),
 }

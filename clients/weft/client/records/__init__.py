@@ -6,7 +6,7 @@ such as ``ACTIVE``; an unset one is the empty string. Every record has
 """
 
 from weft.client.records._base import Page, Record
-from weft.client.records._execution import Event, Execution, Failure, StepExecution
+from weft.client.records._execution import Event, Execution, Failure, Origin, StepExecution
 from weft.client.records._registry import (
     Action,
     DependencyHealth,
@@ -16,19 +16,22 @@ from weft.client.records._registry import (
     ServiceHealth,
     ServiceVersion,
 )
-from weft.client.records._workflow import Problem, Step, Workflow
+from weft.client.records._workflow import Concurrency, Problem, RetryPolicy, Step, Workflow
 
 __all__ = [
     "Action",
+    "Concurrency",
     "DependencyHealth",
     "Event",
     "Execution",
     "Failure",
     "Instance",
     "IntegrationHealth",
+    "Origin",
     "Page",
     "Problem",
     "Record",
+    "RetryPolicy",
     "Service",
     "ServiceHealth",
     "ServiceVersion",

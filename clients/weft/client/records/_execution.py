@@ -44,7 +44,7 @@ class StepExecution(Record):
     action: str
     """Name of the action."""
     state: str
-    """``SCHEDULED``, ``COMPLETED``, ``FAILED`` or ``CANCELLED``."""
+    """``SCHEDULED``, ``RETRYING``, ``INCIDENT``, ``COMPLETED``, ``FAILED`` or ``CANCELLED``."""
     attempt: int
     """How often it was dispatched, as far as is recorded."""
     schedule_time: datetime | None = None
@@ -52,7 +52,21 @@ class StepExecution(Record):
     end_time: datetime | None = None
     """When it reached its final state."""
     failure: Failure | None = None
-    """Why it failed."""
+    """Why it failed, or why its last attempt did."""
+    retry_time: datetime | None = None
+    """When its next attempt is due."""
+    progress: Mapping[str, Any] | None = None
+    """What a running attempt told last, as far as that is recorded."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin(Record):
+    """Which execution another one repeats."""
+
+    execution_id: str
+    """Its id."""
+    from_step: str = ""
+    """The first step that ran again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +82,7 @@ class Execution(Record):
     workflow_version: int
     """Which version, to the end."""
     state: str
-    """``RUNNING``, ``COMPLETED``, ``FAILED``, ``CANCELLED`` or ``TIMED_OUT``."""
+    """``RUNNING``, ``PAUSED``, ``INCIDENT``; ended: ``COMPLETED``, ``FAILED``, ``CANCELLED``, ``TIMED_OUT``."""
     input: Mapping[str, Any] | None = None
     """What it was started with; None in lists."""
     result: Mapping[str, Any] | None = None
@@ -89,6 +103,16 @@ class Execution(Record):
     """When it is timed out; None: never."""
     trace_id: str = ""
     """The trace that it is, from its start to the last call that it causes; 32 hexadecimal digits."""
+    key: str = ""
+    """The id that its caller chose."""
+    origin: Origin | None = None
+    """Which execution it repeats."""
+    waits_for: str = ""
+    """``RETRY``, ``COMPLETION``, ``RESUME``, ``WORKFLOW``, ``INCIDENT``, ``SLOT``; empty: it is worked on."""
+    wait_until: datetime | None = None
+    """Until when it waits, as far as that is a time."""
+    concurrency_key: str = ""
+    """What it shares with the executions that take turns with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

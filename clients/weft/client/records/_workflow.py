@@ -11,6 +11,36 @@ from weft.client.records._base import Record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy(Record):
+    """How a step is tried again."""
+
+    max_attempts: int = 3
+    """Failed attempts in all; -1: without end."""
+    initial_backoff: timedelta | None = None
+    """The pause after the first failure; None: 1 s."""
+    multiplier: float = 2.0
+    """By how much each pause is longer than the one before."""
+    max_backoff: timedelta | None = None
+    """The longest pause; None: 60 s."""
+    jitter: float = 0.2
+    """A pause is up to this share longer, by chance."""
+    non_retryable_reasons: tuple[str, ...] = ()
+    """Reasons that are not tried again."""
+    on_exhausted: str = "INCIDENT"
+    """``INCIDENT`` or ``FAIL``: what happens when the attempts are used up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Concurrency(Record):
+    """How many executions of a workflow run at the same time."""
+
+    limit: int
+    """How many, of each key."""
+    key: str = ""
+    """Text with expressions over ``input`` and ``context``; empty: one key for all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Step(Record):
     """One step: a call of an action, and where to go from there."""
 
@@ -30,6 +60,12 @@ class Step(Record):
     """For people."""
     service_version: str = ""
     """Which versions of the service it takes, such as ``^1.4``; empty: those of the newest API version."""
+    retry: RetryPolicy | None = None
+    """How it is tried again; None: not at all."""
+    schedule_to_close_timeout: timedelta | None = None
+    """How long all its attempts may take together."""
+    heartbeat_timeout: timedelta | None = None
+    """How long a running attempt may be silent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +105,7 @@ class Workflow(Record):
     timeout: timedelta | None = None
     """How long an execution may take in all; None: no limit."""
     state: str = ""
-    """``ACTIVE`` or ``INACTIVE``."""
+    """``ACTIVE``, ``INACTIVE`` or ``PAUSED``."""
     version: int = 0
     """1, 2, 3, …"""
     etag: str = ""
@@ -80,5 +116,7 @@ class Workflow(Record):
     """When it last changed."""
     version_create_time: datetime | None = None
     """When this version was created."""
+    concurrency: Concurrency | None = None
+    """How many executions run at the same time; None: as many as are started."""
     warnings: tuple[Problem, ...] = ()
     """What a create or update found that does not stand in the way."""

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Final
 
 from weft.core.clock import Clock
-from weft.core.errors import InternalError, PreconditionError, ResourceNotFoundError, WeftError
+from weft.core.errors import InternalError, PreconditionError, WeftError
 from weft.core.payload import JsonObject, loads
 from weft.core.reasons import Reason
 from weft.core.schema import Schema
@@ -147,7 +147,7 @@ class StepRunner:
 
 def _planned(run: Run) -> PlannedStep:
     if run.planned is None:
-        raise ResourceNotFoundError("step", run.step_id)
+        raise InternalError(f"the workflow has no step {run.step_id!r}")
     return run.planned
 
 
