@@ -82,7 +82,7 @@ class Execution(Record):
     workflow_version: int
     """Which version, to the end."""
     state: str
-    """``RUNNING``, ``PAUSED``, ``INCIDENT``, or ended: ``COMPLETED``, ``FAILED``, ``CANCELLED``, ``TIMED_OUT``."""
+    """Open: ``RUNNING``, ``PAUSED``, ``INCIDENT``. Ended: ``COMPLETED``, ``FAILED``, ``CANCELLED``, …"""
     input: Mapping[str, Any] | None = None
     """What it was started with; None in lists."""
     result: Mapping[str, Any] | None = None
