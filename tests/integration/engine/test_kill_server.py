@@ -155,11 +155,16 @@ def _check_bodies(stored: Iterable[Execution], journal: Journal) -> None:
 async def test_a_waiting_caller_does_not_notice_a_restart(
     server: ServerProcess, weft: Client, journal: Journal
 ) -> None:
-    """With the client's own retries, ``execute`` returns the one result, over a kill and a restart."""
+    """While the client retries, ``execute`` returns the one result, over a kill and a restart."""
     await server.up()
-    async with work_service(journal).hosted(server=server.address):
+    # Longer than the default: a restart takes its time where tests starve each other.
+    lasting = RetryPolicy(
+        max_retries=100, base_delay=timedelta(seconds=0.1), max_delay=timedelta(seconds=0.5)
+    )
+    patient = connect(server.address, retry=RetryPolicies(create=lasting))
+    async with work_service(journal).hosted(server=server.address), patient:
         await make_chain(weft, "chain", 3, seconds=0.2)
-        executing = asyncio.create_task(weft.executions.execute("chain", {"n": 0, "seconds": 0}))
+        executing = asyncio.create_task(patient.executions.execute("chain", {"n": 0, "seconds": 0}))
         await until(lambda: bool(journal.lines()))
         server.kill()
         await server.up()
