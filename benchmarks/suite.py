@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from benchmarks.dispatch import DispatchBenchmark
 from benchmarks.fairness import FairnessBenchmark
 from benchmarks.fleet.drain import DrainBenchmark
 from benchmarks.fleet.kill import KillBenchmark
@@ -25,6 +26,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     KillBenchmark(),
     OutageBenchmark(),
     WideBenchmark(),
+    DispatchBenchmark(),
     WorkflowBenchmark(),
     FsyncsBenchmark(),
 )
