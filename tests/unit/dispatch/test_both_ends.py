@@ -69,9 +69,10 @@ async def play(steps: list[Step]) -> None:
     assert await wire.stream.opened
     for what, number in steps:
         await step(world, wire, what, number)
-    for end in world.ends.values():
-        end.set()
     async with asyncio.timeout(5):
+        await settled(lambda: not world.running & world.given_up)
+        for end in world.ends.values():
+            end.set()
         await asyncio.gather(*world.calls.values(), return_exceptions=True)
         if world.cut or world.drained:
             await wire.ended.wait()

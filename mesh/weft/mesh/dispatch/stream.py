@@ -91,6 +91,8 @@ class EngineStream:
             ServiceUnavailableError: ACTION_UNAVAILABLE: the stream broke after it was sent.
             DeadlineExceededError: ACTION_TIMEOUT.
         """
+        if not self.usable:
+            raise UnreachableError(call.service, f"{self._address} is stopping; call another instance")
         if self._ledger.waiting >= self._config.most_waiting:
             raise UnreachableError(call.service, f"too many calls wait for {call.service} at {self._address}")
         loop = self._loop

@@ -83,8 +83,6 @@ class StreamActionTransport:
     async def _run(
         self, stream: EngineStream, endpoint: Endpoint, call: ActionCall, deadline: float, timeout: float
     ) -> bytes | None:
-        if stream.draining:
-            raise UnreachableError(call.service, f"{endpoint.address} is stopping; call another instance")
         span, headers = self._tracer.start(
             METHOD,
             (),
