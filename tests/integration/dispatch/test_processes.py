@@ -114,7 +114,7 @@ async def test_a_provider_that_stands_still_is_noticed_without_a_deadline(start:
                 with pytest.raises(ServiceUnavailableError) as caught:
                     await hanging
             assert caught.value.reason == Reason.ACTION_UNAVAILABLE
-            with pytest.raises(UnreachableError):
+            with pytest.raises(WeftError):
                 await way.invoke(at(port), "who", timeout=0.5)
         finally:
             process.child.send_signal(signal.SIGCONT)
