@@ -21,7 +21,7 @@ from benchmarks.actions import ACTION, SERVICE
 from benchmarks.harness import Block, Figure, Operation, Side, closed_loop
 from benchmarks.payloads import Documents
 from benchmarks.processes import Child, Processes
-from benchmarks.spans import tracer_provider
+from benchmarks.spans import weft_provider
 from weft.core.context import CallContext
 from weft.discovery.model import Endpoint, Protocol
 from weft.discovery.static import StaticResolver
@@ -100,7 +100,7 @@ def _stream(mesh: Mesh, tracer: RpcTracer) -> ActionTransport:
 async def _caller(stack: AsyncExitStack, endpoint: Endpoint, make: MakeTransport) -> ActionCaller:
     mesh = Mesh(OneResolver(StaticResolver({SERVICE: [endpoint]})))
     stack.push_async_callback(mesh.close)
-    caller = ActionCaller(mesh, {Protocol.GRPC: make(mesh, RpcTracer(tracer_provider(sampled=False)))})
+    caller = ActionCaller(mesh, {Protocol.GRPC: make(mesh, RpcTracer(weft_provider(sampled=False)))})
     stack.push_async_callback(caller.close)
     return caller
 
