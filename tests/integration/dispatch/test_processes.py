@@ -119,12 +119,11 @@ async def test_a_provider_that_stands_still_is_noticed_without_a_deadline(start:
         finally:
             process.child.send_signal(signal.SIGCONT)
         async with asyncio.timeout(20):
-            answer = None
-            while answer is None:
+            answers: list[dict[str, int]] = []
+            while not (answers and way.streams):
                 with suppress(WeftError):
-                    answer = await way.invoke(at(port), "who", timeout=2)
-        assert answer == {"pid": pid}
-        assert way.streams == 1
+                    answers.append(await way.invoke(at(port), "who", timeout=2))
+        assert answers[-1] == {"pid": pid}
 
 
 async def test_a_terminated_provider_loses_nothing(start: Start) -> None:
