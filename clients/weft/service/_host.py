@@ -122,6 +122,7 @@ class Host:
     async def _register(self, address: Address, server: str) -> None:
         registration = Registration(self._service, self.instance_id, address, server, self._config)
         self._registration = registration
+        self._servicer.attempts.use(registration.channel)
         self.registered = registration.registered
         self._registering = asyncio.create_task(
             registration.run(), name=f"registration of {self.instance_id}"
@@ -146,6 +147,7 @@ class Host:
             self._registering.cancel()
             await asyncio.wait((self._registering,))
         if self._registration is not None:
+            self._servicer.attempts.use(None)
             await self._registration.close()
             self._registration = None
 

@@ -64,6 +64,11 @@ class _Method(Protocol[_Response_co]):
 class Registration:
     """The registration of one instance at one server.
 
+    Attributes:
+        registered: Set while the server knows the instance.
+        attempted: Set once it was tried.
+        channel: To the server.
+
     Args:
         service: What is registered.
         instance_id: The instance's id.
@@ -85,8 +90,8 @@ class Registration:
         self._instance_request = register_instance_request(service, instance_id, address, config)
         self._threads = Threads(1, f"weft-{service.name}-health")
         self._way = RegistryWay(server, config)
-        self._channel = self._way.channel
-        self._stub = registry_service_pb2_grpc.RegistryServiceStub(self._channel)
+        self.channel = self._way.channel
+        self._stub = registry_service_pb2_grpc.RegistryServiceStub(self.channel)
         self._interval = config.ttl / 3
         self._failures = 0
         self._known = False

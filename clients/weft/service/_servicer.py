@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, TypeAlias
 
 import grpc.aio
@@ -13,6 +14,7 @@ from weft.core.payload import from_payload, kind_of, prefer, to_payload
 from weft.core.reasons import Rule
 from weft.mesh.rpc import abort_with
 from weft.mesh.tracing.server import Tracing
+from weft.service._attempts import AttemptLine, Attempts
 from weft.service._calls import Calls
 from weft.service._messages import action_message
 from weft.service._model import ServiceDefinition
@@ -35,10 +37,12 @@ class ActionServicer(action_service_pb2_grpc.ActionServiceServicer):
 
     Attributes:
         streams: The engines that stream to us.
+        attempts: Where heartbeats of unary calls go.
     """
 
     def __init__(self, service: ServiceDefinition, calls: Calls, runner: Runner) -> None:
         self.streams = ActionStreams()
+        self.attempts = Attempts()
         self._service = service
         self._calls = calls
         self._runner = runner
@@ -73,9 +77,16 @@ class ActionServicer(action_service_pb2_grpc.ActionServiceServicer):
     ) -> pb.InvokeActionResponse:
         action = self._runner.find(request.service, request.action)
         value = from_payload(request.input, "input")
-        output = await self._runner.run(
-            action, value, request.invocation, request.context, remaining, _unheard
-        )
+        line = AttemptLine(self.attempts, request.invocation.attempt_token)
+        try:
+            output = await self._runner.run(
+                action, value, request.invocation, request.context, remaining, line.beat
+            )
+        except asyncio.CancelledError:
+            line.check_stopped()  # grpc.aio sends no status for a handler that just ends so
+            raise
+        finally:
+            line.close()
         if output is None:
             return pb.InvokeActionResponse(pending=True)
         return pb.InvokeActionResponse(output=to_payload(output, kind_of(request.input)))
@@ -103,7 +114,3 @@ def _page(size: int, token: str, total: int) -> tuple[int, int, str]:
     start = int(token or 0)
     end = start + size if size else total
     return start, end, str(end) if end < total else ""
-
-
-def _unheard(details: bytes) -> None:
-    """Drop a heartbeat: there is no way back on a unary call."""
