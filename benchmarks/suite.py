@@ -10,6 +10,7 @@ from benchmarks.fleet.outage import OutageBenchmark
 from benchmarks.fleet.wide import WideBenchmark
 from benchmarks.fsyncs import FsyncsBenchmark
 from benchmarks.harness import Benchmark
+from benchmarks.lists import ListsBenchmark
 from benchmarks.mesh import MeshBenchmark
 from benchmarks.picks import PicksBenchmark
 from benchmarks.rpc import RpcBenchmark
@@ -29,4 +30,5 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     DispatchBenchmark(),
     WorkflowBenchmark(),
     FsyncsBenchmark(),
+    ListsBenchmark(),
 )

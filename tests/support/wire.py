@@ -1,4 +1,4 @@
-"""The three services as a foreign client sees them: generated stubs, and errors taken apart by hand."""
+"""The services as a foreign client sees them: generated stubs, and errors taken apart by hand."""
 
 from __future__ import annotations
 
@@ -13,7 +13,13 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
 from weft.api.common.v1 import payload_pb2
-from weft.api.execution.v1 import execution_service_pb2, execution_service_pb2_grpc
+from weft.api.execution.v1 import (
+    archive_service_pb2_grpc,
+    batch_service_pb2,
+    batch_service_pb2_grpc,
+    execution_service_pb2,
+    execution_service_pb2_grpc,
+)
 from weft.api.registry.v1 import registry_service_pb2, registry_service_pb2_grpc
 from weft.api.workflow.v1 import workflow_service_pb2, workflow_service_pb2_grpc
 from weft.core.errors import Code
@@ -29,9 +35,10 @@ SERVICES = (
     registry_service_pb2.DESCRIPTOR.services_by_name["RegistryService"],
     workflow_service_pb2.DESCRIPTOR.services_by_name["WorkflowService"],
     execution_service_pb2.DESCRIPTOR.services_by_name["ExecutionService"],
+    batch_service_pb2.DESCRIPTOR.services_by_name["BatchService"],
 )
 METHODS = {method.name: method for service in SERVICES for method in service.methods}
-"""Every RPC; the names are unique among the three services."""
+"""Every RPC; the names are unique among them."""
 
 DETAIL_TYPES = (
     error_details_pb2.ErrorInfo,
@@ -71,10 +78,12 @@ class Wire:
         self.registry = registry_service_pb2_grpc.RegistryServiceStub(channel)
         self.workflows = workflow_service_pb2_grpc.WorkflowServiceStub(channel)
         self.executions = execution_service_pb2_grpc.ExecutionServiceStub(channel)
+        self.batches = batch_service_pb2_grpc.BatchServiceStub(channel)
+        self.archives = archive_service_pb2_grpc.ArchiveServiceStub(channel)
 
     async def call(self, method: str, request: Message, timeout: float = 20.0) -> Any:
         """Make a call by the name of its RPC; of a stream, return the first message."""
-        for stub in (self.registry, self.workflows, self.executions):
+        for stub in (self.registry, self.workflows, self.executions, self.batches):
             if hasattr(stub, method):
                 made = getattr(stub, method)(request, timeout=timeout)
                 if not METHODS[method].server_streaming:

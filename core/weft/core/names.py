@@ -6,12 +6,14 @@ import re
 import secrets
 import time
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 
 from weft.core.errors import Violation
 from weft.core.reasons import Rule
 
 __all__ = [
     "ACTION_NAME",
+    "BATCH_PREFIX",
     "EXECUTION_KEY",
     "EXECUTION_PREFIX",
     "INSTANCE_ID",
@@ -23,6 +25,7 @@ __all__ = [
     "check_name",
     "closest",
     "did_you_mean",
+    "first_id",
     "is_id",
     "new_id",
 ]
@@ -31,6 +34,7 @@ SERVICE_PREFIX = "svc"
 INSTANCE_PREFIX = "ins"
 WORKFLOW_PREFIX = "wf"
 EXECUTION_PREFIX = "exe"
+BATCH_PREFIX = "bat"
 
 NAME = re.compile(r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?")
 """A service or workflow: a DNS label, so that it is a Consul name as well."""
@@ -64,20 +68,41 @@ _WORDS = {
 """What the patterns say, for a person."""
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_CHANCE_BITS = 80
+_LAST_MILLIS = (1 << 48) - 1
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SHOWN = 80
 _LONGEST = 200
 """Comparing takes time that grows with the square of the length."""
 _ID = re.compile(r"[a-z]+_[0-9a-hjkmnp-tv-z]{26}")
 
 
-def new_id(prefix: str) -> str:
+def new_id(prefix: str, at: datetime | None = None) -> str:
     """Return ``prefix_`` and 26 characters: 48 bits of time, 80 of chance (as in ULID).
 
     Ids made later sort later, to the millisecond, which keeps B-trees dense and
     makes the id a paging key. No name can look like one: names have no ``_``.
+
+    Args:
+        prefix: Which kind of id.
+        at: The time in it; none: now, by the system's clock.
     """
-    number = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(80)
+    millis = time.time_ns() // 1_000_000 if at is None else _millis(at)
+    return _written(prefix, millis << _CHANCE_BITS | secrets.randbits(_CHANCE_BITS))
+
+
+def first_id(prefix: str, at: datetime) -> str:
+    """Return what sorts before all ids that were made at a time or later, and behind all earlier ones."""
+    return _written(prefix, _millis(at) << _CHANCE_BITS)
+
+
+def _written(prefix: str, number: int) -> str:
     return f"{prefix}_" + "".join(_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5))
+
+
+def _millis(at: datetime) -> int:
+    """Return milliseconds since 1970, within what an id can hold."""
+    return min(max(0, (at - _EPOCH) // timedelta(milliseconds=1)), _LAST_MILLIS)
 
 
 def is_id(text: str, prefix: str) -> bool:

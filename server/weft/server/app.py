@@ -16,7 +16,14 @@ import grpc.aio
 from grpc_channelz.v1 import channelz
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from weft.api.execution.v1 import execution_service_pb2, execution_service_pb2_grpc
+from weft.api.execution.v1 import (
+    archive_service_pb2,
+    archive_service_pb2_grpc,
+    batch_service_pb2,
+    batch_service_pb2_grpc,
+    execution_service_pb2,
+    execution_service_pb2_grpc,
+)
 from weft.api.registry.v1 import registry_service_pb2, registry_service_pb2_grpc
 from weft.api.workflow.v1 import workflow_service_pb2, workflow_service_pb2_grpc
 from weft.core.clock import Clock, SystemClock
@@ -36,9 +43,16 @@ from weft.mesh.rpc import CHANNEL_OPTIONS, SERVER_OPTIONS
 from weft.mesh.states import describe_mesh
 from weft.mesh.tracing.client import RpcTracer
 from weft.mesh.tracing.http import HttpTracer
+from weft.server.archive.service import ArchiveService
+from weft.server.archive.servicer import ArchiveServicer
+from weft.server.batch.operations import operations
+from weft.server.batch.runner import BatchRunner
+from weft.server.batch.service import BatchService
+from weft.server.batch.servicer import BatchServicer
 from weft.server.config import ConfigError, ServerConfig
 from weft.server.consul import ServerIdentity, ServerRegistration
 from weft.server.execution.dispatch import Dispatcher
+from weft.server.execution.lists import ExecutionLists
 from weft.server.execution.service import ExecutionService
 from weft.server.execution.servicer import ExecutionServicer
 from weft.server.health import HealthReporter
@@ -50,6 +64,7 @@ from weft.server.registry.reading import GrpcActionSource
 from weft.server.registry.resolver import RegistryResolver
 from weft.server.registry.service import RegistryService
 from weft.server.registry.servicer import RegistryServicer
+from weft.server.retention_runner import RetentionRunner
 from weft.server.store.base import Store
 from weft.server.store.sqlite import SqliteStore
 from weft.server.tasks import supervise
@@ -65,7 +80,11 @@ _ROLES = {
     "workflow": workflow_service_pb2.DESCRIPTOR.services_by_name["WorkflowService"].full_name,
     "execution": execution_service_pb2.DESCRIPTOR.services_by_name["ExecutionService"].full_name,
 }
-_SERVICES = tuple(_ROLES.values())
+_SERVICES = (
+    *_ROLES.values(),
+    batch_service_pb2.DESCRIPTOR.services_by_name["BatchService"].full_name,
+    archive_service_pb2.DESCRIPTOR.services_by_name["ArchiveService"].full_name,
+)
 
 
 class WeftServer:
@@ -111,6 +130,8 @@ class WeftServer:
             ("the watch over heartbeats", self._instances.run),
             ("the watch over the store", self._health.run),
             ("the removal of old request keys", lambda: forget_old_requests(self._store, self._clock)),
+            ("the work on batches", self._batch_runner.run),
+            ("the removal of old executions", self._retention.run),
         ):
             self._background.append(asyncio.create_task(supervise(name, job, self._clock)))
         self._announce()
@@ -142,6 +163,10 @@ class WeftServer:
         self._executions = ExecutionService(
             self._store, self._workflows, dispatcher, clock, self._config.limits
         )
+        self._lists = ExecutionLists(self._store, self._workflows, clock)
+        self._batch_runner = BatchRunner(self._store, operations(self._executions), clock)
+        self._batches = BatchService(self._store, self._lists, clock, self._batch_runner.wake)
+        self._retention = RetentionRunner(self._store, self._config.retention, clock)
         self._health = HealthReporter(self._store, _SERVICES, clock)
         self._chain = ServerChain()
         self._server = grpc.aio.server(
@@ -161,7 +186,13 @@ class WeftServer:
             WorkflowServicer(self._workflows, clock), server
         )
         execution_service_pb2_grpc.add_ExecutionServiceServicer_to_server(
-            ExecutionServicer(self._executions), server
+            ExecutionServicer(self._executions, self._lists), server
+        )
+        batch_service_pb2_grpc.add_BatchServiceServicer_to_server(
+            BatchServicer(self._batches, self._lists), server
+        )
+        archive_service_pb2_grpc.add_ArchiveServiceServicer_to_server(
+            ArchiveServicer(ArchiveService(self._store)), server
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, server)
         channelz.add_channelz_servicer(server)

@@ -35,8 +35,10 @@ from weft.server.options import (
     LogFormat,
     LogLevel,
     Policy,
+    Retained,
     Zone,
 )
+from weft.server.retention import Retention
 from weft.server.store.base import StoreInUseError, StoreUnavailableError
 
 __all__ = ["server"]
@@ -60,6 +62,7 @@ def server(
     environment: Environment = "",
     zone: Zone = "",
     policy: Policy = DEFAULT_POLICY,
+    retention: Retained = "",
     log_level: Level = LogLevel.INFO,
     log_format: Format = LogFormat.AUTO,
 ) -> None:
@@ -77,6 +80,7 @@ def server(
     settings = _Settings({**os.environ, "CONSUL_HTTP_ADDR": consul})
     sources = settings.read(sources_config, SourcesConfig())
     balancer = settings.read(lambda _: BalancerConfig(policy=policy, zone=zone), BalancerConfig())
+    kept = settings.read(lambda _: Retention.parse(retention), Retention())
     config = settings.read(
         lambda _: ServerConfig(
             listen=listen,
@@ -87,6 +91,7 @@ def server(
             advertise=advertise,
             environment=environment,
             zone=zone,
+            retention=kept,
         ),
         ServerConfig(),
     )

@@ -15,6 +15,7 @@ from weft.discovery.endpoint import parse_address
 from weft.discovery.resolvers import SourcesConfig
 from weft.mesh.balancing import BalancerConfig
 from weft.server.execution.engine import EngineLimits
+from weft.server.retention import Retention
 
 __all__ = ["DEFAULT_LISTEN", "DEFAULT_POLICY", "ConfigError", "ServerConfig"]
 
@@ -63,6 +64,8 @@ class ServerConfig:
     """Such as ``production``; told to Consul."""
     zone: str = ""
     """Where the server is: told to Consul."""
+    retention: Retention = field(default_factory=Retention)
+    """How long executions are kept after their end, where their workflow does not say it."""
 
     def __post_init__(self) -> None:
         """Check what can be checked without changing anything.

@@ -22,6 +22,7 @@ __all__ = [
     "LogFormat",
     "LogLevel",
     "Policy",
+    "Retained",
     "Zone",
 ]
 
@@ -78,6 +79,16 @@ Zone = Annotated[
 Policy = Annotated[
     str,
     typer.Option(envvar="WEFT_MESH_POLICY", help=f"How calls of actions are spread: {', '.join(POLICIES)}."),
+]
+
+Retained = Annotated[
+    str,
+    typer.Option(
+        "--retention",
+        metavar="STATE=TIME,…",
+        envvar="WEFT_RETENTION",
+        help="How long executions are kept after their end, such as COMPLETED=30d,*=90d; without: for ever.",
+    ),
 ]
 
 Level = Annotated[LogLevel, typer.Option(envvar="WEFT_LOG_LEVEL", help="The least that is logged.")]

@@ -237,7 +237,9 @@ def close_page(
         size += message.ByteSize()
         if count and size > _MAX_PAGE_BYTES:
             return messages[:count], _token(key(found.items[count - 1]), scope)
-    return messages, _token(key(found.items[-1]), scope) if found.more else ""
+    if not found.more:
+        return messages, ""
+    return messages, _token(found.next_after or key(found.items[-1]), scope)
 
 
 def _token(after: str, scope: Sequence[str]) -> str:

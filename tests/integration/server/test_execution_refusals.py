@@ -45,6 +45,25 @@ TANGLED_FAULTS = (
 )
 
 
+def tangled_attributes() -> struct_pb2.Struct:
+    struct = struct_pb2.Struct()
+    struct.update({"list": [], "none": None, "a.b": 1, "long": "é" * 1_025, "nul": "\0", "inf": float("inf")})
+    struct.update({f"k{number}": True for number in range(61)})
+    return struct
+
+
+TANGLED_ATTRIBUTES = tangled_attributes()
+TANGLED_ATTRIBUTE_FAULTS = (
+    ("search_attributes.list", Rule.INVALID),
+    ("search_attributes.none", Rule.INVALID),
+    ("search_attributes", Rule.TOO_MANY),
+    ("search_attributes.a.b", Rule.INVALID),
+    ("search_attributes.long", Rule.TOO_LONG),
+    ("search_attributes.nul", Rule.INVALID),
+    ("search_attributes.inf", Rule.INVALID),
+)
+
+
 def not_a_number() -> struct_pb2.Struct:
     struct = struct_pb2.Struct()
     struct["text"] = float("nan")
@@ -94,7 +113,12 @@ START_CASES = [
             "everything wrong at once",
             method,
             make(
-                version=-1, input=raw_json(b"[]"), context=TANGLED, request_id=LONG, timeout=TOO_LONG_A_TIME
+                version=-1,
+                input=raw_json(b"[]"),
+                context=TANGLED,
+                request_id=LONG,
+                timeout=TOO_LONG_A_TIME,
+                search_attributes=TANGLED_ATTRIBUTES,
             ),
             ("workflow", Rule.REQUIRED),
             ("version", Rule.OUT_OF_RANGE),
@@ -102,6 +126,7 @@ START_CASES = [
             *TANGLED_FAULTS,
             ("request_id", Rule.TOO_LONG),
             ("timeout", Rule.OUT_OF_RANGE),
+            *TANGLED_ATTRIBUTE_FAULTS,
         ),
         faulty(
             "input that the workflow's schema forbids",
@@ -149,11 +174,34 @@ OTHERS = [
     faulty(
         "all of its paging wrong",
         "ListExecutions",
-        pb.ListExecutionsRequest(page_size=-1, skip=-1, page_token="=", workflow=LONG),
+        pb.ListExecutionsRequest(
+            page_size=-1, skip=-1, page_token="=", workflow=LONG, filter="stat = 1 AND version = x"
+        ),
         ("page_size", Rule.OUT_OF_RANGE),
         ("skip", Rule.OUT_OF_RANGE),
         ("workflow", Rule.TOO_LONG),
         ("page_token", Rule.PAGE_TOKEN_INVALID),
+        ("filter", Rule.FILTER_FIELD_UNKNOWN),
+        ("filter", Rule.FILTER_VALUE_INVALID),
+    ),
+    missing(
+        "unknown workflow in a filter",
+        "ListExecutions",
+        pb.ListExecutionsRequest(filter="NOT workflow = ghost"),
+        Reason.WORKFLOW_NOT_FOUND,
+    ),
+    faulty(
+        "everything wrong at once",
+        "CountExecutions",
+        pb.CountExecutionsRequest(filter="state =", group_by="key"),
+        ("filter", Rule.FILTER_SYNTAX),
+        ("group_by", Rule.INVALID),
+    ),
+    missing(
+        "unknown workflow",
+        "CountExecutions",
+        pb.CountExecutionsRequest(filter="workflow = ghost"),
+        Reason.WORKFLOW_NOT_FOUND,
     ),
     missing(
         "unknown workflow",

@@ -221,6 +221,10 @@ async def test_a_page_ends_early_rather_than_be_too_large_to_read() -> None:
 
 
 async def test_every_list_is_covered() -> None:
-    """Each RPC with a page token has a row."""
+    """Each RPC with a page token has a row, save those with a test of their own."""
     paged = {name for name, method in METHODS.items() if "page_token" in method.input_type.fields_by_name}
-    assert {listing.method for listing in LISTINGS} | {"GetExecutionHistory"} == paged
+    assert {listing.method for listing in LISTINGS} | {
+        "GetExecutionHistory",
+        "ListBatches",
+        "ListBatchItems",
+    } == paged

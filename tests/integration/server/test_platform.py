@@ -25,7 +25,7 @@ from weft.server.config import ServerConfig
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
 
-NAMES = [service.full_name for service in SERVICES]
+NAMES = [*(service.full_name for service in SERVICES), "weft.api.execution.v1.ArchiveService"]
 SERVING = health_pb2.HealthCheckResponse.SERVING
 
 

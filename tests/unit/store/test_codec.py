@@ -168,7 +168,7 @@ def test_the_form_at_rest_is_frozen() -> None:
         '{"id":"exe_1","workflow_id":"wf_00000000000000000000000001",'
         '"workflow_name":"document-pipeline","workflow_version":3,'
         '"context":{"project_id":"p","request_id":"","values":{}},"create_time":1,'
-        '"expire_time":1774751400123457,"trace_id":"","key":"",'
+        '"expire_time":1774751400123457,"trace_id":"","key":"","attributes":{},'
         '"origin":{"execution_id":"","from_step":""},"digest":"","slot":"","slot_limit":0}',
         "RUNNING",
         2,

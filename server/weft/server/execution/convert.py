@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from weft.api.execution.v1 import execution_pb2 as pb
-from weft.core.payload import PayloadKind, to_payload
+from weft.core.payload import PayloadKind, to_payload, to_struct
 from weft.server.execution.event_convert import (
     context_to_proto,
     event_to_proto,
@@ -44,6 +44,7 @@ def execution_to_proto(execution: Execution) -> pb.Execution:
         waits_for=_waits(execution.waits),
         wait_until=timestamp(execution.due_time if execution.waits else None),
         concurrency_key=execution.slot,
+        search_attributes=to_struct(execution.attributes) if execution.attributes else None,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum, unique
@@ -150,6 +150,8 @@ class Execution:
     """Which trace it is; 32 hexadecimal digits."""
     key: str = ""
     """The id that its caller chose; at most one open execution has it."""
+    attributes: Mapping[str, str | float | bool] = field(default_factory=dict)
+    """What its caller can find it by."""
     origin: Origin = field(default_factory=Origin)
     """What it repeats."""
     digest: str = ""

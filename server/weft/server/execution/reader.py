@@ -23,7 +23,7 @@ from weft.server.execution.model import (
 )
 from weft.server.execution.run import ExecutionDetails
 from weft.server.execution.standing import Standing
-from weft.server.store.base import ExecutionFilter, ExecutionStore, Page, Slice
+from weft.server.store.base import ExecutionStore
 from weft.server.workflow.model import Step
 from weft.server.workflow.service import WorkflowService
 
@@ -34,7 +34,7 @@ _LOOK_SECONDS: Final = 0.5
 
 
 class ExecutionReader:
-    """Shows and lists executions, and lets them be followed.
+    """Shows executions, and lets them be followed.
 
     Args:
         store: Where histories are kept.
@@ -102,18 +102,6 @@ class ExecutionReader:
                 break
             events += page
         return events[: execution.last_event]
-
-    async def list(self, wanted: ExecutionFilter, page: Page) -> Slice[Execution]:
-        """Return summaries, newest first."""
-        return await self._store.list_executions(wanted, page)
-
-    async def workflow_id(self, ref: str) -> str:
-        """Return the id behind a workflow's id or name.
-
-        Raises:
-            ResourceNotFoundError: WORKFLOW_NOT_FOUND: there is no such name.
-        """
-        return await self._workflows.resolve_id(ref)
 
     async def history(self, execution_id: str, after: int, limit: int) -> tuple[tuple[Event, ...], bool]:
         """Return a page of a history, and whether more follows.

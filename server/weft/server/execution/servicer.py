@@ -21,12 +21,15 @@ from weft.core.payload import JsonObject, from_payload, kind_of, prefer, to_payl
 from weft.core.reasons import Rule
 from weft.core.version import VersionRange
 from weft.server.execution import convert
+from weft.server.execution.attributes import Attributes, read_attributes
 from weft.server.execution.control_servicer import ControlServicer
 from weft.server.execution.dispatch import CallIdentity, rewrite
+from weft.server.execution.lists import ExecutionLists
+from weft.server.execution.lists_servicer import ListsServicer
+from weft.server.execution.service import ExecutionService
 from weft.server.execution.start import KeyConflict, KeyReuse, StartCommand
 from weft.server.protos import enum_from_proto
 from weft.server.requests import (
-    MAX_REF,
     Faults,
     close_page,
     fingerprint,
@@ -35,7 +38,7 @@ from weft.server.requests import (
     read_page,
     require_ref,
 )
-from weft.server.store.base import ExecutionFilter, RequestKey, Slice
+from weft.server.store.base import RequestKey, Slice
 
 __all__ = ["ExecutionServicer"]
 
@@ -54,12 +57,17 @@ _StartRequest = pb.StartExecutionRequest | pb.ExecuteWorkflowRequest
 _Context = grpc.aio.ServicerContext[Any, Any]
 
 
-class ExecutionServicer(ControlServicer):
-    """Serves executions: how they are started and read; ``ControlServicer`` has the rest.
+class ExecutionServicer(ListsServicer, ControlServicer):
+    """Serves executions: how they are started and read; its bases have the rest.
 
     Args:
         executions: Their use cases.
+        lists: The use cases of many of them.
     """
+
+    def __init__(self, executions: ExecutionService, lists: ExecutionLists) -> None:
+        ListsServicer.__init__(self, lists)
+        ControlServicer.__init__(self, executions)
 
     async def StartExecution(
         self, request: pb.StartExecutionRequest, context: object
@@ -85,22 +93,6 @@ class ExecutionServicer(ControlServicer):
         details = await self._executions.get(request.execution_id, payloads=payloads)
         kind = prefer(request.payload_kind)
         return pb.GetExecutionResponse(execution=convert.details_to_proto(details, kind))
-
-    async def ListExecutions(
-        self, request: pb.ListExecutionsRequest, context: object
-    ) -> pb.ListExecutionsResponse:
-        """List executions, newest first."""
-        faults = Faults(request)
-        state = convert.state_from_proto(request.state)
-        faults.text("workflow", request.workflow, MAX_REF)
-        scope = ("executions", request.workflow, str(state))
-        page = read_page(request, scope, faults)
-        faults.raise_any()
-        workflow_id = await self._executions.workflow_id(request.workflow) if request.workflow else None
-        found = await self._executions.list(ExecutionFilter(workflow_id=workflow_id, state=state), page)
-        messages = [convert.execution_to_proto(execution) for execution in found.items]
-        shown, token = close_page(found, messages, lambda execution: execution.id, scope)
-        return pb.ListExecutionsResponse(executions=shown, next_page_token=token, total_size=found.total)
 
     async def GetExecutionHistory(
         self, request: pb.GetExecutionHistoryRequest, context: object
@@ -195,6 +187,7 @@ def _read_start(request: _StartRequest) -> StartCommand:
     timeout = read_duration(
         request, "timeout", faults, at_least=timedelta(milliseconds=1), at_most=_MAX_TIMEOUT
     )
+    attributes = read_attributes(request.search_attributes, faults)
     # Not the text as it came: what is recorded is what is run, also where JSON leaves room for more readings.
     text = faults.attempt(lambda: rewrite(value, "input"), b"")
     faults.raise_any()
@@ -205,7 +198,7 @@ def _read_start(request: _StartRequest) -> StartCommand:
         text=text,
         context=_with_request_id(context),
         timeout=timeout,
-        key=_start_key(request, value),
+        key=_start_key(request, value, attributes),
         execution_key=request.execution_key,
         reuse=enum_from_proto(pb.KeyReusePolicy, "KEY_REUSE_POLICY", KeyReuse, request.key_reuse_policy)
         or KeyReuse.ALLOW,
@@ -213,10 +206,11 @@ def _read_start(request: _StartRequest) -> StartCommand:
             pb.KeyConflictPolicy, "KEY_CONFLICT_POLICY", KeyConflict, request.key_conflict_policy
         )
         or KeyConflict.FAIL,
+        attributes=attributes,
     )
 
 
-def _start_key(request: _StartRequest, value: dict[str, Any]) -> RequestKey | None:
+def _start_key(request: _StartRequest, value: dict[str, Any], attributes: Attributes) -> RequestKey | None:
     """Return a key whose content is what was asked for, whichever RPC and payload kind was used.
 
     The context's request id only correlates; a repeat may come with another one.
@@ -233,6 +227,8 @@ def _start_key(request: _StartRequest, value: dict[str, Any]) -> RequestKey | No
         context.SerializeToString(deterministic=True),
         request.timeout.SerializeToString(deterministic=True),
         request.execution_key.encode(),
+        # Only where there are some, so that a request of before there were any is still a repeat.
+        *([orjson.dumps(attributes, option=orjson.OPT_SORT_KEYS)] if attributes else []),
     )
     return RequestKey(_START_KEY, request.request_id, content)
 

@@ -18,6 +18,7 @@ from weft.core.errors import AlreadyExistsError, PreconditionError, ValidationEr
 from weft.core.names import EXECUTION_PREFIX, new_id
 from weft.core.payload import JsonObject, loads
 from weft.core.reasons import Reason
+from weft.server.execution.attributes import Attributes
 from weft.server.execution.engine import Engine
 from weft.server.execution.model import Event, Execution, ExecutionStarted, Origin, StepReused, Waits
 from weft.server.execution.plan import Plan
@@ -83,6 +84,8 @@ class StartCommand:
     """When that one is open."""
     origin: Origin = field(default_factory=Origin)
     """What it repeats."""
+    attributes: Attributes = field(default_factory=dict)
+    """What it can be found by."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,6 +206,7 @@ class Starter:
             timeout=started.timeout,
             key=command.key,
             origin=Origin(execution_id=old.id, from_step=first),
+            attributes=old.attributes,
         )
         try:
             place = self._admit(plan, again)
@@ -233,7 +237,7 @@ class Starter:
         violations = plan.input_schema.violations(command.input, "input")
         if violations:
             raise ValidationError(violations, metadata={"workflow": plan.workflow_name})
-        place = _Place(new_id(EXECUTION_PREFIX), plan.slot(command.input, command.context))
+        place = _Place(new_id(EXECUTION_PREFIX, self._clock.now()), plan.slot(command.input, command.context))
         self._engine.admit(place.execution_id, len(command.text))
         return place
 
@@ -354,6 +358,7 @@ def _accepted(
         trace_id=started.trace.trace_id,
         key=command.execution_key,
         digest=_digest(plan, command) if command.execution_key else "",
+        attributes=command.attributes,
         origin=command.origin,
         slot=place.slot,
         slot_limit=plan.concurrency.limit if plan.concurrency else 0,

@@ -8,7 +8,19 @@ from datetime import datetime
 from enum import StrEnum, unique
 from typing import TypeAlias
 
-__all__ = ["All", "Any", "Compare", "Negation", "Predicate", "Ref", "Test", "Value", "conjuncts", "rewrite"]
+__all__ = [
+    "All",
+    "Any",
+    "Compare",
+    "Negation",
+    "Predicate",
+    "Ref",
+    "Test",
+    "Value",
+    "conjuncts",
+    "rewrite",
+    "tests_of",
+]
 
 Value: TypeAlias = str | int | float | bool | datetime | None
 
@@ -88,6 +100,18 @@ def conjuncts(predicate: Predicate) -> Iterator[Predicate]:
             yield from conjuncts(part)
     else:
         yield predicate
+
+
+def tests_of(predicate: Predicate) -> Iterator[Test]:
+    """Yield every test."""
+    match predicate:
+        case Test():
+            yield predicate
+        case Negation():
+            yield from tests_of(predicate.part)
+        case All() | Any():
+            for part in predicate.parts:
+                yield from tests_of(part)
 
 
 def rewrite(predicate: Predicate, change: Callable[[Test], Predicate]) -> Predicate:

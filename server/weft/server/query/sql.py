@@ -30,7 +30,7 @@ class Dialect:
     """Whether ``{text}`` has ``{part}`` in it."""
 
 
-SQLITE: Final = Dialect(placeholder=lambda _: "?", contains="instr({text}, {part}) > 0")
+SQLITE: Final = Dialect(placeholder=lambda number: f"?{number}", contains="instr({text}, {part}) > 0")
 POSTGRES: Final = Dialect(placeholder=lambda number: f"${number}", contains="strpos({text}, {part}) > 0")
 
 
@@ -70,6 +70,10 @@ class Table:
     """Where each field is."""
     maps: Mapping[str, ValueTable]
     """Where the values of each map are."""
+    source: str = ""
+    """What stands behind FROM."""
+    indexed: frozenset[str] = frozenset()
+    """Fields with an index by (their value, id)."""
 
 
 class Parameters:

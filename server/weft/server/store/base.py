@@ -26,19 +26,35 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum, unique
-from typing import Generic, Protocol, TypeVar
+from typing import Protocol
 
 from weft.core.errors import ExhaustedError, ServiceUnavailableError
 from weft.core.reasons import Reason
-from weft.server.execution.model import Event, Execution, ExecutionState
+from weft.server.execution.model import Event, Execution
+from weft.server.query.predicate import Ref
 from weft.server.registry.model import Instance, Service, ServiceState
+from weft.server.store.batches import BatchStore
+from weft.server.store.upkeep import UpkeepStore
+from weft.server.store.values import (
+    COUNT_LIMIT,
+    WINDOW,
+    ExecutionFilter,
+    Group,
+    Page,
+    RequestKey,
+    Slice,
+    StaleWriteError,
+)
 from weft.server.workflow.model import Workflow, WorkflowState
 
 __all__ = [
+    "COUNT_LIMIT",
+    "WINDOW",
     "Claim",
     "Command",
     "ExecutionFilter",
     "ExecutionStore",
+    "Group",
     "KeyTakenError",
     "Page",
     "RegistryStore",
@@ -52,8 +68,6 @@ __all__ = [
     "StoreUnavailableError",
     "WorkflowStore",
 ]
-
-T = TypeVar("T")
 
 
 class StoreUnavailableError(ServiceUnavailableError):
@@ -75,10 +89,6 @@ class StoreInUseError(Exception):
     """Another process has the data directory open; the message names it."""
 
 
-class StaleWriteError(Exception):
-    """What the write was based on has changed; nothing was written."""
-
-
 class KeyTakenError(Exception):
     """Another execution has the key; nothing was written.
 
@@ -97,52 +107,6 @@ class StoreState(StrEnum):
 
     HEALTHY = "HEALTHY"
     BROKEN = "BROKEN"
-
-
-@dataclass(frozen=True, slots=True)
-class RequestKey:
-    """Makes a mutation idempotent."""
-
-    method: str
-    """Full name of the RPC."""
-    request_id: str
-    """Chosen by the caller."""
-    fingerprint: bytes
-    """Hash of the request's content."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """Which part of a list is wanted."""
-
-    size: int
-    """At most this many items."""
-    after: str = ""
-    """The paging key of the last item of the page before; empty: from the beginning."""
-    skip: int = 0
-    """How many to pass over first."""
-
-
-@dataclass(frozen=True, slots=True)
-class Slice(Generic[T]):
-    """One page of a list."""
-
-    items: tuple[T, ...]
-    """In the order of the list."""
-    more: bool
-    """Whether something follows."""
-    total: int
-    """How many there are on all pages."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExecutionFilter:
-    """Which executions are wanted; None means any."""
-
-    workflow_id: str | None = None
-    """Only of this workflow."""
-    state: ExecutionState | None = None
-    """Only in this state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -401,7 +365,22 @@ class ExecutionStore(Protocol):
         ...
 
     async def list_executions(self, wanted: ExecutionFilter, page: Page) -> Slice[Execution]:
-        """Return summaries, newest first; the paging key is the id."""
+        """Return summaries, newest first; the paging key is the id.
+
+        Looks at ``WINDOW`` executions at most, unless ``page.skip`` is set: see ``Slice.next_after``.
+        """
+        ...
+
+    async def count_executions(self, wanted: ExecutionFilter) -> int:
+        """Return how many there are, all counted."""
+        ...
+
+    async def group_executions(self, wanted: ExecutionFilter, by: Ref, limit: int) -> tuple[Group, ...]:
+        """Return how many there are of each value of a field, the largest groups first."""
+        ...
+
+    async def select_executions(self, wanted: ExecutionFilter, limit: int) -> tuple[str, ...]:
+        """Return ids, newest first."""
         ...
 
     async def read_events(
@@ -425,7 +404,7 @@ class ExecutionStore(Protocol):
         ...
 
 
-class Store(RegistryStore, WorkflowStore, ExecutionStore, Protocol):
+class Store(RegistryStore, WorkflowStore, ExecutionStore, BatchStore, UpkeepStore, Protocol):
     """Everything that is kept, in one place."""
 
     @property

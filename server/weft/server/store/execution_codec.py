@@ -39,16 +39,20 @@ from weft.server.execution.model import (
     TraceLink,
     Waits,
 )
+from weft.server.query.keys import key_of
 from weft.server.store.codec import encode, from_micros, revive_durations, revive_times, to_micros
 
 __all__ = [
     "NO_PAYLOAD",
     "EventRow",
     "ExecutionRow",
+    "attribute_rows",
     "decode_event",
     "decode_execution",
+    "decode_failure",
     "encode_event",
     "encode_execution",
+    "encode_failure",
     "encode_standing",
 ]
 
@@ -129,6 +133,11 @@ def encode_execution(execution: Execution) -> ExecutionRow:
     return ExecutionRow(encode(head), *encode_standing(execution))
 
 
+def attribute_rows(execution: Execution) -> list[tuple[str, str, str]]:
+    """Write what makes an execution findable by its attributes: its id, their names and their keys."""
+    return [(execution.id, name, key_of(value)) for name, value in execution.attributes.items()]
+
+
 def encode_standing(execution: Execution) -> tuple[str, int, str, int | None, int | None, str | None]:
     """Write the part of a summary that changes: everything of its row but the head."""
     return (
@@ -137,7 +146,7 @@ def encode_standing(execution: Execution) -> tuple[str, int, str, int | None, in
         execution.waits.value,
         to_micros(execution.due_time) if execution.due_time else None,
         to_micros(execution.end_time) if execution.end_time else None,
-        encode(execution.failure) if execution.failure else None,
+        encode_failure(execution.failure) if execution.failure else None,
     )
 
 
@@ -155,7 +164,7 @@ def decode_execution(row: ExecutionRow) -> Execution:
         waits=Waits(row.waits),
         due_time=None if row.due_time is None else from_micros(row.due_time),
         end_time=None if row.end_time is None else from_micros(row.end_time),
-        failure=Failure.read(orjson.loads(row.failure)) if row.failure else None,
+        failure=decode_failure(row.failure) if row.failure else None,
     )
 
 
@@ -196,3 +205,13 @@ def _revive(record: dict[str, Any]) -> None:
         record["resolution"] = Resolution(record["resolution"])
     revive_times(record, "retry_time", "close_time")
     revive_durations(record, "timeout")
+
+
+def encode_failure(failure: Failure) -> str:
+    """Write why something failed."""
+    return encode(failure)
+
+
+def decode_failure(text: str) -> Failure:
+    """Read why something failed."""
+    return Failure.read(orjson.loads(text))

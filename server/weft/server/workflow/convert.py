@@ -16,6 +16,7 @@ from weft.server.protos import (
     timestamp,
 )
 from weft.server.requests import Faults, read_duration, read_metadata
+from weft.server.retention import METADATA_KEY, policy_faults
 from weft.server.workflow.model import Definition, Problem, Step, Workflow, WorkflowState
 from weft.server.workflow.policy_convert import (
     concurrency_from_proto,
@@ -28,6 +29,7 @@ __all__ = [
     "CHANGEABLE",
     "definition_from_proto",
     "draft_from_proto",
+    "metadata_from_proto",
     "problem_to_proto",
     "state_from_proto",
     "workflow_kind",
@@ -49,6 +51,15 @@ CHANGEABLE: Final = (
 _MAX_STEP_TIMEOUT: Final = timedelta(hours=24)
 _MAX_TIMEOUT: Final = timedelta(days=365)
 _MAX_STEPS: Final = 1_000
+
+
+def metadata_from_proto(message: workflow_pb2.Workflow, faults: Faults) -> JsonObject:
+    """Read the metadata; its retention is free only as far as it means something."""
+    metadata = read_metadata(message.metadata, faults, "workflow.metadata")
+    if METADATA_KEY in metadata:
+        where = f"workflow.metadata.{METADATA_KEY}"
+        faults.extend(list(policy_faults(metadata[METADATA_KEY], where)))
+    return metadata
 
 
 def workflow_kind(message: workflow_pb2.Workflow, asked: PayloadKind = UNSAID) -> PayloadKind:
@@ -101,7 +112,7 @@ def draft_from_proto(message: workflow_pb2.Workflow, now: datetime, faults: Faul
         id="",
         name=message.name,
         description=message.description,
-        metadata=read_metadata(message.metadata, faults, "workflow.metadata"),
+        metadata=metadata_from_proto(message, faults),
         definition=definition_from_proto(message, faults),
         create_time=now,
         update_time=now,

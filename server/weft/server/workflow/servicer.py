@@ -11,7 +11,7 @@ from weft.api.workflow.v1 import workflow_service_pb2 as pb
 from weft.core.clock import Clock
 from weft.core.payload import prefer
 from weft.core.reasons import Rule
-from weft.server.requests import Faults, close_page, read_mask, read_metadata, read_page, request_key
+from weft.server.requests import Faults, close_page, read_mask, read_page, request_key
 from weft.server.workflow import convert
 from weft.server.workflow.model import Problem, Severity, Workflow, WorkflowState
 from weft.server.workflow.service import WorkflowService
@@ -152,7 +152,7 @@ class WorkflowServicer(workflow_service_pb2_grpc.WorkflowServiceServicer):
         if request.workflow.name:
             faults.name("workflow.name", request.workflow.name)
         faults.text("workflow.description", request.workflow.description)
-        read_metadata(request.workflow.metadata, faults, "workflow.metadata")
+        convert.metadata_from_proto(request.workflow, faults)
         definition = convert.definition_from_proto(request.workflow, faults)
         of_message = (
             Problem(v.field.removeprefix("workflow."), v.reason, v.description) for v in faults.found
@@ -176,7 +176,7 @@ def _change(
         faults.text("workflow.description", message.description)
         top["description"] = message.description
     if "metadata" in fields:
-        top["metadata"] = read_metadata(message.metadata, faults, "workflow.metadata")
+        top["metadata"] = convert.metadata_from_proto(message, faults)
     versioned: dict[str, Any] = {}
     if fields.intersection(_DEFINITION):
         definition = convert.definition_from_proto(message, faults)

@@ -23,67 +23,68 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from weft.api.common.v1 import context_pb2 as weft_dot_api_dot_common_dot_v1_dot_context__pb2
 from weft.api.common.v1 import failure_pb2 as weft_dot_api_dot_common_dot_v1_dot_failure__pb2
 from weft.api.common.v1 import payload_pb2 as weft_dot_api_dot_common_dot_v1_dot_payload__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%weft/api/execution/v1/execution.proto\x12\x15weft.api.execution.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a weft/api/common/v1/context.proto\x1a weft/api/common/v1/failure.proto\x1a weft/api/common/v1/payload.proto\"\xf9\x05\n\tExecution\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x0bworkflow_id\x18\x02 \x01(\t\x12\x15\n\rworkflow_name\x18\x03 \x01(\t\x12\x18\n\x10workflow_version\x18\x04 \x01(\x03\x12\x34\n\x05state\x18\x05 \x01(\x0e\x32%.weft.api.execution.v1.ExecutionState\x12*\n\x05input\x18\x06 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\x12+\n\x06result\x18\x07 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\x12,\n\x07\x66\x61ilure\x18\x08 \x01(\x0b\x32\x1b.weft.api.common.v1.Failure\x12\x30\n\x07\x63ontext\x18\t \x01(\x0b\x32\x1f.weft.api.common.v1.CallContext\x12\x33\n\x05steps\x18\n \x03(\x0b\x32$.weft.api.execution.v1.StepExecution\x12\x19\n\x11last_event_number\x18\x0b \x01(\x03\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08trace_id\x18\x0f \x01(\t\x12\x0b\n\x03key\x18\x10 \x01(\t\x12-\n\x06origin\x18\x11 \x01(\x0b\x32\x1d.weft.api.execution.v1.Origin\x12\x34\n\twaits_for\x18\x12 \x01(\x0e\x32!.weft.api.execution.v1.WaitReason\x12.\n\nwait_until\x18\x13 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0f\x63oncurrency_key\x18\x14 \x01(\t\"1\n\x06Origin\x12\x14\n\x0c\x65xecution_id\x18\x01 \x01(\t\x12\x11\n\tfrom_step\x18\x02 \x01(\t\"\xf1\x02\n\rStepExecution\x12\x0f\n\x07step_id\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x03 \x01(\t\x12/\n\x05state\x18\x04 \x01(\x0e\x32 .weft.api.execution.v1.StepState\x12\x0f\n\x07\x61ttempt\x18\x05 \x01(\x05\x12\x31\n\rschedule_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x07\x66\x61ilure\x18\x08 \x01(\x0b\x32\x1b.weft.api.common.v1.Failure\x12.\n\nretry_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\x08progress\x18\n \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\"\x81\t\n\x05\x45vent\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x44\n\x11\x65xecution_started\x18\x03 \x01(\x0b\x32\'.weft.api.execution.v1.ExecutionStartedH\x00\x12>\n\x0estep_scheduled\x18\x04 \x01(\x0b\x32$.weft.api.execution.v1.StepScheduledH\x00\x12>\n\x0estep_completed\x18\x05 \x01(\x0b\x32$.weft.api.execution.v1.StepCompletedH\x00\x12\x38\n\x0bstep_failed\x18\x06 \x01(\x0b\x32!.weft.api.execution.v1.StepFailedH\x00\x12H\n\x13\x65xecution_completed\x18\x07 \x01(\x0b\x32).weft.api.execution.v1.ExecutionCompletedH\x00\x12\x42\n\x10\x65xecution_failed\x18\x08 \x01(\x0b\x32&.weft.api.execution.v1.ExecutionFailedH\x00\x12H\n\x13\x65xecution_cancelled\x18\t \x01(\x0b\x32).weft.api.execution.v1.ExecutionCancelledH\x00\x12G\n\x13\x65xecution_timed_out\x18\n \x01(\x0b\x32(.weft.api.execution.v1.ExecutionTimedOutH\x00\x12\x38\n\x0bstep_reused\x18\x0b \x01(\x0b\x32!.weft.api.execution.v1.StepReusedH\x00\x12<\n\rstep_accepted\x18\x0c \x01(\x0b\x32#.weft.api.execution.v1.StepAcceptedH\x00\x12@\n\x0fstep_progressed\x18\r \x01(\x0b\x32%.weft.api.execution.v1.StepProgressedH\x00\x12I\n\x14step_retry_scheduled\x18\x0e \x01(\x0b\x32).weft.api.execution.v1.StepRetryScheduledH\x00\x12@\n\x0fincident_raised\x18\x0f \x01(\x0b\x32%.weft.api.execution.v1.IncidentRaisedH\x00\x12\x44\n\x11incident_resolved\x18\x10 \x01(\x0b\x32\'.weft.api.execution.v1.IncidentResolvedH\x00\x12\x42\n\x10\x65xecution_paused\x18\x11 \x01(\x0b\x32&.weft.api.execution.v1.ExecutionPausedH\x00\x12\x44\n\x11\x65xecution_resumed\x18\x12 \x01(\x0b\x32\'.weft.api.execution.v1.ExecutionResumedH\x00\x42\x06\n\x04kind\"\x8f\x02\n\x10\x45xecutionStarted\x12*\n\x05input\x18\x01 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\x12\x30\n\x07\x63ontext\x18\x02 \x01(\x0b\x32\x1f.weft.api.common.v1.CallContext\x12\x13\n\x0bworkflow_id\x18\x03 \x01(\t\x12\x18\n\x10workflow_version\x18\x04 \x01(\x03\x12*\n\x07timeout\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0btraceparent\x18\x06 \x01(\t\x12-\n\x06origin\x18\x07 \x01(\x0b\x32\x1d.weft.api.execution.v1.Origin\"`\n\nStepReused\x12\x0f\n\x07step_id\x18\x01 \x01(\t\x12+\n\x06output\x18\x02 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\x12\x14\n\x0c\x65xecution_id\x18\x03 \x01(\t\"u\n\x0cStepAccepted\x12\x0f\n\x07step_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12.\n\nclose_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0binstance_id\x18\x04 \x01(\t\"`\n\x0eStepProgressed\x12\x0f\n\x07step_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12,\n\x07\x64\x65tails\x18\x03 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\"\xa9\x01\n\x12StepRetryScheduled\x12\x0f\n\x07step_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12,\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x1b.weft.api.common.v1.Failure\x12.\n\nretry_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0binstance_id\x18\x05 \x01(\t\"u\n\x0eIncidentRaised\x12\x0f\n\x07step_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12,\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x1b.weft.api.common.v1.Failure\x12\x13\n\x0binstance_id\x18\x04 \x01(\t\"\x9c\x01\n\x10IncidentResolved\x12\x0f\n\x07step_id\x18\x01 \x01(\t\x12=\n\nresolution\x18\x02 \x01(\x0e\x32).weft.api.execution.v1.IncidentResolution\x12*\n\x05input\x18\x03 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\x12\x0c\n\x04note\x18\x04 \x01(\t\"!\n\x0f\x45xecutionPaused\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\"\n\x10\x45xecutionResumed\x12\x0e\n\x06reason\x18\x01 \x01(\t\"@\n\rStepScheduled\x12\x0f\n\x07step_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\r\n\x05\x63\x61use\x18\x03 \x01(\t\"s\n\rStepCompleted\x12\x0f\n\x07step_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12+\n\x06output\x18\x03 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\x12\x13\n\x0binstance_id\x18\x04 \x01(\t\"q\n\nStepFailed\x12\x0f\n\x07step_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12,\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x1b.weft.api.common.v1.Failure\x12\x13\n\x0binstance_id\x18\x04 \x01(\t\"A\n\x12\x45xecutionCompleted\x12+\n\x06result\x18\x01 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\"?\n\x0f\x45xecutionFailed\x12,\n\x07\x66\x61ilure\x18\x01 \x01(\x0b\x32\x1b.weft.api.common.v1.Failure\"$\n\x12\x45xecutionCancelled\x12\x0e\n\x06reason\x18\x01 \x01(\t\"?\n\x11\x45xecutionTimedOut\x12*\n\x07timeout\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration*\xbe\x01\n\nWaitReason\x12\x1b\n\x17WAIT_REASON_UNSPECIFIED\x10\x00\x12\x15\n\x11WAIT_REASON_RETRY\x10\x01\x12\x1a\n\x16WAIT_REASON_COMPLETION\x10\x02\x12\x16\n\x12WAIT_REASON_RESUME\x10\x03\x12\x18\n\x14WAIT_REASON_WORKFLOW\x10\x04\x12\x18\n\x14WAIT_REASON_INCIDENT\x10\x05\x12\x14\n\x10WAIT_REASON_SLOT\x10\x06*\x81\x02\n\x0e\x45xecutionState\x12\x1f\n\x1b\x45XECUTION_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x45XECUTION_STATE_RUNNING\x10\x01\x12\x1d\n\x19\x45XECUTION_STATE_COMPLETED\x10\x02\x12\x1a\n\x16\x45XECUTION_STATE_FAILED\x10\x03\x12\x1d\n\x19\x45XECUTION_STATE_CANCELLED\x10\x04\x12\x1d\n\x19\x45XECUTION_STATE_TIMED_OUT\x10\x05\x12\x1a\n\x16\x45XECUTION_STATE_PAUSED\x10\x06\x12\x1c\n\x18\x45XECUTION_STATE_INCIDENT\x10\x07*\xbe\x01\n\tStepState\x12\x1a\n\x16STEP_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14STEP_STATE_SCHEDULED\x10\x01\x12\x18\n\x14STEP_STATE_COMPLETED\x10\x02\x12\x15\n\x11STEP_STATE_FAILED\x10\x03\x12\x18\n\x14STEP_STATE_CANCELLED\x10\x04\x12\x17\n\x13STEP_STATE_RETRYING\x10\x05\x12\x17\n\x13STEP_STATE_INCIDENT\x10\x06*b\n\rExecutionView\x12\x1e\n\x1a\x45XECUTION_VIEW_UNSPECIFIED\x10\x00\x12\x18\n\x14\x45XECUTION_VIEW_BASIC\x10\x01\x12\x17\n\x13\x45XECUTION_VIEW_FULL\x10\x02*v\n\x12IncidentResolution\x12#\n\x1fINCIDENT_RESOLUTION_UNSPECIFIED\x10\x00\x12\x1d\n\x19INCIDENT_RESOLUTION_RETRY\x10\x01\x12\x1c\n\x18INCIDENT_RESOLUTION_FAIL\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%weft/api/execution/v1/execution.proto\x12\x15weft.api.execution.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a weft/api/common/v1/context.proto\x1a weft/api/common/v1/failure.proto\x1a weft/api/common/v1/payload.proto\"\xad\x06\n\tExecution\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x0bworkflow_id\x18\x02 \x01(\t\x12\x15\n\rworkflow_name\x18\x03 \x01(\t\x12\x18\n\x10workflow_version\x18\x04 \x01(\x03\x12\x34\n\x05state\x18\x05 \x01(\x0e\x32%.weft.api.execution.v1.ExecutionState\x12*\n\x05input\x18\x06 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\x12+\n\x06result\x18\x07 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\x12,\n\x07\x66\x61ilure\x18\x08 \x01(\x0b\x32\x1b.weft.api.common.v1.Failure\x12\x30\n\x07\x63ontext\x18\t \x01(\x0b\x32\x1f.weft.api.common.v1.CallContext\x12\x33\n\x05steps\x18\n \x03(\x0b\x32$.weft.api.execution.v1.StepExecution\x12\x19\n\x11last_event_number\x18\x0b \x01(\x03\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08trace_id\x18\x0f \x01(\t\x12\x0b\n\x03key\x18\x10 \x01(\t\x12-\n\x06origin\x18\x11 \x01(\x0b\x32\x1d.weft.api.execution.v1.Origin\x12\x34\n\twaits_for\x18\x12 \x01(\x0e\x32!.weft.api.execution.v1.WaitReason\x12.\n\nwait_until\x18\x13 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0f\x63oncurrency_key\x18\x14 \x01(\t\x12\x32\n\x11search_attributes\x18\x15 \x01(\x0b\x32\x17.google.protobuf.Struct\"1\n\x06Origin\x12\x14\n\x0c\x65xecution_id\x18\x01 \x01(\t\x12\x11\n\tfrom_step\x18\x02 \x01(\t\"\xf1\x02\n\rStepExecution\x12\x0f\n\x07step_id\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x03 \x01(\t\x12/\n\x05state\x18\x04 \x01(\x0e\x32 .weft.api.execution.v1.StepState\x12\x0f\n\x07\x61ttempt\x18\x05 \x01(\x05\x12\x31\n\rschedule_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x07\x66\x61ilure\x18\x08 \x01(\x0b\x32\x1b.weft.api.common.v1.Failure\x12.\n\nretry_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\x08progress\x18\n \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\"\x81\t\n\x05\x45vent\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x44\n\x11\x65xecution_started\x18\x03 \x01(\x0b\x32\'.weft.api.execution.v1.ExecutionStartedH\x00\x12>\n\x0estep_scheduled\x18\x04 \x01(\x0b\x32$.weft.api.execution.v1.StepScheduledH\x00\x12>\n\x0estep_completed\x18\x05 \x01(\x0b\x32$.weft.api.execution.v1.StepCompletedH\x00\x12\x38\n\x0bstep_failed\x18\x06 \x01(\x0b\x32!.weft.api.execution.v1.StepFailedH\x00\x12H\n\x13\x65xecution_completed\x18\x07 \x01(\x0b\x32).weft.api.execution.v1.ExecutionCompletedH\x00\x12\x42\n\x10\x65xecution_failed\x18\x08 \x01(\x0b\x32&.weft.api.execution.v1.ExecutionFailedH\x00\x12H\n\x13\x65xecution_cancelled\x18\t \x01(\x0b\x32).weft.api.execution.v1.ExecutionCancelledH\x00\x12G\n\x13\x65xecution_timed_out\x18\n \x01(\x0b\x32(.weft.api.execution.v1.ExecutionTimedOutH\x00\x12\x38\n\x0bstep_reused\x18\x0b \x01(\x0b\x32!.weft.api.execution.v1.StepReusedH\x00\x12<\n\rstep_accepted\x18\x0c \x01(\x0b\x32#.weft.api.execution.v1.StepAcceptedH\x00\x12@\n\x0fstep_progressed\x18\r \x01(\x0b\x32%.weft.api.execution.v1.StepProgressedH\x00\x12I\n\x14step_retry_scheduled\x18\x0e \x01(\x0b\x32).weft.api.execution.v1.StepRetryScheduledH\x00\x12@\n\x0fincident_raised\x18\x0f \x01(\x0b\x32%.weft.api.execution.v1.IncidentRaisedH\x00\x12\x44\n\x11incident_resolved\x18\x10 \x01(\x0b\x32\'.weft.api.execution.v1.IncidentResolvedH\x00\x12\x42\n\x10\x65xecution_paused\x18\x11 \x01(\x0b\x32&.weft.api.execution.v1.ExecutionPausedH\x00\x12\x44\n\x11\x65xecution_resumed\x18\x12 \x01(\x0b\x32\'.weft.api.execution.v1.ExecutionResumedH\x00\x42\x06\n\x04kind\"\x8f\x02\n\x10\x45xecutionStarted\x12*\n\x05input\x18\x01 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\x12\x30\n\x07\x63ontext\x18\x02 \x01(\x0b\x32\x1f.weft.api.common.v1.CallContext\x12\x13\n\x0bworkflow_id\x18\x03 \x01(\t\x12\x18\n\x10workflow_version\x18\x04 \x01(\x03\x12*\n\x07timeout\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0btraceparent\x18\x06 \x01(\t\x12-\n\x06origin\x18\x07 \x01(\x0b\x32\x1d.weft.api.execution.v1.Origin\"`\n\nStepReused\x12\x0f\n\x07step_id\x18\x01 \x01(\t\x12+\n\x06output\x18\x02 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\x12\x14\n\x0c\x65xecution_id\x18\x03 \x01(\t\"u\n\x0cStepAccepted\x12\x0f\n\x07step_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12.\n\nclose_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0binstance_id\x18\x04 \x01(\t\"`\n\x0eStepProgressed\x12\x0f\n\x07step_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12,\n\x07\x64\x65tails\x18\x03 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\"\xa9\x01\n\x12StepRetryScheduled\x12\x0f\n\x07step_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12,\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x1b.weft.api.common.v1.Failure\x12.\n\nretry_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0binstance_id\x18\x05 \x01(\t\"u\n\x0eIncidentRaised\x12\x0f\n\x07step_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12,\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x1b.weft.api.common.v1.Failure\x12\x13\n\x0binstance_id\x18\x04 \x01(\t\"\x9c\x01\n\x10IncidentResolved\x12\x0f\n\x07step_id\x18\x01 \x01(\t\x12=\n\nresolution\x18\x02 \x01(\x0e\x32).weft.api.execution.v1.IncidentResolution\x12*\n\x05input\x18\x03 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\x12\x0c\n\x04note\x18\x04 \x01(\t\"!\n\x0f\x45xecutionPaused\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\"\n\x10\x45xecutionResumed\x12\x0e\n\x06reason\x18\x01 \x01(\t\"@\n\rStepScheduled\x12\x0f\n\x07step_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\r\n\x05\x63\x61use\x18\x03 \x01(\t\"s\n\rStepCompleted\x12\x0f\n\x07step_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12+\n\x06output\x18\x03 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\x12\x13\n\x0binstance_id\x18\x04 \x01(\t\"q\n\nStepFailed\x12\x0f\n\x07step_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12,\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x1b.weft.api.common.v1.Failure\x12\x13\n\x0binstance_id\x18\x04 \x01(\t\"A\n\x12\x45xecutionCompleted\x12+\n\x06result\x18\x01 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\"?\n\x0f\x45xecutionFailed\x12,\n\x07\x66\x61ilure\x18\x01 \x01(\x0b\x32\x1b.weft.api.common.v1.Failure\"$\n\x12\x45xecutionCancelled\x12\x0e\n\x06reason\x18\x01 \x01(\t\"?\n\x11\x45xecutionTimedOut\x12*\n\x07timeout\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration*\xbe\x01\n\nWaitReason\x12\x1b\n\x17WAIT_REASON_UNSPECIFIED\x10\x00\x12\x15\n\x11WAIT_REASON_RETRY\x10\x01\x12\x1a\n\x16WAIT_REASON_COMPLETION\x10\x02\x12\x16\n\x12WAIT_REASON_RESUME\x10\x03\x12\x18\n\x14WAIT_REASON_WORKFLOW\x10\x04\x12\x18\n\x14WAIT_REASON_INCIDENT\x10\x05\x12\x14\n\x10WAIT_REASON_SLOT\x10\x06*\x81\x02\n\x0e\x45xecutionState\x12\x1f\n\x1b\x45XECUTION_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x45XECUTION_STATE_RUNNING\x10\x01\x12\x1d\n\x19\x45XECUTION_STATE_COMPLETED\x10\x02\x12\x1a\n\x16\x45XECUTION_STATE_FAILED\x10\x03\x12\x1d\n\x19\x45XECUTION_STATE_CANCELLED\x10\x04\x12\x1d\n\x19\x45XECUTION_STATE_TIMED_OUT\x10\x05\x12\x1a\n\x16\x45XECUTION_STATE_PAUSED\x10\x06\x12\x1c\n\x18\x45XECUTION_STATE_INCIDENT\x10\x07*\xbe\x01\n\tStepState\x12\x1a\n\x16STEP_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14STEP_STATE_SCHEDULED\x10\x01\x12\x18\n\x14STEP_STATE_COMPLETED\x10\x02\x12\x15\n\x11STEP_STATE_FAILED\x10\x03\x12\x18\n\x14STEP_STATE_CANCELLED\x10\x04\x12\x17\n\x13STEP_STATE_RETRYING\x10\x05\x12\x17\n\x13STEP_STATE_INCIDENT\x10\x06*b\n\rExecutionView\x12\x1e\n\x1a\x45XECUTION_VIEW_UNSPECIFIED\x10\x00\x12\x18\n\x14\x45XECUTION_VIEW_BASIC\x10\x01\x12\x17\n\x13\x45XECUTION_VIEW_FULL\x10\x02*v\n\x12IncidentResolution\x12#\n\x1fINCIDENT_RESOLUTION_UNSPECIFIED\x10\x00\x12\x1d\n\x19INCIDENT_RESOLUTION_RETRY\x10\x01\x12\x1c\n\x18INCIDENT_RESOLUTION_FAIL\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'weft.api.execution.v1.execution_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_WAITREASON']._serialized_start=4218
-  _globals['_WAITREASON']._serialized_end=4408
-  _globals['_EXECUTIONSTATE']._serialized_start=4411
-  _globals['_EXECUTIONSTATE']._serialized_end=4668
-  _globals['_STEPSTATE']._serialized_start=4671
-  _globals['_STEPSTATE']._serialized_end=4861
-  _globals['_EXECUTIONVIEW']._serialized_start=4863
-  _globals['_EXECUTIONVIEW']._serialized_end=4961
-  _globals['_INCIDENTRESOLUTION']._serialized_start=4963
-  _globals['_INCIDENTRESOLUTION']._serialized_end=5081
-  _globals['_EXECUTION']._serialized_start=232
-  _globals['_EXECUTION']._serialized_end=993
-  _globals['_ORIGIN']._serialized_start=995
-  _globals['_ORIGIN']._serialized_end=1044
-  _globals['_STEPEXECUTION']._serialized_start=1047
-  _globals['_STEPEXECUTION']._serialized_end=1416
-  _globals['_EVENT']._serialized_start=1419
-  _globals['_EVENT']._serialized_end=2572
-  _globals['_EXECUTIONSTARTED']._serialized_start=2575
-  _globals['_EXECUTIONSTARTED']._serialized_end=2846
-  _globals['_STEPREUSED']._serialized_start=2848
-  _globals['_STEPREUSED']._serialized_end=2944
-  _globals['_STEPACCEPTED']._serialized_start=2946
-  _globals['_STEPACCEPTED']._serialized_end=3063
-  _globals['_STEPPROGRESSED']._serialized_start=3065
-  _globals['_STEPPROGRESSED']._serialized_end=3161
-  _globals['_STEPRETRYSCHEDULED']._serialized_start=3164
-  _globals['_STEPRETRYSCHEDULED']._serialized_end=3333
-  _globals['_INCIDENTRAISED']._serialized_start=3335
-  _globals['_INCIDENTRAISED']._serialized_end=3452
-  _globals['_INCIDENTRESOLVED']._serialized_start=3455
-  _globals['_INCIDENTRESOLVED']._serialized_end=3611
-  _globals['_EXECUTIONPAUSED']._serialized_start=3613
-  _globals['_EXECUTIONPAUSED']._serialized_end=3646
-  _globals['_EXECUTIONRESUMED']._serialized_start=3648
-  _globals['_EXECUTIONRESUMED']._serialized_end=3682
-  _globals['_STEPSCHEDULED']._serialized_start=3684
-  _globals['_STEPSCHEDULED']._serialized_end=3748
-  _globals['_STEPCOMPLETED']._serialized_start=3750
-  _globals['_STEPCOMPLETED']._serialized_end=3865
-  _globals['_STEPFAILED']._serialized_start=3867
-  _globals['_STEPFAILED']._serialized_end=3980
-  _globals['_EXECUTIONCOMPLETED']._serialized_start=3982
-  _globals['_EXECUTIONCOMPLETED']._serialized_end=4047
-  _globals['_EXECUTIONFAILED']._serialized_start=4049
-  _globals['_EXECUTIONFAILED']._serialized_end=4112
-  _globals['_EXECUTIONCANCELLED']._serialized_start=4114
-  _globals['_EXECUTIONCANCELLED']._serialized_end=4150
-  _globals['_EXECUTIONTIMEDOUT']._serialized_start=4152
-  _globals['_EXECUTIONTIMEDOUT']._serialized_end=4215
+  _globals['_WAITREASON']._serialized_start=4300
+  _globals['_WAITREASON']._serialized_end=4490
+  _globals['_EXECUTIONSTATE']._serialized_start=4493
+  _globals['_EXECUTIONSTATE']._serialized_end=4750
+  _globals['_STEPSTATE']._serialized_start=4753
+  _globals['_STEPSTATE']._serialized_end=4943
+  _globals['_EXECUTIONVIEW']._serialized_start=4945
+  _globals['_EXECUTIONVIEW']._serialized_end=5043
+  _globals['_INCIDENTRESOLUTION']._serialized_start=5045
+  _globals['_INCIDENTRESOLUTION']._serialized_end=5163
+  _globals['_EXECUTION']._serialized_start=262
+  _globals['_EXECUTION']._serialized_end=1075
+  _globals['_ORIGIN']._serialized_start=1077
+  _globals['_ORIGIN']._serialized_end=1126
+  _globals['_STEPEXECUTION']._serialized_start=1129
+  _globals['_STEPEXECUTION']._serialized_end=1498
+  _globals['_EVENT']._serialized_start=1501
+  _globals['_EVENT']._serialized_end=2654
+  _globals['_EXECUTIONSTARTED']._serialized_start=2657
+  _globals['_EXECUTIONSTARTED']._serialized_end=2928
+  _globals['_STEPREUSED']._serialized_start=2930
+  _globals['_STEPREUSED']._serialized_end=3026
+  _globals['_STEPACCEPTED']._serialized_start=3028
+  _globals['_STEPACCEPTED']._serialized_end=3145
+  _globals['_STEPPROGRESSED']._serialized_start=3147
+  _globals['_STEPPROGRESSED']._serialized_end=3243
+  _globals['_STEPRETRYSCHEDULED']._serialized_start=3246
+  _globals['_STEPRETRYSCHEDULED']._serialized_end=3415
+  _globals['_INCIDENTRAISED']._serialized_start=3417
+  _globals['_INCIDENTRAISED']._serialized_end=3534
+  _globals['_INCIDENTRESOLVED']._serialized_start=3537
+  _globals['_INCIDENTRESOLVED']._serialized_end=3693
+  _globals['_EXECUTIONPAUSED']._serialized_start=3695
+  _globals['_EXECUTIONPAUSED']._serialized_end=3728
+  _globals['_EXECUTIONRESUMED']._serialized_start=3730
+  _globals['_EXECUTIONRESUMED']._serialized_end=3764
+  _globals['_STEPSCHEDULED']._serialized_start=3766
+  _globals['_STEPSCHEDULED']._serialized_end=3830
+  _globals['_STEPCOMPLETED']._serialized_start=3832
+  _globals['_STEPCOMPLETED']._serialized_end=3947
+  _globals['_STEPFAILED']._serialized_start=3949
+  _globals['_STEPFAILED']._serialized_end=4062
+  _globals['_EXECUTIONCOMPLETED']._serialized_start=4064
+  _globals['_EXECUTIONCOMPLETED']._serialized_end=4129
+  _globals['_EXECUTIONFAILED']._serialized_start=4131
+  _globals['_EXECUTIONFAILED']._serialized_end=4194
+  _globals['_EXECUTIONCANCELLED']._serialized_start=4196
+  _globals['_EXECUTIONCANCELLED']._serialized_end=4232
+  _globals['_EXECUTIONTIMEDOUT']._serialized_start=4234
+  _globals['_EXECUTIONTIMEDOUT']._serialized_end=4297
 # @@protoc_insertion_point(module_scope)

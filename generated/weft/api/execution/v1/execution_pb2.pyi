@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
+from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -230,6 +231,7 @@ class Execution(_message.Message):
     WAITS_FOR_FIELD_NUMBER: _builtins.int
     WAIT_UNTIL_FIELD_NUMBER: _builtins.int
     CONCURRENCY_KEY_FIELD_NUMBER: _builtins.int
+    SEARCH_ATTRIBUTES_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """`exe_` and 26 characters, ordered by time."""
     workflow_id: _builtins.str
@@ -294,6 +296,10 @@ class Execution(_message.Message):
     def wait_until(self) -> _timestamp_pb2.Timestamp:
         """Output only: until when it waits, as far as that is a time."""
 
+    @_builtins.property
+    def search_attributes(self) -> _struct_pb2.Struct:
+        """What it can be found by: `attributes.<name>` of a filter."""
+
     def __init__(
         self,
         *,
@@ -317,10 +323,11 @@ class Execution(_message.Message):
         waits_for: Global___WaitReason.ValueType = ...,
         wait_until: _timestamp_pb2.Timestamp | None = ...,
         concurrency_key: _builtins.str = ...,
+        search_attributes: _struct_pb2.Struct | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "create_time", b"create_time", "end_time", b"end_time", "expire_time", b"expire_time", "failure", b"failure", "input", b"input", "origin", b"origin", "result", b"result", "wait_until", b"wait_until"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "create_time", b"create_time", "end_time", b"end_time", "expire_time", b"expire_time", "failure", b"failure", "input", b"input", "origin", b"origin", "result", b"result", "search_attributes", b"search_attributes", "wait_until", b"wait_until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["concurrency_key", b"concurrency_key", "context", b"context", "create_time", b"create_time", "end_time", b"end_time", "expire_time", b"expire_time", "failure", b"failure", "id", b"id", "input", b"input", "key", b"key", "last_event_number", b"last_event_number", "origin", b"origin", "result", b"result", "state", b"state", "steps", b"steps", "trace_id", b"trace_id", "wait_until", b"wait_until", "waits_for", b"waits_for", "workflow_id", b"workflow_id", "workflow_name", b"workflow_name", "workflow_version", b"workflow_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["concurrency_key", b"concurrency_key", "context", b"context", "create_time", b"create_time", "end_time", b"end_time", "expire_time", b"expire_time", "failure", b"failure", "id", b"id", "input", b"input", "key", b"key", "last_event_number", b"last_event_number", "origin", b"origin", "result", b"result", "search_attributes", b"search_attributes", "state", b"state", "steps", b"steps", "trace_id", b"trace_id", "wait_until", b"wait_until", "waits_for", b"waits_for", "workflow_id", b"workflow_id", "workflow_name", b"workflow_name", "workflow_version", b"workflow_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

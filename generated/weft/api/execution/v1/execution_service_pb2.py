@@ -23,13 +23,14 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from weft.api.common.v1 import context_pb2 as weft_dot_api_dot_common_dot_v1_dot_context__pb2
-from weft.api.common.v1 import payload_pb2 as weft_dot_api_dot_common_dot_v1_dot_payload__pb2
 from weft.api.common.v1 import failure_pb2 as weft_dot_api_dot_common_dot_v1_dot_failure__pb2
+from weft.api.common.v1 import payload_pb2 as weft_dot_api_dot_common_dot_v1_dot_payload__pb2
 from weft.api.execution.v1 import execution_pb2 as weft_dot_api_dot_execution_dot_v1_dot_execution__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-weft/api/execution/v1/execution_service.proto\x12\x15weft.api.execution.v1\x1a\x1egoogle/protobuf/duration.proto\x1a weft/api/common/v1/context.proto\x1a weft/api/common/v1/payload.proto\x1a weft/api/common/v1/failure.proto\x1a%weft/api/execution/v1/execution.proto\"\xf7\x02\n\x15StartExecutionRequest\x12\x10\n\x08workflow\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12*\n\x05input\x18\x03 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\x12\x30\n\x07\x63ontext\x18\x04 \x01(\x0b\x32\x1f.weft.api.common.v1.CallContext\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12*\n\x07timeout\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x15\n\rexecution_key\x18\x07 \x01(\t\x12?\n\x10key_reuse_policy\x18\x08 \x01(\x0e\x32%.weft.api.execution.v1.KeyReusePolicy\x12\x45\n\x13key_conflict_policy\x18\t \x01(\x0e\x32(.weft.api.execution.v1.KeyConflictPolicy\"M\n\x16StartExecutionResponse\x12\x33\n\texecution\x18\x01 \x01(\x0b\x32 .weft.api.execution.v1.Execution\"\xf8\x02\n\x16\x45xecuteWorkflowRequest\x12\x10\n\x08workflow\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12*\n\x05input\x18\x03 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\x12\x30\n\x07\x63ontext\x18\x04 \x01(\x0b\x32\x1f.weft.api.common.v1.CallContext\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12*\n\x07timeout\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x15\n\rexecution_key\x18\x07 \x01(\t\x12?\n\x10key_reuse_policy\x18\x08 \x01(\x0e\x32%.weft.api.execution.v1.KeyReusePolicy\x12\x45\n\x13key_conflict_policy\x18\t \x01(\x0e\x32(.weft.api.execution.v1.KeyConflictPolicy\"N\n\x17\x45xecuteWorkflowResponse\x12\x33\n\texecution\x18\x01 \x01(\x0b\x32 .weft.api.execution.v1.Execution\"\x96\x01\n\x13GetExecutionRequest\x12\x14\n\x0c\x65xecution_id\x18\x01 \x01(\t\x12\x32\n\x04view\x18\x02 \x01(\x0e\x32$.weft.api.execution.v1.ExecutionView\x12\x35\n\x0cpayload_kind\x18\x03 \x01(\x0e\x32\x1f.weft.api.common.v1.PayloadKind\"K\n\x14GetExecutionResponse\x12\x33\n\texecution\x18\x01 \x01(\x0b\x32 .weft.api.execution.v1.Execution\"\x94\x01\n\x15ListExecutionsRequest\x12\x10\n\x08workflow\x18\x01 \x01(\t\x12\x34\n\x05state\x18\x02 \x01(\x0e\x32%.weft.api.execution.v1.ExecutionState\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x0c\n\x04skip\x18\x05 \x01(\x05\"{\n\x16ListExecutionsResponse\x12\x34\n\nexecutions\x18\x01 \x03(\x0b\x32 .weft.api.execution.v1.Execution\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x03\"\x90\x01\n\x1aGetExecutionHistoryRequest\x12\x14\n\x0c\x65xecution_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x35\n\x0cpayload_kind\x18\x04 \x01(\x0e\x32\x1f.weft.api.common.v1.PayloadKind\"d\n\x1bGetExecutionHistoryResponse\x12,\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1c.weft.api.execution.v1.Event\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x80\x01\n\x15WatchExecutionRequest\x12\x14\n\x0c\x65xecution_id\x18\x01 \x01(\t\x12\x1a\n\x12\x61\x66ter_event_number\x18\x02 \x01(\x03\x12\x35\n\x0cpayload_kind\x18\x03 \x01(\x0e\x32\x1f.weft.api.common.v1.PayloadKind\"{\n\x16WatchExecutionResponse\x12+\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x1c.weft.api.execution.v1.Event\x12\x34\n\x05state\x18\x02 \x01(\x0e\x32%.weft.api.execution.v1.ExecutionState\"\x89\x01\n\x16\x43\x61ncelExecutionRequest\x12\x14\n\x0c\x65xecution_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x35\n\x0cpayload_kind\x18\x04 \x01(\x0e\x32\x1f.weft.api.common.v1.PayloadKind\"N\n\x17\x43\x61ncelExecutionResponse\x12\x33\n\texecution\x18\x01 \x01(\x0b\x32 .weft.api.execution.v1.Execution\"=\n\x15PauseExecutionRequest\x12\x14\n\x0c\x65xecution_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"M\n\x16PauseExecutionResponse\x12\x33\n\texecution\x18\x01 \x01(\x0b\x32 .weft.api.execution.v1.Execution\">\n\x16ResumeExecutionRequest\x12\x14\n\x0c\x65xecution_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"N\n\x17ResumeExecutionResponse\x12\x33\n\texecution\x18\x01 \x01(\x0b\x32 .weft.api.execution.v1.Execution\"\xa7\x01\n\x16ResolveIncidentRequest\x12\x14\n\x0c\x65xecution_id\x18\x01 \x01(\t\x12=\n\nresolution\x18\x02 \x01(\x0e\x32).weft.api.execution.v1.IncidentResolution\x12*\n\x05input\x18\x03 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\x12\x0c\n\x04note\x18\x04 \x01(\t\"N\n\x17ResolveIncidentResponse\x12\x33\n\texecution\x18\x01 \x01(\x0b\x32 .weft.api.execution.v1.Execution\"\x91\x01\n\x15RerunExecutionRequest\x12\x14\n\x0c\x65xecution_id\x18\x01 \x01(\t\x12\x11\n\tfrom_step\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12*\n\x05input\x18\x04 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"M\n\x16RerunExecutionResponse\x12\x33\n\texecution\x18\x01 \x01(\x0b\x32 .weft.api.execution.v1.Execution\"^\n\x17HeartbeatAttemptRequest\x12\x15\n\rattempt_token\x18\x01 \x01(\t\x12,\n\x07\x64\x65tails\x18\x02 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\"4\n\x18HeartbeatAttemptResponse\x12\x18\n\x10\x63\x61ncel_requested\x18\x01 \x01(\x08\"\x99\x01\n\x16\x43ompleteAttemptRequest\x12\x15\n\rattempt_token\x18\x01 \x01(\t\x12-\n\x06output\x18\x02 \x01(\x0b\x32\x1b.weft.api.common.v1.PayloadH\x00\x12.\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x1b.weft.api.common.v1.FailureH\x00\x42\t\n\x07outcome\"\x19\n\x17\x43ompleteAttemptResponse\"\xfa\x01\n\x1b\x45xecuteServiceActionRequest\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x02 \x01(\t\x12*\n\x05input\x18\x03 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\x12\x30\n\x07\x63ontext\x18\x04 \x01(\x0b\x32\x1f.weft.api.common.v1.CallContext\x12*\n\x07timeout\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x17\n\x0fidempotency_key\x18\x06 \x01(\t\x12\x17\n\x0fservice_version\x18\x07 \x01(\t\"`\n\x1c\x45xecuteServiceActionResponse\x12+\n\x06output\x18\x01 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\x12\x13\n\x0binstance_id\x18\x02 \x01(\t*\x91\x01\n\x0eKeyReusePolicy\x12 \n\x1cKEY_REUSE_POLICY_UNSPECIFIED\x10\x00\x12\x1a\n\x16KEY_REUSE_POLICY_ALLOW\x10\x01\x12$\n KEY_REUSE_POLICY_RETURN_EXISTING\x10\x02\x12\x1b\n\x17KEY_REUSE_POLICY_REJECT\x10\x03*\xa8\x01\n\x11KeyConflictPolicy\x12#\n\x1fKEY_CONFLICT_POLICY_UNSPECIFIED\x10\x00\x12\x1c\n\x18KEY_CONFLICT_POLICY_FAIL\x10\x01\x12$\n KEY_CONFLICT_POLICY_USE_EXISTING\x10\x02\x12*\n&KEY_CONFLICT_POLICY_TERMINATE_EXISTING\x10\x03\x32\x9e\r\n\x10\x45xecutionService\x12r\n\x0eStartExecution\x12,.weft.api.execution.v1.StartExecutionRequest\x1a-.weft.api.execution.v1.StartExecutionResponse\"\x03\x90\x02\x02\x12u\n\x0f\x45xecuteWorkflow\x12-.weft.api.execution.v1.ExecuteWorkflowRequest\x1a..weft.api.execution.v1.ExecuteWorkflowResponse\"\x03\x90\x02\x02\x12l\n\x0cGetExecution\x12*.weft.api.execution.v1.GetExecutionRequest\x1a+.weft.api.execution.v1.GetExecutionResponse\"\x03\x90\x02\x01\x12r\n\x0eListExecutions\x12,.weft.api.execution.v1.ListExecutionsRequest\x1a-.weft.api.execution.v1.ListExecutionsResponse\"\x03\x90\x02\x01\x12\x81\x01\n\x13GetExecutionHistory\x12\x31.weft.api.execution.v1.GetExecutionHistoryRequest\x1a\x32.weft.api.execution.v1.GetExecutionHistoryResponse\"\x03\x90\x02\x01\x12t\n\x0eWatchExecution\x12,.weft.api.execution.v1.WatchExecutionRequest\x1a-.weft.api.execution.v1.WatchExecutionResponse\"\x03\x90\x02\x01\x30\x01\x12u\n\x0f\x43\x61ncelExecution\x12-.weft.api.execution.v1.CancelExecutionRequest\x1a..weft.api.execution.v1.CancelExecutionResponse\"\x03\x90\x02\x02\x12r\n\x0ePauseExecution\x12,.weft.api.execution.v1.PauseExecutionRequest\x1a-.weft.api.execution.v1.PauseExecutionResponse\"\x03\x90\x02\x02\x12u\n\x0fResumeExecution\x12-.weft.api.execution.v1.ResumeExecutionRequest\x1a..weft.api.execution.v1.ResumeExecutionResponse\"\x03\x90\x02\x02\x12u\n\x0fResolveIncident\x12-.weft.api.execution.v1.ResolveIncidentRequest\x1a..weft.api.execution.v1.ResolveIncidentResponse\"\x03\x90\x02\x00\x12r\n\x0eRerunExecution\x12,.weft.api.execution.v1.RerunExecutionRequest\x1a-.weft.api.execution.v1.RerunExecutionResponse\"\x03\x90\x02\x02\x12x\n\x10HeartbeatAttempt\x12..weft.api.execution.v1.HeartbeatAttemptRequest\x1a/.weft.api.execution.v1.HeartbeatAttemptResponse\"\x03\x90\x02\x02\x12u\n\x0f\x43ompleteAttempt\x12-.weft.api.execution.v1.CompleteAttemptRequest\x1a..weft.api.execution.v1.CompleteAttemptResponse\"\x03\x90\x02\x00\x12\x84\x01\n\x14\x45xecuteServiceAction\x12\x32.weft.api.execution.v1.ExecuteServiceActionRequest\x1a\x33.weft.api.execution.v1.ExecuteServiceActionResponse\"\x03\x90\x02\x00\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-weft/api/execution/v1/execution_service.proto\x12\x15weft.api.execution.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a weft/api/common/v1/context.proto\x1a weft/api/common/v1/failure.proto\x1a weft/api/common/v1/payload.proto\x1a%weft/api/execution/v1/execution.proto\"\xab\x03\n\x15StartExecutionRequest\x12\x10\n\x08workflow\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12*\n\x05input\x18\x03 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\x12\x30\n\x07\x63ontext\x18\x04 \x01(\x0b\x32\x1f.weft.api.common.v1.CallContext\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12*\n\x07timeout\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x15\n\rexecution_key\x18\x07 \x01(\t\x12?\n\x10key_reuse_policy\x18\x08 \x01(\x0e\x32%.weft.api.execution.v1.KeyReusePolicy\x12\x45\n\x13key_conflict_policy\x18\t \x01(\x0e\x32(.weft.api.execution.v1.KeyConflictPolicy\x12\x32\n\x11search_attributes\x18\n \x01(\x0b\x32\x17.google.protobuf.Struct\"M\n\x16StartExecutionResponse\x12\x33\n\texecution\x18\x01 \x01(\x0b\x32 .weft.api.execution.v1.Execution\"\xac\x03\n\x16\x45xecuteWorkflowRequest\x12\x10\n\x08workflow\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12*\n\x05input\x18\x03 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\x12\x30\n\x07\x63ontext\x18\x04 \x01(\x0b\x32\x1f.weft.api.common.v1.CallContext\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12*\n\x07timeout\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x15\n\rexecution_key\x18\x07 \x01(\t\x12?\n\x10key_reuse_policy\x18\x08 \x01(\x0e\x32%.weft.api.execution.v1.KeyReusePolicy\x12\x45\n\x13key_conflict_policy\x18\t \x01(\x0e\x32(.weft.api.execution.v1.KeyConflictPolicy\x12\x32\n\x11search_attributes\x18\n \x01(\x0b\x32\x17.google.protobuf.Struct\"N\n\x17\x45xecuteWorkflowResponse\x12\x33\n\texecution\x18\x01 \x01(\x0b\x32 .weft.api.execution.v1.Execution\"\x96\x01\n\x13GetExecutionRequest\x12\x14\n\x0c\x65xecution_id\x18\x01 \x01(\t\x12\x32\n\x04view\x18\x02 \x01(\x0e\x32$.weft.api.execution.v1.ExecutionView\x12\x35\n\x0cpayload_kind\x18\x03 \x01(\x0e\x32\x1f.weft.api.common.v1.PayloadKind\"K\n\x14GetExecutionResponse\x12\x33\n\texecution\x18\x01 \x01(\x0b\x32 .weft.api.execution.v1.Execution\"\xa4\x01\n\x15ListExecutionsRequest\x12\x10\n\x08workflow\x18\x01 \x01(\t\x12\x34\n\x05state\x18\x02 \x01(\x0e\x32%.weft.api.execution.v1.ExecutionState\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x0c\n\x04skip\x18\x05 \x01(\x05\x12\x0e\n\x06\x66ilter\x18\x06 \x01(\t\"\x9a\x01\n\x16ListExecutionsResponse\x12\x34\n\nexecutions\x18\x01 \x03(\x0b\x32 .weft.api.execution.v1.Execution\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x03\x12\x1d\n\x15total_size_is_minimum\x18\x04 \x01(\x08\":\n\x16\x43ountExecutionsRequest\x12\x0e\n\x06\x66ilter\x18\x01 \x01(\t\x12\x10\n\x08group_by\x18\x02 \x01(\t\"e\n\x17\x43ountExecutionsResponse\x12\x13\n\x0btotal_count\x18\x01 \x01(\x03\x12\x35\n\x06groups\x18\x02 \x03(\x0b\x32%.weft.api.execution.v1.ExecutionGroup\"]\n\x0e\x45xecutionGroup\x12%\n\x05value\x18\x01 \x01(\x0b\x32\x16.google.protobuf.Value\x12\x15\n\rworkflow_name\x18\x02 \x01(\t\x12\r\n\x05\x63ount\x18\x03 \x01(\x03\"\x90\x01\n\x1aGetExecutionHistoryRequest\x12\x14\n\x0c\x65xecution_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x35\n\x0cpayload_kind\x18\x04 \x01(\x0e\x32\x1f.weft.api.common.v1.PayloadKind\"d\n\x1bGetExecutionHistoryResponse\x12,\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1c.weft.api.execution.v1.Event\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x80\x01\n\x15WatchExecutionRequest\x12\x14\n\x0c\x65xecution_id\x18\x01 \x01(\t\x12\x1a\n\x12\x61\x66ter_event_number\x18\x02 \x01(\x03\x12\x35\n\x0cpayload_kind\x18\x03 \x01(\x0e\x32\x1f.weft.api.common.v1.PayloadKind\"{\n\x16WatchExecutionResponse\x12+\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x1c.weft.api.execution.v1.Event\x12\x34\n\x05state\x18\x02 \x01(\x0e\x32%.weft.api.execution.v1.ExecutionState\"\x89\x01\n\x16\x43\x61ncelExecutionRequest\x12\x14\n\x0c\x65xecution_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x35\n\x0cpayload_kind\x18\x04 \x01(\x0e\x32\x1f.weft.api.common.v1.PayloadKind\"N\n\x17\x43\x61ncelExecutionResponse\x12\x33\n\texecution\x18\x01 \x01(\x0b\x32 .weft.api.execution.v1.Execution\"=\n\x15PauseExecutionRequest\x12\x14\n\x0c\x65xecution_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"M\n\x16PauseExecutionResponse\x12\x33\n\texecution\x18\x01 \x01(\x0b\x32 .weft.api.execution.v1.Execution\">\n\x16ResumeExecutionRequest\x12\x14\n\x0c\x65xecution_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"N\n\x17ResumeExecutionResponse\x12\x33\n\texecution\x18\x01 \x01(\x0b\x32 .weft.api.execution.v1.Execution\"\xa7\x01\n\x16ResolveIncidentRequest\x12\x14\n\x0c\x65xecution_id\x18\x01 \x01(\t\x12=\n\nresolution\x18\x02 \x01(\x0e\x32).weft.api.execution.v1.IncidentResolution\x12*\n\x05input\x18\x03 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\x12\x0c\n\x04note\x18\x04 \x01(\t\"N\n\x17ResolveIncidentResponse\x12\x33\n\texecution\x18\x01 \x01(\x0b\x32 .weft.api.execution.v1.Execution\"\x91\x01\n\x15RerunExecutionRequest\x12\x14\n\x0c\x65xecution_id\x18\x01 \x01(\t\x12\x11\n\tfrom_step\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12*\n\x05input\x18\x04 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"M\n\x16RerunExecutionResponse\x12\x33\n\texecution\x18\x01 \x01(\x0b\x32 .weft.api.execution.v1.Execution\"^\n\x17HeartbeatAttemptRequest\x12\x15\n\rattempt_token\x18\x01 \x01(\t\x12,\n\x07\x64\x65tails\x18\x02 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\"4\n\x18HeartbeatAttemptResponse\x12\x18\n\x10\x63\x61ncel_requested\x18\x01 \x01(\x08\"\x99\x01\n\x16\x43ompleteAttemptRequest\x12\x15\n\rattempt_token\x18\x01 \x01(\t\x12-\n\x06output\x18\x02 \x01(\x0b\x32\x1b.weft.api.common.v1.PayloadH\x00\x12.\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x1b.weft.api.common.v1.FailureH\x00\x42\t\n\x07outcome\"\x19\n\x17\x43ompleteAttemptResponse\"\xfa\x01\n\x1b\x45xecuteServiceActionRequest\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x02 \x01(\t\x12*\n\x05input\x18\x03 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\x12\x30\n\x07\x63ontext\x18\x04 \x01(\x0b\x32\x1f.weft.api.common.v1.CallContext\x12*\n\x07timeout\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x17\n\x0fidempotency_key\x18\x06 \x01(\t\x12\x17\n\x0fservice_version\x18\x07 \x01(\t\"`\n\x1c\x45xecuteServiceActionResponse\x12+\n\x06output\x18\x01 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\x12\x13\n\x0binstance_id\x18\x02 \x01(\t*\x91\x01\n\x0eKeyReusePolicy\x12 \n\x1cKEY_REUSE_POLICY_UNSPECIFIED\x10\x00\x12\x1a\n\x16KEY_REUSE_POLICY_ALLOW\x10\x01\x12$\n KEY_REUSE_POLICY_RETURN_EXISTING\x10\x02\x12\x1b\n\x17KEY_REUSE_POLICY_REJECT\x10\x03*\xa8\x01\n\x11KeyConflictPolicy\x12#\n\x1fKEY_CONFLICT_POLICY_UNSPECIFIED\x10\x00\x12\x1c\n\x18KEY_CONFLICT_POLICY_FAIL\x10\x01\x12$\n KEY_CONFLICT_POLICY_USE_EXISTING\x10\x02\x12*\n&KEY_CONFLICT_POLICY_TERMINATE_EXISTING\x10\x03\x32\x95\x0e\n\x10\x45xecutionService\x12r\n\x0eStartExecution\x12,.weft.api.execution.v1.StartExecutionRequest\x1a-.weft.api.execution.v1.StartExecutionResponse\"\x03\x90\x02\x02\x12u\n\x0f\x45xecuteWorkflow\x12-.weft.api.execution.v1.ExecuteWorkflowRequest\x1a..weft.api.execution.v1.ExecuteWorkflowResponse\"\x03\x90\x02\x02\x12l\n\x0cGetExecution\x12*.weft.api.execution.v1.GetExecutionRequest\x1a+.weft.api.execution.v1.GetExecutionResponse\"\x03\x90\x02\x01\x12r\n\x0eListExecutions\x12,.weft.api.execution.v1.ListExecutionsRequest\x1a-.weft.api.execution.v1.ListExecutionsResponse\"\x03\x90\x02\x01\x12u\n\x0f\x43ountExecutions\x12-.weft.api.execution.v1.CountExecutionsRequest\x1a..weft.api.execution.v1.CountExecutionsResponse\"\x03\x90\x02\x01\x12\x81\x01\n\x13GetExecutionHistory\x12\x31.weft.api.execution.v1.GetExecutionHistoryRequest\x1a\x32.weft.api.execution.v1.GetExecutionHistoryResponse\"\x03\x90\x02\x01\x12t\n\x0eWatchExecution\x12,.weft.api.execution.v1.WatchExecutionRequest\x1a-.weft.api.execution.v1.WatchExecutionResponse\"\x03\x90\x02\x01\x30\x01\x12u\n\x0f\x43\x61ncelExecution\x12-.weft.api.execution.v1.CancelExecutionRequest\x1a..weft.api.execution.v1.CancelExecutionResponse\"\x03\x90\x02\x02\x12r\n\x0ePauseExecution\x12,.weft.api.execution.v1.PauseExecutionRequest\x1a-.weft.api.execution.v1.PauseExecutionResponse\"\x03\x90\x02\x02\x12u\n\x0fResumeExecution\x12-.weft.api.execution.v1.ResumeExecutionRequest\x1a..weft.api.execution.v1.ResumeExecutionResponse\"\x03\x90\x02\x02\x12u\n\x0fResolveIncident\x12-.weft.api.execution.v1.ResolveIncidentRequest\x1a..weft.api.execution.v1.ResolveIncidentResponse\"\x03\x90\x02\x00\x12r\n\x0eRerunExecution\x12,.weft.api.execution.v1.RerunExecutionRequest\x1a-.weft.api.execution.v1.RerunExecutionResponse\"\x03\x90\x02\x02\x12x\n\x10HeartbeatAttempt\x12..weft.api.execution.v1.HeartbeatAttemptRequest\x1a/.weft.api.execution.v1.HeartbeatAttemptResponse\"\x03\x90\x02\x02\x12u\n\x0f\x43ompleteAttempt\x12-.weft.api.execution.v1.CompleteAttemptRequest\x1a..weft.api.execution.v1.CompleteAttemptResponse\"\x03\x90\x02\x00\x12\x84\x01\n\x14\x45xecuteServiceAction\x12\x32.weft.api.execution.v1.ExecuteServiceActionRequest\x1a\x33.weft.api.execution.v1.ExecuteServiceActionResponse\"\x03\x90\x02\x00\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,6 +45,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EXECUTIONSERVICE'].methods_by_name['GetExecution']._serialized_options = b'\220\002\001'
   _globals['_EXECUTIONSERVICE'].methods_by_name['ListExecutions']._loaded_options = None
   _globals['_EXECUTIONSERVICE'].methods_by_name['ListExecutions']._serialized_options = b'\220\002\001'
+  _globals['_EXECUTIONSERVICE'].methods_by_name['CountExecutions']._loaded_options = None
+  _globals['_EXECUTIONSERVICE'].methods_by_name['CountExecutions']._serialized_options = b'\220\002\001'
   _globals['_EXECUTIONSERVICE'].methods_by_name['GetExecutionHistory']._loaded_options = None
   _globals['_EXECUTIONSERVICE'].methods_by_name['GetExecutionHistory']._serialized_options = b'\220\002\001'
   _globals['_EXECUTIONSERVICE'].methods_by_name['WatchExecution']._loaded_options = None
@@ -64,66 +67,72 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EXECUTIONSERVICE'].methods_by_name['CompleteAttempt']._serialized_options = b'\220\002\000'
   _globals['_EXECUTIONSERVICE'].methods_by_name['ExecuteServiceAction']._loaded_options = None
   _globals['_EXECUTIONSERVICE'].methods_by_name['ExecuteServiceAction']._serialized_options = b'\220\002\000'
-  _globals['_KEYREUSEPOLICY']._serialized_start=3840
-  _globals['_KEYREUSEPOLICY']._serialized_end=3985
-  _globals['_KEYCONFLICTPOLICY']._serialized_start=3988
-  _globals['_KEYCONFLICTPOLICY']._serialized_end=4156
-  _globals['_STARTEXECUTIONREQUEST']._serialized_start=246
-  _globals['_STARTEXECUTIONREQUEST']._serialized_end=621
-  _globals['_STARTEXECUTIONRESPONSE']._serialized_start=623
-  _globals['_STARTEXECUTIONRESPONSE']._serialized_end=700
-  _globals['_EXECUTEWORKFLOWREQUEST']._serialized_start=703
-  _globals['_EXECUTEWORKFLOWREQUEST']._serialized_end=1079
-  _globals['_EXECUTEWORKFLOWRESPONSE']._serialized_start=1081
-  _globals['_EXECUTEWORKFLOWRESPONSE']._serialized_end=1159
-  _globals['_GETEXECUTIONREQUEST']._serialized_start=1162
-  _globals['_GETEXECUTIONREQUEST']._serialized_end=1312
-  _globals['_GETEXECUTIONRESPONSE']._serialized_start=1314
-  _globals['_GETEXECUTIONRESPONSE']._serialized_end=1389
-  _globals['_LISTEXECUTIONSREQUEST']._serialized_start=1392
-  _globals['_LISTEXECUTIONSREQUEST']._serialized_end=1540
-  _globals['_LISTEXECUTIONSRESPONSE']._serialized_start=1542
-  _globals['_LISTEXECUTIONSRESPONSE']._serialized_end=1665
-  _globals['_GETEXECUTIONHISTORYREQUEST']._serialized_start=1668
-  _globals['_GETEXECUTIONHISTORYREQUEST']._serialized_end=1812
-  _globals['_GETEXECUTIONHISTORYRESPONSE']._serialized_start=1814
-  _globals['_GETEXECUTIONHISTORYRESPONSE']._serialized_end=1914
-  _globals['_WATCHEXECUTIONREQUEST']._serialized_start=1917
-  _globals['_WATCHEXECUTIONREQUEST']._serialized_end=2045
-  _globals['_WATCHEXECUTIONRESPONSE']._serialized_start=2047
-  _globals['_WATCHEXECUTIONRESPONSE']._serialized_end=2170
-  _globals['_CANCELEXECUTIONREQUEST']._serialized_start=2173
-  _globals['_CANCELEXECUTIONREQUEST']._serialized_end=2310
-  _globals['_CANCELEXECUTIONRESPONSE']._serialized_start=2312
-  _globals['_CANCELEXECUTIONRESPONSE']._serialized_end=2390
-  _globals['_PAUSEEXECUTIONREQUEST']._serialized_start=2392
-  _globals['_PAUSEEXECUTIONREQUEST']._serialized_end=2453
-  _globals['_PAUSEEXECUTIONRESPONSE']._serialized_start=2455
-  _globals['_PAUSEEXECUTIONRESPONSE']._serialized_end=2532
-  _globals['_RESUMEEXECUTIONREQUEST']._serialized_start=2534
-  _globals['_RESUMEEXECUTIONREQUEST']._serialized_end=2596
-  _globals['_RESUMEEXECUTIONRESPONSE']._serialized_start=2598
-  _globals['_RESUMEEXECUTIONRESPONSE']._serialized_end=2676
-  _globals['_RESOLVEINCIDENTREQUEST']._serialized_start=2679
-  _globals['_RESOLVEINCIDENTREQUEST']._serialized_end=2846
-  _globals['_RESOLVEINCIDENTRESPONSE']._serialized_start=2848
-  _globals['_RESOLVEINCIDENTRESPONSE']._serialized_end=2926
-  _globals['_RERUNEXECUTIONREQUEST']._serialized_start=2929
-  _globals['_RERUNEXECUTIONREQUEST']._serialized_end=3074
-  _globals['_RERUNEXECUTIONRESPONSE']._serialized_start=3076
-  _globals['_RERUNEXECUTIONRESPONSE']._serialized_end=3153
-  _globals['_HEARTBEATATTEMPTREQUEST']._serialized_start=3155
-  _globals['_HEARTBEATATTEMPTREQUEST']._serialized_end=3249
-  _globals['_HEARTBEATATTEMPTRESPONSE']._serialized_start=3251
-  _globals['_HEARTBEATATTEMPTRESPONSE']._serialized_end=3303
-  _globals['_COMPLETEATTEMPTREQUEST']._serialized_start=3306
-  _globals['_COMPLETEATTEMPTREQUEST']._serialized_end=3459
-  _globals['_COMPLETEATTEMPTRESPONSE']._serialized_start=3461
-  _globals['_COMPLETEATTEMPTRESPONSE']._serialized_end=3486
-  _globals['_EXECUTESERVICEACTIONREQUEST']._serialized_start=3489
-  _globals['_EXECUTESERVICEACTIONREQUEST']._serialized_end=3739
-  _globals['_EXECUTESERVICEACTIONRESPONSE']._serialized_start=3741
-  _globals['_EXECUTESERVICEACTIONRESPONSE']._serialized_end=3837
-  _globals['_EXECUTIONSERVICE']._serialized_start=4159
-  _globals['_EXECUTIONSERVICE']._serialized_end=5853
+  _globals['_KEYREUSEPOLICY']._serialized_start=4280
+  _globals['_KEYREUSEPOLICY']._serialized_end=4425
+  _globals['_KEYCONFLICTPOLICY']._serialized_start=4428
+  _globals['_KEYCONFLICTPOLICY']._serialized_end=4596
+  _globals['_STARTEXECUTIONREQUEST']._serialized_start=276
+  _globals['_STARTEXECUTIONREQUEST']._serialized_end=703
+  _globals['_STARTEXECUTIONRESPONSE']._serialized_start=705
+  _globals['_STARTEXECUTIONRESPONSE']._serialized_end=782
+  _globals['_EXECUTEWORKFLOWREQUEST']._serialized_start=785
+  _globals['_EXECUTEWORKFLOWREQUEST']._serialized_end=1213
+  _globals['_EXECUTEWORKFLOWRESPONSE']._serialized_start=1215
+  _globals['_EXECUTEWORKFLOWRESPONSE']._serialized_end=1293
+  _globals['_GETEXECUTIONREQUEST']._serialized_start=1296
+  _globals['_GETEXECUTIONREQUEST']._serialized_end=1446
+  _globals['_GETEXECUTIONRESPONSE']._serialized_start=1448
+  _globals['_GETEXECUTIONRESPONSE']._serialized_end=1523
+  _globals['_LISTEXECUTIONSREQUEST']._serialized_start=1526
+  _globals['_LISTEXECUTIONSREQUEST']._serialized_end=1690
+  _globals['_LISTEXECUTIONSRESPONSE']._serialized_start=1693
+  _globals['_LISTEXECUTIONSRESPONSE']._serialized_end=1847
+  _globals['_COUNTEXECUTIONSREQUEST']._serialized_start=1849
+  _globals['_COUNTEXECUTIONSREQUEST']._serialized_end=1907
+  _globals['_COUNTEXECUTIONSRESPONSE']._serialized_start=1909
+  _globals['_COUNTEXECUTIONSRESPONSE']._serialized_end=2010
+  _globals['_EXECUTIONGROUP']._serialized_start=2012
+  _globals['_EXECUTIONGROUP']._serialized_end=2105
+  _globals['_GETEXECUTIONHISTORYREQUEST']._serialized_start=2108
+  _globals['_GETEXECUTIONHISTORYREQUEST']._serialized_end=2252
+  _globals['_GETEXECUTIONHISTORYRESPONSE']._serialized_start=2254
+  _globals['_GETEXECUTIONHISTORYRESPONSE']._serialized_end=2354
+  _globals['_WATCHEXECUTIONREQUEST']._serialized_start=2357
+  _globals['_WATCHEXECUTIONREQUEST']._serialized_end=2485
+  _globals['_WATCHEXECUTIONRESPONSE']._serialized_start=2487
+  _globals['_WATCHEXECUTIONRESPONSE']._serialized_end=2610
+  _globals['_CANCELEXECUTIONREQUEST']._serialized_start=2613
+  _globals['_CANCELEXECUTIONREQUEST']._serialized_end=2750
+  _globals['_CANCELEXECUTIONRESPONSE']._serialized_start=2752
+  _globals['_CANCELEXECUTIONRESPONSE']._serialized_end=2830
+  _globals['_PAUSEEXECUTIONREQUEST']._serialized_start=2832
+  _globals['_PAUSEEXECUTIONREQUEST']._serialized_end=2893
+  _globals['_PAUSEEXECUTIONRESPONSE']._serialized_start=2895
+  _globals['_PAUSEEXECUTIONRESPONSE']._serialized_end=2972
+  _globals['_RESUMEEXECUTIONREQUEST']._serialized_start=2974
+  _globals['_RESUMEEXECUTIONREQUEST']._serialized_end=3036
+  _globals['_RESUMEEXECUTIONRESPONSE']._serialized_start=3038
+  _globals['_RESUMEEXECUTIONRESPONSE']._serialized_end=3116
+  _globals['_RESOLVEINCIDENTREQUEST']._serialized_start=3119
+  _globals['_RESOLVEINCIDENTREQUEST']._serialized_end=3286
+  _globals['_RESOLVEINCIDENTRESPONSE']._serialized_start=3288
+  _globals['_RESOLVEINCIDENTRESPONSE']._serialized_end=3366
+  _globals['_RERUNEXECUTIONREQUEST']._serialized_start=3369
+  _globals['_RERUNEXECUTIONREQUEST']._serialized_end=3514
+  _globals['_RERUNEXECUTIONRESPONSE']._serialized_start=3516
+  _globals['_RERUNEXECUTIONRESPONSE']._serialized_end=3593
+  _globals['_HEARTBEATATTEMPTREQUEST']._serialized_start=3595
+  _globals['_HEARTBEATATTEMPTREQUEST']._serialized_end=3689
+  _globals['_HEARTBEATATTEMPTRESPONSE']._serialized_start=3691
+  _globals['_HEARTBEATATTEMPTRESPONSE']._serialized_end=3743
+  _globals['_COMPLETEATTEMPTREQUEST']._serialized_start=3746
+  _globals['_COMPLETEATTEMPTREQUEST']._serialized_end=3899
+  _globals['_COMPLETEATTEMPTRESPONSE']._serialized_start=3901
+  _globals['_COMPLETEATTEMPTRESPONSE']._serialized_end=3926
+  _globals['_EXECUTESERVICEACTIONREQUEST']._serialized_start=3929
+  _globals['_EXECUTESERVICEACTIONREQUEST']._serialized_end=4179
+  _globals['_EXECUTESERVICEACTIONRESPONSE']._serialized_start=4181
+  _globals['_EXECUTESERVICEACTIONRESPONSE']._serialized_end=4277
+  _globals['_EXECUTIONSERVICE']._serialized_start=4599
+  _globals['_EXECUTIONSERVICE']._serialized_end=6412
 # @@protoc_insertion_point(module_scope)

@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
+from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from weft.api.common.v1 import context_pb2 as _context_pb2
@@ -103,6 +104,7 @@ class StartExecutionRequest(_message.Message):
     EXECUTION_KEY_FIELD_NUMBER: _builtins.int
     KEY_REUSE_POLICY_FIELD_NUMBER: _builtins.int
     KEY_CONFLICT_POLICY_FIELD_NUMBER: _builtins.int
+    SEARCH_ATTRIBUTES_FIELD_NUMBER: _builtins.int
     workflow: _builtins.str
     """Required: id or name."""
     version: _builtins.int
@@ -131,6 +133,13 @@ class StartExecutionRequest(_message.Message):
     def timeout(self) -> _duration_pb2.Duration:
         """How long it may take in all; unset: the workflow's own timeout."""
 
+    @_builtins.property
+    def search_attributes(self) -> _struct_pb2.Struct:
+        """What it can be found by, as `attributes.<name>` of a filter: at most 64
+        names [A-Za-z_][A-Za-z0-9_-]{0,62}, with texts of at most 2,048 bytes,
+        numbers and booleans.
+        """
+
     def __init__(
         self,
         *,
@@ -143,10 +152,11 @@ class StartExecutionRequest(_message.Message):
         execution_key: _builtins.str = ...,
         key_reuse_policy: Global___KeyReusePolicy.ValueType = ...,
         key_conflict_policy: Global___KeyConflictPolicy.ValueType = ...,
+        search_attributes: _struct_pb2.Struct | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "input", b"input", "timeout", b"timeout"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "input", b"input", "search_attributes", b"search_attributes", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "execution_key", b"execution_key", "input", b"input", "key_conflict_policy", b"key_conflict_policy", "key_reuse_policy", b"key_reuse_policy", "request_id", b"request_id", "timeout", b"timeout", "version", b"version", "workflow", b"workflow"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "execution_key", b"execution_key", "input", b"input", "key_conflict_policy", b"key_conflict_policy", "key_reuse_policy", b"key_reuse_policy", "request_id", b"request_id", "search_attributes", b"search_attributes", "timeout", b"timeout", "version", b"version", "workflow", b"workflow"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -191,6 +201,7 @@ class ExecuteWorkflowRequest(_message.Message):
     EXECUTION_KEY_FIELD_NUMBER: _builtins.int
     KEY_REUSE_POLICY_FIELD_NUMBER: _builtins.int
     KEY_CONFLICT_POLICY_FIELD_NUMBER: _builtins.int
+    SEARCH_ATTRIBUTES_FIELD_NUMBER: _builtins.int
     workflow: _builtins.str
     """Required: id or name."""
     version: _builtins.int
@@ -217,6 +228,13 @@ class ExecuteWorkflowRequest(_message.Message):
     def timeout(self) -> _duration_pb2.Duration:
         """How long it may take in all; unset: the workflow's own timeout."""
 
+    @_builtins.property
+    def search_attributes(self) -> _struct_pb2.Struct:
+        """What it can be found by, as `attributes.<name>` of a filter: at most 64
+        names [A-Za-z_][A-Za-z0-9_-]{0,62}, with texts of at most 2,048 bytes,
+        numbers and booleans.
+        """
+
     def __init__(
         self,
         *,
@@ -229,10 +247,11 @@ class ExecuteWorkflowRequest(_message.Message):
         execution_key: _builtins.str = ...,
         key_reuse_policy: Global___KeyReusePolicy.ValueType = ...,
         key_conflict_policy: Global___KeyConflictPolicy.ValueType = ...,
+        search_attributes: _struct_pb2.Struct | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "input", b"input", "timeout", b"timeout"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "input", b"input", "search_attributes", b"search_attributes", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "execution_key", b"execution_key", "input", b"input", "key_conflict_policy", b"key_conflict_policy", "key_reuse_policy", b"key_reuse_policy", "request_id", b"request_id", "timeout", b"timeout", "version", b"version", "workflow", b"workflow"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "execution_key", b"execution_key", "input", b"input", "key_conflict_policy", b"key_conflict_policy", "key_reuse_policy", b"key_reuse_policy", "request_id", b"request_id", "search_attributes", b"search_attributes", "timeout", b"timeout", "version", b"version", "workflow", b"workflow"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -327,6 +346,7 @@ class ListExecutionsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     SKIP_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
     workflow: _builtins.str
     """Only executions of this workflow (id or name, also a deleted one's id)."""
     state: _execution_pb2.ExecutionState.ValueType
@@ -337,6 +357,11 @@ class ListExecutionsRequest(_message.Message):
     """`next_page_token` of the page before, with the same filter."""
     skip: _builtins.int
     """How many to pass over first (page-number paging). Negative: INVALID_ARGUMENT."""
+    filter: _builtins.str
+    """Which executions, such as `state = FAILED AND attributes.customer = "acme"
+    AND create_time > now-7d`; at most 8 KiB; together with `workflow` and
+    `state`. docs/executions.md describes the language. Empty: all.
+    """
     def __init__(
         self,
         *,
@@ -345,10 +370,11 @@ class ListExecutionsRequest(_message.Message):
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         skip: _builtins.int = ...,
+        filter: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "skip", b"skip", "state", b"state", "workflow", b"workflow"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "page_size", b"page_size", "page_token", b"page_token", "skip", b"skip", "state", b"state", "workflow", b"workflow"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -363,10 +389,15 @@ class ListExecutionsResponse(_message.Message):
     EXECUTIONS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     TOTAL_SIZE_FIELD_NUMBER: _builtins.int
+    TOTAL_SIZE_IS_MINIMUM_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Empty at the end."""
+    """Empty at the end. A page may have few executions, or none, and yet a token:
+    when a filter has to look at very many, each request looks at a part.
+    """
     total_size: _builtins.int
-    """How many match the filter on all pages."""
+    """How many match on all pages, counted up to 10,000."""
+    total_size_is_minimum: _builtins.bool
+    """Whether there may be more than `total_size`."""
     @_builtins.property
     def executions(self) -> _containers.RepeatedCompositeFieldContainer[_execution_pb2.Execution]:
         """One page, newest first."""
@@ -377,14 +408,105 @@ class ListExecutionsResponse(_message.Message):
         executions: _abc.Iterable[_execution_pb2.Execution] | None = ...,
         next_page_token: _builtins.str = ...,
         total_size: _builtins.int = ...,
+        total_size_is_minimum: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["executions", b"executions", "next_page_token", b"next_page_token", "total_size", b"total_size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["executions", b"executions", "next_page_token", b"next_page_token", "total_size", b"total_size", "total_size_is_minimum", b"total_size_is_minimum"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListExecutionsResponse: _TypeAlias = ListExecutionsResponse  # noqa: Y015
+
+@_typing.final
+class CountExecutionsRequest(_message.Message):
+    """Request of CountExecutions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILTER_FIELD_NUMBER: _builtins.int
+    GROUP_BY_FIELD_NUMBER: _builtins.int
+    filter: _builtins.str
+    """Which executions, as in ListExecutionsRequest. Empty: all."""
+    group_by: _builtins.str
+    """What to count by: `state`, `workflow` or `attributes.<name>`. Empty: only
+    the total.
+    """
+    def __init__(
+        self,
+        *,
+        filter: _builtins.str = ...,
+        group_by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "group_by", b"group_by"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CountExecutionsRequest: _TypeAlias = CountExecutionsRequest  # noqa: Y015
+
+@_typing.final
+class CountExecutionsResponse(_message.Message):
+    """Response of CountExecutions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOTAL_COUNT_FIELD_NUMBER: _builtins.int
+    GROUPS_FIELD_NUMBER: _builtins.int
+    total_count: _builtins.int
+    """How many match, all counted."""
+    @_builtins.property
+    def groups(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExecutionGroup]:
+        """The 1,000 largest groups, the largest first. Executions without the
+        attribute are in none.
+        """
+
+    def __init__(
+        self,
+        *,
+        total_count: _builtins.int = ...,
+        groups: _abc.Iterable[Global___ExecutionGroup] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["groups", b"groups", "total_count", b"total_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CountExecutionsResponse: _TypeAlias = CountExecutionsResponse  # noqa: Y015
+
+@_typing.final
+class ExecutionGroup(_message.Message):
+    """Executions that have a value in common."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUE_FIELD_NUMBER: _builtins.int
+    WORKFLOW_NAME_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    workflow_name: _builtins.str
+    """For a workflow that is there, its name."""
+    count: _builtins.int
+    """How many."""
+    @_builtins.property
+    def value(self) -> _struct_pb2.Value:
+        """The value: name of a state, id of a workflow, or the attribute's."""
+
+    def __init__(
+        self,
+        *,
+        value: _struct_pb2.Value | None = ...,
+        workflow_name: _builtins.str = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "value", b"value", "workflow_name", b"workflow_name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExecutionGroup: _TypeAlias = ExecutionGroup  # noqa: Y015
 
 @_typing.final
 class GetExecutionHistoryRequest(_message.Message):

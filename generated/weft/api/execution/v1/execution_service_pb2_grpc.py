@@ -62,6 +62,11 @@ class ExecutionServiceStub:
                 request_serializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.ListExecutionsRequest.SerializeToString,
                 response_deserializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.ListExecutionsResponse.FromString,
                 _registered_method=True)
+        self.CountExecutions = channel.unary_unary(
+                '/weft.api.execution.v1.ExecutionService/CountExecutions',
+                request_serializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.CountExecutionsRequest.SerializeToString,
+                response_deserializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.CountExecutionsResponse.FromString,
+                _registered_method=True)
         self.GetExecutionHistory = channel.unary_unary(
                 '/weft.api.execution.v1.ExecutionService/GetExecutionHistory',
                 request_serializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.GetExecutionHistoryRequest.SerializeToString,
@@ -172,7 +177,21 @@ class ExecutionServiceServicer:
         """Lists executions, newest first, in the view BASIC.
 
         Errors:
-        INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
+        INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token; the filter, with the column of every
+        fault.
+        NOT_FOUND  WORKFLOW_NOT_FOUND: `workflow` or the filter names one that is not there.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CountExecutions(self, request, context):
+        """Counts executions, of all or of what a filter selects, by a value that they
+        have in common.
+
+        Errors:
+        INVALID_ARGUMENT  VALIDATION_FAILED: the filter, with the column of every fault; what to group by.
+        NOT_FOUND  WORKFLOW_NOT_FOUND: the filter names a workflow that is not there.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -333,6 +352,11 @@ def add_ExecutionServiceServicer_to_server(servicer, server):
                     servicer.ListExecutions,
                     request_deserializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.ListExecutionsRequest.FromString,
                     response_serializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.ListExecutionsResponse.SerializeToString,
+            ),
+            'CountExecutions': grpc.unary_unary_rpc_method_handler(
+                    servicer.CountExecutions,
+                    request_deserializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.CountExecutionsRequest.FromString,
+                    response_serializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.CountExecutionsResponse.SerializeToString,
             ),
             'GetExecutionHistory': grpc.unary_unary_rpc_method_handler(
                     servicer.GetExecutionHistory,
@@ -501,6 +525,33 @@ class ExecutionService:
             '/weft.api.execution.v1.ExecutionService/ListExecutions',
             weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.ListExecutionsRequest.SerializeToString,
             weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.ListExecutionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CountExecutions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/weft.api.execution.v1.ExecutionService/CountExecutions',
+            weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.CountExecutionsRequest.SerializeToString,
+            weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.CountExecutionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -76,7 +76,17 @@ class ExecutionServiceStub:
     """Lists executions, newest first, in the view BASIC.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
+      INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token; the filter, with the column of every
+        fault.
+      NOT_FOUND  WORKFLOW_NOT_FOUND: `workflow` or the filter names one that is not there.
+    """
+    CountExecutions: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.CountExecutionsRequest, _execution_service_pb2.CountExecutionsResponse]
+    """Counts executions, of all or of what a filter selects, by a value that they
+    have in common.
+
+    Errors:
+      INVALID_ARGUMENT  VALIDATION_FAILED: the filter, with the column of every fault; what to group by.
+      NOT_FOUND  WORKFLOW_NOT_FOUND: the filter names a workflow that is not there.
     """
     GetExecutionHistory: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.GetExecutionHistoryRequest, _execution_service_pb2.GetExecutionHistoryResponse]
     """Reads the history, oldest first. A page ends early rather than exceed 2 MiB.
@@ -220,7 +230,17 @@ class ExecutionServiceAsyncStub(ExecutionServiceStub):
     """Lists executions, newest first, in the view BASIC.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
+      INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token; the filter, with the column of every
+        fault.
+      NOT_FOUND  WORKFLOW_NOT_FOUND: `workflow` or the filter names one that is not there.
+    """
+    CountExecutions: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.CountExecutionsRequest, _execution_service_pb2.CountExecutionsResponse]  # type: ignore[assignment]
+    """Counts executions, of all or of what a filter selects, by a value that they
+    have in common.
+
+    Errors:
+      INVALID_ARGUMENT  VALIDATION_FAILED: the filter, with the column of every fault; what to group by.
+      NOT_FOUND  WORKFLOW_NOT_FOUND: the filter names a workflow that is not there.
     """
     GetExecutionHistory: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.GetExecutionHistoryRequest, _execution_service_pb2.GetExecutionHistoryResponse]  # type: ignore[assignment]
     """Reads the history, oldest first. A page ends early rather than exceed 2 MiB.
@@ -385,7 +405,23 @@ class ExecutionServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists executions, newest first, in the view BASIC.
 
         Errors:
-          INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
+          INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token; the filter, with the column of every
+            fault.
+          NOT_FOUND  WORKFLOW_NOT_FOUND: `workflow` or the filter names one that is not there.
+        """
+
+    @_abc_1.abstractmethod
+    def CountExecutions(
+        self,
+        request: _execution_service_pb2.CountExecutionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_execution_service_pb2.CountExecutionsResponse, _abc.Awaitable[_execution_service_pb2.CountExecutionsResponse]]:
+        """Counts executions, of all or of what a filter selects, by a value that they
+        have in common.
+
+        Errors:
+          INVALID_ARGUMENT  VALIDATION_FAILED: the filter, with the column of every fault; what to group by.
+          NOT_FOUND  WORKFLOW_NOT_FOUND: the filter names a workflow that is not there.
         """
 
     @_abc_1.abstractmethod

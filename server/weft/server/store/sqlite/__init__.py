@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from weft.server.store.sqlite._batches import SqliteBatches
 from weft.server.store.sqlite._claims import SqliteClaims
 from weft.server.store.sqlite._execution import SqliteExecutions
+from weft.server.store.sqlite._lists import SqliteLists
 from weft.server.store.sqlite._registry import SqliteRegistry
+from weft.server.store.sqlite._upkeep import SqliteUpkeep
 from weft.server.store.sqlite._workflow import SqliteWorkflows
 
 __all__ = ["SqliteStore"]
 
 
-class SqliteStore(SqliteRegistry, SqliteWorkflows, SqliteExecutions, SqliteClaims):
+class SqliteStore(
+    SqliteRegistry,
+    SqliteWorkflows,
+    SqliteExecutions,
+    SqliteClaims,
+    SqliteLists,
+    SqliteBatches,
+    SqliteUpkeep,
+):
     """Keeps everything in one SQLite database.
 
     One thread writes: whatever waits shares a transaction and an fsync. Two

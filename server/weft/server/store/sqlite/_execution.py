@@ -9,17 +9,15 @@ from typing import Any
 
 from weft.server.execution.model import Event, Execution, Waits
 from weft.server.store.base import (
-    ExecutionFilter,
     KeyTakenError,
-    Page,
     RequestKey,
-    Slice,
     StaleWriteError,
 )
 from weft.server.store.codec import to_micros
 from weft.server.store.execution_codec import (
     EventRow,
     ExecutionRow,
+    attribute_rows,
     decode_event,
     decode_execution,
     encode_event,
@@ -28,17 +26,17 @@ from weft.server.store.execution_codec import (
 )
 from weft.server.store.sqlite._backend import Backend
 from weft.server.store.sqlite._database import SQL
-from weft.server.store.sqlite._pages import read_slice
 from weft.server.store.sqlite._requests import check_fingerprint
 
-__all__ = ["SqliteExecutions", "decode_columns"]
+__all__ = ["COLUMNS", "SqliteExecutions", "decode_columns"]
 
 _INSERT_EXECUTION = SQL["insert_execution"]
 _UPDATE_EXECUTION = SQL["update_execution"]
 _INSERT_EVENT = SQL["insert_event"]
+_INSERT_ATTRIBUTE = SQL["insert_attribute"]
 
-_AFTER_ALL = "\U0010ffff"
-"""Sorts behind every id."""
+COLUMNS = "e.document, e.state, e.last_event, e.waits, e.due_time, e.end_time, e.failure"
+"""What ``decode_columns`` takes, of the table ``e``."""
 
 
 class SqliteExecutions(Backend):
@@ -54,6 +52,7 @@ class SqliteExecutions(Backend):
     ) -> Execution:
         """Store a new execution with the beginning of its history, and own it."""
         rows = [(execution.id, *encode_event(event)) for event in events]
+        attributes = attribute_rows(execution)
 
         def insert(connection: sqlite3.Connection) -> Execution:
             if execution.key:
@@ -65,6 +64,7 @@ class SqliteExecutions(Backend):
             values = _new_row(stored, key, self._database.epoch)
             if connection.execute(_INSERT_EXECUTION, values).rowcount == 1:
                 connection.executemany(_INSERT_EVENT, rows)
+                connection.executemany(_INSERT_ATTRIBUTE, attributes)
                 return stored
             assert key is not None  # without a key there is no conflict to pass over
             first = _recall(connection, key)
@@ -108,14 +108,6 @@ class SqliteExecutions(Backend):
         """Return the newest execution of a key."""
         return await self._read(lambda connection: _newest_of(connection, key))
 
-    async def list_executions(self, wanted: ExecutionFilter, page: Page) -> Slice[Execution]:
-        """Return summaries, newest first; the paging key is the id."""
-        what, where = _list_query(wanted)
-        after = page.after or _AFTER_ALL
-        return await self._read(
-            lambda connection: read_slice(connection, what, where, after, page, decode_columns)
-        )
-
     async def read_events(
         self,
         execution_id: str,
@@ -148,6 +140,7 @@ def _new_row(execution: Execution, key: RequestKey | None, epoch: int) -> tuple[
         execution.key or None,
         execution.slot or None,
         execution.slot_limit,
+        execution.origin.execution_id or None,
         None if execution.waits else epoch,
         *request,
     )
@@ -180,17 +173,6 @@ def _recall(connection: sqlite3.Connection, key: RequestKey) -> Execution | None
         return None
     check_fingerprint(key, row[0])
     return decode_columns(*row[1:])
-
-
-def _list_query(wanted: ExecutionFilter) -> tuple[str, tuple[str, ...]]:
-    workflow, state = wanted.workflow_id, wanted.state
-    if workflow is not None and state is not None:
-        return "executions_by_workflow_state", (workflow, state)
-    if workflow is not None:
-        return "executions_by_workflow", (workflow,)
-    if state is not None:
-        return "executions_by_state", (state,)
-    return "executions", ()
 
 
 def _read_rows(

@@ -34,7 +34,7 @@ def read_slice(
     """
     connection.execute("BEGIN")
     try:
-        total: int = connection.execute(SQL[f"count_{what}"], where).fetchone()[0]
+        total: int = connection.execute(SQL[f"count_{what}"], where).fetchone()[0] if page.counted else 0
         parameters: tuple[Any, ...] = (*where, after, page.size + 1, page.skip)
         rows = connection.execute(SQL[f"list_{what}"], parameters).fetchall()
     finally:

@@ -2,8 +2,8 @@
 -- Store a new execution, unless its request started one already.
 INSERT INTO executions
     (document, state, last_event, waits, due_time, end_time, failure,
-     id, workflow_id, create_time, key, slot, slot_limit, owner, request_method, request_id, fingerprint)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+     id, workflow_id, create_time, key, slot, slot_limit, origin, owner, request_method, request_id, fingerprint)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (request_method, request_id) WHERE request_id IS NOT NULL DO NOTHING;
 
 -- name: update_execution
@@ -16,6 +16,10 @@ WHERE id = ? AND last_event = ? AND owner = ? AND end_time IS NULL;
 -- Append an event to a history.
 INSERT INTO events (execution_id, number, time, kind, attributes, payload) VALUES (?, ?, ?, ?, ?, ?);
 
+-- name: insert_attribute
+-- Make an execution findable by an attribute.
+INSERT INTO execution_attributes (execution_id, name, value) VALUES (?, ?, ?);
+
 -- name: execution_by_request
 -- Find the execution that a request started.
 SELECT fingerprint, document, state, last_event, waits, due_time, end_time, failure
@@ -25,42 +29,6 @@ FROM executions WHERE request_method = ? AND request_id = ?;
 -- Find an execution by id.
 SELECT document, state, last_event, waits, due_time, end_time, failure
 FROM executions WHERE id = ?;
-
--- name: list_executions
--- Page through all executions, newest first.
-SELECT document, state, last_event, waits, due_time, end_time, failure
-FROM executions WHERE id < ? ORDER BY id DESC LIMIT ? OFFSET ?;
-
--- name: count_executions
--- Count all executions.
-SELECT count(*) FROM executions;
-
--- name: list_executions_by_workflow
--- Page through the executions of one workflow, newest first.
-SELECT document, state, last_event, waits, due_time, end_time, failure
-FROM executions WHERE workflow_id = ? AND id < ? ORDER BY id DESC LIMIT ? OFFSET ?;
-
--- name: count_executions_by_workflow
--- Count the executions of one workflow.
-SELECT count(*) FROM executions WHERE workflow_id = ?;
-
--- name: list_executions_by_state
--- Page through the executions in one state, newest first.
-SELECT document, state, last_event, waits, due_time, end_time, failure
-FROM executions WHERE state = ? AND id < ? ORDER BY id DESC LIMIT ? OFFSET ?;
-
--- name: count_executions_by_state
--- Count the executions in one state.
-SELECT count(*) FROM executions WHERE state = ?;
-
--- name: list_executions_by_workflow_state
--- Page through the executions of one workflow in one state, newest first.
-SELECT document, state, last_event, waits, due_time, end_time, failure FROM executions
-WHERE workflow_id = ? AND state = ? AND id < ? ORDER BY id DESC LIMIT ? OFFSET ?;
-
--- name: count_executions_by_workflow_state
--- Count the executions of one workflow in one state.
-SELECT count(*) FROM executions WHERE workflow_id = ? AND state = ?;
 
 -- name: execution_by_key
 -- Find the newest execution of a key.

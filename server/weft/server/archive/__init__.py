@@ -1,0 +1,1 @@
+"""Archives: executions that have ended, as JSON lines."""

@@ -1,0 +1,1 @@
+"""Batches: one operation on every execution that a filter selected."""

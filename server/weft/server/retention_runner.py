@@ -1,0 +1,76 @@
+"""Removes executions that were kept long enough, in small steps."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import Final
+
+from weft.core.clock import Clock
+from weft.core.errors import ServiceUnavailableError
+from weft.server.execution.model import ExecutionState
+from weft.server.retention import METADATA_KEY, Retention, read_policy
+from weft.server.store.base import Store
+
+__all__ = ["RetentionRunner"]
+
+_log = logging.getLogger("weft.server.retention")
+
+_PASS_SECONDS: Final = 60.0
+"""How long the pause between two passes is."""
+_STEP_SECONDS: Final = 0.02
+"""How long the pause between two steps is: others write in between."""
+_EXECUTIONS: Final = 50
+"""How many executions one step takes away."""
+_ROWS: Final = 500
+"""How many events one step deletes."""
+
+
+class RetentionRunner:
+    """Deletes what has been kept long enough, never what is open.
+
+    Args:
+        store: Where executions are kept.
+        policy: Holds where a workflow says nothing.
+        clock: For times and pauses.
+    """
+
+    def __init__(self, store: Store, policy: Retention, clock: Clock) -> None:
+        self._store = store
+        self._policy = policy
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Pass over all workflows now and then, until cancelled."""
+        while True:
+            try:
+                count = await self.one_pass()
+                if count:
+                    _log.info("deleted %d executions that were kept long enough", count)
+            except ServiceUnavailableError as error:
+                _log.warning("old executions are kept for now: %s", error)
+            await self._clock.sleep(_PASS_SECONDS)
+
+    async def one_pass(self) -> int:
+        """Delete all that is due; return how many executions."""
+        count = 0
+        for workflow_id in await self._store.all_workflow_ids():
+            workflow = await self._store.get_workflow(workflow_id)
+            own = read_policy(workflow.metadata.get(METADATA_KEY) if workflow else None)
+            for state, span in own.over(self._policy).states.items():
+                count += await self._discard(workflow_id, state, span)
+        await self._empty_trash()
+        return count
+
+    async def _discard(self, workflow_id: str, state: ExecutionState, span: timedelta) -> int:
+        before = self._clock.now() - span
+        count = 0
+        while taken := await self._store.discard_executions(workflow_id, state, before, _EXECUTIONS):
+            count += taken
+            await self._clock.sleep(_STEP_SECONDS)
+            await self._empty_trash()
+        return count
+
+    async def _empty_trash(self) -> None:
+        while await self._store.empty_trash(_ROWS):
+            await self._clock.sleep(_STEP_SECONDS)

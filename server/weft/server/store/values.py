@@ -1,0 +1,95 @@
+"""What is asked of every store, and what comes back: pages, filters, request keys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+from weft.server.execution.model import ExecutionState
+from weft.server.query.predicate import Predicate
+
+__all__ = [
+    "COUNT_LIMIT",
+    "WINDOW",
+    "ExecutionFilter",
+    "Group",
+    "Page",
+    "RequestKey",
+    "Slice",
+    "StaleWriteError",
+]
+
+T = TypeVar("T")
+
+COUNT_LIMIT: Final = 10_000
+"""How far the total of a list is counted."""
+WINDOW: Final = 10_000
+"""In how many executions a page is looked for at once."""
+
+
+class StaleWriteError(Exception):
+    """What the write was based on has changed; nothing was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestKey:
+    """Makes a mutation idempotent."""
+
+    method: str
+    """Full name of the RPC."""
+    request_id: str
+    """Chosen by the caller."""
+    fingerprint: bytes
+    """Hash of the request's content."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Which part of a list is wanted."""
+
+    size: int
+    """At most this many items."""
+    after: str = ""
+    """The paging key of the last item of the page before; empty: from the beginning."""
+    skip: int = 0
+    """How many to pass over first."""
+    counted: bool = True
+    """Whether the total is wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slice(Generic[T]):
+    """One page of a list."""
+
+    items: tuple[T, ...]
+    """In the order of the list."""
+    more: bool
+    """Whether something follows."""
+    total: int
+    """How many there are on all pages."""
+    total_is_minimum: bool = False
+    """Whether there may be more: counting ends early."""
+    next_after: str = ""
+    """Where to go on, when something may follow that was not looked for: then items may be few, or none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionFilter:
+    """Which executions are wanted; None means any."""
+
+    workflow_id: str | None = None
+    """Only of this workflow."""
+    state: ExecutionState | None = None
+    """Only in this state."""
+    where: Predicate | None = None
+    """Only what this selects; its fields are those of ``weft.server.execution.filters``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Executions that have a value in common."""
+
+    value: str | float | bool
+    """The value."""
+    count: int
+    """How many."""
