@@ -57,6 +57,9 @@ consul: ## Where the Consul is that tests start: CONSUL_BIN, the one on PATH, or
 bench: $(VENV)/.dev ## Benchmarks, each as pairs side by side (ONLY=name for one)
 	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY))
 
+faults: $(VENV)/.dev ## The long run of the fault rig: 10,000 executions, 200 kills (ARGS="--seed 1 --kills 20")
+	@$(BIN)/python -m tests.faults $(ARGS)
+
 fmt: $(VENV)/.dev ## Format, and fix what can be fixed
 	@$(BIN)/ruff format $(CODE)
 	@$(BIN)/ruff check --fix $(CODE)
@@ -89,4 +92,4 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.run
 	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
 	@touch $@
 
-.PHONY: help run stop test tests consul lint types imports proto proto-check proto-baseline bench fmt build lock clean
+.PHONY: help run stop test tests consul lint types imports proto proto-check proto-baseline bench faults fmt build lock clean

@@ -23,6 +23,7 @@ from weft.core.version import VersionRange
 from weft.mesh.actions import ActionCall
 from weft.mesh.caller import ActionCaller
 from weft.server.execution.schemas import ActionSchemas, SchemaCache
+from weft.server.failpoints import failpoint
 from weft.server.registry.model import Service, ServiceState
 from weft.server.registry.service import RegistryService
 from weft.server.registry.versions import Choice, choose
@@ -152,7 +153,9 @@ class Dispatcher:
         if at_most is not None:
             limit = min(limit, at_most)
         call = _prepare(service, choice, schemas, make_input, identity, listening)
+        failpoint("dispatch.before")
         reply = await self._caller.call(call, limit.total_seconds())
+        failpoint("dispatch.after")
         if reply.pending:
             return Outcome(output={}, text=b"{}", instance_id=reply.instance_id, pending=True, limit=limit)
         output, text = _check_output(schemas, call, reply.output)

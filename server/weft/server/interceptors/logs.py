@@ -7,6 +7,7 @@ from time import perf_counter
 
 from weft.core.errors import Code, WeftError
 from weft.mesh.serving import Call, End
+from weft.server.failpoints import failpoint
 
 __all__ = ["CallLog"]
 
@@ -22,6 +23,7 @@ class CallLog:
 
 
 def _write(call: Call, error: WeftError | None) -> None:
+    failpoint("reply.before")
     level = _level(error)
     if not _log.isEnabledFor(level):
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
+from weft.server.failpoints import failpoint
 from weft.server.store.sqlite._database import rollback
 from weft.server.store.sqlite._faults import fault_of, unit_error
 from weft.server.store.sqlite._jobs import Job, Outcome
@@ -36,11 +37,13 @@ def commit(connection: sqlite3.Connection, jobs: Sequence[Job]) -> list[Outcome]
     except BaseException:
         rollback(connection)
         raise
+    failpoint("commit.before")
     try:
         connection.execute("COMMIT")
     except BaseException:
         rollback(connection)
         raise
+    failpoint("commit.after")
     return outcomes
 
 

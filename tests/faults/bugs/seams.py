@@ -1,0 +1,43 @@
+"""Where bugs are planted: one function is wrapped, and nothing else changes."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from weft.server.execution import run
+from weft.server.execution.model import Event, EventBody
+from weft.server.store.sqlite import SqliteStore
+
+
+def wrap(owner: Any, name: str, make: Callable[[Any], Any]) -> None:
+    """Put another function in the place of one, made of it."""
+    setattr(owner, name, make(getattr(owner, name)))
+
+
+def change_bodies(change: Callable[[EventBody], Sequence[EventBody]]) -> None:
+    """Record other events than those that happened."""
+
+    def make(original: Any) -> Any:
+        def number_events(last: int, bodies: Sequence[EventBody], clock: Any) -> tuple[Event, ...]:
+            changed = [one for body in bodies for one in change(body)]
+            numbered: tuple[Event, ...] = original(last, changed, clock)
+            return numbered
+
+        return number_events
+
+    wrap(run, "number_events", make)
+
+
+def at_open(work: Callable[[sqlite3.Connection], object]) -> None:
+    """Do something to the database whenever a server has opened it."""
+
+    def make(original: Any) -> Any:
+        async def open_(self: SqliteStore) -> None:
+            await original(self)
+            await self._write(work)
+
+        return open_
+
+    wrap(SqliteStore, "open", make)

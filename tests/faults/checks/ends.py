@@ -1,0 +1,106 @@
+"""W7, W9 and liveness: cancelled is final, timers are never early, and whoever waits is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tests.faults.checks.steps import at
+from tests.faults.rig.evidence import FINAL, Evidence, Stored, Violation
+from tests.faults.rig.record import Operation, Outcome
+
+ON_THE_WAY = 1.0
+"""How many seconds a call that was sent before a cancellation may take to reach its worker."""
+
+ROUNDING = 0.001
+"""How much a time may lose by being written in microseconds, twice."""
+
+
+def cancelled_is_final(evidence: Evidence) -> Iterator[Violation]:
+    """W7: after an acknowledged cancellation no step begins, and the execution is CANCELLED to the end."""
+    for op in evidence.ok("cancel"):
+        execution = op.request["id"]
+        stored = evidence.stored.get(execution)
+        if stored is not None and stored.state != "CANCELLED":
+            yield Violation("W7", f"{execution} was cancelled and is {stored.state}")
+        for body in evidence.bodies_in.get(execution, []):
+            if body.began > op.ended + ON_THE_WAY:
+                late = body.began - op.ended
+                yield Violation("W7", f"{execution}: {body.step} began {late:.1f} s after the cancellation")
+
+
+def late_cancellations_change_nothing(evidence: Evidence) -> Iterator[Violation]:
+    """W7: a cancellation that was refused because of the end has changed nothing."""
+    for op in evidence.operations:
+        if op.name != "cancel" or op.outcome is not Outcome.FAIL:
+            continue
+        stored = evidence.stored.get(op.request["id"])
+        if op.answer["reason"] != "EXECUTION_ENDED" or stored is None or stored.state != "CANCELLED":
+            continue
+        if not any(_cancels(other, stored, op) for other in evidence.operations):
+            yield Violation("W7", f"{stored.id} had ended, and was cancelled nevertheless")
+
+
+def _cancels(other: Operation, stored: Stored, refused: Operation) -> bool:
+    """Whether another cancellation may have ended it."""
+    return (
+        other.name == "cancel"
+        and other.number != refused.number
+        and other.request["id"] == stored.id
+        and other.outcome is not Outcome.FAIL
+    )
+
+
+def only_the_cancelled_are_cancelled(evidence: Evidence) -> Iterator[Violation]:
+    """W7: nothing is CANCELLED that nobody asked to cancel."""
+    asked = {op.request["id"] for op in evidence.operations if op.name == "cancel"}
+    for stored in evidence.stored.values():
+        if stored.state == "CANCELLED" and stored.id not in asked:
+            yield Violation("W7", f"{stored.id} was cancelled by nobody")
+
+
+def timers_are_not_early(evidence: Evidence) -> Iterator[Violation]:
+    """W9: an execution times out once, not before its time, and only when it has one."""
+    for stored in evidence.stored.values():
+        ends = stored.of_kind("execution_timed_out")
+        if len(ends) > 1:
+            yield Violation("W9", f"{stored.id} timed out {len(ends)} times")
+        for event in ends:
+            if stored.timeout is None:
+                yield Violation("W9", f"{stored.id} timed out, and has no timeout")
+            elif at(event) - stored.created < stored.timeout - ROUNDING:
+                took = at(event) - stored.created
+                yield Violation("W9", f"{stored.id} timed out after {took:.3f} s of {stored.timeout} s")
+
+
+def timers_are_not_missed(evidence: Evidence) -> Iterator[Violation]:
+    """W9: no step is scheduled after the time of its execution is over."""
+    for stored in evidence.stored.values():
+        if stored.timeout is None or _disturbed(evidence):
+            continue
+        for event in stored.of_kind("step_scheduled"):
+            late = at(event) - stored.created - stored.timeout
+            if late > ON_THE_WAY:
+                yield Violation("W9", f"{stored.id}: a step was scheduled {late:.1f} s after its time")
+
+
+def _disturbed(evidence: Evidence) -> bool:
+    """Whether servers were down for a while: then timers are late, and may be."""
+    return any(window.ended - window.began > ON_THE_WAY / 2 for window in evidence.windows)
+
+
+def waiters_are_told(evidence: Evidence) -> Iterator[Violation]:
+    """Liveness: nobody still waits for an execution that has ended, with the servers up."""
+    for op in evidence.operations:
+        if not op.answer.get("stuck"):
+            continue
+        stored = evidence.stored.get(op.request.get("id", ""))
+        if op.name == "execute" or (stored is not None and stored.state in FINAL):
+            yield Violation("L1", f"{op.name} of {op.request} was never answered")
+
+
+def store_is_sound(evidence: Evidence) -> Iterator[Violation]:
+    """D1: the store's own verification finds nothing, and no server logged a defect."""
+    for fault in evidence.store_faults:
+        yield Violation("D1", fault)
+    for line in evidence.log_faults:
+        yield Violation("LOG", line)

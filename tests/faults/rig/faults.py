@@ -1,0 +1,131 @@
+"""What is done to a cluster: each fault begins, heals, and tells whether it really happened."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from tests.faults.rig.child import Child, until
+from tests.faults.rig.cluster import Cluster, ServerNode
+from tests.faults.rig.plan import PlannedFault
+from tests.faults.rig.proxy import Proxy
+
+FAILPOINTS: Final = ("commit.before", "commit.after", "dispatch.before", "dispatch.after", "reply.before")
+
+_WITHIN: Final = 15.0
+"""For how many seconds an armed failpoint waits for somebody to pass."""
+
+Fault = Callable[[Cluster, PlannedFault], Awaitable[float | None]]
+"""Returns when it is healed: the time at which it happened, or None when it never did."""
+
+
+def _server(cluster: Cluster, fault: PlannedFault) -> ServerNode:
+    return cluster.servers[fault.choice % len(cluster.servers)]
+
+
+async def _restarted(child: Child, before: int) -> None:
+    await until(lambda: child.starts > before, _WITHIN)
+
+
+async def kill_server(cluster: Cluster, fault: PlannedFault) -> float | None:
+    server = _server(cluster, fault)
+    await server.up()
+    before = server.starts
+    began = time.monotonic()
+    server.kill()
+    await _restarted(server, before)
+    await server.up()
+    return began
+
+
+async def kill_worker(cluster: Cluster, fault: PlannedFault) -> float | None:
+    worker = cluster.workers[fault.choice % len(cluster.workers)]
+    before, size = worker.starts, _size(worker.log)
+    began = time.monotonic()
+    worker.kill()
+    await _restarted(worker, before)
+    await until(lambda: _size(worker.log) > size, _WITHIN)
+    return began
+
+
+async def kill_database(cluster: Cluster, fault: PlannedFault) -> float | None:
+    began = time.monotonic()
+    cluster.store.kill()
+    await asyncio.sleep(fault.lasts)
+    return began
+
+
+async def kill_at(failpoint: str, cluster: Cluster, fault: PlannedFault) -> float | None:
+    """Have a server die at a named place."""
+    server = _server(cluster, fault)
+    await server.up()
+    before = server.starts
+    server.arm(failpoint, "kill")
+    await _restarted(server, before)
+    began = time.monotonic()
+    fired = server.disarm(failpoint)
+    await server.up()
+    return began if fired else None
+
+
+async def pause_server(cluster: Cluster, fault: PlannedFault) -> float | None:
+    """Stop a server for longer than its lease, as a machine that swaps does."""
+    server = _server(cluster, fault)
+    await server.up()
+    began = time.monotonic()
+    server.signal(signal.SIGSTOP)
+    await asyncio.sleep(cluster.store.lease + fault.lasts)
+    server.signal(signal.SIGCONT)
+    return began
+
+
+async def cut(cluster: Cluster, fault: PlannedFault) -> float | None:
+    fired = await until(lambda: cluster.proxy.cut() > 0, _WITHIN)
+    return time.monotonic() if fired else None
+
+
+async def delay(cluster: Cluster, fault: PlannedFault) -> float | None:
+    cluster.proxy.delay = fault.lasts / 10
+    return await _spoil(cluster.proxy, fault, lambda: cluster.proxy.delayed)
+
+
+async def drop_replies(cluster: Cluster, fault: PlannedFault) -> float | None:
+    cluster.proxy.deaf = True
+    return await _spoil(cluster.proxy, fault, lambda: cluster.proxy.dropped)
+
+
+async def blackhole(cluster: Cluster, fault: PlannedFault) -> float | None:
+    cluster.proxy.hole = True
+    return await _spoil(cluster.proxy, fault, lambda: cluster.proxy.dropped)
+
+
+async def _spoil(proxy: Proxy, fault: PlannedFault, count: Callable[[], int]) -> float | None:
+    """Leave a proxy as it is for a while; it counts when somebody noticed."""
+    began, before = time.monotonic(), count()
+    noticed = await until(lambda: count() > before, _WITHIN)
+    await asyncio.sleep(fault.lasts)
+    proxy.heal()
+    return began if noticed else None
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+FAULTS: Final[dict[str, Fault]] = {
+    "kill-server": kill_server,
+    "kill-worker": kill_worker,
+    "kill-database": kill_database,
+    "pause-server": pause_server,
+    "cut": cut,
+    "delay": delay,
+    "drop-replies": drop_replies,
+    "blackhole": blackhole,
+    **{f"kill-at-{name}": partial(kill_at, name) for name in FAILPOINTS},
+}
+"""Every fault of a running cluster, by the name that plans use."""

@@ -1,0 +1,128 @@
+"""A seed, expanded to everything that a run will do, before it begins."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+KINDS: Final = ("watch", "execute", "poll", "cancel", "timeout", "repeat")
+"""What sessions there are."""
+
+WEIGHTS: Final = {"watch": 4, "execute": 4, "poll": 4, "cancel": 2, "timeout": 1, "repeat": 2}
+"""How often each is drawn."""
+
+_LAST: Final = 0.85
+"""After which part of the sessions no fault begins any more, so that each has something to disturb."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One caller's business with one execution."""
+
+    number: int
+    kind: str
+    workflow: str
+    seconds: float
+    """How long each step takes."""
+    delay: float
+    """When to cancel, or how often to poll."""
+    timeout: float | None = None
+    again: bool = False
+    """Whether to repeat the start at the end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedFault:
+    """A fault, and when."""
+
+    kind: str
+    at: float
+    """After which part of the sessions."""
+    delay: float
+    """How many seconds after that."""
+    lasts: float
+    """How many seconds, where it lasts."""
+    choice: int
+    """Which of the processes that it may hit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a run will do."""
+
+    seed: int
+    sessions: tuple[Session, ...]
+    faults: tuple[PlannedFault, ...]
+    concurrency: int = 12
+    workers: int = 2
+    patience: float = 60.0
+    calm: float = 0.5
+    """How many seconds without a fault follow each."""
+    stall: float = 20.0
+    """For how many seconds the number of open executions may stand still before the drain is given up."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a plan is made of."""
+
+    sessions: int = 60
+    faults: Mapping[str, int] = field(default_factory=dict)
+    """How many of each kind."""
+    weights: Mapping[str, int] = field(default_factory=lambda: WEIGHTS)
+    workflows: tuple[str, ...] = ("chain-3", "chain-5")
+    seconds: tuple[float, float] = (0.002, 0.05)
+    """How long steps take."""
+    concurrency: int = 12
+    workers: int = 2
+    patience: float = 60.0
+    calm: float = 0.5
+    stall: float = 20.0
+
+
+def expand(seed: int, wanted: Wanted) -> Plan:
+    """Draw everything from one seed."""
+    chance = random.Random(seed)
+    sessions = tuple(_session(number, chance, wanted) for number in range(wanted.sessions))
+    kinds = [kind for kind, count in sorted(wanted.faults.items()) for _ in range(count)]
+    chance.shuffle(kinds)
+    times = sorted(chance.uniform(0.02, _LAST) for _ in kinds)
+    faults = tuple(
+        PlannedFault(
+            kind=kind,
+            at=round(at, 4),
+            delay=round(chance.uniform(0, 0.2), 4),
+            lasts=round(chance.uniform(0.2, 1.0), 3),
+            choice=chance.randrange(1_000),
+        )
+        for kind, at in zip(kinds, times, strict=True)
+    )
+    return Plan(
+        seed=seed,
+        sessions=sessions,
+        faults=faults,
+        concurrency=wanted.concurrency,
+        workers=wanted.workers,
+        patience=wanted.patience,
+        calm=wanted.calm,
+        stall=wanted.stall,
+    )
+
+
+def _session(number: int, chance: random.Random, wanted: Wanted) -> Session:
+    (kind,) = chance.choices(list(wanted.weights), list(wanted.weights.values()))
+    slow = kind == "timeout"
+    return Session(
+        number=number,
+        kind=kind,
+        workflow="slow" if slow else chance.choice(wanted.workflows),
+        seconds=round(chance.uniform(*wanted.seconds), 4),
+        delay=round(chance.uniform(0.0, 0.3), 4),
+        timeout=round(chance.uniform(0.2, 0.8), 3) if slow else None,
+        again=chance.random() < 0.3,
+    )

@@ -1,0 +1,195 @@
+"""One run: expand the seed, start everything, let callers and faults loose, drain, and judge."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from tests.faults.checks.every import judge
+from tests.faults.rig.child import until
+from tests.faults.rig.cluster import Cluster, running
+from tests.faults.rig.driver import Driver, GaveUpError, driving
+from tests.faults.rig.evidence import Evidence, Stored
+from tests.faults.rig.faults import FAULTS
+from tests.faults.rig.plan import Plan, PlannedFault
+from tests.faults.rig.record import Operation, Recorder, Window, read_bodies, read_operations
+from tests.faults.rig.report import Report
+from tests.faults.rig.sessions import attend, create_workflows
+from tests.faults.rig.stores import StoreAdapter
+from weft.client import Client, WeftError, connect
+
+_SETTLE: Final = 1.5
+"""How many seconds after its end a fault still excuses failures: connections come back first."""
+_DRAIN: Final = 600.0
+"""For how many seconds a drain may take in all."""
+_ENDLESS: Final = float("inf")
+_AT_ONCE: Final = 16
+
+
+@dataclass(kw_only=True)
+class Progress:
+    """How far a run is."""
+
+    all: int
+    done: int = 0
+    gave_up: list[str] = field(default_factory=list)
+    windows: list[Window] = field(default_factory=list)
+    fired: Counter[str] = field(default_factory=Counter)
+
+    def reached(self, part: float) -> bool:
+        return self.done / self.all >= part
+
+
+async def run(plan: Plan, store: StoreAdapter, folder: Path, bug: str = "") -> Report:
+    """Do what the plan says; the report has the verdict."""
+    began = time.monotonic()
+    _announce(plan, folder)
+    recorder = Recorder(folder / "operations.jsonl")
+    async with running(Cluster(store, folder, plan.workers, bug)) as cluster:
+        await _prepare(cluster)
+        progress = Progress(all=len(plan.sessions))
+        async with driving(cluster.addresses, recorder, random.Random(plan.seed), plan.patience) as driver:
+            await asyncio.gather(_attend_all(plan, driver, progress), _do_faults(plan, cluster, progress))
+        stored = await _drain(plan, cluster)
+        await cluster.stop()
+        evidence = _gather(cluster, progress, stored)
+    recorder.close()
+    return Report(
+        seed=plan.seed,
+        store=store.name,
+        took=time.monotonic() - began,
+        evidence=evidence,
+        violations=judge(evidence),
+        planned=dict(Counter(fault.kind for fault in plan.faults)),
+        fired=dict(progress.fired),
+        exits={child.name: child.exits for child in cluster.children},
+    )
+
+
+def _announce(plan: Plan, folder: Path) -> None:
+    """Say how to repeat it, before anything can go wrong."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "plan.json").write_text(json.dumps(plan.to_dict(), indent=1))
+    print(f"seed {plan.seed}: {len(plan.sessions)} sessions, {len(plan.faults)} faults, {folder}")  # noqa: T201 - see above
+
+
+async def _prepare(cluster: Cluster) -> None:
+    """Create the workflows, and wait until workers are there."""
+    async with connect(cluster.servers[0].address) as weft:
+        assert await until(lambda: _registered(weft, len(cluster.workers)), 60), "no worker registered"
+        await create_workflows(weft)
+
+
+async def _registered(weft: Client, count: int) -> bool:
+    with suppress(WeftError):
+        return len((await weft.registry.instances("work")).items) >= count
+    return False
+
+
+async def _attend_all(plan: Plan, driver: Driver, progress: Progress) -> None:
+    waiting = iter(plan.sessions)
+
+    async def attend_some() -> None:
+        for session in waiting:
+            try:
+                await attend(driver, session, f"r{plan.seed}")
+            except GaveUpError as error:
+                progress.gave_up.append(str(error))
+            progress.done += 1
+
+    await asyncio.gather(*(attend_some() for _ in range(plan.concurrency)))
+
+
+async def _do_faults(plan: Plan, cluster: Cluster, progress: Progress) -> None:
+    for fault in plan.faults:
+        await until(partial(progress.reached, fault.at), _ENDLESS)
+        await asyncio.sleep(fault.delay)
+        await _do(fault, cluster, progress)
+        await asyncio.sleep(plan.calm)
+
+
+async def _do(fault: PlannedFault, cluster: Cluster, progress: Progress) -> None:
+    happened = await FAULTS[fault.kind](cluster, fault)
+    if happened is not None:
+        progress.fired[fault.kind] += 1
+        progress.windows.append(Window(fault=fault.kind, began=happened, ended=time.monotonic() + _SETTLE))
+
+
+async def _drain(plan: Plan, cluster: Cluster) -> dict[str, Stored]:
+    """Wait until nothing is open any more, then read everything."""
+    async with connect(cluster.servers[-1].address) as weft:
+        fewest, since = float("inf"), time.monotonic()
+
+        async def empty() -> bool:
+            nonlocal fewest, since
+            left = (await weft.executions.list(state="RUNNING", page_size=1)).total_size
+            if left < fewest:
+                fewest, since = left, time.monotonic()
+            return not left or time.monotonic() - since > plan.stall
+
+        await until(empty, _DRAIN)
+        return await _read_all(weft)
+
+
+async def _read_all(weft: Client) -> dict[str, Stored]:
+    ids: list[str] = []
+    token = ""
+    while True:
+        page = await weft.executions.list(page_size=500, page_token=token)
+        ids += [execution.id for execution in page.items]
+        token = page.next_page_token
+        if not token:
+            break
+    places = asyncio.Semaphore(_AT_ONCE)
+
+    async def read(execution: str) -> Stored:
+        async with places:
+            return await _read(weft, execution)
+
+    return {stored.id: stored for stored in await asyncio.gather(*map(read, ids))}
+
+
+async def _read(weft: Client, execution_id: str) -> Stored:
+    execution = await weft.executions.get(execution_id)
+    events = tuple([event.to_dict() async for event in weft.executions.history(execution_id)])
+    assert execution.input is not None
+    return Stored(
+        id=execution.id,
+        state=execution.state,
+        token=execution.input["token"],
+        last_event=execution.last_event_number,
+        events=events,
+        result=execution.to_dict()["result"],
+        created=execution.create_time.timestamp() if execution.create_time else 0.0,
+    )
+
+
+def _gather(cluster: Cluster, progress: Progress, stored: Mapping[str, Stored]) -> Evidence:
+    operations = read_operations(cluster.folder / "operations.jsonl")
+    return Evidence(
+        operations=operations,
+        bodies=read_bodies(cluster.folder),
+        stored=_with_timeouts(stored, operations),
+        windows=tuple(progress.windows),
+        store_faults=(*cluster.store.verify(), *(f"nobody answered: {it}" for it in progress.gave_up)),
+        log_faults=tuple(cluster.log_faults()),
+    )
+
+
+def _with_timeouts(stored: Mapping[str, Stored], operations: Sequence[Operation]) -> dict[str, Stored]:
+    """Add what was asked for, as the callers know it."""
+    asked = {
+        op.request.get("request_id"): op.request.get("timeout")
+        for op in operations
+        if not op.request.get("other_input")
+    }
+    return {key: replace(one, timeout=asked.get(one.token)) for key, one in stored.items()}

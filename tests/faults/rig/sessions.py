@@ -1,0 +1,100 @@
+"""What callers do with executions, one way for each kind of session."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Final
+
+from tests.faults.rig.driver import Driver, Start
+from tests.faults.rig.evidence import LAST_EVENTS
+from tests.faults.rig.plan import Session
+from tests.faults.rig.worker import SERVICE
+from weft.client import Client
+
+SLOW_SECONDS: Final = 30.0
+_COPIES: Final = 4
+_STEPS: Final = {"chain-3": 3, "chain-5": 5}
+
+
+async def create_workflows(weft: Client) -> None:
+    """Create what sessions start."""
+    for name, count in _STEPS.items():
+        await weft.workflows.create(name, [_step(number, count) for number in range(count)])
+    await weft.workflows.create("slow", [{**_step(0, 1), "input": {**_INPUT, "seconds": SLOW_SECONDS}}])
+
+
+_INPUT: Final = {"token": "${input.token}", "seconds": "${input.seconds}"}
+
+
+def _step(number: int, count: int) -> dict[str, object]:
+    prior = {"n": f"${{steps.s{number - 1}.n}}", "prior": f"${{steps.s{number - 1}.mark}}"}
+    return {
+        "id": f"s{number}",
+        "service": SERVICE,
+        "action": "work",
+        "next": f"s{number + 1}" if number + 1 < count else None,
+        "input": {**_INPUT, **(prior if number else {})},
+    }
+
+
+async def attend(driver: Driver, session: Session, run: str) -> None:
+    """Do one session."""
+    request_id = f"{run}-{session.number}"
+    what = Start(
+        workflow=session.workflow,
+        request_id=request_id,
+        input={"token": request_id, "seconds": session.seconds},
+        timeout=session.timeout,
+    )
+    await _WAYS[session.kind](driver, session, what)
+    if session.again:
+        await driver.start(what)
+
+
+async def _watch(driver: Driver, session: Session, what: Start) -> None:
+    started = await driver.start(what)
+    await driver.watch(started["id"])
+    await driver.get(started["id"])
+
+
+async def _execute(driver: Driver, session: Session, what: Start) -> None:
+    ended = await driver.execute(what)
+    if "id" in ended:
+        await driver.history(ended["id"])
+
+
+async def _poll(driver: Driver, session: Session, what: Start) -> None:
+    """Read a history again and again, at moments that nobody chose."""
+    started = await driver.start(what)
+    chance = random.Random(session.number)
+    while True:
+        await asyncio.sleep(chance.uniform(0.01, 0.02 + session.delay / 3))
+        seen = await driver.history(started["id"])
+        if "events" not in seen or seen["events"][-1]["kind"] in LAST_EVENTS:
+            return
+
+
+async def _cancel(driver: Driver, session: Session, what: Start) -> None:
+    started = await driver.start(what)
+    await asyncio.sleep(session.delay)
+    await driver.cancel(started["id"])
+    await driver.get(started["id"])
+    await driver.watch(started["id"])
+
+
+async def _repeat(driver: Driver, session: Session, what: Start) -> None:
+    """Start the same several times at once, and something else under the same name."""
+    started = await asyncio.gather(*(driver.start(what) for _ in range(_COPIES)))
+    await driver.start_otherwise(what)
+    await driver.watch(started[0]["id"])
+
+
+_WAYS: Final = {
+    "watch": _watch,
+    "execute": _execute,
+    "poll": _poll,
+    "cancel": _cancel,
+    "timeout": _watch,
+    "repeat": _repeat,
+}

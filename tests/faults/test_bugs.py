@@ -1,0 +1,85 @@
+"""The rig is honest: each planted bug is caught, by the checker whose business it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.faults.rig.plan import Wanted, expand
+from tests.faults.rig.run import run
+from tests.faults.rig.stores import SqliteStoreAdapter
+
+pytestmark = pytest.mark.integration
+
+SEED = 20_261_202
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planted:
+    """A bug, what exposes it, and who must say so."""
+
+    caught_by: str
+    """Name of a checker."""
+    faults: Mapping[str, int] = field(default_factory=dict)
+    sessions: Mapping[str, int] = field(default_factory=lambda: {"watch": 3, "execute": 2, "poll": 1})
+    """Weights of their kinds."""
+    seconds: tuple[float, float] = (0.0, 0.02)
+    count: int = 30
+    """How many sessions."""
+
+
+_REPEAT = {"repeat": 1, "watch": 1}
+_CANCEL = {"cancel": 2, "watch": 1}
+_ONE_KILL = {"kill-server": 1}
+_LONG = (0.05, 0.15)
+
+BUGS: dict[str, Planted] = {
+    "ack_before_commit": Planted(caught_by="accepted_ends", faults={"kill-at-commit.before": 2}, count=20),
+    "start_not_awaited": Planted(caught_by="accepted_ends", faults={"kill-at-commit.before": 2}, count=20),
+    "run_before_recorded": Planted(caught_by="bodies_are_of_stored", faults={"kill-at-dispatch.after": 2}),
+    "cancel_answered_early": Planted(caught_by="cancelled_is_final", sessions=_CANCEL, seconds=_LONG),
+    "double_timer": Planted(caught_by="timers_are_not_early", sessions={"timeout": 1, "watch": 1}),
+    "early_timer": Planted(caught_by="timers_are_not_early", sessions={"timeout": 1, "watch": 1}),
+    "attempt_reused": Planted(caught_by="attempts_count_up", faults=_ONE_KILL, seconds=_LONG),
+    "completion_twice": Planted(caught_by="one_result_for_each_step"),
+    "lost_wakeup": Planted(caught_by="waiters_are_told", sessions={"watch": 1, "poll": 1}, count=12),
+    "key_forgotten": Planted(caught_by="starts_are_idempotent", faults=_ONE_KILL, sessions=_REPEAT),
+    "key_ignored": Planted(caught_by="starts_are_idempotent", sessions=_REPEAT),
+    "other_input_accepted": Planted(caught_by="starts_are_idempotent", sessions=_REPEAT),
+    "history_rewritten": Planted(caught_by="history_grows", faults=_ONE_KILL),
+    "history_truncated": Planted(
+        caught_by="history_grows", faults=_ONE_KILL, sessions={"poll": 1}, seconds=_LONG
+    ),
+    "end_overwritten": Planted(
+        caught_by="final_state_stays", faults=_ONE_KILL, sessions=_CANCEL, seconds=_LONG
+    ),
+    "number_skipped": Planted(caught_by="history_grows"),
+    "execution_forgotten": Planted(
+        caught_by="accepted_ends", faults=_ONE_KILL, sessions={"poll": 1}, seconds=_LONG
+    ),
+    "key_for_each_attempt": Planted(caught_by="keys_name_steps", faults=_ONE_KILL, seconds=_LONG),
+    "outputs_mixed_up": Planted(caught_by="records_are_what_bodies_returned"),
+    "dispatched_twice": Planted(caught_by="attempts_count_up"),
+}
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("bug", sorted(BUGS))
+async def test_a_planted_bug_is_caught(bug: str, tmp_path: Path) -> None:
+    """Each one, by name: what the rig does not see in a bad server, it does not vouch for in a good one."""
+    planted = BUGS[bug]
+    wanted = Wanted(
+        sessions=planted.count,
+        faults=planted.faults,
+        weights=planted.sessions,
+        workflows=("chain-3",),
+        seconds=planted.seconds,
+        workers=1,
+        patience=10,
+        stall=3,
+    )
+    report = await run(expand(SEED, wanted), SqliteStoreAdapter(tmp_path / "data"), tmp_path / "run", bug)
+    assert planted.caught_by in report.violations, report.problems
