@@ -16,7 +16,7 @@ def plant() -> None:
         connection.execute("BEGIN IMMEDIATE")
         outcomes = [_commit._run_guarded(connection, job) for job in jobs]
         deliver(jobs[0].future.get_loop(), outcomes)
-        time.sleep(0.02)
+        time.sleep(0.05)
         failpoint("commit.before")
         connection.execute("COMMIT")
         return []

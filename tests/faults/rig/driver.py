@@ -36,6 +36,10 @@ _GRACE: Final = 5.0
 _ONCE: Final = RetryPolicies(**dict.fromkeys(("create", "update", "delete", "read", "watch"), NO_RETRY))
 
 
+class ForgottenError(TimeoutError):
+    """What a caller waits for has happened long since, and it was not told."""
+
+
 class GaveUpError(Exception):
     """Nobody answered for so long that the session cannot go on."""
 
@@ -67,6 +71,10 @@ class Driver:
         self._recorder = recorder
         self._chance = chance
         self._patience = patience
+
+    @property
+    def patience(self) -> float:
+        return self._patience
 
     async def start(self, what: Start, **marks: Any) -> Mapping[str, Any]:
         """Start until it is accepted."""
@@ -173,14 +181,14 @@ class Driver:
         while True:
             number = self._recorder.invoke(name, **request)
             try:
-                answer = await _watched(attempt(self._chance.choice(self._clients)), ended)
+                answer = await _watched(attempt(self._chance.choice(self._clients)), ended, self._patience)
             except WeftError as error:
                 expected = error.reason in expect
                 self._recorder.end(number, _outcome(error), reason=str(error.reason), expected=expected)
                 if error.code in _CERTAIN and error.code is not _LATER:
                     return {"reason": str(error.reason), "state": ""}
-            except TimeoutError:
-                self._recorder.end(number, Outcome.UNKNOWN, stuck=True)
+            except TimeoutError as error:
+                self._recorder.end(number, Outcome.UNKNOWN, stuck=isinstance(error, ForgottenError))
                 return {"state": ""}
             else:
                 self._recorder.end(number, Outcome.OK, **answer)
@@ -191,23 +199,23 @@ class Driver:
 
 
 async def _watched(
-    call: Awaitable[dict[str, Any]], ended: Callable[[], Awaitable[bool]] | None
+    call: Awaitable[dict[str, Any]], ended: Callable[[], Awaitable[bool]] | None, patience: float
 ) -> dict[str, Any]:
-    """Wait for an answer; when what it waits for has ended long since, nobody will give it.
+    """Wait for an answer, as long as there is something to wait for.
 
     Raises:
-        TimeoutError: Nobody will.
+        ForgottenError: What it waits for has ended, and nobody says so.
+        TimeoutError: It does not end.
     """
     if ended is None:
         return await call
     waiting = asyncio.ensure_future(call)
     try:
-        while True:
-            done, _ = await asyncio.wait((waiting,), timeout=_LOOK)
-            if done:
-                return waiting.result()
-            if await ended():
-                return await asyncio.wait_for(asyncio.shield(waiting), _GRACE)
+        async with asyncio.timeout(patience):
+            while not (await asyncio.wait((waiting,), timeout=_LOOK))[0]:
+                if await ended() and not (await asyncio.wait((waiting,), timeout=_GRACE))[0]:
+                    raise ForgottenError
+        return waiting.result()
     finally:
         waiting.cancel()
         with suppress(asyncio.CancelledError, WeftError):

@@ -13,9 +13,6 @@ KINDS: Final = ("watch", "execute", "poll", "cancel", "timeout", "repeat")
 WEIGHTS: Final = {"watch": 4, "execute": 4, "poll": 4, "cancel": 2, "timeout": 1, "repeat": 2}
 """How often each is drawn."""
 
-_LAST: Final = 0.85
-"""After which part of the sessions no fault begins any more, so that each has something to disturb."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
@@ -83,6 +80,10 @@ class Wanted:
     patience: float = 60.0
     calm: float = 0.5
     stall: float = 20.0
+    last: float = 0.85
+    """After which part of the sessions no fault begins any more, so that each has something to disturb."""
+    again: float = 0.3
+    """Which part of the sessions repeats its start at the end."""
 
 
 def expand(seed: int, wanted: Wanted) -> Plan:
@@ -91,7 +92,7 @@ def expand(seed: int, wanted: Wanted) -> Plan:
     sessions = tuple(_session(number, chance, wanted) for number in range(wanted.sessions))
     kinds = [kind for kind, count in sorted(wanted.faults.items()) for _ in range(count)]
     chance.shuffle(kinds)
-    times = sorted(chance.uniform(0.02, _LAST) for _ in kinds)
+    times = sorted(chance.uniform(0.02, wanted.last) for _ in kinds)
     faults = tuple(
         PlannedFault(
             kind=kind,
@@ -124,5 +125,5 @@ def _session(number: int, chance: random.Random, wanted: Wanted) -> Session:
         seconds=round(chance.uniform(*wanted.seconds), 4),
         delay=round(chance.uniform(0.0, 0.3), 4),
         timeout=round(chance.uniform(0.2, 0.8), 3) if slow else None,
-        again=chance.random() < 0.3,
+        again=chance.random() < wanted.again,
     )

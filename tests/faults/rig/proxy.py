@@ -26,7 +26,7 @@ class Proxy:
         self._port = port
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._handlers: set[asyncio.Task[None]] = set()
         self.delay = 0.0
         self.deaf = self.hole = self.refusing = False
         self.passed = self.dropped = self.delayed = self.cuts = 0
@@ -40,10 +40,9 @@ class Proxy:
     async def close(self) -> None:
         if self._server is not None:
             self._server.close()
+        self.refusing = True
         self.cut()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._handlers, return_exceptions=True)
 
     def cut(self) -> int:
         """Reset every connection; tell how many there were."""
@@ -63,29 +62,35 @@ class Proxy:
             self.cut()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self.refusing:
+        handler = asyncio.current_task()
+        assert handler is not None
+        self._handlers.add(handler)
+        try:
+            await self._connect(reader, writer)
+        finally:
             writer.transport.abort()
+            self._handlers.discard(handler)
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.refusing:
             return
         try:
             upstream, downstream = await asyncio.open_connection("127.0.0.1", self._port)
         except OSError:
-            writer.transport.abort()
             return
         self._open |= {writer, downstream}
         both = [
             asyncio.create_task(self._pass(reader, downstream, replies=False)),
             asyncio.create_task(self._pass(upstream, writer, replies=True)),
         ]
-        self._tasks |= set(both)
         try:
             await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in both:
                 task.cancel()
-            for one in (writer, downstream):
-                one.transport.abort()
-                self._open.discard(one)
-            self._tasks -= set(both)
+            await asyncio.gather(*both, return_exceptions=True)
+            downstream.transport.abort()
+            self._open -= {writer, downstream}
 
     async def _pass(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, replies: bool

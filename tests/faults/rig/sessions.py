@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from typing import Final
 
 from tests.faults.rig.driver import Driver, Start
@@ -68,7 +69,8 @@ async def _poll(driver: Driver, session: Session, what: Start) -> None:
     """Read a history again and again, at moments that nobody chose."""
     started = await driver.start(what)
     chance = random.Random(session.number)
-    while True:
+    end = time.monotonic() + driver.patience
+    while time.monotonic() < end:
         await asyncio.sleep(chance.uniform(0.01, 0.02 + session.delay / 3))
         seen = await driver.history(started["id"])
         if "events" not in seen or seen["events"][-1]["kind"] in LAST_EVENTS:
