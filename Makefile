@@ -58,6 +58,7 @@ bench: $(VENV)/.dev ## Benchmarks, each as pairs side by side (ONLY=name for one
 	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY))
 
 faults: $(VENV)/.dev ## The long run of the fault rig: 10,000 executions, 200 kills (ARGS="--seed 1 --kills 20")
+	@$(BIN)/python -m pytest tests/faults -q -m long
 	@$(BIN)/python -m tests.faults $(ARGS)
 
 fmt: $(VENV)/.dev ## Format, and fix what can be fixed

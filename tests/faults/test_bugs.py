@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from tests.faults.rig.plan import Wanted, expand
 from tests.faults.rig.run import run
@@ -78,8 +79,22 @@ BUGS: dict[str, Planted] = {
 }
 
 
+FAST = frozenset(
+    {
+        *("cancel_answered_early", "double_timer", "early_timer", "completion_twice", "key_ignored"),
+        *("other_input_accepted", "number_skipped", "outputs_mixed_up", "dispatched_twice"),
+        *("history_rewritten", "end_overwritten", "key_forgotten"),
+    }
+)
+"""What ``make test`` has time for; ``make faults`` runs all."""
+
+
+def _case(bug: str) -> ParameterSet:
+    return pytest.param(bug, marks=[] if bug in FAST else [pytest.mark.long])
+
+
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("bug", sorted(BUGS))
+@pytest.mark.parametrize("bug", map(_case, sorted(BUGS)))
 async def test_a_planted_bug_is_caught(bug: str, tmp_path: Path) -> None:
     """Each one, by name: what the rig does not see in a bad server, it does not vouch for in a good one."""
     planted = BUGS[bug]

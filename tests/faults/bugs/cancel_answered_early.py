@@ -18,8 +18,8 @@ _cancelling: set[asyncio.Task[Any]] = set()
 def plant() -> None:
     def make(original: Any) -> Any:
         async def cancel(self: Any, execution_id: str, *rest: Any, **named: Any) -> Any:
-            execution = await self._existing(execution_id)
-            if execution.state.final:
+            execution = await self._store.get_execution(execution_id)
+            if execution is None or execution.state.final:
                 return await original(self, execution_id, *rest, **named)
 
             async def later() -> None:

@@ -1,4 +1,4 @@
-"""A restart overlooks some of what is open."""
+"""Some of what a server claims it does not work on."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from weft.server.store.sqlite import SqliteStore
 
 def plant() -> None:
     def make(original: Any) -> Any:
-        async def open_executions(self: Any, *rest: Any, **named: Any) -> Any:
+        async def claim_due(self: Any, *rest: Any, **named: Any) -> Any:
             found = await original(self, *rest, **named)
             return tuple(one for one in found if ord(one.id[-1]) % 2)
 
-        return open_executions
+        return claim_due
 
-    wrap(SqliteStore, "open_executions", make)
+    wrap(SqliteStore, "claim_due", make)
