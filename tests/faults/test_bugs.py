@@ -94,7 +94,7 @@ def _case(bug: str) -> ParameterSet:
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("bug", map(_case, sorted(BUGS)))
+@pytest.mark.parametrize("bug", [_case(bug) for bug in sorted(BUGS)])
 async def test_a_planted_bug_is_caught(bug: str, tmp_path: Path) -> None:
     """Each one, by name: what the rig does not see in a bad server, it does not vouch for in a good one."""
     planted = BUGS[bug]

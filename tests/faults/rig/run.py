@@ -32,6 +32,8 @@ _SETTLE: Final = 1.5
 _DRAIN: Final = 600.0
 """For how many seconds a drain may take in all."""
 _ENDLESS: Final = float("inf")
+_AHEAD: Final = 0.05
+"""Which part of the sessions may run ahead of a fault."""
 _AT_ONCE: Final = 16
 
 
@@ -44,9 +46,15 @@ class Progress:
     gave_up: list[str] = field(default_factory=list)
     windows: list[Window] = field(default_factory=list)
     fired: Counter[str] = field(default_factory=Counter)
+    next_fault: float = 0.0
+    """After which part of the sessions the fault comes that did not happen yet."""
 
     def reached(self, part: float) -> bool:
         return self.done / self.all >= part
+
+    def may_begin(self, number: int) -> bool:
+        """Hold sessions back while a fault is late, so that it still has something to disturb."""
+        return number / self.all <= self.next_fault + _AHEAD
 
 
 async def run(plan: Plan, store: StoreAdapter, folder: Path, bug: str = "") -> Report:
@@ -100,6 +108,7 @@ async def _attend_all(plan: Plan, driver: Driver, progress: Progress) -> None:
 
     async def attend_some() -> None:
         for session in waiting:
+            await until(partial(progress.may_begin, session.number), _ENDLESS)
             try:
                 await attend(driver, session, f"r{plan.seed}")
             except GaveUpError as error:
@@ -111,10 +120,13 @@ async def _attend_all(plan: Plan, driver: Driver, progress: Progress) -> None:
 
 async def _do_faults(plan: Plan, cluster: Cluster, progress: Progress) -> None:
     for fault in plan.faults:
+        progress.next_fault = fault.at
         await until(partial(progress.reached, fault.at), _ENDLESS)
         await asyncio.sleep(fault.delay)
+        progress.next_fault += 2 * _AHEAD  # it needs somebody to disturb
         await _do(fault, cluster, progress)
         await asyncio.sleep(plan.calm)
+    progress.next_fault = _ENDLESS
 
 
 async def _do(fault: PlannedFault, cluster: Cluster, progress: Progress) -> None:
