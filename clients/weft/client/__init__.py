@@ -12,12 +12,14 @@ from weft.client._workflow import WorkflowClient
 from weft.client.integration import ServiceIntegrationClient
 from weft.client.records import (
     Action,
+    Concurrency,
     DependencyHealth,
     Event,
     Execution,
     Failure,
     Instance,
     IntegrationHealth,
+    Origin,
     Page,
     Problem,
     Record,
@@ -26,6 +28,7 @@ from weft.client.records import (
     ServiceVersion,
     Step,
     StepExecution,
+    StepRetry,
     Workflow,
 )
 from weft.core.context import CallContext
@@ -58,6 +61,7 @@ __all__ = [
     "CallContext",
     "Client",
     "Code",
+    "Concurrency",
     "ConflictError",
     "DeadlineExceededError",
     "DependencyHealth",
@@ -71,6 +75,7 @@ __all__ = [
     "IntegrationHealth",
     "InternalError",
     "MaxRetriesExceededError",
+    "Origin",
     "Page",
     "PreconditionError",
     "Problem",
@@ -86,6 +91,7 @@ __all__ = [
     "ServiceVersion",
     "Step",
     "StepExecution",
+    "StepRetry",
     "UnexpectedStatusError",
     "ValidationError",
     "Violation",

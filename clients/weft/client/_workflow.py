@@ -10,11 +10,11 @@ from weft.api.workflow.v1 import workflow_pb2
 from weft.api.workflow.v1 import workflow_service_pb2 as pb
 from weft.api.workflow.v1 import workflow_service_pb2_grpc as pb_grpc
 from weft.client import _enums as enums
-from weft.client import _from_proto as read
 from weft.client import _to_proto as write
 from weft.client._calls import Caller, new_request_id
 from weft.client._paging import all_pages
-from weft.client.records import Page, Problem, Step, Workflow
+from weft.client._reading import workflow as read
+from weft.client.records import Concurrency, Page, Problem, Step, Workflow
 
 
 class WorkflowClient:
@@ -40,6 +40,7 @@ class WorkflowClient:
         input_schema: Mapping[str, Any] | None = None,
         output_schema: Mapping[str, Any] | None = None,
         timeout: write.DurationLike | None = None,
+        concurrency: Concurrency | Mapping[str, Any] | None = None,
         request_id: str = "",
     ) -> Workflow:
         """Create a workflow as version 1.
@@ -53,6 +54,8 @@ class WorkflowClient:
             input_schema: JSON Schema of the input.
             output_schema: JSON Schema of the result.
             timeout: How long an execution may take in all, as a duration or in seconds.
+            concurrency: How many executions run at the same time; by default as
+                many as are started.
             request_id: Idempotency key; made when empty.
 
         Raises:
@@ -67,6 +70,7 @@ class WorkflowClient:
             input_schema=input_schema,
             output_schema=output_schema,
             timeout=timeout,
+            concurrency=concurrency,
         )
         request = pb.CreateWorkflowRequest(workflow=definition, request_id=request_id or new_request_id())
         answer = await self._caller.unary(self._stub.CreateWorkflow, request, self._caller.retry.create)
@@ -83,12 +87,13 @@ class WorkflowClient:
         input_schema: Mapping[str, Any] | None = None,
         output_schema: Mapping[str, Any] | None = None,
         timeout: write.DurationLike | None = None,
+        concurrency: Concurrency | Mapping[str, Any] | None = None,
         etag: str = "",
         request_id: str = "",
     ) -> Workflow:
         """Change what is given; None leaves a field as it is.
 
-        Changed steps, schemas or timeout make a new version.
+        Changed steps, schemas, timeout or concurrency make a new version.
 
         Raises:
             ValidationError: Every fault of the definition.
@@ -104,6 +109,7 @@ class WorkflowClient:
             "input_schema": input_schema,
             "output_schema": output_schema,
             "timeout": timeout,
+            "concurrency": concurrency,
         }
         change = _definition(**values)
         change.id = workflow
@@ -118,7 +124,11 @@ class WorkflowClient:
         return read.workflow(answer.workflow, tuple(map(read.problem, answer.warnings)))
 
     async def set_state(self, workflow: str, state: str, *, etag: str = "", request_id: str = "") -> Workflow:
-        """Move a workflow to ``ACTIVE`` or ``INACTIVE``."""
+        """Move a workflow to ``ACTIVE``, ``INACTIVE`` or ``PAUSED``.
+
+        One that is inactive cannot be started. One that is paused can be, but no
+        step of any of its executions is dispatched.
+        """
         request = pb.SetWorkflowStateRequest(
             workflow=workflow,
             state=enums.WORKFLOW_STATE.number(state, "state"),
@@ -178,6 +188,7 @@ class WorkflowClient:
         input_schema: Mapping[str, Any] | None = None,
         output_schema: Mapping[str, Any] | None = None,
         timeout: write.DurationLike | None = None,
+        concurrency: Concurrency | Mapping[str, Any] | None = None,
     ) -> tuple[Problem, ...]:
         """Return every problem of a definition, errors first; store nothing.
 
@@ -193,6 +204,7 @@ class WorkflowClient:
             input_schema=input_schema,
             output_schema=output_schema,
             timeout=timeout,
+            concurrency=concurrency,
         )
         request = pb.ValidateWorkflowRequest(workflow=definition)
         answer = await self._caller.unary(self._stub.ValidateWorkflow, request, self._caller.retry.read)

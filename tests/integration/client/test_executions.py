@@ -247,6 +247,7 @@ async def test_history_reads_every_page(weft: Client, peer: Peer) -> None:
                 "workflow_version": 0,
                 "timeout": None,
                 "traceparent": "",
+                "origin": None,
             },
         ),
         Event(

@@ -12,10 +12,13 @@ from weft.api.common.v1 import failure_pb2, payload_pb2
 from weft.api.execution.v1 import execution_pb2
 from weft.api.registry.v1 import registry_pb2, registry_service_pb2
 from weft.api.workflow.v1 import workflow_pb2
-from weft.client import _from_proto as read
 from weft.client import _to_proto as write
 from weft.client import records
-from weft.client.records import Execution, Failure, Page, Service, Step, Workflow
+from weft.client._reading.events import event as read_event
+from weft.client._reading.execution import failure as read_failure
+from weft.client._reading.registry import service as read_service
+from weft.client._reading.workflow import step as read_step
+from weft.client.records import Execution, Failure, Page, Service, Step, StepRetry, Workflow
 from weft.core.context import CallContext
 from weft.core.errors import Code, Violation
 
@@ -30,6 +33,9 @@ PAIRS: list[tuple[type[Message], type]] = [
     (workflow_pb2.Workflow, records.Workflow),
     (workflow_pb2.Step, records.Step),
     (workflow_pb2.Problem, records.Problem),
+    (workflow_pb2.RetryPolicy, records.StepRetry),
+    (workflow_pb2.Concurrency, records.Concurrency),
+    (execution_pb2.Origin, records.Origin),
     (execution_pb2.Execution, records.Execution),
     (execution_pb2.StepExecution, records.StepExecution),
     (failure_pb2.Failure, records.Failure),
@@ -48,6 +54,8 @@ def test_records_have_the_fields_of_their_messages(message: type[Message], recor
     [
         (registry_pb2.Action, write.ACTION, set()),
         (workflow_pb2.Step, write.STEP, set()),
+        (workflow_pb2.RetryPolicy, write.RETRY, set()),
+        (workflow_pb2.Concurrency, write.CONCURRENCY, set()),
         (
             registry_pb2.Service,
             write.SERVICE,
@@ -85,7 +93,7 @@ def test_every_event_becomes_plain_json(kind: str) -> None:
         if field.message_type is not None:
             getattr(body, field.name).SetInParent()
 
-    event = read.event(message, execution_pb2.EXECUTION_STATE_RUNNING)
+    event = read_event(message, execution_pb2.EXECUTION_STATE_RUNNING)
 
     assert (event.kind, event.state) == (kind, "RUNNING")
     assert set(json.loads(json.dumps(event.to_dict()))["data"]) == set(body.DESCRIPTOR.fields_by_name)
@@ -93,8 +101,8 @@ def test_every_event_becomes_plain_json(kind: str) -> None:
 
 def test_an_entry_of_a_history_has_no_state() -> None:
     """What is recorded does not know where the execution stood; only a watch says so."""
-    assert "state" not in read.event(execution_pb2.Event(number=1)).to_dict()
-    watched = read.event(execution_pb2.Event(number=1), execution_pb2.EXECUTION_STATE_RUNNING)
+    assert "state" not in read_event(execution_pb2.Event(number=1)).to_dict()
+    watched = read_event(execution_pb2.Event(number=1), execution_pb2.EXECUTION_STATE_RUNNING)
     assert watched.to_dict()["state"] == "RUNNING"
 
 
@@ -138,31 +146,45 @@ def test_pages_become_dicts_with_their_items() -> None:
 
 def test_what_to_dict_gives_can_be_written_again() -> None:
     """Definitions survive the way through a file."""
+    pause = timedelta(seconds=2)
+    retry = StepRetry(
+        max_attempts=5, initial_backoff=pause, max_backoff=pause, jitter=0.0, on_exhausted="FAIL"
+    )
+    limit = timedelta(seconds=1.5)
     steps = (
-        Step(id="a", service="s", action="x", next="b", input={}, timeout=timedelta(seconds=1.5)),
+        Step(id="a", service="s", action="x", next="b", input={}, timeout=limit, retry=retry),
         Step(id="b", service="s", action="y"),
     )
     plain = {"steps": [json.loads(json.dumps(step.to_dict())) for step in steps]}
 
     message = write.build(workflow_pb2.Workflow, write.WORKFLOW, plain)
 
-    assert tuple(map(read.step, message.steps)) == steps
+    assert tuple(map(read_step, message.steps)) == steps
 
 
 def test_unset_and_empty_payloads_differ() -> None:
     """No mapping at all is not the same as a mapping of nothing."""
-    assert read.step(workflow_pb2.Step()).input is None
-    assert read.step(workflow_pb2.Step(input=payload_pb2.Payload(json=b"{}"))).input == {}
+    assert read_step(workflow_pb2.Step()).input is None
+    assert read_step(workflow_pb2.Step(input=payload_pb2.Payload(json=b"{}"))).input == {}
 
 
 def test_values_of_a_newer_server_do_not_break_an_older_client() -> None:
     """An unknown state is its number, an unknown code is UNKNOWN."""
-    assert read.service(registry_pb2.Service(state=99)).state == "99"  # type: ignore[arg-type]  # open enum
-    assert read.failure(failure_pb2.Failure(code=99)).code is Code.UNKNOWN
-    assert read.event(execution_pb2.Event(number=3)).kind == ""
+    assert read_service(registry_pb2.Service(state=99)).state == "99"  # type: ignore[arg-type]  # open enum
+    assert read_failure(failure_pb2.Failure(code=99)).code is Code.UNKNOWN
+    assert read_event(execution_pb2.Event(number=3)).kind == ""
 
 
 def test_records_are_frozen() -> None:
     """What the server said stays what it said."""
     with pytest.raises(dataclasses.FrozenInstanceError):
         Service(id="svc_1", name="text").name = "other"  # type: ignore[misc]  # that is the point
+
+
+def test_enums_in_a_history_are_names() -> None:
+    """As everywhere else; the one that is not set is empty."""
+    resolved = execution_pb2.Event(number=1)
+    resolved.incident_resolved.resolution = execution_pb2.INCIDENT_RESOLUTION_FAIL
+    assert read_event(resolved).data["resolution"] == "FAIL"
+    resolved.incident_resolved.resolution = execution_pb2.INCIDENT_RESOLUTION_UNSPECIFIED
+    assert read_event(resolved).data["resolution"] == ""

@@ -16,7 +16,7 @@ from weft.client.records._registry import (
     ServiceHealth,
     ServiceVersion,
 )
-from weft.client.records._workflow import Concurrency, Problem, RetryPolicy, Step, Workflow
+from weft.client.records._workflow import Concurrency, Problem, Step, StepRetry, Workflow
 
 __all__ = [
     "Action",
@@ -31,11 +31,11 @@ __all__ = [
     "Page",
     "Problem",
     "Record",
-    "RetryPolicy",
     "Service",
     "ServiceHealth",
     "ServiceVersion",
     "Step",
     "StepExecution",
+    "StepRetry",
     "Workflow",
 ]

@@ -11,7 +11,7 @@ from weft.client.records._base import Record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RetryPolicy(Record):
+class StepRetry(Record):
     """How a step is tried again."""
 
     max_attempts: int = 3
@@ -60,7 +60,7 @@ class Step(Record):
     """For people."""
     service_version: str = ""
     """Which versions of the service it takes, such as ``^1.4``; empty: those of the newest API version."""
-    retry: RetryPolicy | None = None
+    retry: StepRetry | None = None
     """How it is tried again; None: not at all."""
     schedule_to_close_timeout: timedelta | None = None
     """How long all its attempts may take together."""

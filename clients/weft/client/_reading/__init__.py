@@ -1,0 +1,1 @@
+"""Messages to records: what the server answers."""

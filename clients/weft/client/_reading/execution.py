@@ -1,0 +1,85 @@
+"""Messages of executions to records."""
+
+from __future__ import annotations
+
+from weft.api.common.v1 import context_pb2, failure_pb2
+from weft.api.execution.v1 import execution_pb2
+from weft.client import _enums as enums
+from weft.client._reading.fields import object_of, time_of
+from weft.client.records import Execution, Failure, Origin, StepExecution
+from weft.core.context import CallContext
+from weft.core.errors import Code, Violation
+
+__all__ = ["context", "execution", "failure", "origin", "step_execution"]
+
+
+def context(message: context_pb2.CallContext) -> CallContext:
+    """Read what travels with an execution."""
+    return CallContext(
+        project_id=message.project_id, request_id=message.request_id, values=dict(message.values)
+    )
+
+
+def failure(message: failure_pb2.Failure) -> Failure:
+    """Read an error at rest."""
+    known = message.code in Code._value2member_map_
+    return Failure(
+        reason=message.reason,
+        message=message.message,
+        code=Code(message.code) if known else Code.UNKNOWN,
+        metadata=dict(message.metadata),
+        violations=tuple(Violation(v.field, v.description, v.reason) for v in message.violations),
+        retryable=message.retryable,
+        domain=message.domain,
+    )
+
+
+def step_execution(message: execution_pb2.StepExecution) -> StepExecution:
+    """Read where a step stands."""
+    return StepExecution(
+        step_id=message.step_id,
+        service=message.service,
+        action=message.action,
+        state=enums.STEP_STATE.name(message.state),
+        attempt=message.attempt,
+        schedule_time=time_of(message, "schedule_time"),
+        end_time=time_of(message, "end_time"),
+        failure=_failure_of(message),
+        retry_time=time_of(message, "retry_time"),
+        progress=object_of(message, "progress"),
+    )
+
+
+def origin(message: execution_pb2.Origin) -> Origin:
+    """Read which execution another one repeats."""
+    return Origin(execution_id=message.execution_id, from_step=message.from_step)
+
+
+def execution(message: execution_pb2.Execution) -> Execution:
+    """Read an execution."""
+    return Execution(
+        id=message.id,
+        workflow_id=message.workflow_id,
+        workflow_name=message.workflow_name,
+        workflow_version=message.workflow_version,
+        state=enums.EXECUTION_STATE.name(message.state),
+        input=object_of(message, "input"),
+        result=object_of(message, "result"),
+        failure=_failure_of(message),
+        context=context(message.context),
+        steps=tuple(map(step_execution, message.steps)),
+        last_event_number=message.last_event_number,
+        create_time=time_of(message, "create_time"),
+        end_time=time_of(message, "end_time"),
+        expire_time=time_of(message, "expire_time"),
+        trace_id=message.trace_id,
+        key=message.key,
+        origin=origin(message.origin) if message.HasField("origin") else None,
+        waits_for=enums.WAIT_REASON.name(message.waits_for),
+        wait_until=time_of(message, "wait_until"),
+        concurrency_key=message.concurrency_key,
+    )
+
+
+def _failure_of(message: execution_pb2.Execution | execution_pb2.StepExecution) -> Failure | None:
+    return failure(message.failure) if message.HasField("failure") else None
