@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from weft.core.errors import Violation
 from weft.core.reasons import Rule
@@ -71,6 +72,10 @@ _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _CHANCE_BITS = 80
 _LAST_MILLIS = (1 << 48) - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_PAIRS: Final = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
+_SHIFTS: Final = tuple(range(120, -1, -10))
+_STEP_BITS: Final = 48
+"""Of chance between two ids of one millisecond: a following id cannot be guessed."""
 _SHOWN = 80
 _LONGEST = 200
 """Comparing takes time that grows with the square of the length."""
@@ -80,15 +85,16 @@ _ID = re.compile(r"[a-z]+_[0-9a-hjkmnp-tv-z]{26}")
 def new_id(prefix: str, at: datetime | None = None) -> str:
     """Return ``prefix_`` and 26 characters: 48 bits of time, 80 of chance (as in ULID).
 
-    Ids made later sort later, to the millisecond, which keeps B-trees dense and
-    makes the id a paging key. No name can look like one: names have no ``_``.
+    Ids that a process makes later sort later, those of other processes to the
+    millisecond, which keeps B-trees dense and makes the id a paging key. No name can
+    look like one: names have no ``_``.
 
     Args:
         prefix: Which kind of id.
         at: The time in it; none: now, by the system's clock.
     """
     millis = time.time_ns() // 1_000_000 if at is None else _millis(at)
-    return _written(prefix, millis << _CHANCE_BITS | secrets.randbits(_CHANCE_BITS))
+    return _written(prefix, _numbers.next(millis))
 
 
 def first_id(prefix: str, at: datetime) -> str:
@@ -97,7 +103,26 @@ def first_id(prefix: str, at: datetime) -> str:
 
 
 def _written(prefix: str, number: int) -> str:
-    return f"{prefix}_" + "".join(_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5))
+    return f"{prefix}_{''.join([_PAIRS[number >> shift & 1023] for shift in _SHIFTS])}"
+
+
+class _Numbers:
+    """Makes the numbers behind ids: within a millisecond each is a good deal larger than the one before."""
+
+    def __init__(self) -> None:
+        self._newest: dict[int, int] = {}
+
+    def next(self, millis: int) -> int:
+        newest = self._newest.get(millis)
+        if newest is None:
+            number = millis << _CHANCE_BITS | secrets.randbits(_CHANCE_BITS)
+            self._newest = {millis: number}
+        else:
+            number = self._newest[millis] = newest + 1 + secrets.randbits(_STEP_BITS)
+        return number
+
+
+_numbers: Final = _Numbers()
 
 
 def _millis(at: datetime) -> int:

@@ -19,6 +19,7 @@ from tests.contract.store.samples import (
     output,
 )
 from weft.core.errors import AlreadyExistsError
+from weft.core.names import EXECUTION_PREFIX, new_id
 from weft.core.reasons import Reason
 from weft.server.execution.model import (
     Event,
@@ -28,7 +29,7 @@ from weft.server.execution.model import (
     ExecutionState,
     StepCompleted,
 )
-from weft.server.store.base import ExecutionFilter, Page, StaleWriteError, Store
+from weft.server.store.base import ExecutionFilter, KeyTakenError, Page, StaleWriteError, Store
 
 ANY = ExecutionFilter()
 
@@ -257,3 +258,24 @@ async def test_events_are_read_without_payloads(store: Store) -> None:
         output(3),
         Event(4, NOW, ExecutionCompleted(result=b"{}")),
     )
+
+
+async def test_a_key_means_the_open_execution_else_the_newest(store: Store) -> None:
+    """Also when the open one has the smaller id, as servers' clocks differ."""
+    assert await store.get_execution_by_key("k") is None
+    older, newer = sorted((new_id(EXECUTION_PREFIX), new_id(EXECUTION_PREFIX)))
+    first = execution(id=newer, key="k")
+    await store.insert_execution(first, first_events(first))
+    assert await store.get_execution_by_key("k") == first
+    with pytest.raises(KeyTakenError) as caught:
+        await store.insert_execution(execution(key="k"), first_events(first), reuse_key=True)
+    assert caught.value.execution == first
+    done = ended(first)
+    await store.append_events(done, [Event(3, NOW, ExecutionCompleted(result=b"{}"))], 2)
+    assert await store.get_execution_by_key("k") == done
+    second = execution(id=older, key="k")
+    with pytest.raises(KeyTakenError) as caught:
+        await store.insert_execution(second, first_events(second))
+    assert caught.value.execution == done
+    await store.insert_execution(second, first_events(second), reuse_key=True)
+    assert await store.get_execution_by_key("k") == second

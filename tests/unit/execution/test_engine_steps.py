@@ -366,3 +366,25 @@ async def test_the_same_request_id_starts_one_execution() -> None:
         assert later.id == started[0].id
         assert later.state is ExecutionState.COMPLETED
         assert world.provider.steps() == ["a"]
+
+
+async def test_a_step_is_given_the_latest_of_what_came_before() -> None:
+    """The input merged with all outputs, later ones winning, also after a restart; large ones alike."""
+    for size in (10, 100_000):
+        async with new_world(hold=["c"]) as world:
+            await world.chain("a", "b", "c")
+            world.provider.answers["a"] = partial(_padded, size)
+            world.provider.answers["b"] = lambda _: {"y": 3}
+            execution = await world.start(value={"x": 1, "y": 1, "z": 1})
+            first = await world.held("c")
+            await world.restart()
+            second = await world.held("c")
+            for call in (first.call, second.call):
+                given = {key: value for key, value in loads(call.input).items() if key != "pad"}
+                assert given == {"x": 2, "y": 3, "z": 1}
+            second.complete()
+            assert (await world.ended(execution.id)).execution.state is ExecutionState.COMPLETED
+
+
+def _padded(size: int, _: JsonObject) -> JsonObject:
+    return {"x": 2, "y": 2, "pad": "p" * size}

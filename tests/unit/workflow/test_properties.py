@@ -300,6 +300,6 @@ def test_errors_of_the_data_flow_are_certain(
         }
 
     wanted = compile_schema(takes)
-    made = implicit_input(wanted, value(workflow_input), [value(gives)])
+    made = implicit_input(wanted, {**value(workflow_input), **value(gives)})
     if not wanted.violations(made):
         assert [problem for problem in problems if problem.severity is Severity.ERROR] == []

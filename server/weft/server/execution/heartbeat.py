@@ -3,65 +3,79 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Final
+from types import TracebackType
+from typing import Final, Self
 
 from weft.core.errors import DeadlineExceededError
 from weft.core.reasons import Reason
 from weft.server.execution.run import Run
 
-__all__ = ["listening"]
+__all__ = ["Pulse"]
 
 _KEEP_SECONDS: Final = 5.0
 """How far apart the heartbeats are whose details go into the history."""
 
 
-@asynccontextmanager
-async def listening(
-    run: Run, limit: timedelta | None, tell: Callable[[bytes], None], last: list[bytes]
-) -> AsyncIterator[None]:
-    """Take the heartbeats of the attempt that the block runs.
+class Pulse:
+    """Takes the heartbeats of one attempt, and ends it when they stop; an asynchronous context manager.
 
     Args:
         run: Whose attempt.
         limit: How long it may be silent; None: to its end.
         tell: Is given details, now and then, for the history.
-        last: Gets the newest details when ``tell`` was not given them.
+
+    Attributes:
+        untold: The newest details, when ``tell`` was not given them.
 
     Raises:
-        DeadlineExceededError: HEARTBEAT_TIMEOUT.
+        DeadlineExceededError: HEARTBEAT_TIMEOUT, of the block.
     """
-    now = asyncio.get_running_loop().time
-    kept = float("-inf")
-    unkept = b""
-    timeout = asyncio.timeout(limit.total_seconds() if limit else None)
 
-    def pulse(details: bytes) -> None:
-        nonlocal kept, unkept
-        if limit is not None and not timeout.expired():
-            timeout.reschedule(now() + limit.total_seconds())
+    __slots__ = ("_limit", "_run", "_tell", "_timeout", "_told", "untold")
+
+    def __init__(self, run: Run, limit: timedelta | None, tell: Callable[[Run, bytes], None]) -> None:
+        self._run = run
+        self._limit = limit
+        self._tell = tell
+        self._told = float("-inf")
+        self._timeout: asyncio.Timeout | None = None
+        self.untold = b""
+
+    def __call__(self, details: bytes) -> None:
+        """Take a heartbeat."""
+        now = asyncio.get_running_loop().time()
+        if self._limit is not None and self._timeout is not None and not self._timeout.expired():
+            self._timeout.reschedule(now + self._limit.total_seconds())
         if not details:
             return
-        if now() - kept < _KEEP_SECONDS:
-            unkept = details
+        if now - self._told < _KEEP_SECONDS:
+            self.untold = details
             return
-        kept, unkept = now(), b""
-        tell(details)
+        self._told, self.untold = now, b""
+        self._tell(self._run, details)
 
-    run.pulse = pulse
-    try:
-        async with timeout:
-            yield
-    except TimeoutError:
-        if not timeout.expired():
-            raise
-        raise _silent(run, limit) from None
-    finally:
-        run.pulse = None
-        if unkept:
-            last.append(unkept)
+    async def __aenter__(self) -> Self:
+        self._run.pulse = self
+        if self._limit is not None:
+            self._timeout = asyncio.timeout(self._limit.total_seconds())
+            await self._timeout.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._run.pulse = None
+        if self._timeout is None:
+            return
+        try:
+            await self._timeout.__aexit__(kind, error, trace)
+        except TimeoutError:
+            raise _silent(self._run, self._limit) from None
 
 
 def _silent(run: Run, limit: timedelta | None) -> DeadlineExceededError:

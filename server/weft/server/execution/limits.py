@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -94,25 +92,52 @@ class Turns:
     """
 
     def __init__(self, limits: EngineLimits) -> None:
-        self._per_service = limits.service_steps
-        self._all = asyncio.Semaphore(limits.running_steps)
-        self._services: dict[str, _Queue] = {}
+        self.per_service = limits.service_steps
+        self.all = asyncio.Semaphore(limits.running_steps)
+        self.services: dict[str, _Queue] = {}
 
-    @asynccontextmanager
-    async def turn(self, service: str) -> AsyncIterator[None]:
-        """Wait for a turn of a service, and have it as long as the block lasts."""
-        queue = self._services.get(service)
+    def turn(self, service: str) -> _Turn:
+        """Return what waits for a turn of a service, and has it as long as its block lasts."""
+        return _Turn(self, service)
+
+
+class _Turn:
+    """A turn of a service; an asynchronous context manager."""
+
+    __slots__ = ("_queue", "_service", "_turns")
+
+    def __init__(self, turns: Turns, service: str) -> None:
+        self._turns = turns
+        self._service = service
+
+    async def __aenter__(self) -> None:
+        turns = self._turns
+        queue = turns.services.get(self._service)
         if queue is None:
-            queue = self._services[service] = _Queue(asyncio.Semaphore(self._per_service))
+            queue = turns.services[self._service] = _Queue(asyncio.Semaphore(turns.per_service))
+        self._queue = queue
         queue.users += 1
         try:
             # The service's turn first: who waits for it must not hold one that others could use.
-            async with queue.turns, self._all:
-                yield
-        finally:
-            queue.users -= 1
-            if not queue.users:
-                del self._services[service]
+            await queue.turns.acquire()
+            try:
+                await turns.all.acquire()
+            except BaseException:
+                queue.turns.release()
+                raise
+        except BaseException:
+            self._leave()
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        self._turns.all.release()
+        self._queue.turns.release()
+        self._leave()
+
+    def _leave(self) -> None:
+        self._queue.users -= 1
+        if not self._queue.users:
+            del self._turns.services[self._service]
 
 
 @dataclass(slots=True)

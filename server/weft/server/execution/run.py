@@ -24,7 +24,7 @@ from weft.server.execution.model import (
     StepScheduled,
     TraceLink,
     Waits,
-    fold_event,
+    fold_steps,
 )
 from weft.server.execution.plan import Plan, PlannedStep
 from weft.server.execution.standing import Phase, Standing
@@ -33,6 +33,9 @@ from weft.server.workflow.model import Step
 
 __all__ = ["Decide", "ExecutionDetails", "Run", "first_events", "number_events", "summarize"]
 
+
+_KEEP_PARSED: Final = 64 * 1024
+"""Bytes of JSON text up to which an execution keeps it parsed; parsed it takes up to thirty times as much."""
 
 _STAY: Final = timedelta(seconds=30)
 """What waits longer than this is let go of, and read again when it is due."""
@@ -54,6 +57,21 @@ class ExecutionDetails:
     """JSON text; none unless it is COMPLETED and was asked for."""
 
 
+class _Parsed:
+    """Input and outputs as they were read."""
+
+    __slots__ = ("input", "merged", "outputs")
+
+    def __init__(self, value: JsonObject) -> None:
+        self.input = value
+        self.outputs: dict[str, JsonObject] = {}
+        self.merged: JsonObject = dict(value)
+
+    def add(self, step_id: str, output: JsonObject) -> None:
+        self.outputs[step_id] = output
+        self.merged.update(output)
+
+
 class Outcomes(Protocol):
     """Says what is recorded of an attempt that ended."""
 
@@ -69,8 +87,8 @@ class Outcomes(Protocol):
 class Run:
     """One open execution in memory.
 
-    Its input and outputs are kept as text, and read when a step needs them: parsed
-    they take up to thirty times as much, and most executions wait most of the time.
+    Its input and outputs are kept as text; small ones also as they were read for the
+    steps so far, so that a step costs the same however many came before it.
 
     Attributes:
         execution: Its summary, as stored.
@@ -104,9 +122,11 @@ class Run:
         self.pulse: Callable[[bytes], None] | None = None
         self._input = b"{}"
         self._outputs: dict[str, bytes] = {}
-        self._steps: dict[str, StepExecution] = {}
+        self._events: list[Event] = []
+        self._parsed: _Parsed | None = None
         for event in history:
-            self._apply(event)
+            self.standing.apply(event)
+            self._cache(event)
 
     @property
     def size(self) -> int:
@@ -135,12 +155,24 @@ class Run:
         return planned.step.service if planned else ""
 
     def input(self) -> JsonObject:
-        """Return what it was started with."""
-        return loads(self._input)
+        """Return what it was started with; not to be changed."""
+        return self._read().input
 
-    def outputs(self) -> dict[str, JsonObject]:
-        """Return what its steps gave so far, in that order."""
-        return {step_id: loads(text) for step_id, text in self._outputs.items()}
+    def outputs(self) -> Mapping[str, JsonObject]:
+        """Return what its steps gave so far, in that order; not to be changed."""
+        return self._read().outputs
+
+    def merged(self) -> JsonObject:
+        """Return its input merged with all outputs so far, later ones winning; not to be changed."""
+        return self._read().merged
+
+    def _read(self) -> _Parsed:
+        """Parse what is not parsed yet; of a large execution nothing is kept parsed."""
+        parsed = self._parsed or _Parsed(loads(self._input))
+        for step_id, text in list(self._outputs.items())[len(parsed.outputs) :]:
+            parsed.add(step_id, loads(text))
+        self._parsed = parsed if self.size <= _KEEP_PARSED else None
+        return parsed
 
     def next_step(self) -> StepScheduled:
         """Return that the next step is scheduled, when it is READY."""
@@ -191,7 +223,7 @@ class Run:
         for event in events:
             standing.apply(event)
         waits, due = self._rest(standing, now)
-        new = replace(summarize(self.execution, standing, events[-1]), waits=waits, due_time=due)
+        new = summarize(self.execution, standing, events[-1], waits, due)
         released = new.state.final or (waits is not Waits.NOTHING and (due is None or due - now > _STAY))
         await store.append_events(new, events, self.execution.last_event, release=released)
         self.execution, self.standing, self.released = new, standing, released
@@ -215,18 +247,14 @@ class Run:
         """Return everything that the history adds up to."""
         return ExecutionDetails(
             execution=self.execution,
-            steps=tuple(self._steps.values()),
+            steps=tuple(fold_steps(self._events).values()),
             defined=self.plan.defined,
             input=self._input,
             result=self.result or None,
         )
 
-    def _apply(self, event: Event) -> None:
-        self.standing.apply(event)
-        self._cache(event)
-
     def _cache(self, event: Event) -> None:
-        fold_event(self._steps, event)
+        self._events.append(event)
         body = event.body
         match body:
             case ExecutionStarted():
@@ -270,13 +298,21 @@ def number_events(last: int, bodies: Sequence[EventBody], clock: Clock) -> tuple
     return tuple(Event(last + offset, now, body) for offset, body in enumerate(bodies, start=1))
 
 
-def summarize(execution: Execution, standing: Standing, newest: Event) -> Execution:
+def summarize(
+    execution: Execution,
+    standing: Standing,
+    newest: Event,
+    waits: Waits = Waits.NOTHING,
+    due_time: datetime | None = None,
+) -> Execution:
     """Bring a summary up to date with further events.
 
     Args:
         execution: As it was.
         standing: Where it stands after them.
         newest: The last of them.
+        waits: What it waits for.
+        due_time: When it wants to be worked on.
     """
     final = standing.final is not None
     return replace(
@@ -285,8 +321,8 @@ def summarize(execution: Execution, standing: Standing, newest: Event) -> Execut
         state=standing.state,
         failure=standing.failure if final or standing.phase is Phase.INCIDENT else None,
         end_time=newest.time if final else None,
-        waits=Waits.NOTHING,
-        due_time=None,
+        waits=waits,
+        due_time=due_time,
     )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
@@ -49,6 +50,8 @@ _MAX_TIMEOUT: Final = timedelta(days=365)
 _MAX_CALL_TIMEOUT: Final = timedelta(hours=24)
 _MAX_REASON: Final = 1_024
 _HISTORY_PAGE: Final = 200
+_MOMENT: Final = 0.1
+"""Seconds after which a caller who still waits is told the execution's id."""
 _INTEGERS: Final = 2.0**63
 """Whole numbers up to this size are written as integers."""
 _NOTHING: Final[JsonObject] = {}
@@ -82,8 +85,8 @@ class ExecutionServicer(ListsServicer, ControlServicer):
     ) -> pb.ExecuteWorkflowResponse:
         """Accept an execution and wait for its end."""
         execution = await self._executions.start(_read_start(request))
-        await context.send_initial_metadata(((EXECUTION_ID, execution.id),))
-        details = await self._executions.wait(execution)
+        async with _announced(context, execution.id):
+            details = await self._executions.wait(execution)
         return pb.ExecuteWorkflowResponse(execution=convert.details_to_proto(details, kind_of(request.input)))
 
     async def GetExecution(self, request: pb.GetExecutionRequest, context: object) -> pb.GetExecutionResponse:
@@ -172,6 +175,24 @@ class ExecutionServicer(ListsServicer, ControlServicer):
         return pb.ExecuteServiceActionResponse(
             output=to_payload(outcome.text, kind_of(request.input)), instance_id=outcome.instance_id
         )
+
+
+@asynccontextmanager
+async def _announced(context: _Context, execution_id: str) -> AsyncIterator[None]:
+    """Tell a caller who waits longer than a moment which execution it is: a message more on the wire."""
+    loop = asyncio.get_running_loop()
+    telling: list[asyncio.Task[None]] = []
+
+    def tell() -> None:
+        sending = context.send_initial_metadata(((EXECUTION_ID, execution_id),))
+        telling.append(loop.create_task(sending))
+
+    timer = loop.call_later(_MOMENT, tell)
+    try:
+        yield
+    finally:
+        timer.cancel()
+        await asyncio.gather(*telling, return_exceptions=True)
 
 
 def _read_start(request: _StartRequest) -> StartCommand:

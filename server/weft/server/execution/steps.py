@@ -6,7 +6,6 @@ import logging
 import random
 from collections.abc import Callable
 from datetime import timedelta
-from functools import partial
 from typing import Final
 
 from weft.core.clock import Clock
@@ -15,7 +14,7 @@ from weft.core.payload import JsonObject, loads
 from weft.core.reasons import Reason
 from weft.core.schema import Schema
 from weft.server.execution.dispatch import CallIdentity, Dispatcher, Listening, Outcome
-from weft.server.execution.heartbeat import listening
+from weft.server.execution.heartbeat import Pulse
 from weft.server.execution.model import (
     EventBody,
     ExecutionCompleted,
@@ -72,18 +71,21 @@ class StepRunner:
         return bodies
 
     async def _run(self, run: Run) -> tuple[EventBody, ...]:
-        last: list[bytes] = []
+        planned = run.planned
+        pulse = Pulse(run, planned.step.heartbeat_timeout if planned else None, self._note)
         try:
-            return self._ended(run, await self._call(run, last))
+            async with pulse:
+                outcome = await self._call(run, pulse)
+            return self._ended(run, outcome)
         except WeftError as error:
             failed = self.failed(run, Failure.of(error), error.metadata.get("instance_id", ""))
         except Exception as error:  # a defect must end the execution, not wedge it
             _log.exception("step %s: a defect of the engine", run.step_id)
             failed = self.failed(run, Failure.of(InternalError(f"{type(error).__name__}: {error}")))
         # The next attempt is given what this one told last.
-        return (*(_progress(run, details) for details in last), *failed)
+        return (_progress(run, pulse.untold), *failed) if pulse.untold else failed
 
-    async def _call(self, run: Run, last: list[bytes]) -> Outcome:
+    async def _call(self, run: Run, pulse: Pulse) -> Outcome:
         planned = _planned(run)
         step = planned.step
         identity = CallIdentity(
@@ -94,26 +96,25 @@ class StepRunner:
             idempotency_key=f"{run.execution.id}/{step.id}",
             context=run.execution.context,
         )
-        async with listening(run, step.heartbeat_timeout, partial(self._note, run), last):
-            return await self._dispatcher.call(
-                step.service,
-                step.action,
-                lambda schema: _input(run, planned, schema),
-                identity,
-                step.timeout,
-                at_most=self._left(run, planned),
-                versions=planned.versions,
-                listening=Listening(
-                    timeout=step.heartbeat_timeout, details=run.standing.progress, pulse=run.pulse
-                ),
-            )
+        return await self._dispatcher.call(
+            step.service,
+            step.action,
+            lambda schema: _input(run, planned, schema),
+            identity,
+            step.timeout,
+            at_most=self._left(run, planned),
+            versions=planned.versions,
+            listening=Listening(timeout=step.heartbeat_timeout, details=run.standing.progress, pulse=pulse),
+        )
 
     def _left(self, run: Run, planned: PlannedStep) -> timedelta | None:
         """Return how long a call may take at the most: what nobody waits for is not worked on."""
+        to_close, expire_time = planned.step.schedule_to_close_timeout, run.execution.expire_time
+        if to_close is None and expire_time is None:
+            return None
         now, limits = self._clock.now(), []
-        if run.execution.expire_time is not None:
-            limits.append(max(run.execution.expire_time - now, timedelta()) + _MARGIN)
-        to_close = planned.step.schedule_to_close_timeout
+        if expire_time is not None:
+            limits.append(max(expire_time - now, timedelta()) + _MARGIN)
         if to_close is not None:
             since = run.standing.since or now
             limits.append(max(since + to_close - now, timedelta()))
@@ -174,7 +175,7 @@ def _input(run: Run, planned: PlannedStep, schema: Schema) -> JsonObject:
     if run.standing.input is not None:
         return loads(run.standing.input)
     if planned.template is None:
-        return implicit_input(schema, run.input(), run.outputs().values())
+        return implicit_input(schema, run.merged())
     return planned.template.render(_scope(run))
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
-
 from weft.core.payload import JsonObject
 from weft.core.schema import Schema
 from weft.server.workflow.model import Definition, Step
@@ -12,18 +9,18 @@ from weft.server.workflow.model import Definition, Step
 __all__ = ["implicit_input", "walk"]
 
 
-def implicit_input(schema: Schema, workflow_input: JsonObject, outputs: Iterable[JsonObject]) -> JsonObject:
+def implicit_input(schema: Schema, merged: JsonObject) -> JsonObject:
     """Return what an action's input schema names, from all that is there so far.
 
-    The workflow input is merged with the outputs of earlier steps, in the order
-    they ran; later values win. A schema that names no members and does not
-    refuse others takes everything.
+    A schema that names no members and does not refuse others takes everything.
+
+    Args:
+        schema: Of the action's input.
+        merged: The workflow input merged with the outputs of earlier steps, in the
+            order they ran, later values winning.
     """
-    merged: dict[str, Any] = dict(workflow_input)
-    for output in outputs:
-        merged.update(output)
     if not schema.properties and not schema.closed:
-        return merged
+        return dict(merged)
     named = dict.fromkeys((*schema.properties, *schema.required))
     return {name: merged[name] for name in named if name in merged}
 

@@ -148,8 +148,8 @@ class ExecutionServiceServicer:
 
     def ExecuteWorkflow(self, request, context):
         """Accepts an execution durably and waits for its end as long as the caller's
-        deadline allows. The id is in the initial metadata `weft-execution-id` as
-        soon as it is accepted. The execution goes on when the caller leaves; the
+        deadline allows. Whoever waits longer than 0.1 s finds the id in the initial
+        metadata `weft-execution-id`. The execution goes on when the caller leaves; the
         same `request_id` joins it again.
 
         An execution that ends FAILED, CANCELLED or TIMED_OUT is an answer, not an

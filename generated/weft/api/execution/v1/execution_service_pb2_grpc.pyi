@@ -55,8 +55,8 @@ class ExecutionServiceStub:
     """
     ExecuteWorkflow: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.ExecuteWorkflowRequest, _execution_service_pb2.ExecuteWorkflowResponse]
     """Accepts an execution durably and waits for its end as long as the caller's
-    deadline allows. The id is in the initial metadata `weft-execution-id` as
-    soon as it is accepted. The execution goes on when the caller leaves; the
+    deadline allows. Whoever waits longer than 0.1 s finds the id in the initial
+    metadata `weft-execution-id`. The execution goes on when the caller leaves; the
     same `request_id` joins it again.
 
     An execution that ends FAILED, CANCELLED or TIMED_OUT is an answer, not an
@@ -209,8 +209,8 @@ class ExecutionServiceAsyncStub(ExecutionServiceStub):
     """
     ExecuteWorkflow: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.ExecuteWorkflowRequest, _execution_service_pb2.ExecuteWorkflowResponse]  # type: ignore[assignment]
     """Accepts an execution durably and waits for its end as long as the caller's
-    deadline allows. The id is in the initial metadata `weft-execution-id` as
-    soon as it is accepted. The execution goes on when the caller leaves; the
+    deadline allows. Whoever waits longer than 0.1 s finds the id in the initial
+    metadata `weft-execution-id`. The execution goes on when the caller leaves; the
     same `request_id` joins it again.
 
     An execution that ends FAILED, CANCELLED or TIMED_OUT is an answer, not an
@@ -372,8 +372,8 @@ class ExecutionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_execution_service_pb2.ExecuteWorkflowResponse, _abc.Awaitable[_execution_service_pb2.ExecuteWorkflowResponse]]:
         """Accepts an execution durably and waits for its end as long as the caller's
-        deadline allows. The id is in the initial metadata `weft-execution-id` as
-        soon as it is accepted. The execution goes on when the caller leaves; the
+        deadline allows. Whoever waits longer than 0.1 s finds the id in the initial
+        metadata `weft-execution-id`. The execution goes on when the caller leaves; the
         same `request_id` joins it again.
 
         An execution that ends FAILED, CANCELLED or TIMED_OUT is an answer, not an

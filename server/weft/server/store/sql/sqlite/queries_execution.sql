@@ -31,9 +31,12 @@ SELECT document, state, last_event, waits, due_time, end_time, failure
 FROM executions WHERE id = ?;
 
 -- name: execution_by_key
--- Find the newest execution of a key.
-SELECT document, state, last_event, waits, due_time, end_time, failure
-FROM executions WHERE key = ? ORDER BY id DESC LIMIT 1;
+-- Find the open execution of a key, else the newest one.
+SELECT document, state, last_event, waits, due_time, end_time, failure FROM (
+    SELECT * FROM executions WHERE key = ?1 AND end_time IS NULL
+    UNION ALL
+    SELECT * FROM (SELECT * FROM executions WHERE key = ?1 ORDER BY id DESC LIMIT 1)
+) LIMIT 1;
 
 -- name: read_events
 -- Read a part of a history with its payloads.
