@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from google.protobuf import duration_pb2
 
 from tests.support.wire import JSON, KINDS, STRUCT, nested, payload, value_in
-from tests.support.world import World, definition, step
+from tests.support.world import World, definition, hosted, step
 from weft.api.common.v1 import context_pb2
 from weft.api.execution.v1 import execution_pb2
 from weft.api.execution.v1 import execution_service_pb2 as pb
@@ -16,6 +18,7 @@ from weft.core.errors import Code
 from weft.core.names import is_id
 from weft.core.payload import PayloadKind
 from weft.core.reasons import Reason
+from weft.service import Service
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
 
@@ -33,7 +36,7 @@ HISTORY = [
 
 @kinds
 async def test_an_execution_runs_its_steps_and_answers_in_kind(world: World, kind: PayloadKind) -> None:
-    """Input, result and steps are in the answer; the id came in the initial metadata."""
+    """Input, result, steps and the id are in the answer."""
     context = context_pb2.CallContext(project_id="p", request_id="q", values={"tier": "gold"})
     call = world.wire.executions.ExecuteWorkflow(
         pb.ExecuteWorkflowRequest(workflow="shouting", input=payload({"text": "ab"}, kind), context=context)
@@ -41,7 +44,7 @@ async def test_an_execution_runs_its_steps_and_answers_in_kind(world: World, kin
     initial = dict(await call.initial_metadata())
     execution = (await call).execution
     assert is_id(execution.id, "exe")
-    assert initial["weft-execution-id"] == execution.id
+    assert initial.get("weft-execution-id") in {None, execution.id}
     assert execution.state == execution_pb2.EXECUTION_STATE_COMPLETED
     assert (execution.workflow_name, execution.workflow_version) == ("shouting", 1)
     assert value_in(execution.input, kind) == {"text": "ab"}
@@ -53,6 +56,32 @@ async def test_an_execution_runs_its_steps_and_answers_in_kind(world: World, kin
     ]
     assert all(s.state == execution_pb2.STEP_STATE_COMPLETED for s in execution.steps)
     assert execution.last_event_number == len(HISTORY)
+
+
+async def test_who_waits_longer_is_told_which_execution_it_is(world: World) -> None:
+    """The id is in the initial metadata while the execution still runs."""
+    ended = asyncio.Event()
+    slow = Service("slow", version="1.0.0")
+
+    @slow.action
+    async def wait() -> dict[str, bool]:
+        """Wait."""
+        await ended.wait()
+        return {"waited": True}
+
+    async with hosted(world.wire, slow):
+        only = workflow_pb2.Step(id="wait", service="slow", action="wait")
+        await world.wire.workflows.CreateWorkflow(
+            workflow_service_pb2.CreateWorkflowRequest(
+                workflow=workflow_pb2.Workflow(name="slowly", steps=[only])
+            )
+        )
+        call = world.wire.executions.ExecuteWorkflow(pb.ExecuteWorkflowRequest(workflow="slowly"))
+        told = dict(await call.initial_metadata())["weft-execution-id"]
+        running = await world.wire.executions.GetExecution(pb.GetExecutionRequest(execution_id=str(told)))
+        assert running.execution.state == execution_pb2.EXECUTION_STATE_RUNNING
+        ended.set()
+        assert (await call).execution.id == told
 
 
 async def test_context_values_may_have_any_name(world: World) -> None:
