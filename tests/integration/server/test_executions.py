@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import grpc.aio
 import pytest
 from google.protobuf import duration_pb2
 
@@ -59,7 +60,7 @@ async def test_an_execution_runs_its_steps_and_answers_in_kind(world: World, kin
 
 
 async def test_who_waits_longer_is_told_which_execution_it_is(world: World) -> None:
-    """The id is in the initial metadata while the execution still runs."""
+    """The id is in the initial metadata, also of a call that ends without an answer."""
     ended = asyncio.Event()
     slow = Service("slow", version="1.0.0")
 
@@ -76,12 +77,20 @@ async def test_who_waits_longer_is_told_which_execution_it_is(world: World) -> N
                 workflow=workflow_pb2.Workflow(name="slowly", steps=[only])
             )
         )
-        call = world.wire.executions.ExecuteWorkflow(pb.ExecuteWorkflowRequest(workflow="slowly"))
-        told = dict(await call.initial_metadata())["weft-execution-id"]
-        running = await world.wire.executions.GetExecution(pb.GetExecutionRequest(execution_id=str(told)))
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await world.wire.executions.ExecuteWorkflow(
+                pb.ExecuteWorkflowRequest(workflow="slowly"), timeout=2
+            )
+        assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        told = str(dict(caught.value.initial_metadata())["weft-execution-id"])
+        running = await world.wire.executions.GetExecution(pb.GetExecutionRequest(execution_id=told))
         assert running.execution.state == execution_pb2.EXECUTION_STATE_RUNNING
         ended.set()
-        assert (await call).execution.id == told
+        seen = [
+            it
+            async for it in world.wire.executions.WatchExecution(pb.WatchExecutionRequest(execution_id=told))
+        ]
+        assert seen[-1].state == execution_pb2.EXECUTION_STATE_COMPLETED
 
 
 async def test_context_values_may_have_any_name(world: World) -> None:
