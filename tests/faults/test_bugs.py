@@ -75,6 +75,7 @@ BUGS: dict[str, Planted] = {
     ),
     "key_for_each_attempt": Planted(caught_by="keys_name_steps", faults=_ONE_KILL, seconds=_LONG),
     "outputs_mixed_up": Planted(caught_by="records_are_what_bodies_returned"),
+    "retry_without_backoff": Planted(caught_by="retries_wait", sessions={"flaky": 1, "watch": 1}),
     "dispatched_twice": Planted(caught_by="attempts_count_up"),
 }
 
@@ -83,6 +84,7 @@ FAST = frozenset(
     {
         *("cancel_answered_early", "double_timer", "early_timer", "completion_twice", "key_ignored"),
         *("other_input_accepted", "number_skipped", "outputs_mixed_up", "dispatched_twice"),
+        "retry_without_backoff",
         *("history_rewritten", "end_overwritten", "key_forgotten"),
     }
 )

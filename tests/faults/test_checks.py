@@ -43,7 +43,7 @@ OTHER_OUTPUT = event(3, "step_completed", step_id="a", attempt=1, output={"mark"
 CHANGED = (*FULL[:2], OTHER_OUTPUT, *FULL[3:])
 RETRIED = (
     *FULL[:2],
-    event(3, "step_retry_scheduled", step_id="a", attempt=1, due_time="2026-01-01T00:00:05+00:00"),
+    event(3, "step_retry_scheduled", step_id="a", attempt=1, retry_time="2026-01-01T00:00:05+00:00"),
     event(4, "step_scheduled", 5.5, step_id="a", attempt=2),
 )
 FORGOTTEN = operation("watch", 1.0, 30.0, Outcome.UNKNOWN, request={"id": ID}, answer={"stuck": True})
@@ -128,6 +128,16 @@ BAD = (
         "retries_wait",
         with_stored((*RETRIED[:3], event(4, "step_scheduled", 4.9, step_id="a", attempt=2))),
         "tried again too early",
+    ),
+    one(
+        "retries_wait",
+        replace(with_stored(RETRIED), backoff=3.0),
+        "put off for too short a time",
+    ),
+    one(
+        "retries_wait",
+        replace(with_bodies(body("a", 1, 2.0, "m", failed=True), body("a", 2, 3.0)), backoff=1.0),
+        "tried again at once",
     ),
     one("stale_writes_are_refused", replace(GOOD, fences=(WRITE,)), "a stale write"),
     one("cancelled_is_final", with_operations(cancellation(3.0)), "completed although cancelled"),

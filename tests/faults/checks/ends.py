@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tests.faults.checks.steps import at
+from tests.faults.checks.steps import ROUNDING, at
 from tests.faults.rig.evidence import FINAL, Evidence, Stored, Violation
 from tests.faults.rig.record import Operation, Outcome
 
 ON_THE_WAY = 1.0
 """How many seconds a call that was sent before a cancellation may take to reach its worker."""
-
-ROUNDING = 0.001
-"""How much a time may lose by being written in microseconds, twice."""
 
 
 def cancelled_is_final(evidence: Evidence) -> Iterator[Violation]:

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import pairwise
 
 from tests.faults.rig.evidence import Evidence, HistoryEvent, Stored, Violation
+
+ROUNDING = 0.001
+"""How much a time may lose by being written in microseconds, twice."""
 
 _RESULTS = ("step_completed", "step_failed")
 
@@ -100,15 +104,26 @@ def _bounded(stored: Stored, limit: int | None) -> Iterator[Violation]:
 
 
 def retries_wait(evidence: Evidence) -> Iterator[Violation]:
-    """W12: no attempt begins before the time that its retry was put off to."""
+    """W12: no attempt begins before the time that its retry was put off to, by either clock."""
     for stored in evidence.stored.values():
         due: dict[str, float] = {}
         for event in stored.events:
             step = event["data"].get("step_id", "")
             if event["kind"] == "step_retry_scheduled":
-                due[step] = _seconds(event["data"].get("due_time", event["time"]))
-            elif event["kind"] == "step_scheduled" and at(event) < due.pop(step, 0.0):
+                due[step] = _seconds(event["data"]["retry_time"])
+                if due[step] < at(event) + evidence.backoff - ROUNDING:
+                    yield Violation("W12", f"{stored.id}: {step} is due after {due[step] - at(event):.3f} s")
+            elif event["kind"] == "step_scheduled" and at(event) < due.pop(step, 0.0) - ROUNDING:
                 yield Violation("W12", f"{stored.id}: {step} was tried again before it was due")
+    yield from _pauses(evidence)
+
+
+def _pauses(evidence: Evidence) -> Iterator[Violation]:
+    for (execution, step), bodies in evidence.bodies_of.items():
+        for failed, again in pairwise(sorted(bodies, key=lambda body: body.attempt)):
+            if failed.failed and failed.ended and again.began < failed.ended + evidence.backoff - ROUNDING:
+                pause = again.began - failed.ended
+                yield Violation("W12", f"{execution}: {step} was tried again after {pause:.3f} s")
 
 
 def stale_writes_are_refused(evidence: Evidence) -> Iterator[Violation]:

@@ -54,6 +54,8 @@ class Evidence:
     windows: tuple[Window, ...] = ()
     max_attempts: int | None = None
     """Of the steps' retry policy, where there is one."""
+    backoff: float = 0.0
+    """How many seconds a retry waits at the least."""
     store_faults: tuple[str, ...] = ()
     """What the store's own verification said after the servers were stopped."""
     log_faults: tuple[str, ...] = ()

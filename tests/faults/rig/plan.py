@@ -7,11 +7,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
-KINDS: Final = ("watch", "execute", "poll", "cancel", "timeout", "repeat")
+KINDS: Final = ("watch", "execute", "poll", "cancel", "timeout", "repeat", "flaky")
 """What sessions there are."""
 
-WEIGHTS: Final = {"watch": 4, "execute": 4, "poll": 4, "cancel": 2, "timeout": 1, "repeat": 2}
+WEIGHTS: Final = {"watch": 4, "execute": 4, "poll": 4, "cancel": 2, "timeout": 1, "repeat": 2, "flaky": 2}
 """How often each is drawn."""
+
+
+_OWN_WORKFLOWS: Final = {"timeout": "slow", "flaky": "flaky"}
+"""Sessions that need a workflow of their own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +125,7 @@ def _session(number: int, chance: random.Random, wanted: Wanted) -> Session:
     return Session(
         number=number,
         kind=kind,
-        workflow="slow" if slow else chance.choice(wanted.workflows),
+        workflow=_OWN_WORKFLOWS.get(kind) or chance.choice(wanted.workflows),
         seconds=round(chance.uniform(*wanted.seconds), 4),
         delay=round(chance.uniform(0.0, 0.3), 4),
         timeout=round(chance.uniform(0.2, 0.8), 3) if slow else None,

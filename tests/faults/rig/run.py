@@ -23,7 +23,7 @@ from tests.faults.rig.faults import FAULTS
 from tests.faults.rig.plan import Plan, PlannedFault
 from tests.faults.rig.record import Operation, Recorder, Window, read_bodies, read_operations
 from tests.faults.rig.report import Report
-from tests.faults.rig.sessions import attend, create_workflows
+from tests.faults.rig.sessions import BACKOFF, MAX_ATTEMPTS, attend, create_workflows
 from tests.faults.rig.stores import StoreAdapter
 from weft.client import Client, WeftError, connect
 
@@ -192,6 +192,8 @@ def _gather(cluster: Cluster, progress: Progress, stored: Mapping[str, Stored]) 
         bodies=read_bodies(cluster.folder),
         stored=_with_timeouts(stored, operations),
         windows=tuple(progress.windows),
+        max_attempts=MAX_ATTEMPTS,
+        backoff=BACKOFF,
         store_faults=(*cluster.store.verify(), *(f"nobody answered: {it}" for it in progress.gave_up)),
         log_faults=tuple(cluster.log_faults()),
     )

@@ -14,6 +14,10 @@ from tests.faults.rig.worker import SERVICE
 from weft.client import Client
 
 SLOW_SECONDS: Final = 30.0
+MAX_ATTEMPTS: Final = 20
+"""Of each step: more than kills may cost it."""
+BACKOFF: Final = 0.1
+"""How many seconds a retry waits at the least."""
 _COPIES: Final = 4
 _STEPS: Final = {"chain-3": 3, "chain-5": 5}
 
@@ -22,20 +26,27 @@ async def create_workflows(weft: Client) -> None:
     """Create what sessions start."""
     for name, count in _STEPS.items():
         await weft.workflows.create(name, [_step(number, count) for number in range(count)])
+    await weft.workflows.create("flaky", [_step(number, 3, failures=number % 2) for number in range(3)])
     await weft.workflows.create("slow", [{**_step(0, 1), "input": {**_INPUT, "seconds": SLOW_SECONDS}}])
 
 
 _INPUT: Final = {"token": "${input.token}", "seconds": "${input.seconds}"}
 
 
-def _step(number: int, count: int) -> dict[str, object]:
+def _step(number: int, count: int, **given: object) -> dict[str, object]:
     prior = {"n": f"${{steps.s{number - 1}.n}}", "prior": f"${{steps.s{number - 1}.mark}}"}
     return {
         "id": f"s{number}",
         "service": SERVICE,
         "action": "work",
         "next": f"s{number + 1}" if number + 1 < count else None,
-        "input": {**_INPUT, **(prior if number else {})},
+        "input": {**_INPUT, **(prior if number else {}), **given},
+        "retry": {
+            "max_attempts": MAX_ATTEMPTS,
+            "initial_backoff": BACKOFF,
+            "max_backoff": BACKOFF * 4,
+            "on_exhausted": "FAIL",
+        },
     }
 
 
@@ -98,5 +109,6 @@ _WAYS: Final = {
     "poll": _poll,
     "cancel": _cancel,
     "timeout": _watch,
+    "flaky": _watch,
     "repeat": _repeat,
 }

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.rig.record import Journal
+from weft.core.errors import ActionFailedError
 from weft.service import ActionContext, Service
 
 SERVICE = "work"
@@ -23,9 +24,14 @@ def work_service(journal: Journal, life: str) -> Service:
 
     @service.action(idempotent=True)
     async def work(
-        token: str, context: ActionContext, n: int = 0, prior: str = "", seconds: float = 0.0, fill: str = ""
+        token: str,
+        context: ActionContext,
+        n: int = 0,
+        prior: str = "",
+        seconds: float = 0.0,
+        failures: int = 0,
     ) -> dict[str, Any]:
-        """Take a moment, count up, and return something that no other run returns."""
+        """Take a moment, count up, and return something that no other run returns; or fail at first."""
         run = f"{life}-{next(runs)}"
         journal.write(
             type="begin",
@@ -37,7 +43,10 @@ def work_service(journal: Journal, life: str) -> Service:
             given={"token": token, "n": n, "prior": prior},
         )
         await asyncio.sleep(seconds)
-        output = {"n": n + 1, "mark": run, "fill": fill}
+        if context.attempt <= failures:
+            journal.write(type="failed", run=run)
+            raise ActionFailedError("not at the first attempt", reason="NOT_YET")
+        output = {"n": n + 1, "mark": run}
         journal.write(type="end", run=run, output=output)
         return output
 
