@@ -77,7 +77,11 @@ class Driver:
         return self._patience
 
     async def start(self, what: Start, **marks: Any) -> Mapping[str, Any]:
-        """Start until it is accepted."""
+        """Start until it is accepted.
+
+        Raises:
+            GaveUpError: It is refused.
+        """
 
         async def attempt(weft: Client) -> dict[str, Any]:
             return _shown(
@@ -86,9 +90,12 @@ class Driver:
                 )
             )
 
-        return await self._until_answered(
+        answer = await self._until_answered(
             "start", attempt, request_id=what.request_id, timeout=what.timeout, **marks
         )
+        if "id" not in answer:
+            raise GaveUpError(f"start {what.request_id} was refused: {answer['reason']}")
+        return answer
 
     async def execute(self, what: Start) -> Mapping[str, Any]:
         """Start and wait for the end; who is forgotten notices by asking again."""

@@ -12,8 +12,11 @@ from typing import Final
 
 from tests.faults.rig.child import Child, until
 from tests.faults.rig.cluster import Cluster, ServerNode
+from tests.faults.rig.eio import FailingDiskStoreAdapter
 from tests.faults.rig.plan import PlannedFault
+from tests.faults.rig.power import PowerCutStoreAdapter
 from tests.faults.rig.proxy import Proxy
+from weft.client import Client, WeftError, connect
 
 FAILPOINTS: Final = ("commit.before", "commit.after", "dispatch.before", "dispatch.after", "reply.before")
 
@@ -41,6 +44,53 @@ async def kill_server(cluster: Cluster, fault: PlannedFault) -> float | None:
     await _restarted(server, before)
     await server.up()
     return began
+
+
+async def cut_power(cluster: Cluster, fault: PlannedFault) -> float | None:
+    """Kill a server, and make its disk forget what was not synced."""
+    store, server = cluster.store, _server(cluster, fault)
+    assert isinstance(store, PowerCutStoreAdapter)
+    server.before_start = store.cut
+    began = await kill_server(cluster, fault)
+    server.before_start = _nothing
+    return began
+
+
+def _nothing() -> None:
+    """Do nothing."""
+
+
+async def fail_fsync(cluster: Cluster, fault: PlannedFault) -> float | None:
+    """Have the disk fail every fsync for a while, then wait until the server is healthy again."""
+    store, server = cluster.store, _server(cluster, fault)
+    assert isinstance(store, FailingDiskStoreAdapter)
+    began = time.monotonic()
+    store.begin()
+    await until(store.fired.exists, _WITHIN)
+    await asyncio.sleep(fault.lasts)
+    noticed = store.end()
+    async with connect(server.address) as weft:
+        await until(partial(_serves, weft), _WITHIN)
+    return began if noticed else None
+
+
+async def fail_fsync_then_kill(cluster: Cluster, fault: PlannedFault) -> float | None:
+    """Kill the server while the disk fails; it starts again on a disk that works."""
+    store, server = cluster.store, _server(cluster, fault)
+    assert isinstance(store, FailingDiskStoreAdapter)
+    store.begin()
+    noticed = await until(store.fired.exists, _WITHIN)
+    server.before_start = store.heal
+    began = await kill_server(cluster, fault)
+    server.before_start = _nothing
+    return began if noticed else None
+
+
+async def _serves(weft: Client) -> bool:
+    try:
+        return await weft.health.check() == "SERVING"
+    except WeftError:
+        return False
 
 
 async def kill_worker(cluster: Cluster, fault: PlannedFault) -> float | None:
@@ -122,6 +172,9 @@ FAULTS: Final[dict[str, Fault]] = {
     "kill-worker": kill_worker,
     "kill-database": kill_database,
     "pause-server": pause_server,
+    "cut-power": cut_power,
+    "fsync-fails": fail_fsync,
+    "fsync-fails-then-kill": fail_fsync_then_kill,
     "cut": cut,
     "delay": delay,
     "drop-replies": drop_replies,
