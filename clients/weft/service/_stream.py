@@ -93,6 +93,7 @@ class ActionStream:
         self._window = window
         self._answers = Answers(window)
         self._running: dict[int, _Running] = {}
+        self._open_bytes = 0
         self._wake = asyncio.Event()
         self._wake.set()
         self._room = asyncio.Event()
@@ -170,8 +171,12 @@ class ActionStream:
         number = invocation.id
         if number in self._running:
             raise _violation("invocations.id", f"{number} is used already")
-        if len(self._running) >= self._window.invocations:
-            raise _violation("invocations", f"more than {self._window.invocations} are open")
+        window, size = self._window, len(invocation.input)
+        if len(self._running) >= window.invocations:
+            raise _violation("invocations", f"more than {window.invocations} are open")
+        if self._running and self._open_bytes + size > window.input_bytes:
+            raise _violation("invocations.input", f"more than {window.input_bytes} bytes are open")
+        self._open_bytes += size
         running = self._running[number] = _Running()
         running.task = self._loop.create_task(self._run(invocation, running))
 
@@ -190,6 +195,7 @@ class ActionStream:
             self._answers.fail(number, _bare(error))
         finally:
             del self._running[number]
+            self._open_bytes -= len(invocation.input)
             if self._answers.waiting_bytes > _MOST_WAITING_BYTES:
                 self._room.clear()
             self._wake.set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -97,7 +98,7 @@ async def test_a_provider_that_does_not_greet_holds_nobody_up() -> None:
     async def mute(requests: Any, context: Any) -> None:
         await asyncio.Event().wait()
 
-    config = DispatchConfig(open_timeout=timedelta(seconds=0.4))
+    config = DispatchConfig(open_timeout=timedelta(seconds=0.4), retry_broken=timedelta(0))
     async with streaming_provider(mute, unary) as endpoint, Way("stream", config=config) as way:
         assert await way.invoke(endpoint, "x") == {"by": "unary"}
         await until(lambda: way.streams == 0)
@@ -224,6 +225,22 @@ async def test_an_idle_stream_is_closed_and_opened_again() -> None:
         assert await way.invoke(endpoint, "x") == {"by": "stream"}
         await until(lambda: ended == [1] and way.streams == 0)
         assert await way.invoke(endpoint, "x") == {"by": "stream"}
+
+
+async def test_a_removed_instance_is_let_go_when_its_last_action_has_ended(probe: Probe) -> None:
+    """Nothing new goes there, what runs is answered, and then the connection is closed with its stream."""
+    async with probe.service.hosted() as host, Way("stream") as way:
+        endpoint = endpoint_of(host)
+        way.pool.keep("route", [endpoint])
+        running = asyncio.create_task(way.invoke(endpoint, "wait"))
+        await asyncio.wait_for(probe.started.wait(), 5)
+        assert way.streams == 1
+        way.pool.keep("route", [])
+        await asyncio.sleep(0.05)
+        assert not running.done()
+        probe.release.set()
+        assert await running == {}
+        await until(lambda: way.streams == 0)
 
 
 async def test_a_provider_that_drains_gets_nothing_more_and_is_let_go() -> None:
@@ -360,9 +377,35 @@ async def test_slow_actions_do_not_hold_up_their_neighbours() -> None:
         await asyncio.gather(*held, return_exceptions=True)
 
 
-async def test_an_engine_that_breaks_the_contract_is_told(probe: Probe) -> None:
-    """An id that is used twice ends the stream with INVALID_ARGUMENT; the host lives on."""
-    async with probe.service.hosted() as host:
+def held(number: int, size: int) -> pb.ActionInvocation:
+    given = b'{"text":"' + b"x" * size + b'"}'
+    return pb.ActionInvocation(id=number, service="demo", action="hold", input=given)
+
+
+BROKEN = {
+    "an id twice": [[held(1, 2), held(1, 2)]],
+    "too many": [[held(number, 2) for number in range(4_097)]],
+    "too large": [[held(number, 1_000_000)] for number in range(40)],
+}
+
+
+@pytest.mark.parametrize("how", BROKEN)
+async def test_an_engine_that_breaks_the_contract_is_told(how: str) -> None:
+    """It ends the stream with INVALID_ARGUMENT, and with it all that ran there; the host lives on."""
+    service = Service("demo")
+    running = 0
+
+    @service.action
+    async def hold(text: str) -> dict[str, int]:
+        nonlocal running
+        running += 1
+        try:
+            await asyncio.sleep(0.1 if text == "briefly" else 60)
+        finally:
+            running -= 1
+        return {"a": 1}
+
+    async with service.hosted() as host:
         async with grpc.aio.insecure_channel(host.address) as channel:
             method: Any = channel.stream_stream(
                 "/weft.api.action.v1.ActionService/RunActions",
@@ -370,15 +413,14 @@ async def test_an_engine_that_breaks_the_contract_is_told(probe: Probe) -> None:
                 response_deserializer=pb.RunActionsResponse.FromString,
             )
             call = method()
-            assert (await call.read()).window.invocations > 0
-            twice = [pb.ActionInvocation(id=1, service="demo", action="wait")] * 2
-            await call.write(pb.RunActionsRequest(invocations=twice))
-            with pytest.raises(grpc.aio.AioRpcError) as caught:
-                await call.read()
-        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-        await asyncio.wait_for(probe.cancelled.wait(), 5)
+            assert (await call.read()).window.invocations == 4_096
+            with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+                for invocations in BROKEN[how]:
+                    await call.write(pb.RunActionsRequest(invocations=invocations))
+            assert await call.code() is grpc.StatusCode.INVALID_ARGUMENT
+        await until(lambda: running == 0)
         async with Way("stream") as way:
-            assert await way.invoke(endpoint_of(host), "look")
+            assert await way.invoke(endpoint_of(host), "hold", {"text": "briefly"}) == {"a": 1}
 
 
 async def test_when_the_engine_is_gone_nothing_runs_on(probe: Probe) -> None:

@@ -69,6 +69,7 @@ class EngineStream:
         self._wake = asyncio.Event()
         self._leaving = False
         self._ended = False
+        self._silence: grpc.StatusCode | None = None
         self._seen = 0
         self._call: Any = None
         # It is nobody's call: it has neither the deadline nor the trace of the one that needed it first.
@@ -155,7 +156,7 @@ class EngineStream:
             if task is not None and task.cancelling():
                 raise  # else the channel was closed, and not we
         finally:
-            self.code, self._details = code, details
+            self.code, self._details = self._silence or code, details
 
     async def _write(self) -> None:
         with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):  # the reader sees the end, and why
@@ -221,6 +222,7 @@ class EngineStream:
 
     def _not_greeted(self) -> None:
         _log.debug("%s did not greet on a stream of actions", self._address)
+        self._silence = grpc.StatusCode.DEADLINE_EXCEEDED
         self._task.cancel()
 
     def _watch(self) -> None:
