@@ -417,7 +417,9 @@ async def test_an_engine_that_breaks_the_contract_is_told(how: str) -> None:
             with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
                 for invocations in BROKEN[how]:
                     await call.write(pb.RunActionsRequest(invocations=invocations))
-            assert await call.code() is grpc.StatusCode.INVALID_ARGUMENT
+            # HTTP/2 may lose the status of a stream that is still written to.
+            lost = {grpc.StatusCode.INTERNAL} if how == "too large" else set()
+            assert await call.code() in {grpc.StatusCode.INVALID_ARGUMENT, *lost}
         await until(lambda: running == 0)
         async with Way("stream") as way:
             assert await way.invoke(endpoint_of(host), "hold", {"text": "briefly"}) == {"a": 1}
