@@ -46,6 +46,7 @@ STATE_STYLES: Final[Mapping[str, str]] = {
     "HEALTHY": "green",
     "PASSING": "green",
     "SERVING": "green",
+    "SUCCEEDED": "green",
     "OK": "green",
     "CREATED": "green",
     "RUNNING": "cyan",
@@ -57,8 +58,12 @@ STATE_STYLES: Final[Mapping[str, str]] = {
     "WARN": "yellow",
     "DRAINING": "yellow",
     "CANCELLED": "yellow",
+    "PAUSED": "yellow",
+    "SKIPPED": "yellow",
     "INACTIVE": "dim",
+    "PENDING": "dim",
     "UNCHANGED": "dim",
+    "INCIDENT": "red",
     "FAILED": "red",
     "FAIL": "red",
     "TIMED_OUT": "red",
@@ -218,7 +223,8 @@ def page(
         return
     table(settings, titles, map(row, found.items), whole=titles[:1], spare=spare)
     if found.next_page_token:
-        shown = f"{len(found.items)} of {found.total_size:,}"
+        more = " or more" if found.total_size_is_minimum else ""
+        shown = f"{len(found.items)} of {found.total_size:,}{more}"
         note(f"{shown} shown; for more: --limit N, or --page-token {clean(found.next_page_token)}")
     elif not found.items:
         note("Nothing found.")

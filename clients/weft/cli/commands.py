@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from weft.cli import calling, executions, resolving, services, workflows
+from weft.cli import batches, calling, executions, resolving, services, workflows
 from weft.cli import doctor as doctor_
 from weft.cli import health as health_
 from weft.cli import run as run_
@@ -58,12 +58,14 @@ def _root(
 app.add_typer(services.app, name="services")
 app.add_typer(workflows.app, name="workflows")
 app.add_typer(executions.app, name="executions")
+app.add_typer(batches.app, name="batches")
 command(
     app,
     "run",
     """weft run hello --input '{"name": "Ada"}'""",
     "weft run document-processing --input @input.json --watch",
     "weft run hello --input @input.json --detach",
+    "weft run hello --input @input.json --attribute customer=acme",
 )(run_.run)
 command(
     app,

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from weft.cli import _output as output
+from weft.cli import _sets
 from weft.cli._app import command, group
+from weft.cli._attributes import FilterOption
 from weft.cli._complete import execution_ids, workflow_names
 from weft.cli._errors import Exit
 from weft.cli._options import LimitOption, PageTokenOption
@@ -20,7 +22,7 @@ from weft.cli._watching import follow, plain_event, report_end
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from weft.client import Client, Execution, StepExecution
+    from weft.client import Client, Execution, Page, StepExecution
 
 __all__ = ["app"]
 
@@ -36,6 +38,8 @@ class State(StrEnum):
     """States to filter by."""
 
     RUNNING = "running"
+    PAUSED = "paused"
+    INCIDENT = "incident"
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -47,9 +51,11 @@ class State(StrEnum):
     "list",
     "weft executions list --state failed",
     "weft executions list --workflow document-processing --output json",
+    """weft executions list --filter 'attributes.customer = "acme" AND create_time > now-7d'""",
 )
 def list_executions(
     ctx: typer.Context,
+    filter_: FilterOption = "",
     workflow: Annotated[
         str, typer.Option("--workflow", help="Only of this workflow.", autocompletion=workflow_names)
     ] = "",
@@ -62,12 +68,18 @@ def list_executions(
     """List executions, newest first."""
     settings = Settings.of(ctx)
     wanted = state.upper() if state else ""
-    page = call(
-        settings,
-        lambda weft: weft.executions.list(
-            workflow=workflow, state=wanted, page_size=limit, page_token=page_token
-        ),
-    )
+
+    async def read(weft: Client) -> Page[Execution]:
+        token = page_token
+        while True:
+            page = await weft.executions.list(
+                filter=filter_, workflow=workflow, state=wanted, page_size=limit, page_token=token
+            )
+            token = page.next_page_token
+            if page.items or not token:  # a filter that fits seldom is looked for in parts
+                return page
+
+    page = call(settings, read)
     if settings.for_people:
         titles = ("ID", "WORKFLOW", "VERSION", "STATE", "STARTED", "DURATION")
         output.page(settings, page, titles, _row, spare=("VERSION", "DURATION", "STARTED"))
@@ -117,6 +129,7 @@ def _show(settings: Settings, found: Execution) -> None:
             ("State", found.state),
             ("Failure", failure),
             ("Context", output.compact(found.context.flat())),
+            ("Attributes", output.compact(found.search_attributes)),
             ("Started", local_time(found.create_time)),
             ("Ended", local_time(found.end_time)),
             ("Duration", _duration(found.create_time, found.end_time)),
@@ -196,3 +209,6 @@ def history(ctx: typer.Context, execution: ExecutionArgument) -> None:
     events = call(settings, read_all)
     if not settings.for_people:
         output.document(settings, events)
+
+
+_sets.add_to(app)

@@ -9,6 +9,7 @@ import typer
 
 from weft.cli import _output as output
 from weft.cli._app import duration
+from weft.cli._attributes import AttributeOption, chosen_attributes
 from weft.cli._complete import workflow_names
 from weft.cli._errors import Exit
 from weft.cli._inputs import read_object
@@ -84,6 +85,7 @@ def run(
         ),
     ] = "",
     context: ContextOption = None,
+    attribute: AttributeOption = None,
     timeout: Annotated[
         str | None,
         typer.Option(metavar="DURATION", help="End the execution as TIMED_OUT after this time, such as 30s."),
@@ -107,6 +109,7 @@ def run(
             "context": travelling(ctx, project_id, request_id, context),
             "request_id": request_id,
             "timeout": duration(timeout),
+            "attributes": chosen_attributes(ctx, attribute),
         },
     )
     _run(settings, task, watch=watch, detach=detach)

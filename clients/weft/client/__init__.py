@@ -3,6 +3,8 @@
 Every failure is a ``WeftError`` of the class that the server raised.
 """
 
+from weft.client._archive import ArchiveClient
+from weft.client._batch import BatchClient
 from weft.client._client import Client, connect
 from weft.client._execution import ExecutionClient
 from weft.client._health import HealthClient
@@ -12,11 +14,16 @@ from weft.client._workflow import WorkflowClient
 from weft.client.integration import ServiceIntegrationClient
 from weft.client.records import (
     Action,
+    Batch,
+    BatchItem,
     Concurrency,
     DependencyHealth,
     Event,
     Execution,
+    ExecutionCounts,
+    ExecutionGroup,
     Failure,
+    ImportedExecution,
     Instance,
     IntegrationHealth,
     Origin,
@@ -57,6 +64,10 @@ __all__ = [
     "Action",
     "ActionFailedError",
     "AlreadyExistsError",
+    "ArchiveClient",
+    "Batch",
+    "BatchClient",
+    "BatchItem",
     "CallCancelledError",
     "CallContext",
     "Client",
@@ -68,9 +79,12 @@ __all__ = [
     "Event",
     "Execution",
     "ExecutionClient",
+    "ExecutionCounts",
+    "ExecutionGroup",
     "ExhaustedError",
     "Failure",
     "HealthClient",
+    "ImportedExecution",
     "Instance",
     "IntegrationHealth",
     "InternalError",

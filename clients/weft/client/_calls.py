@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -159,6 +159,28 @@ class Caller:
         finally:
             if call is not None:
                 call.cancel()
+
+    async def download(
+        self, method: grpc.aio.UnaryStreamMultiCallable[Q, A], request: Q
+    ) -> AsyncGenerator[A, None]:
+        """Yield the messages of a stream that has an end; one that breaks off is not begun again."""
+        self._check_open()
+        call = method(request)
+        try:
+            while True:
+                with _rpc_errors(self._target):
+                    message = await call.read()
+                if message is grpc.aio.EOF:
+                    return
+                yield cast("A", message)
+        finally:
+            call.cancel()
+
+    async def upload(self, method: grpc.aio.StreamUnaryMultiCallable[Q, A], requests: AsyncIterator[Q]) -> A:
+        """Send a stream and return the answer; one that breaks off is not sent again."""
+        self._check_open()
+        with _rpc_errors(self._target):
+            return await method(requests)
 
     async def _retried_read(self, read: Callable[[], Awaitable[A]]) -> A:
         config = self._config

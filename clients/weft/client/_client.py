@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 
+from weft.client._archive import ArchiveClient
+from weft.client._batch import BatchClient
 from weft.client._calls import CallConfig, Caller
 from weft.client._execution import ExecutionClient
 from weft.client._health import HealthClient
@@ -28,6 +30,8 @@ class Client:
         registry: Services, their instances and their health.
         workflows: Definitions and their versions.
         executions: Runs of workflows, and direct calls of actions.
+        batches: One operation on many executions.
+        archives: Executions that have ended, taken out of one store and into another.
         health: The standard health check of gRPC.
     """
 
@@ -36,6 +40,8 @@ class Client:
         self.registry = RegistryClient(caller)
         self.workflows = WorkflowClient(caller)
         self.executions = ExecutionClient(caller)
+        self.batches = BatchClient(caller)
+        self.archives = ArchiveClient(caller)
         self.health = HealthClient(caller)
 
     @property

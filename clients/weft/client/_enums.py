@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Generic, TypeVar
 
-from weft.api.execution.v1 import execution_pb2, execution_service_pb2
+from weft.api.execution.v1 import batch_pb2, execution_pb2, execution_service_pb2
 from weft.api.registry.v1 import registry_pb2
 from weft.api.workflow.v1 import workflow_pb2
 from weft.core.errors import ValidationError, Violation
@@ -69,3 +69,6 @@ INCIDENT_RESOLUTION = EnumNames(execution_pb2.IncidentResolution.items())
 KEY_REUSE_POLICY = EnumNames(execution_service_pb2.KeyReusePolicy.items())
 KEY_CONFLICT_POLICY = EnumNames(execution_service_pb2.KeyConflictPolicy.items())
 STEP_STATE = EnumNames(execution_pb2.StepState.items())
+BATCH_OPERATION = EnumNames(batch_pb2.BatchOperation.items())
+BATCH_STATE = EnumNames(batch_pb2.BatchState.items())
+BATCH_ITEM_STATE = EnumNames(batch_pb2.BatchItemState.items())

@@ -8,12 +8,12 @@ from datetime import timedelta
 from typing import Any, Final
 
 from weft.api.execution.v1 import execution_service_pb2 as pb
-from weft.client import _enums as enums
 from weft.client import _to_proto as write
 from weft.client._calls import Limit
 from weft.client._execution_attempts import AttemptReports
 from weft.client._execution_calls import optional_span
 from weft.client._execution_control import Steering
+from weft.client._execution_lists import ExecutionLists
 from weft.client._execution_starts import Starts
 from weft.client._paging import all_pages
 from weft.client._reading import events
@@ -36,7 +36,7 @@ _REPLY_MARGIN: Final = timedelta(seconds=5)
 """How much longer than an action we wait, so that the server can say that it timed out."""
 
 
-class ExecutionClient(Starts, Steering, AttemptReports):
+class ExecutionClient(Starts, Steering, AttemptReports, ExecutionLists):
     """Executions of workflows, and direct calls of actions.
 
     A ``workflow`` or ``service`` is named by its id or its name, an execution by
@@ -48,24 +48,6 @@ class ExecutionClient(Starts, Steering, AttemptReports):
         request = pb.GetExecutionRequest(execution_id=execution_id, payload_kind=write.JSON)
         answer = await self._caller.unary(self._stub.GetExecution, request, self._caller.retry.read)
         return read.execution(answer.execution)
-
-    async def list(
-        self,
-        *,
-        workflow: str = "",
-        state: str = "",
-        page_size: int = 0,
-        page_token: str = "",
-        skip: int = 0,
-    ) -> Page[Execution]:
-        """Read one page of executions, newest first, without payloads and steps."""
-        request = pb.ListExecutionsRequest(
-            workflow=workflow,
-            state=enums.EXECUTION_STATE.optional(state, "state"),
-            **write.paging(page_size, page_token, skip),
-        )
-        answer = await self._caller.unary(self._stub.ListExecutions, request, self._caller.retry.read)
-        return Page(tuple(map(read.execution, answer.executions)), answer.next_page_token, answer.total_size)
 
     def history(self, execution_id: str) -> AsyncIterator[Event]:
         """Yield what is recorded so far, oldest first."""

@@ -33,6 +33,7 @@ class Starts(ExecutionCalls):
         key: str = "",
         key_reuse: str = "",
         key_conflict: str = "",
+        attributes: Mapping[str, str | float | bool] | None = None,
     ) -> Execution:
         """Start an execution and return it as soon as it is durable.
 
@@ -52,6 +53,7 @@ class Starts(ExecutionCalls):
                 ``ALLOW`` another one (the default), ``RETURN_EXISTING`` or ``REJECT``.
             key_conflict: What to do when an open one has it: ``FAIL`` (the
                 default), ``USE_EXISTING`` or ``TERMINATE_EXISTING``.
+            attributes: What it can be found by, as ``attributes.<name>`` of a filter.
 
         Raises:
             ValidationError: The input does not fit the workflow's schema.
@@ -68,6 +70,7 @@ class Starts(ExecutionCalls):
             context=write.context_message(about),
             request_id=request_id or new_request_id(),
             timeout=optional_span(timeout),
+            search_attributes=write.struct(attributes, "attributes") if attributes else None,
             **_key(key, key_reuse, key_conflict),
         )
         answer = await self._caller.unary(
@@ -87,6 +90,7 @@ class Starts(ExecutionCalls):
         key: str = "",
         key_reuse: str = "",
         key_conflict: str = "",
+        attributes: Mapping[str, str | float | bool] | None = None,
         wait: write.DurationLike | None = None,
     ) -> Execution:
         """Start an execution and return it when it has ended, however it did.
@@ -108,6 +112,7 @@ class Starts(ExecutionCalls):
             key: As for ``start``.
             key_reuse: As for ``start``.
             key_conflict: As for ``start``; an existing execution is joined.
+            attributes: As for ``start``.
             wait: How long to wait for its end, likewise; None: as long as it
                 takes.
 
@@ -125,6 +130,7 @@ class Starts(ExecutionCalls):
             context=write.context_message(about),
             request_id=request_id or new_request_id(),
             timeout=optional_span(timeout),
+            search_attributes=write.struct(attributes, "attributes") if attributes else None,
             **_key(key, key_reuse, key_conflict),
         )
         try:

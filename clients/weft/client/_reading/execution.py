@@ -9,6 +9,7 @@ from weft.client._reading.fields import object_of, time_of
 from weft.client.records import Execution, Failure, Origin, StepExecution
 from weft.core.context import CallContext
 from weft.core.errors import Code, Violation
+from weft.core.payload import from_struct
 
 __all__ = ["context", "execution", "failure", "origin", "step_execution"]
 
@@ -78,6 +79,7 @@ def execution(message: execution_pb2.Execution) -> Execution:
         waits_for=enums.WAIT_REASON.name(message.waits_for),
         wait_until=time_of(message, "wait_until"),
         concurrency_key=message.concurrency_key,
+        search_attributes=from_struct(message.search_attributes, "search_attributes"),
     )
 
 

@@ -6,6 +6,13 @@ such as ``ACTIVE``; an unset one is the empty string. Every record has
 """
 
 from weft.client.records._base import Page, Record
+from weft.client.records._batch import (
+    Batch,
+    BatchItem,
+    ExecutionCounts,
+    ExecutionGroup,
+    ImportedExecution,
+)
 from weft.client.records._execution import Event, Execution, Failure, Origin, StepExecution
 from weft.client.records._registry import (
     Action,
@@ -20,11 +27,16 @@ from weft.client.records._workflow import Concurrency, Problem, Step, StepRetry,
 
 __all__ = [
     "Action",
+    "Batch",
+    "BatchItem",
     "Concurrency",
     "DependencyHealth",
     "Event",
     "Execution",
+    "ExecutionCounts",
+    "ExecutionGroup",
     "Failure",
+    "ImportedExecution",
     "Instance",
     "IntegrationHealth",
     "Origin",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final, Generic, TypeVar
@@ -41,6 +41,8 @@ class Page(Record, Generic[T]):
     """Ask for the page after with it; empty at the end."""
     total_size: int = 0
     """How many match on all pages."""
+    total_size_is_minimum: bool = field(default=False, metadata={OMIT_EMPTY: True})
+    """Whether there may be more: counting ends early. Not in ``to_dict()`` otherwise."""
 
 
 def as_dict(record: object, names: Mapping[str, str] = _AS_THEY_ARE) -> JsonObject:

@@ -113,6 +113,8 @@ class Execution(Record):
     """Until when it waits, as far as that is a time."""
     concurrency_key: str = ""
     """What it shares with the executions that take turns with it."""
+    search_attributes: Mapping[str, str | float | bool] = field(default_factory=dict)
+    """What it can be found by."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
