@@ -27,6 +27,7 @@ test: lint types imports proto-check tests ## Everything that must hold: CI runs
 
 tests: $(VENV)/.dev ## All tests
 	@sh tools/consul > /dev/null
+	@sh tools/postgres > /dev/null
 	@$(BIN)/python -m pytest -n 2 --dist worksteal -q
 
 lint: $(VENV)/.dev ## ruff: rules and formatting
@@ -53,6 +54,9 @@ proto-baseline: $(VENV)/.dev ## Take today's contracts as what must not break (a
 
 consul: ## Where the Consul is that tests start: CONSUL_BIN, the one on PATH, or fetched into .tools/
 	@sh tools/consul
+
+postgres: $(VENV)/.dev ## Where the PostgreSQL is that tests start: POSTGRES_BIN, the system's, or a wheel's
+	@sh tools/postgres
 
 bench: $(VENV)/.dev ## Benchmarks, each as pairs side by side (ONLY=name for one)
 	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY))
@@ -93,4 +97,4 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.run
 	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
 	@touch $@
 
-.PHONY: help run stop test tests consul lint types imports proto proto-check proto-baseline bench faults fmt build lock clean
+.PHONY: help run stop test tests consul postgres lint types imports proto proto-check proto-baseline bench faults fmt build lock clean

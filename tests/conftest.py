@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.support.postgres import PostgresServer
 
 
 @pytest.hookimpl(wrapper=True)
@@ -15,3 +19,27 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
         (name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections
     ]
     return report
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """One PostgreSQL server for all tests of a process; those that harm it start one of their own."""
+    from tests.support.postgres import started_postgres  # noqa: PLC0415 - few tests need it
+
+    with started_postgres() as server:
+        yield server
+
+
+@pytest.fixture
+async def place(request: pytest.FixtureRequest) -> AsyncIterator[Callable[[], Coroutine[Any, Any, str]]]:
+    """Makes databases with our tables; the server is started when the first one is made."""
+    made: list[str] = []
+
+    async def make() -> str:
+        server: PostgresServer = request.getfixturevalue("postgres")
+        made.append(await server.prepared())
+        return made[-1]
+
+    yield make
+    for url in made:
+        await request.getfixturevalue("postgres").drop(url)

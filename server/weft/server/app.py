@@ -8,7 +8,6 @@ import logging
 import os
 import socket
 from importlib.metadata import version
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -66,7 +65,6 @@ from weft.server.registry.service import RegistryService
 from weft.server.registry.servicer import RegistryServicer
 from weft.server.retention_runner import RetentionRunner
 from weft.server.store.base import Store
-from weft.server.store.sqlite import SqliteStore
 from weft.server.tasks import supervise
 from weft.server.workflow.service import WorkflowService
 from weft.server.workflow.servicer import WorkflowServicer
@@ -140,7 +138,7 @@ class WeftServer:
     def _build(self) -> None:
         """Put the parts together, from the bottom up."""
         clock = self._clock
-        self._store: Store = SqliteStore(_database_path(self._config), clock)
+        self._store = _make_store(self._config, clock)
         self._registry = RegistryService(self._store, clock)
         self._instances = InstanceService(self._store, clock, self._registry)
         resolver = RegistryResolver(self._registry, self._instances)
@@ -305,5 +303,12 @@ class WeftServer:
         await self.stop()
 
 
-def _database_path(config: ServerConfig) -> Path | None:
-    return None if config.data_dir is None else config.data_dir / "weft.db"
+def _make_store(config: ServerConfig, clock: Clock) -> Store:
+    """Make the adapter that is asked for; only the driver of that one is loaded."""
+    if config.database is not None:
+        from weft.server.store.postgres import PostgresStore  # noqa: PLC0415
+
+        return PostgresStore(config.database, clock)
+    from weft.server.store.sqlite import SqliteStore  # noqa: PLC0415
+
+    return SqliteStore(None if config.data_dir is None else config.data_dir / "weft.db", clock)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from importlib.metadata import version
@@ -26,10 +27,13 @@ from weft.server.logs import configure_logging
 from weft.server.options import (
     Advertise,
     Consul,
+    DatabaseSchema,
+    DatabaseUrl,
     DataDir,
     Drain,
     Environment,
     Format,
+    Lease,
     Level,
     Listen,
     LogFormat,
@@ -40,6 +44,7 @@ from weft.server.options import (
 )
 from weft.server.retention import Retention
 from weft.server.store.base import StoreInUseError, StoreUnavailableError
+from weft.server.store.database import DatabaseConfig, DatabaseUrlError
 
 __all__ = ["server"]
 
@@ -56,6 +61,9 @@ _log = logging.getLogger("weft.server")
 def server(
     listen: Listen = DEFAULT_LISTEN,
     data_dir: DataDir = Path(".weft/data"),
+    database_url: DatabaseUrl = "",
+    database_schema: DatabaseSchema = "weft",
+    lease: Lease = 6.0,
     drain: Drain = 10.0,
     advertise: Advertise = "",
     consul: Consul = "",
@@ -81,10 +89,12 @@ def server(
     sources = settings.read(sources_config, SourcesConfig())
     balancer = settings.read(lambda _: BalancerConfig(policy=policy, zone=zone), BalancerConfig())
     kept = settings.read(lambda _: Retention.parse(retention), Retention())
+    database = settings.read(lambda _: _database(database_url, database_schema, lease, listen), None)
     config = settings.read(
         lambda _: ServerConfig(
             listen=listen,
             data_dir=data_dir,
+            database=database,
             drain_grace=timedelta(seconds=drain),
             sources=sources,
             balancer=balancer,
@@ -125,11 +135,21 @@ class _Settings:
             return part(self._environ)
         except ConfigError as error:
             self.faults += error.faults
+        except DatabaseUrlError as error:
+            self.faults += error.faults
         except ValidationError as error:
             self.faults += [str(it) for it in error.violations]
         except TracingSettingsError as error:
             self.faults += error.faults
         return default
+
+
+def _database(url: str, schema: str, lease: float, listen: str) -> DatabaseConfig | None:
+    """Return the database that is shared, if one is."""
+    if not url:
+        return None
+    name = f"{socket.gethostname()} {listen} ({os.getpid()})"
+    return DatabaseConfig(url=url, schema=schema, lease=timedelta(seconds=lease), server=name)
 
 
 def _configure_exports(environ: Mapping[str, str]) -> list[TracingRun | MetricsRun]:

@@ -16,6 +16,7 @@ from weft.discovery.resolvers import SourcesConfig
 from weft.mesh.balancing import BalancerConfig
 from weft.server.execution.engine import EngineLimits
 from weft.server.retention import Retention
+from weft.server.store.database import DatabaseConfig
 
 __all__ = ["DEFAULT_LISTEN", "DEFAULT_POLICY", "ConfigError", "ServerConfig"]
 
@@ -47,6 +48,8 @@ class ServerConfig:
     """``host:port`` of the loopback interface; port 0 takes a free one."""
     data_dir: Path | None = None
     """Where everything is kept, made absolute; None keeps it in memory only, for tests."""
+    database: DatabaseConfig | None = None
+    """The PostgreSQL database where everything is kept instead, shared with other servers."""
     drain_grace: timedelta = timedelta(seconds=10)
     """How long running calls and steps may take to finish at a stop."""
     instance_wait: timedelta = timedelta(seconds=10)

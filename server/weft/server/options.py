@@ -14,9 +14,12 @@ __all__ = [
     "Advertise",
     "Consul",
     "DataDir",
+    "DatabaseSchema",
+    "DatabaseUrl",
     "Drain",
     "Environment",
     "Format",
+    "Lease",
     "Level",
     "Listen",
     "LogFormat",
@@ -49,6 +52,27 @@ class LogFormat(StrEnum):
 Listen = Annotated[str, typer.Option(envvar="WEFT_LISTEN", help="host:port of the loopback interface.")]
 
 DataDir = Annotated[Path, typer.Option(envvar="WEFT_DATA_DIR", help="Where everything is kept.")]
+
+DatabaseUrl = Annotated[
+    str,
+    typer.Option(
+        envvar="WEFT_DATABASE_URL",
+        show_default=False,
+        help="postgresql://user:password@host/database: keep everything there, shared with other servers.",
+    ),
+]
+
+DatabaseSchema = Annotated[
+    str, typer.Option(envvar="WEFT_DATABASE_SCHEMA", help="Schema of the database; made when it is missing.")
+]
+
+Lease = Annotated[
+    float,
+    typer.Option(
+        envvar="WEFT_LEASE_SECONDS",
+        help="Seconds after which other servers on the database take over from one that stands still.",
+    ),
+]
 
 Drain = Annotated[
     float, typer.Option(envvar="WEFT_DRAIN_SECONDS", min=0, help="Seconds that running work gets at a stop.")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.store.adapters import ADAPTERS
+from tests.contract.store.adapters import ADAPTERS, Place
 from weft.core.testing import ManualClock
 from weft.server.store.base import Store
 
@@ -18,8 +18,10 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture(params=sorted(ADAPTERS))
-async def store(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> AsyncIterator[Store]:
-    opened = ADAPTERS[request.param](tmp_path, clock)
+async def store(
+    request: pytest.FixtureRequest, tmp_path: Path, place: Place, clock: ManualClock
+) -> AsyncIterator[Store]:
+    opened = await ADAPTERS[request.param](tmp_path, place, clock)
     await opened.open()
     yield opened
     await opened.close()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.store.adapters import ADAPTERS
+from tests.contract.store.adapters import ADAPTERS, Place
 from tests.contract.store.samples import execution, first_events, key, service, workflow
 from weft.core.testing import ManualClock
 from weft.server.store.base import Page, Store, StoreState, StoreUnavailableError
@@ -46,9 +46,9 @@ async def test_a_closed_store_refuses(store: Store) -> None:
 
 
 @pytest.mark.parametrize("adapter", sorted(ADAPTERS))
-async def test_a_store_that_was_not_opened_refuses(adapter: str, tmp_path: Path) -> None:
+async def test_a_store_that_was_not_opened_refuses(adapter: str, tmp_path: Path, place: Place) -> None:
     """And it can be closed all the same."""
-    store = ADAPTERS[adapter](tmp_path, ManualClock())
+    store = await ADAPTERS[adapter](tmp_path, place, ManualClock())
     with pytest.raises(StoreUnavailableError, match="not open"):
         await store.get_service("a")
     await store.close()

@@ -18,7 +18,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from tests.contract.store.adapters import ADAPTERS
+from tests.contract.store.adapters import ADAPTERS, Place
 from tests.contract.store.samples import advanced, ended, execution, first_events, output, workflow
 from weft.core.errors import AlreadyExistsError
 from weft.core.testing import ManualClock
@@ -37,10 +37,10 @@ pages = st.builds(Page, size=st.integers(1, 4), skip=st.integers(0, 3))
 class StoreMachine(RuleBasedStateMachine):
     """Does the same to a store and to dictionaries, and compares."""
 
-    def __init__(self, adapter: str, folder: Path) -> None:
+    def __init__(self, adapter: str, folder: Path, place: Place) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
-        self.store: Store = ADAPTERS[adapter](folder, ManualClock())
+        self.store: Store = self.run(ADAPTERS[adapter](folder, place, ManualClock()))
         self.run(self.store.open())
         self.workflows: dict[str, Workflow] = {}
         self.executions: dict[str, Execution] = {}
@@ -140,12 +140,14 @@ class StoreMachine(RuleBasedStateMachine):
 
 
 @pytest.mark.parametrize("adapter", sorted(ADAPTERS))
-def test_a_store_does_what_dictionaries_do(adapter: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_store_does_what_dictionaries_do(
+    adapter: str, tmp_path_factory: pytest.TempPathFactory, place: Place
+) -> None:
     """Whatever is done in whatever order, lists, pages and refusals agree."""
 
     class OfThisAdapter(StoreMachine):
         def __init__(self) -> None:
-            super().__init__(adapter, tmp_path_factory.mktemp("store"))
+            super().__init__(adapter, tmp_path_factory.mktemp("store"), place)
 
     limits = settings(max_examples=20, stateful_step_count=25, deadline=None, database=None)
     run_state_machine_as_test(OfThisAdapter, settings=limits)

@@ -129,7 +129,8 @@ class Claims:
     def _changed(self, execution_ids: Sequence[str]) -> None:
         for execution_id in execution_ids:
             self._hub.changed(execution_id)
-        self._poke.set()
+        if not execution_ids or any(map(self._owner.has, execution_ids)):
+            self._poke.set()  # something is due, or there is a command for what is here
 
     async def _run(self) -> None:
         while True:

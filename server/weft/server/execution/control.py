@@ -22,6 +22,8 @@ _log = logging.getLogger("weft.server.engine")
 
 _RECHECK_SECONDS: Final = 0.5
 """How often one who waits looks again at an execution that is not here."""
+_POST_AGAIN_SECONDS: Final = 3.0
+"""After how long an order is left again: its owner may have died with it."""
 _PATIENCE_SECONDS: Final = 20.0
 """How long the server that owns an execution may take: longer than its lease, should it be dead."""
 
@@ -47,8 +49,9 @@ class Control:
             PreconditionError: EXECUTION_ENDED, or of the order.
             ServiceUnavailableError: SERVER_DRAINING; or its owner did not do it in time.
         """
-        give_up = asyncio.get_running_loop().time() + _PATIENCE_SECONDS
-        posted = False
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + _PATIENCE_SECONDS
+        posted: float | None = None
         while True:
             with contextlib.suppress(StaleWriteError):
                 done = await self._carry_out_here(order)
@@ -60,12 +63,12 @@ class Control:
             if self._engine.draining:
                 raise draining()
             if not self._engine.has(order.execution_id):
-                if posted and order.met(await self._standing(execution)):
+                if posted is not None and order.met(await self._standing(execution)):
                     return execution
-                if not posted:
+                if posted is None or loop.time() - posted > _POST_AGAIN_SECONDS:
                     await self._store.post_command(order.command())
-                    posted = True
-            if asyncio.get_running_loop().time() > give_up:
+                    posted = loop.time()
+            if loop.time() > give_up:
                 raise _unheard(order.execution_id)
             await self.look_again(order.execution_id)
 

@@ -30,6 +30,10 @@ class Owner(Protocol):
         """Whether no step is to be started any more."""
         ...
 
+    def require_lease(self) -> None:
+        """Raise ``StoreUnavailableError`` when others may have by now what is owned here."""
+        ...
+
     @property
     def paused_workflows(self) -> Collection[str]:
         """Whose executions schedule no step."""
@@ -114,6 +118,7 @@ class Driver:
         async with self._turns.turn(run.service):
             if self._owner.draining or run.released:
                 return  # its turn came too late
+            self._owner.require_lease()
             run.in_flight = True
             try:
                 bodies = await self._steps.run(run)

@@ -202,6 +202,15 @@ class Engine:
         """Whether it is stopping."""
         return self._draining
 
+    def require_lease(self) -> None:
+        """Check that what is owned here is not another server's by now.
+
+        Raises:
+            StoreUnavailableError: It may be.
+        """
+        if self._store.state is StoreState.BROKEN:
+            raise StoreUnavailableError("the store failed; nothing is started until it is back")
+
     def release(self, run: Run, error: WeftError) -> None:
         """Let go of a run in memory; whoever waits for it here is told why."""
         self.forget(run)

@@ -239,7 +239,8 @@ class Run:
             return Waits.NOTHING, None
         waits, due = _waits(standing, self)
         if waits is Waits.NOTHING:
-            return waits, now
+            since = self.execution.due_time
+            return waits, since if since is not None and since <= now else now
         expire = self.execution.expire_time
         return waits, min(due, expire) if due and expire else due or expire
 

@@ -268,6 +268,11 @@ class WorkflowStore(Protocol):
 class ExecutionStore(Protocol):
     """Executions and their histories."""
 
+    @property
+    def state(self) -> StoreState:
+        """Whether it can do its work, as far as is known; BROKEN from the moment that a lease has run out."""
+        ...
+
     async def insert_execution(
         self,
         execution: Execution,
@@ -348,7 +353,8 @@ class ExecutionStore(Protocol):
     def on_change(self, listener: Callable[[Sequence[str]], None]) -> None:
         """Call back in the event loop with ids of executions that another server wrote to.
 
-        A hint, which may be late or missing: who depends on it looks again by itself.
+        Without any id: some became free or due. A hint, which may be late or missing: who depends
+        on it looks again by itself.
         """
         ...
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 
-from weft.core.errors import AlreadyExistsError
-from weft.core.reasons import Reason
 from weft.server.store.base import RequestKey
+from weft.server.store.request_keys import check_fingerprint
 from weft.server.store.sqlite._database import SQL
 
 __all__ = ["check_fingerprint", "recall", "record"]
@@ -33,18 +32,4 @@ def record(connection: sqlite3.Connection, key: RequestKey | None, document: str
     if key is not None:
         connection.execute(
             SQL["record_request"], (key.method, key.request_id, key.fingerprint, document, time)
-        )
-
-
-def check_fingerprint(key: RequestKey, first: bytes) -> None:
-    """Refuse a repeat with another content.
-
-    Raises:
-        AlreadyExistsError: REQUEST_ID_REUSED.
-    """
-    if first != key.fingerprint:
-        raise AlreadyExistsError(
-            f"request_id {key.request_id!r} was used before, with another content",
-            reason=Reason.REQUEST_ID_REUSED,
-            metadata={"request_id": key.request_id, "method": key.method},
         )

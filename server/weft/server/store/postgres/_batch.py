@@ -1,0 +1,103 @@
+"""A batch: new executions and appends to others, as the arrays of one statement."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from weft.server.execution.model import Event, Execution
+from weft.server.store.base import RequestKey
+from weft.server.store.codec import to_micros
+from weft.server.store.execution_codec import EventRow, encode_event, encode_execution, encode_standing
+
+__all__ = ["Append", "Insert", "Write", "arguments"]
+
+_APPEND_COLUMNS: Final = 9
+_INSERT_COLUMNS: Final = 17
+_EVENT_COLUMNS: Final = 6
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Write:
+    """What happens to one execution."""
+
+    execution_id: str
+    """Which one."""
+    events: list[EventRow]
+    """What its history gains."""
+    row: tuple[object, ...]
+    """Its row of the arrays."""
+    future: asyncio.Future[bool] = field(repr=False)
+    """Resolves with whether it was written, durably; False: what it is based on has changed."""
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it has."""
+        return 200 + sum(event.size for event in self.events)
+
+
+class Append(Write):
+    """Further events of an execution that this server owns."""
+
+    @classmethod
+    def of(
+        cls, execution: Execution, events: Sequence[Event], expected_last: int, *, release: bool
+    ) -> Append:
+        """Make one."""
+        standing = encode_standing(execution)
+        return cls(
+            execution_id=execution.id,
+            events=[encode_event(event) for event in events],
+            row=(execution.id, expected_last, *standing, release or execution.state.final),
+            future=asyncio.get_running_loop().create_future(),
+        )
+
+
+class Insert(Write):
+    """A new execution."""
+
+    @classmethod
+    def of(cls, execution: Execution, events: Sequence[Event], key: RequestKey | None) -> Insert:
+        """Make one."""
+        request = (key.method, key.request_id, key.fingerprint) if key else (None, None, None)
+        row = (
+            *encode_execution(execution),
+            execution.id,
+            execution.workflow_id,
+            to_micros(execution.create_time),
+            execution.key or None,
+            execution.slot or None,
+            execution.slot_limit,
+            not execution.waits,
+            *request,
+        )
+        return cls(
+            execution_id=execution.id,
+            events=[encode_event(event) for event in events],
+            row=row,
+            future=asyncio.get_running_loop().create_future(),
+        )
+
+
+def arguments(epoch: int, writes: Sequence[Write]) -> list[Any]:
+    """Return the arguments of ``commit_batch``."""
+    appends = [write for write in writes if isinstance(write, Append)]
+    # In one order everywhere, so that two servers with the same request do not wait for each other.
+    inserts = sorted((write for write in writes if isinstance(write, Insert)), key=_request)
+    events = [(write.execution_id, *event) for write in (*appends, *inserts) for event in write.events]
+    return [
+        epoch,
+        *_columns([write.row for write in appends], _APPEND_COLUMNS),
+        *_columns([write.row for write in inserts], _INSERT_COLUMNS),
+        *_columns(events, _EVENT_COLUMNS),
+    ]
+
+
+def _request(write: Write) -> str:
+    return str(write.row[-2] or "")
+
+
+def _columns(rows: Sequence[tuple[object, ...]], count: int) -> list[Sequence[object]]:
+    return list(zip(*rows, strict=True)) if rows else [()] * count

@@ -1,0 +1,184 @@
+"""Executions and their histories in PostgreSQL: the hot path."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import asyncpg
+
+from weft.server.execution.model import Event, Execution, Waits
+from weft.server.store.base import (
+    ExecutionFilter,
+    KeyTakenError,
+    Page,
+    RequestKey,
+    Slice,
+    StaleWriteError,
+)
+from weft.server.store.execution_codec import EventRow, ExecutionRow, decode_event, decode_execution
+from weft.server.store.postgres._backend import Backend
+from weft.server.store.postgres._batch import Append, Insert
+from weft.server.store.postgres._connect import SQL, Connection
+from weft.server.store.postgres._hints import Hint
+from weft.server.store.postgres._locks import lock_number
+from weft.server.store.postgres._pages import read_slice
+from weft.server.store.postgres._requests import check_fingerprint
+from weft.server.store.postgres._writer import commit_batch
+
+__all__ = ["PostgresExecutions", "decode_record"]
+
+_AFTER_ALL = "\U0010ffff"
+"""Sorts behind every id."""
+
+
+class PostgresExecutions(Backend):
+    """The executions' part of the store; see ``ExecutionStore`` for what each method promises."""
+
+    async def insert_execution(
+        self,
+        execution: Execution,
+        events: Sequence[Event],
+        key: RequestKey | None = None,
+        *,
+        reuse_key: bool = False,
+    ) -> Execution:
+        """Store a new execution with the beginning of its history, and own it."""
+        if execution.key or execution.slot:
+            return await self._insert_in_turn(execution, events, key, reuse_key=reuse_key)
+        while True:
+            if await self._require_usable().submit(Insert.of(execution, events, key)):
+                return execution
+            assert key is not None  # without a key there is no conflict to pass over
+            first = await self.recall_execution(key)
+            if first is not None:
+                return first
+
+    async def _insert_in_turn(
+        self, execution: Execution, events: Sequence[Event], key: RequestKey | None, *, reuse_key: bool
+    ) -> Execution:
+        """Store an execution whose key or slot others may want: one after the other, over all servers."""
+        locks = self._locks_of(execution, key)
+
+        async def insert(connection: Connection) -> Execution | None:
+            await connection.execute(SQL["lock_transaction"], locks)
+            first = await _recall(connection, key) if key else None
+            if first is not None:
+                return first
+            if execution.key:
+                await _check_key(connection, execution.key, reuse=reuse_key)
+            stored = await _in_turn(connection, execution)
+            write = Insert.of(stored, events, key)
+            done = await commit_batch(connection, self._keeper.epoch, [write])
+            if done is None:
+                return None
+            assert execution.id in done
+            return stored
+
+        stored = await self._write(insert)
+        if stored is None:
+            raise self._lost()
+        return stored
+
+    def _locks_of(self, execution: Execution, key: RequestKey | None) -> list[int]:
+        schema = self._config.schema
+        locks = []
+        if key is not None:
+            locks.append(lock_number(schema, "request", f"{key.method}\0{key.request_id}"))
+        if execution.key:
+            locks.append(lock_number(schema, "key", execution.key))
+        if execution.slot:
+            locks.append(lock_number(schema, "slot", execution.slot))
+        return sorted(locks)
+
+    async def append_events(
+        self, execution: Execution, events: Sequence[Event], expected_last: int, *, release: bool = False
+    ) -> None:
+        """Append to a history and replace the summary, when nobody appended in between."""
+        append = Append.of(execution, events, expected_last, release=release)
+        if not await self._require_usable().submit(append):
+            raise StaleWriteError(
+                f"execution {execution.id} has ended, is not owned here, or its newest event is not "
+                f"{expected_last}"
+            )
+        self._keeper.tell(Hint("executions", (execution.id,)))
+
+    async def recall_execution(self, key: RequestKey) -> Execution | None:
+        """Return the execution that the first request with this key started, as it stands."""
+        return await self._read(lambda connection: _recall(connection, key))
+
+    async def get_execution(self, execution_id: str) -> Execution | None:
+        """Return the summary of an execution."""
+        rows = await self._fetch("get_execution", execution_id)
+        return decode_record(rows[0]) if rows else None
+
+    async def get_execution_by_key(self, key: str) -> Execution | None:
+        """Return the newest execution of a key."""
+        return await self._read(lambda connection: _newest_of(connection, key))
+
+    async def list_executions(self, wanted: ExecutionFilter, page: Page) -> Slice[Execution]:
+        """Return summaries, newest first; the paging key is the id."""
+        what, where = _list_query(wanted)
+        after = page.after or _AFTER_ALL
+        return await self._read(
+            lambda connection: read_slice(connection, what, where, after, page, decode_record)
+        )
+
+    async def read_events(
+        self,
+        execution_id: str,
+        *,
+        after: int = 0,
+        limit: int = 1_000,
+        max_bytes: int = 2 * 1024 * 1024,
+        payloads: bool = True,
+    ) -> tuple[Event, ...]:
+        """Return events in order, those with a number above ``after``."""
+        query = "read_events" if payloads else "read_events_without_payloads"
+        rows = await self._fetch(query, execution_id, after, limit, max_bytes)
+        return tuple(decode_event(EventRow._make(row)) for row in rows)
+
+
+def decode_record(row: asyncpg.Record) -> Execution:
+    """Read an execution from its row."""
+    return decode_execution(ExecutionRow._make(row))
+
+
+async def _check_key(connection: Connection, key: str, *, reuse: bool) -> None:
+    holder = await _newest_of(connection, key)
+    if holder is not None and not (reuse and holder.state.final):
+        raise KeyTakenError(holder)
+
+
+async def _in_turn(connection: Connection, execution: Execution) -> Execution:
+    """Return an execution as it is to be stored: waiting, when its slot is taken."""
+    if not execution.slot:
+        return execution
+    running = await connection.fetchval(SQL["running_in_slot"], execution.slot)
+    if running < execution.slot_limit:
+        return execution
+    return replace(execution, waits=Waits.SLOT, due_time=execution.expire_time)
+
+
+async def _newest_of(connection: Connection, key: str) -> Execution | None:
+    row = await connection.fetchrow(SQL["execution_by_key"], key)
+    return decode_record(row) if row else None
+
+
+async def _recall(connection: Connection, key: RequestKey) -> Execution | None:
+    row = await connection.fetchrow(SQL["execution_by_request"], key.method, key.request_id)
+    if row is None:
+        return None
+    check_fingerprint(key, row[0])
+    return decode_execution(ExecutionRow._make(tuple(row)[1:]))
+
+
+def _list_query(wanted: ExecutionFilter) -> tuple[str, tuple[str, ...]]:
+    workflow, state = wanted.workflow_id, wanted.state
+    if workflow is not None and state is not None:
+        return "executions_by_workflow_state", (workflow, state)
+    if workflow is not None:
+        return "executions_by_workflow", (workflow,)
+    if state is not None:
+        return "executions_by_state", (state,)
+    return "executions", ()

@@ -1,0 +1,74 @@
+
+-- name: workflow_by_name
+-- Tell who has a name.
+SELECT id FROM workflows WHERE name = $1 AND deleted = 0;
+
+-- name: insert_workflow
+-- Store a new workflow.
+INSERT INTO workflows (id, name, state, revision, version, document) VALUES ($1, $2, $3, $4, $5, $6);
+
+-- name: update_workflow
+-- Replace a workflow that still has the expected revision.
+UPDATE workflows SET name = $1, state = $2, revision = $3, version = $4, document = $5
+WHERE id = $6 AND revision = $7 AND deleted = 0;
+
+-- name: delete_workflow
+-- Mark a workflow that still has the expected revision as deleted.
+UPDATE workflows SET deleted = 1 WHERE id = $1 AND revision = $2 AND deleted = 0;
+
+-- name: add_workflow_version
+-- Store a version, unless it is there: a stored version never changes.
+INSERT INTO workflow_versions (workflow_id, version, create_time, definition) VALUES ($1, $2, $3, $4)
+ON CONFLICT (workflow_id, version) DO NOTHING;
+
+-- name: get_workflow
+-- Find a workflow by id or, unless it is deleted, by name; version 0 is the latest.
+SELECT w.document, w.deleted, v.version, v.create_time, v.definition
+FROM (
+    SELECT * FROM workflows WHERE id = $1
+    UNION ALL
+    SELECT * FROM workflows WHERE name = $1 AND deleted = 0
+    LIMIT 1
+) AS w
+JOIN workflow_versions AS v
+    ON v.workflow_id = w.id AND v.version = CASE $2::bigint WHEN 0 THEN w.version ELSE $2::bigint END;
+
+-- name: list_workflows
+-- Page through the workflows that are not deleted by name.
+SELECT w.document, w.deleted, v.version, v.create_time, v.definition
+FROM workflows AS w
+JOIN workflow_versions AS v ON v.workflow_id = w.id AND v.version = w.version
+WHERE w.deleted = 0 AND w.name > $1
+ORDER BY w.name LIMIT $2 OFFSET $3;
+
+-- name: count_workflows
+-- Count the workflows that are not deleted.
+SELECT count(*) FROM workflows WHERE deleted = 0;
+
+-- name: list_workflows_by_state
+-- Page through the workflows in one state that are not deleted by name.
+SELECT w.document, w.deleted, v.version, v.create_time, v.definition
+FROM workflows AS w
+JOIN workflow_versions AS v ON v.workflow_id = w.id AND v.version = w.version
+WHERE w.deleted = 0 AND w.state = $1 AND w.name > $2
+ORDER BY w.name LIMIT $3 OFFSET $4;
+
+-- name: count_workflows_by_state
+-- Count the workflows in one state that are not deleted.
+SELECT count(*) FROM workflows WHERE deleted = 0 AND state = $1;
+
+-- name: list_workflow_versions
+-- Page through the versions of a workflow, newest first.
+SELECT w.document, w.deleted, v.version, v.create_time, v.definition
+FROM workflows AS w
+JOIN workflow_versions AS v ON v.workflow_id = w.id
+WHERE w.id = $1 AND v.version < $2
+ORDER BY v.version DESC LIMIT $3 OFFSET $4;
+
+-- name: count_workflow_versions
+-- Count the versions of a workflow.
+SELECT count(*) FROM workflow_versions WHERE workflow_id = $1;
+
+-- name: paused_workflows
+-- Read which workflows are paused.
+SELECT id FROM workflows WHERE deleted = 0 AND state = 'PAUSED';
