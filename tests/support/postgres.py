@@ -180,15 +180,16 @@ class PostgresServer:
         log_path = self._folder / "log"
         self._logged = len(self.log()) if log_path.exists() else 0
         with log_path.open("ab") as log:
-            self._process = subprocess.Popen(
+            process: subprocess.Popen[bytes] = subprocess.Popen(
                 [postgres_folder() / "postgres", "-D", str(self._data), *options],
-                **self._identity(),
                 cwd=self._folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                **self._identity(),
             )
+        self._process = process
 
     def _is_ready(self) -> bool:
         deadline = time.monotonic() + _READY

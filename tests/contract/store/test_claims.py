@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -29,9 +30,9 @@ def ended(of: Execution) -> Execution:
     return replace(samples.ended(of), due_time=None)
 
 
-async def let_go(store: Store, made: Execution, **changes: object) -> Execution:
+async def let_go(store: Store, made: Execution, **changes: Any) -> Execution:
     """Have an execution wait in the store, as nobody's."""
-    waiting = replace(made, **changes)  # type: ignore[arg-type] - fields of the model
+    waiting = replace(made, **changes)
     await store.append_events(waiting, (), made.last_event, release=True)
     return waiting
 
@@ -159,9 +160,10 @@ async def test_a_key_belongs_to_one_open_execution(store: Store) -> None:
 
 async def test_a_key_is_free_again_where_that_is_wanted(store: Store) -> None:
     """When its execution has ended; the newest of a key is found by it."""
-    first = await start(store, key="k")
+    older, newer = sorted(execution().id for _ in range(2))
+    first = await start(store, key="k", id=older)
     await store.append_events(ended(first), [Event(3, NOW, ExecutionCompleted(result=b"{}"))], 2)
-    second = execution(key="k")
+    second = execution(key="k", id=newer)
     with pytest.raises(KeyTakenError) as taken:
         await store.insert_execution(second, first_events(second))
     assert taken.value.execution == ended(first)

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.contract.store.samples import advanced, execution, first_events, key, output
+from tests.integration.engine.processes import until
 from tests.integration.replicas.conftest import OpenStore
 from tests.support.postgres import PostgresServer
 from weft.server.execution.model import Execution, Waits
@@ -29,12 +30,6 @@ pytestmark = pytest.mark.integration
 async def start(store: Store, **changes: object) -> Execution:
     made = execution(**changes)
     return await store.insert_execution(made, first_events(made))
-
-
-async def until(holds: object, within: float = 10) -> None:
-    async with asyncio.timeout(within):
-        while not holds():  # type: ignore[operator] - a function
-            await asyncio.sleep(0.01)
 
 
 async def test_what_one_owns_another_cannot_write_or_claim(open_store: OpenStore) -> None:

@@ -66,6 +66,10 @@ def _require_fit(about: asyncpg.Record, where: str) -> None:
             f"cannot open the store: {where}: the database has the encoding {about['encoding']}: "
             "UTF8 is needed"
         )
+    if about["closed"]:
+        raise StoreUnavailableError(
+            f"cannot open the store: {where}: permission denied: its role may not use the schema"
+        )
     if about["standby"]:
         raise StoreUnavailableError(f"cannot open the store: {where}: it is a standby, which takes no writes")
 

@@ -5,7 +5,10 @@ SELECT current_setting('server_version_num')::integer AS version,
     current_setting('synchronous_commit') AS synchronous_commit,
     current_setting('fsync') AS fsync,
     pg_is_in_recovery() AS standby,
-    EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = $1) AS has_schema;
+    EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = $1) AS has_schema,
+    EXISTS (
+        SELECT 1 FROM pg_namespace WHERE nspname = $1 AND NOT has_schema_privilege(oid, 'USAGE')
+    ) AS closed;
 
 -- name: count_foreign_tables
 -- Tell whether a schema without migrations belongs to something else.
