@@ -180,7 +180,7 @@ class PostgresServer:
         log_path = self._folder / "log"
         self._logged = len(self.log()) if log_path.exists() else 0
         with log_path.open("ab") as log:
-            process: subprocess.Popen[bytes] = subprocess.Popen(
+            process: Any = subprocess.Popen(
                 [postgres_folder() / "postgres", "-D", str(self._data), *options],
                 cwd=self._folder,
                 stdin=subprocess.DEVNULL,

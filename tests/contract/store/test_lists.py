@@ -18,7 +18,8 @@ from weft.server.query.evaluate import matches
 from weft.server.query.predicate import Predicate, Ref, Value
 from weft.server.store import base
 from weft.server.store.base import ExecutionFilter, Group, Page, Slice, Store
-from weft.server.store.sqlite import _lists
+from weft.server.store.postgres import _lists as postgres_lists
+from weft.server.store.sqlite import _lists as sqlite_lists
 
 
 def where(text: str) -> Predicate:
@@ -197,7 +198,8 @@ async def test_a_total_is_counted_up_to_a_limit(store: Store, monkeypatch: pytes
     """Beyond it the total is the limit, and says so."""
     made = [await start(store, attributes={"n": 1.0}) for _ in range(4)]
     for limit, total, minimum in ((5, 4, False), (4, 4, False), (3, 3, True)):
-        monkeypatch.setattr(_lists, "COUNT_LIMIT", limit)
+        for lists in (postgres_lists, sqlite_lists):
+            monkeypatch.setattr(lists, "COUNT_LIMIT", limit)
         for each in (ExecutionFilter(), wanted("state = RUNNING"), wanted("attributes.n = 1")):
             found = await store.list_executions(each, Page(size=9))
             assert (found.total, found.total_is_minimum, len(found.items)) == (total, minimum, len(made))
@@ -208,7 +210,8 @@ async def test_what_no_index_finds_is_looked_for_in_windows(
 ) -> None:
     """A window without a match is an empty page that says where to go on; all windows have everything."""
     made = await some(store)
-    monkeypatch.setattr(_lists, "WINDOW", 3)
+    for lists in (postgres_lists, sqlite_lists):
+        monkeypatch.setattr(lists, "WINDOW", 3)
     for text in FILTERS:
         expected = newest_first([each for each in made if matches(where(text), record(each))])
         found: list[str] = []

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from weft.server.store.postgres._batches import PostgresBatches
 from weft.server.store.postgres._claims import PostgresClaims
 from weft.server.store.postgres._execution import PostgresExecutions
+from weft.server.store.postgres._lists import PostgresLists
 from weft.server.store.postgres._registry import PostgresRegistry
+from weft.server.store.postgres._upkeep import PostgresUpkeep
 from weft.server.store.postgres._workflow import PostgresWorkflows
 
 __all__ = ["PostgresStore"]
 
 
-class PostgresStore(PostgresRegistry, PostgresWorkflows, PostgresExecutions, PostgresClaims):
+class PostgresStore(
+    PostgresRegistry,
+    PostgresWorkflows,
+    PostgresExecutions,
+    PostgresClaims,
+    PostgresLists,
+    PostgresBatches,
+    PostgresUpkeep,
+):
     """Keeps everything in one schema of a PostgreSQL database.
 
     One connection commits what happens to executions: whatever waits shares a

@@ -20,7 +20,7 @@ from weft.server.store.postgres._hints import Hint
 from weft.server.store.postgres._keeper import Keeper
 from weft.server.store.postgres._writer import Writer
 
-__all__ = ["Backend"]
+__all__ = ["Backend", "affected"]
 
 logger = logging.getLogger("weft.store")
 
@@ -29,6 +29,11 @@ T = TypeVar("T")
 _PROBE_SECONDS: Final = 1.0
 """How long a successful probe counts."""
 _TRIES: Final = 5
+
+
+def affected(status: str) -> int:
+    """Return how many rows a statement wrote, by what the server says of it."""
+    return int(status.rpartition(" ")[2])
 
 
 class Backend:

@@ -10,13 +10,20 @@ from typing import Any, Final
 from weft.server.execution.model import Event, Execution
 from weft.server.store.base import RequestKey
 from weft.server.store.codec import to_micros
-from weft.server.store.execution_codec import EventRow, encode_event, encode_execution, encode_standing
+from weft.server.store.execution_codec import (
+    EventRow,
+    attribute_rows,
+    encode_event,
+    encode_execution,
+    encode_standing,
+)
 
-__all__ = ["Append", "Insert", "Write", "arguments"]
+__all__ = ["Append", "Insert", "Write", "arguments", "columns"]
 
 _APPEND_COLUMNS: Final = 9
-_INSERT_COLUMNS: Final = 17
+_INSERT_COLUMNS: Final = 20
 _EVENT_COLUMNS: Final = 6
+_ATTRIBUTE_COLUMNS: Final = 3
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -29,6 +36,8 @@ class Write:
     """What its history gains."""
     row: tuple[object, ...]
     """Its row of the arrays."""
+    attributes: list[tuple[str, str, str]] = field(default_factory=list)
+    """What it is found by."""
     future: asyncio.Future[bool] = field(repr=False)
     """Resolves with whether it was written, durably; False: what it is based on has changed."""
 
@@ -66,10 +75,13 @@ class Insert(Write):
             *encode_execution(execution),
             execution.id,
             execution.workflow_id,
+            execution.workflow_version,
+            execution.trace_id or None,
             to_micros(execution.create_time),
             execution.key or None,
             execution.slot or None,
             execution.slot_limit,
+            execution.origin.execution_id or None,
             not execution.waits,
             *request,
         )
@@ -77,6 +89,7 @@ class Insert(Write):
             execution_id=execution.id,
             events=[encode_event(event) for event in events],
             row=row,
+            attributes=attribute_rows(execution),
             future=asyncio.get_running_loop().create_future(),
         )
 
@@ -89,9 +102,10 @@ def arguments(epoch: int, writes: Sequence[Write]) -> list[Any]:
     events = [(write.execution_id, *event) for write in (*appends, *inserts) for event in write.events]
     return [
         epoch,
-        *_columns([write.row for write in appends], _APPEND_COLUMNS),
-        *_columns([write.row for write in inserts], _INSERT_COLUMNS),
-        *_columns(events, _EVENT_COLUMNS),
+        *columns([write.row for write in appends], _APPEND_COLUMNS),
+        *columns([write.row for write in inserts], _INSERT_COLUMNS),
+        *columns(events, _EVENT_COLUMNS),
+        *columns([row for write in inserts for row in write.attributes], _ATTRIBUTE_COLUMNS),
     ]
 
 
@@ -99,5 +113,6 @@ def _request(write: Write) -> str:
     return str(write.row[-2] or "")
 
 
-def _columns(rows: Sequence[tuple[object, ...]], count: int) -> list[Sequence[object]]:
+def columns(rows: Sequence[tuple[object, ...]], count: int) -> list[Sequence[object]]:
+    """Turn rows into that many arrays."""
     return list(zip(*rows, strict=True)) if rows else [()] * count

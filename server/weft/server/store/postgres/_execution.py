@@ -8,28 +8,20 @@ from dataclasses import replace
 import asyncpg
 
 from weft.server.execution.model import Event, Execution, Waits
-from weft.server.store.base import (
-    ExecutionFilter,
-    KeyTakenError,
-    Page,
-    RequestKey,
-    Slice,
-    StaleWriteError,
-)
+from weft.server.store.base import KeyTakenError, RequestKey, StaleWriteError
 from weft.server.store.execution_codec import EventRow, ExecutionRow, decode_event, decode_execution
 from weft.server.store.postgres._backend import Backend
 from weft.server.store.postgres._batch import Append, Insert
 from weft.server.store.postgres._connect import SQL, Connection
 from weft.server.store.postgres._hints import Hint
 from weft.server.store.postgres._locks import lock_number
-from weft.server.store.postgres._pages import read_slice
 from weft.server.store.postgres._requests import check_fingerprint
 from weft.server.store.postgres._writer import commit_batch
 
-__all__ = ["PostgresExecutions", "decode_record"]
+__all__ = ["COLUMNS", "PostgresExecutions", "decode_record"]
 
-_AFTER_ALL = "\U0010ffff"
-"""Sorts behind every id."""
+COLUMNS = "e.document, e.state, e.last_event, e.waits, e.due_time, e.end_time, e.failure"
+"""What ``decode_record`` takes, of the table ``e``."""
 
 
 class PostgresExecutions(Backend):
@@ -116,14 +108,6 @@ class PostgresExecutions(Backend):
         """Return the newest execution of a key."""
         return await self._read(lambda connection: _newest_of(connection, key))
 
-    async def list_executions(self, wanted: ExecutionFilter, page: Page) -> Slice[Execution]:
-        """Return summaries, newest first; the paging key is the id."""
-        what, where = _list_query(wanted)
-        after = page.after or _AFTER_ALL
-        return await self._read(
-            lambda connection: read_slice(connection, what, where, after, page, decode_record)
-        )
-
     async def read_events(
         self,
         execution_id: str,
@@ -171,14 +155,3 @@ async def _recall(connection: Connection, key: RequestKey) -> Execution | None:
         return None
     check_fingerprint(key, row[0])
     return decode_execution(ExecutionRow._make(tuple(row)[1:]))
-
-
-def _list_query(wanted: ExecutionFilter) -> tuple[str, tuple[str, ...]]:
-    workflow, state = wanted.workflow_id, wanted.state
-    if workflow is not None and state is not None:
-        return "executions_by_workflow_state", (workflow, state)
-    if workflow is not None:
-        return "executions_by_workflow", (workflow,)
-    if state is not None:
-        return "executions_by_state", (state,)
-    return "executions", ()

@@ -34,7 +34,7 @@ async def read_slice(
         decode: Makes an item of a row.
     """
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        total: int = await connection.fetchval(SQL[f"count_{what}"], *where)
+        total: int = await connection.fetchval(SQL[f"count_{what}"], *where) if page.counted else 0
         rows = await connection.fetch(SQL[f"list_{what}"], *where, after, page.size + 1, page.skip)
     items = tuple(decode(row) for row in rows[: page.size])
     return Slice(items, len(rows) > page.size, total)

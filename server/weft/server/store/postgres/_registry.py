@@ -12,21 +12,16 @@ from weft.core.reasons import Reason
 from weft.server.registry.model import Instance, Service, ServiceState
 from weft.server.store.base import Page, RequestKey, Slice, StaleWriteError
 from weft.server.store.codec import decode_instance, decode_service, encode, encode_descriptors, to_micros
-from weft.server.store.postgres._backend import Backend
+from weft.server.store.postgres._backend import Backend, affected
 from weft.server.store.postgres._connect import SQL, Connection
 from weft.server.store.postgres._hints import Hint
 from weft.server.store.postgres._locks import lock_number
 from weft.server.store.postgres._pages import read_slice
 from weft.server.store.postgres._requests import recall, record
 
-__all__ = ["Catalog", "PostgresRegistry", "affected"]
+__all__ = ["Catalog", "PostgresRegistry"]
 
 T = TypeVar("T")
-
-
-def affected(status: str) -> int:
-    """Return how many rows a statement wrote, by what the server says of it."""
-    return int(status.rpartition(" ")[2])
 
 
 class Catalog(Backend):

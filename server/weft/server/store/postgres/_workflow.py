@@ -16,9 +16,10 @@ from weft.server.store.codec import (
     encode_workflow_head,
     to_micros,
 )
+from weft.server.store.postgres._backend import affected
 from weft.server.store.postgres._connect import SQL, Connection
 from weft.server.store.postgres._pages import read_slice
-from weft.server.store.postgres._registry import Catalog, affected
+from weft.server.store.postgres._registry import Catalog
 from weft.server.store.postgres._requests import recall, record
 from weft.server.workflow.model import Workflow, WorkflowState
 

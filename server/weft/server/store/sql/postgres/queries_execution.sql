@@ -19,16 +19,18 @@ updated AS (
 inserted AS (
     INSERT INTO executions
         (document, state, last_event, waits, due_time, end_time, failure,
-         id, workflow_id, create_time, key, slot, slot_limit, owner, request_method, request_id, fingerprint)
+         id, workflow_id, workflow_version, trace_id, create_time, key, slot, slot_limit, origin,
+         owner, request_method, request_id, fingerprint)
     SELECT n.document, n.state, n.last_event, n.waits, n.due_time, n.end_time, n.failure,
-        n.id, n.workflow_id, n.create_time, n.key, n.slot, n.slot_limit,
+        n.id, n.workflow_id, n.workflow_version, n.trace_id, n.create_time, n.key, n.slot, n.slot_limit, n.origin,
         CASE WHEN n.owned THEN alive.epoch END, n.request_method, n.request_id, n.fingerprint
     FROM alive, unnest(
         $11::text[], $12::text[], $13::bigint[], $14::text[], $15::bigint[], $16::bigint[], $17::text[],
-        $18::text[], $19::text[], $20::bigint[], $21::text[], $22::text[], $23::integer[], $24::boolean[],
-        $25::text[], $26::text[], $27::bytea[]
+        $18::text[], $19::text[], $20::bigint[], $21::text[], $22::bigint[], $23::text[], $24::text[],
+        $25::integer[], $26::text[], $27::boolean[], $28::text[], $29::text[], $30::bytea[]
     ) AS n (document, state, last_event, waits, due_time, end_time, failure,
-        id, workflow_id, create_time, key, slot, slot_limit, owned, request_method, request_id, fingerprint)
+        id, workflow_id, workflow_version, trace_id, create_time, key, slot, slot_limit, origin,
+        owned, request_method, request_id, fingerprint)
     ON CONFLICT (request_method, request_id) WHERE request_id IS NOT NULL DO NOTHING
     RETURNING id
 ),
@@ -39,9 +41,15 @@ logged AS (
     INSERT INTO events (execution_id, number, time, kind, attributes, payload)
     SELECT ev.execution_id, ev.number, ev.time, ev.kind, ev.attributes, ev.payload
     FROM unnest(
-        $28::text[], $29::bigint[], $30::bigint[], $31::text[], $32::text[], $33::bytea[]
+        $31::text[], $32::bigint[], $33::bigint[], $34::text[], $35::text[], $36::bytea[]
     ) AS ev (execution_id, number, time, kind, attributes, payload)
     WHERE ev.execution_id COLLATE "C" = ANY ((SELECT ids FROM done)::text[])
+),
+findable AS (
+    INSERT INTO execution_attributes (execution_id, name, value)
+    SELECT at.execution_id, at.name, at.value
+    FROM unnest($37::text[], $38::text[], $39::text[]) AS at (execution_id, name, value)
+    WHERE at.execution_id COLLATE "C" = ANY ((SELECT ids FROM done)::text[])
 )
 SELECT unnest(ids) AS id FROM done UNION ALL SELECT '' FROM alive;
 
@@ -59,42 +67,6 @@ FROM executions WHERE id = $1;
 -- Find the newest execution of a key.
 SELECT document, state, last_event, waits, due_time, end_time, failure
 FROM executions WHERE key = $1 ORDER BY id DESC LIMIT 1;
-
--- name: list_executions
--- Page through all executions, newest first.
-SELECT document, state, last_event, waits, due_time, end_time, failure
-FROM executions WHERE id < $1 ORDER BY id DESC LIMIT $2 OFFSET $3;
-
--- name: count_executions
--- Count all executions.
-SELECT count(*) FROM executions;
-
--- name: list_executions_by_workflow
--- Page through the executions of one workflow, newest first.
-SELECT document, state, last_event, waits, due_time, end_time, failure
-FROM executions WHERE workflow_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3 OFFSET $4;
-
--- name: count_executions_by_workflow
--- Count the executions of one workflow.
-SELECT count(*) FROM executions WHERE workflow_id = $1;
-
--- name: list_executions_by_state
--- Page through the executions in one state, newest first.
-SELECT document, state, last_event, waits, due_time, end_time, failure
-FROM executions WHERE state = $1 AND id < $2 ORDER BY id DESC LIMIT $3 OFFSET $4;
-
--- name: count_executions_by_state
--- Count the executions in one state.
-SELECT count(*) FROM executions WHERE state = $1;
-
--- name: list_executions_by_workflow_state
--- Page through the executions of one workflow in one state, newest first.
-SELECT document, state, last_event, waits, due_time, end_time, failure FROM executions
-WHERE workflow_id = $1 AND state = $2 AND id < $3 ORDER BY id DESC LIMIT $4 OFFSET $5;
-
--- name: count_executions_by_workflow_state
--- Count the executions of one workflow in one state.
-SELECT count(*) FROM executions WHERE workflow_id = $1 AND state = $2;
 
 -- name: read_events
 -- Read a part of a history with its payloads, up to a size but at least one event.

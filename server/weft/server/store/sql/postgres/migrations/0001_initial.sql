@@ -64,23 +64,26 @@ CREATE TABLE workflow_versions (
 
 -- There is room on every page, so that what changes with a step stays on it and no index is written.
 CREATE TABLE executions (
-    id             text    COLLATE "C" NOT NULL PRIMARY KEY,
-    workflow_id    text    COLLATE "C" NOT NULL,
-    state          text    COLLATE "C" NOT NULL,
-    last_event     bigint  NOT NULL,
-    document       text    NOT NULL,
-    request_method text    COLLATE "C",
-    request_id     text    COLLATE "C",
+    id               text    COLLATE "C" NOT NULL PRIMARY KEY,
+    workflow_id      text    COLLATE "C" NOT NULL,
+    workflow_version bigint  NOT NULL,
+    trace_id         text    COLLATE "C",
+    state            text    COLLATE "C" NOT NULL,
+    last_event       bigint  NOT NULL,
+    document         text    NOT NULL,
+    request_method   text    COLLATE "C",
+    request_id       text    COLLATE "C",
     fingerprint    bytea,
     owner          bigint,
     due_time       bigint,
-    waits          text    COLLATE "C" NOT NULL DEFAULT '',
-    create_time    bigint  NOT NULL,
+    waits            text    COLLATE "C" NOT NULL DEFAULT '',
+    create_time      bigint  NOT NULL,
     end_time       bigint,
     failure        text,
-    key            text    COLLATE "C",
-    slot           text    COLLATE "C",
-    slot_limit     integer NOT NULL DEFAULT 0
+    key              text    COLLATE "C",
+    slot             text    COLLATE "C",
+    slot_limit       integer NOT NULL DEFAULT 0,
+    origin           text    COLLATE "C"
 ) WITH (fillfactor = 70);
 
 CREATE INDEX executions_by_workflow ON executions (workflow_id, id);
@@ -97,6 +100,20 @@ CREATE INDEX executions_by_slot ON executions (slot, id) WHERE slot IS NOT NULL 
 CREATE INDEX executions_by_key ON executions (key, id) WHERE key IS NOT NULL;
 CREATE UNIQUE INDEX executions_open_key ON executions (key) WHERE key IS NOT NULL AND end_time IS NULL;
 
+CREATE INDEX executions_by_origin ON executions (origin, id) WHERE origin IS NOT NULL;
+-- What is deleted or taken away of one workflow, the longest ended first.
+CREATE INDEX executions_by_end ON executions (workflow_id, state, end_time) WHERE end_time IS NOT NULL;
+
+-- The value is the sort key of weft.server.query.keys, so one index serves texts, numbers and booleans.
+CREATE TABLE execution_attributes (
+    execution_id text COLLATE "C" NOT NULL,
+    name         text COLLATE "C" NOT NULL,
+    value        text COLLATE "C" NOT NULL,
+    PRIMARY KEY (execution_id, name)
+);
+
+CREATE INDEX attributes_by_value ON execution_attributes (name, value, execution_id);
+
 -- There is no foreign key: an append has just updated the execution's row.
 CREATE TABLE events (
     execution_id text   COLLATE "C" NOT NULL,
@@ -107,6 +124,39 @@ CREATE TABLE events (
     payload      bytea,
     PRIMARY KEY (execution_id, number)
 );
+
+-- Executions that are gone and whose events still have to be: from a time on, in small steps.
+CREATE TABLE trash (
+    execution_id text   COLLATE "C" NOT NULL PRIMARY KEY,
+    due_time     bigint NOT NULL
+);
+
+CREATE TABLE batches (
+    id        text    COLLATE "C" NOT NULL PRIMARY KEY,
+    state     text    COLLATE "C" NOT NULL,
+    owner     bigint,
+    total     bigint  NOT NULL,
+    succeeded bigint  NOT NULL DEFAULT 0,
+    skipped   bigint  NOT NULL DEFAULT 0,
+    failed    bigint  NOT NULL DEFAULT 0,
+    end_time  bigint,
+    document  text    NOT NULL
+);
+
+CREATE INDEX batches_open ON batches (id) WHERE end_time IS NULL;
+CREATE INDEX batches_ended ON batches (end_time) WHERE end_time IS NOT NULL;
+
+CREATE TABLE batch_items (
+    batch_id     text   COLLATE "C" NOT NULL,
+    number       bigint NOT NULL,
+    execution_id text   COLLATE "C" NOT NULL,
+    state        text   COLLATE "C" NOT NULL,
+    failure      text,
+    result_id    text   COLLATE "C" NOT NULL DEFAULT '',
+    PRIMARY KEY (batch_id, number)
+);
+
+CREATE INDEX batch_items_by_state ON batch_items (batch_id, state, number);
 
 -- What one server asks of the one that owns an execution.
 CREATE TABLE commands (
