@@ -84,6 +84,7 @@ class Claims:
         self._poke = asyncio.Event()
         self._sweep_due = True
         self._swept = float("-inf")
+        self._full = False
         self._again: set[str] = set()
         self.task: asyncio.Task[None] | None = None
         self.obey: Callable[[Command], Awaitable[None]] | None = None
@@ -108,7 +109,8 @@ class Claims:
 
     def room_made(self) -> None:
         """Tell that there may be room where there was none."""
-        if self._owner.places == 1:
+        if self._full:
+            self._full = False
             self._poke.set()
 
     def slot_free(self) -> None:
@@ -181,12 +183,13 @@ class Claims:
     async def _claim(self) -> datetime | None:
         """Take on what is due while there is room; return when more will be, as far as is known."""
         count, due = 0, None
-        while (room := self._owner.places) > 0:  # without room: whoever leaves tells
+        while (room := self._owner.places) > 0:
             due = await self._store.next_due()
             if due is None or due > self._clock.now():
                 break
             for execution in await self._store.claim_due(self._clock.now(), min(room, _PAGE)):
                 count += await self.take_on(execution, self._cause)
+        self._full = not room  # then whoever leaves tells
         if count:
             _log.info("took on %d open executions", count)
         return due

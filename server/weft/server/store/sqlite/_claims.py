@@ -74,6 +74,9 @@ class SqliteClaims(Backend):
 
     async def take_commands(self, limit: int = 100) -> tuple[Command, ...]:
         """Remove and return commands for executions, oldest first."""
+        found = await self._read(lambda connection: connection.execute(SQL["any_command"]).fetchone())
+        if found is None:
+            return ()
         rows = await self._write(
             lambda connection: connection.execute(SQL["take_commands"], (limit,)).fetchall()
         )

@@ -61,6 +61,10 @@ WHERE waits = 'WORKFLOW' AND waits <> '' AND owner IS NULL AND (due_time IS NULL
 -- Leave a command.
 INSERT INTO commands (execution_id, kind, body) VALUES (?, ?, ?);
 
+-- name: any_command
+-- Tell whether there is a command.
+SELECT 1 FROM commands LIMIT 1;
+
 -- name: take_commands
 -- Remove the oldest commands and return them.
 DELETE FROM commands WHERE id IN (SELECT id FROM commands ORDER BY id LIMIT ?)
