@@ -165,6 +165,20 @@ def _flag(value: Any, path: str) -> bool:
     return value
 
 
+def _number(value: Any, path: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _mismatch(value, path, "a number")
+    return value
+
+
+def _whole(value: Any, path: str) -> int:
+    if isinstance(value, float):
+        raise _fault(path, f"is {value:g}, not a whole number")
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise _mismatch(value, path, "a whole number")
+    return value
+
+
 def _object(value: Any, path: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise _mismatch(value, path, "an object")
@@ -201,6 +215,18 @@ _KINDS: Final[Mapping[type, str]] = {
     float: "a number",
 }
 
+_RETRY: Final[Mapping[str, Reader]] = {
+    "max_attempts": _whole,
+    "initial_backoff": _duration,
+    "multiplier": _number,
+    "max_backoff": _duration,
+    "jitter": _number,
+    "non_retryable_reasons": _list_of(_text),
+    "on_exhausted": _text,
+}
+
+_CONCURRENCY: Final[Mapping[str, Reader]] = {"limit": _whole, "key": _text}
+
 _STEP: Final[Mapping[str, Reader]] = {
     "id": _text,
     "service": _text,
@@ -210,6 +236,9 @@ _STEP: Final[Mapping[str, Reader]] = {
     "timeout": _duration,
     "description": _text,
     "service_version": _text,
+    "retry": _record(_RETRY),
+    "schedule_to_close_timeout": _duration,
+    "heartbeat_timeout": _duration,
 }
 
 _WORKFLOW: Final[Mapping[str, Reader]] = {
@@ -220,6 +249,7 @@ _WORKFLOW: Final[Mapping[str, Reader]] = {
     "input_schema": _object,
     "output_schema": _object,
     "timeout": _duration,
+    "concurrency": _record(_CONCURRENCY, ("limit",)),
 }
 
 _ACTION: Final[Mapping[str, Reader]] = {

@@ -59,6 +59,7 @@ STATE_STYLES: Final[Mapping[str, str]] = {
     "DRAINING": "yellow",
     "CANCELLED": "yellow",
     "PAUSED": "yellow",
+    "RETRYING": "yellow",
     "SKIPPED": "yellow",
     "INACTIVE": "dim",
     "PENDING": "dim",

@@ -1,24 +1,26 @@
-"""How far an execution is: folded from its events, shown as lines or as a live table."""
+"""How far an execution is: folded from its events."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from weft.cli._output import state_style
+from weft.cli._telling import pause_text, progress_text
 from weft.cli._text import clean, humanize_seconds
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
-
     from weft.client import Event
 
-__all__ = ["Progress", "StepProgress", "show_lines", "show_live"]
+__all__ = ["Progress", "StepProgress"]
 
-_REFRESH_PER_SECOND: Final = 8
+_UNDER_WAY: Final = frozenset({"SCHEDULED", "RETRYING", "INCIDENT"})
+"""States of a step that has begun and not ended."""
+
+_OPEN: Final = {"execution_paused": "PAUSED", "incident_raised": "INCIDENT"}
+"""Where an execution stands after these; after most others it runs."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -26,7 +28,7 @@ class StepProgress:
     """Where one step stands."""
 
     state: str = "PENDING"
-    """``PENDING``, ``SCHEDULED``, ``COMPLETED``, ``FAILED`` or ``CANCELLED``."""
+    """``PENDING``, or a state of a step of an execution."""
     attempt: int = 0
     """How often it was scheduled."""
     started: datetime | None = None
@@ -36,7 +38,7 @@ class StepProgress:
     ended: datetime | None = None
     """When it ended, by the server's clock."""
     note: str = ""
-    """Why it failed, or was scheduled again."""
+    """Why it failed, or was scheduled again, or how far it is."""
 
     def seconds(self, now: float) -> float | None:
         """Return how long it took, or takes so far; the two clocks are never mixed."""
@@ -44,7 +46,7 @@ class StepProgress:
             return None
         if self.ended is not None:
             return (self.ended - self.started).total_seconds()
-        return max(now - self.seen, 0.0) if self.state == "SCHEDULED" else None
+        return max(now - self.seen, 0.0) if self.state in _UNDER_WAY else None
 
 
 class Progress:
@@ -73,6 +75,24 @@ class Progress:
         self.note = ""
         self._monotonic = monotonic
         self._with_date = with_date
+        self._folds: Mapping[str, Callable[[Event], str]] = {
+            "execution_started": self._begun,
+            "step_scheduled": self._scheduled,
+            "step_reused": self._reused,
+            "step_accepted": self._accepted,
+            "step_progressed": self._progressed,
+            "step_retry_scheduled": self._retry,
+            "step_completed": self._completed,
+            "step_failed": self._failed,
+            "incident_raised": self._incident,
+            "incident_resolved": self._resolved,
+            "execution_paused": self._held,
+            "execution_resumed": self._held,
+            "execution_completed": self._ended_well,
+            "execution_failed": self._ended_by_failure,
+            "execution_cancelled": self._cancelled,
+            "execution_timed_out": self._timed_out,
+        }
 
     def add(self, event: Event) -> str:
         """Take an event in, and say in one line what happened."""
@@ -92,30 +112,19 @@ class Progress:
         return self._monotonic()
 
     def _fold(self, event: Event) -> str:
-        match event.kind:
-            case "step_scheduled":
-                text = self._scheduled(event)
-            case "step_completed":
-                text = self._completed(event)
-            case "step_failed":
-                text = self._failed(event)
-            case "execution_started":
-                text = "execution started"
-            case "execution_completed":
-                text = self._finish(event, "COMPLETED")
-            case "execution_failed":
-                text = self._finish(event, "FAILED", _failure_text(event.data.get("failure")))
-            case "execution_cancelled":
-                text = self._finish(event, "CANCELLED", str(event.data.get("reason") or ""))
-            case "execution_timed_out":
-                text = self._finish(event, "TIMED_OUT", _limit_text(event.data.get("timeout")))
-            case newer:
-                text = newer
-        return text
+        self.state = event.state or _OPEN.get(event.kind, "RUNNING")
+        fold = self._folds.get(event.kind)
+        return fold(event) if fold else event.kind  # of a newer server
 
     def _step(self, event: Event) -> tuple[str, StepProgress]:
         step_id = str(event.data.get("step_id", ""))
         return step_id, self.steps.setdefault(step_id, StepProgress())
+
+    def _begun(self, event: Event) -> str:
+        found = event.data.get("origin")
+        if not found:
+            return "execution started"
+        return f"execution started: repeats {found.get('execution_id')} from step {found.get('from_step')}"
 
     def _scheduled(self, event: Event) -> str:
         step_id, step = self._step(event)
@@ -135,11 +144,62 @@ class Progress:
         step_id, step = self._end(event, "FAILED", _failure_text(event.data.get("failure")))
         return f"{step_id} failed{self._took(step)}{_because(step.note)}"
 
+    def _reused(self, event: Event) -> str:
+        step_id, step = self._step(event)
+        step.state, step.note = "COMPLETED", f"reused from {event.data.get('execution_id', '')}"
+        return f"{step_id} {step.note}"
+
+    def _accepted(self, event: Event) -> str:
+        return self._note(event, "taken on; its outcome will be told")
+
+    def _progressed(self, event: Event) -> str:
+        return self._note(event, progress_text(event.data.get("details")) or "is alive")
+
+    def _note(self, event: Event, text: str) -> str:
+        step_id, step = self._step(event)
+        step.note = text
+        return f"{step_id}: {text}"
+
+    def _retry(self, event: Event) -> str:
+        step_id, step = self._step(event)
+        failure = _failure_text(event.data.get("failure"))
+        following = f"attempt {step.attempt + 1} {pause_text(event)}"
+        step.state, step.note = "RETRYING", f"{following}{_because(failure)}"
+        return f"{step_id} failed, {step.note}"
+
+    def _incident(self, event: Event) -> str:
+        step_id, step = self._step(event)
+        step.state, step.note = "INCIDENT", _failure_text(event.data.get("failure"))
+        attempts = f"attempt {event.data.get('attempt')}"
+        return f"{step_id} has an incident after {attempts}{_because(step.note)}"
+
+    def _resolved(self, event: Event) -> str:
+        step_id, step = self._step(event)
+        how = str(event.data.get("resolution") or "RETRY").lower()
+        step.state, step.note = "RETRYING", str(event.data.get("note") or "")
+        return f"{step_id}: incident resolved, {how}{_because(step.note)}"
+
     def _end(self, event: Event, state: str, note: str) -> tuple[str, StepProgress]:
         step_id, step = self._step(event)
         step.state, step.ended, step.note = state, event.time, note
         step.attempt = int(event.data.get("attempt") or step.attempt)
         return step_id, step
+
+    def _held(self, event: Event) -> str:
+        what = event.kind.removeprefix("execution_")
+        return f"execution {what}{_because(str(event.data.get('reason') or ''))}"
+
+    def _ended_well(self, event: Event) -> str:
+        return self._finish(event, "COMPLETED")
+
+    def _ended_by_failure(self, event: Event) -> str:
+        return self._finish(event, "FAILED", _failure_text(event.data.get("failure")))
+
+    def _cancelled(self, event: Event) -> str:
+        return self._finish(event, "CANCELLED", str(event.data.get("reason") or ""))
+
+    def _timed_out(self, event: Event) -> str:
+        return self._finish(event, "TIMED_OUT", _limit_text(event.data.get("timeout")))
 
     def _took(self, step: StepProgress) -> str:
         seconds = step.seconds(self.now())
@@ -148,7 +208,7 @@ class Progress:
     def _finish(self, event: Event, state: str, note: str = "") -> str:
         self.state, self.note = state, note
         for step in self.steps.values():
-            if step.state == "SCHEDULED":
+            if step.state in _UNDER_WAY:
                 step.state, step.ended = "CANCELLED", event.time
         return f"execution {state.replace('_', ' ').lower()}{_because(note)}"
 
@@ -165,50 +225,3 @@ def _failure_text(failure: Any) -> str:
 
 def _limit_text(seconds: Any) -> str:
     return f"longer than {humanize_seconds(float(seconds))}" if seconds else ""
-
-
-async def show_lines(events: AsyncIterator[Event], progress: Progress, write: Callable[[str], None]) -> None:
-    """Write a line for each event, to the end."""
-    async for event in events:
-        write(progress.add(event))
-
-
-async def show_live(events: AsyncIterator[Event], progress: Progress, title: str, terminal: Console) -> None:
-    """Show a table that changes with each event, to the end; what ran is left standing."""
-    from rich.live import Live  # noqa: PLC0415 - only on a terminal
-
-    render = _renderer(progress, clean(title))
-    with Live(console=terminal, get_renderable=render, refresh_per_second=_REFRESH_PER_SECOND) as live:
-        async for event in events:
-            progress.add(event)
-            live.refresh()
-
-
-def _renderer(progress: Progress, title: str) -> Callable[[], RenderableType]:
-    from rich.console import Group  # noqa: PLC0415 - only on a terminal
-    from rich.spinner import Spinner  # noqa: PLC0415 - same
-    from rich.table import Table  # noqa: PLC0415 - same
-    from rich.text import Text  # noqa: PLC0415 - same
-
-    spinner = Spinner("dots", style="cyan")
-
-    def render() -> RenderableType:
-        grid = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
-        for step_id, step in progress.steps.items():
-            mark = spinner if step.state == "SCHEDULED" else Text(_MARKS.get(step.state, " "))
-            seconds = step.seconds(progress.now())
-            grid.add_row(
-                mark,
-                Text(clean(step_id)),
-                Text(step.state.lower(), style=state_style(step.state) or "dim"),
-                Text(f"attempt {step.attempt}" if step.attempt > 1 else ""),
-                Text("" if seconds is None else humanize_seconds(seconds), justify="right"),
-                Text(clean(step.note), style="dim"),
-            )
-        heading = Text.assemble(title, "  ", (progress.state, state_style(progress.state)))
-        return Group(heading, grid)
-
-    return render
-
-
-_MARKS: Final = {"COMPLETED": "✓", "FAILED": "✗", "CANCELLED": "-", "PENDING": "·"}

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from weft.cli import _output as output
 from weft.cli._errors import Exit, report
-from weft.cli._progress import Progress, show_lines, show_live
+from weft.cli._live import show_lines, show_live
+from weft.cli._progress import Progress
 from weft.cli._session import Output, Settings
+from weft.cli._telling import advice
 from weft.core.errors import ActionFailedError, Code, WeftError
 from weft.core.reasons import Reason
 
@@ -17,7 +20,13 @@ if TYPE_CHECKING:
 
 __all__ = ["exit_code_of", "failure_of", "follow", "plain_event", "report_end", "wait_for_end"]
 
-_EXITS: Final = {"COMPLETED": Exit.OK, "RUNNING": Exit.OK, "TIMED_OUT": Exit.DEADLINE}
+_EXITS: Final = {
+    "COMPLETED": Exit.OK,
+    "RUNNING": Exit.OK,
+    "PAUSED": Exit.OK,
+    "INCIDENT": Exit.OK,
+    "TIMED_OUT": Exit.DEADLINE,
+}
 
 
 async def follow(
@@ -37,6 +46,7 @@ async def follow(
         async for event in events:
             output.stream_item(settings, plain_event(event))
         return
+    advise = _advise(execution)
     stream = sys.stderr if aside else sys.stdout
     if not stream.isatty():
 
@@ -44,11 +54,11 @@ async def follow(
             stream.write(line + "\n")
             stream.flush()
 
-        await show_lines(events, Progress(), write)
+        await show_lines(events, Progress(), write, advise)
         return
     progress = Progress(await _step_ids(weft, execution))
     title = f"{execution.workflow_name} v{execution.workflow_version}  {execution.id}"
-    await show_live(events, progress, title, output.console(settings, stderr=aside))
+    await show_live(events, progress, title, output.console(settings, stderr=aside), advise)
 
 
 def plain_event(event: Event) -> dict[str, Any]:
@@ -56,10 +66,21 @@ def plain_event(event: Event) -> dict[str, Any]:
     return {name: value for name, value in event.to_dict().items() if name != "state" or value}
 
 
-async def wait_for_end(weft: Client, execution_id: str) -> None:
-    """Return when the execution has ended, however long that takes."""
-    async for _ in weft.executions.watch(execution_id):
-        pass
+async def wait_for_end(weft: Client, settings: Settings, execution: Execution) -> None:
+    """Return when the execution has ended, however long that takes; tell people what it waits for them."""
+    advise = _advise(execution)
+    async for event in weft.executions.watch(execution.id):
+        if settings.for_people and (text := advise(event)):
+            output.note(text)
+
+
+def _advise(execution: Execution) -> Callable[[Event], str]:
+    """Give advice about what happens from now on; what came before is over, but for the newest."""
+
+    def advise(event: Event) -> str:
+        return advice(event, execution.id) if event.number >= execution.last_event_number else ""
+
+    return advise
 
 
 async def _step_ids(weft: Client, execution: Execution) -> list[str]:

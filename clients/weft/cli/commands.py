@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from weft.cli import batches, calling, executions, resolving, services, workflows
+from weft.cli import attempts, batches, calling, executions, resolving, services, workflows
 from weft.cli import doctor as doctor_
 from weft.cli import health as health_
 from weft.cli import run as run_
@@ -59,6 +59,7 @@ app.add_typer(services.app, name="services")
 app.add_typer(workflows.app, name="workflows")
 app.add_typer(executions.app, name="executions")
 app.add_typer(batches.app, name="batches")
+app.add_typer(attempts.app, name="attempts")
 command(
     app,
     "run",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from weft.cli import _output as output
-from weft.cli import _sets
+from weft.cli import _sets, _steering
 from weft.cli._app import command, group
 from weft.cli._attributes import FilterOption
 from weft.cli._complete import execution_ids, workflow_names
@@ -16,6 +16,7 @@ from weft.cli._errors import Exit
 from weft.cli._options import LimitOption, PageTokenOption
 from weft.cli._progress import Progress
 from weft.cli._session import Settings, call
+from weft.cli._telling import origin, step_note, waits
 from weft.cli._text import humanize_seconds, local_time
 from weft.cli._watching import follow, plain_event, report_end
 
@@ -26,10 +27,10 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = group("See what runs and what ran; watch it, cancel it.")
+app = group("See what runs and what ran; watch it, hold it, end it, run it anew.")
 
 ExecutionArgument = Annotated[
-    str, typer.Argument(metavar="EXECUTION", help="Id of the execution.", autocompletion=execution_ids)
+    str, typer.Argument(metavar="EXECUTION", help="Id or key of the execution.", autocompletion=execution_ids)
 ]
 
 
@@ -81,8 +82,10 @@ def list_executions(
 
     page = call(settings, read)
     if settings.for_people:
-        titles = ("ID", "WORKFLOW", "VERSION", "STATE", "STARTED", "DURATION")
-        output.page(settings, page, titles, _row, spare=("VERSION", "DURATION", "STARTED"))
+        titles: tuple[str, ...] = ("ID", "WORKFLOW", "VERSION", "STATE", "STARTED", "DURATION")
+        waiting = any(it.waits_for for it in page.items)
+        titles, row = ((*titles, "WAITS FOR"), _waiting_row) if waiting else (titles, _row)
+        output.page(settings, page, titles, row, spare=("VERSION", "DURATION", "STARTED"))
         return
     found = page.to_dict()
     found["items"] = [{name: it[name] for name in it if name not in _NOT_IN_LISTS} for it in found["items"]]
@@ -102,6 +105,10 @@ def _row(execution: Execution) -> tuple[object, ...]:
         local_time(execution.create_time),
         _duration(execution.create_time, execution.end_time) or "-",
     )
+
+
+def _waiting_row(execution: Execution) -> tuple[object, ...]:
+    return *_row(execution), waits(execution) or "-"
 
 
 def _duration(start: datetime | None, end: datetime | None) -> str:
@@ -126,13 +133,18 @@ def _show(settings: Settings, found: Execution) -> None:
         [
             ("Id", found.id),
             ("Workflow", f"{found.workflow_name} (version {found.workflow_version})"),
+            ("Key", found.key),
+            ("Origin", origin(found)),
             ("State", found.state),
+            ("Waits for", waits(found)),
             ("Failure", failure),
             ("Context", output.compact(found.context.flat())),
             ("Attributes", output.compact(found.search_attributes)),
             ("Started", local_time(found.create_time)),
             ("Ended", local_time(found.end_time)),
+            ("Ends by", local_time(found.expire_time) if found.end_time is None else ""),
             ("Duration", _duration(found.create_time, found.end_time)),
+            ("Takes turns by", found.concurrency_key),
             ("Trace", found.trace_id),
             ("Input", output.compact(found.input)),
         ],
@@ -141,7 +153,7 @@ def _show(settings: Settings, found: Execution) -> None:
         output.fields(settings, [("  Fault", violation)])
     if found.steps:
         output.line(settings, "")
-        titles = ("STEP", "SERVICE", "ACTION", "STATE", "ATTEMPT", "DURATION", "FAILURE")
+        titles = ("STEP", "SERVICE", "ACTION", "STATE", "ATTEMPT", "DURATION", "NOTE")
         output.table(settings, titles, [_step_row(step) for step in found.steps])
     if found.result is not None:
         output.line(settings, "\nResult:")
@@ -150,8 +162,7 @@ def _show(settings: Settings, found: Execution) -> None:
 
 def _step_row(step: StepExecution) -> tuple[object, ...]:
     took = _duration(step.schedule_time, step.end_time) or "-"
-    failure = f"{step.failure.reason}: {step.failure.message}" if step.failure else ""
-    return step.step_id, step.service, step.action, step.state, step.attempt, took, failure
+    return step.step_id, step.service, step.action, step.state, step.attempt, took, step_note(step)
 
 
 @command(app, "watch", "weft executions watch exe_01k…", "weft executions watch exe_01k… --output json")
@@ -212,3 +223,4 @@ def history(ctx: typer.Context, execution: ExecutionArgument) -> None:
 
 
 _sets.add_to(app)
+_steering.add_to(app)

@@ -14,6 +14,7 @@ from weft.cli._complete import workflow_names
 from weft.cli._errors import Exit
 from weft.cli._inputs import read_object
 from weft.cli._interrupts import Farewell, interrupts
+from weft.cli._keys import KeyConflictOption, KeyOption, KeyReuseOption, chosen_key
 from weft.cli._options import InputOption, chosen_pairs
 from weft.cli._session import Settings, call
 from weft.cli._watching import follow, report_end, wait_for_end
@@ -50,9 +51,9 @@ class _Run:
         await follow(weft, settings, execution, aside=True)
         return await weft.executions.get(execution.id)
 
-    async def wait(self, weft: Client) -> Execution:
+    async def wait(self, weft: Client, settings: Settings) -> Execution:
         execution = await self.start(weft)
-        await wait_for_end(weft, execution.id)
+        await wait_for_end(weft, settings, execution)
         return await weft.executions.get(execution.id)
 
     def farewell(self) -> Farewell:
@@ -84,6 +85,9 @@ def run(
             help="Idempotency key: the same id joins the execution it started, and is in its context."
         ),
     ] = "",
+    key: KeyOption = "",
+    key_reuse: KeyReuseOption = None,
+    key_conflict: KeyConflictOption = None,
     context: ContextOption = None,
     attribute: AttributeOption = None,
     timeout: Annotated[
@@ -93,7 +97,8 @@ def run(
 ) -> None:
     """Execute a workflow and print its result.
 
-    Ctrl-C stops the waiting, not the execution. The exit code is 0 when it
+    Ctrl-C stops the waiting, not the execution. One that is paused or has an
+    incident goes on being waited for. The exit code is 0 when it
     completed, 1 when it failed or was cancelled, 7 when it timed out. With
     --output json it prints the record of the execution; together with --watch
     the events instead, one JSON object a line.
@@ -108,6 +113,7 @@ def run(
             "version": version,
             "context": travelling(ctx, project_id, request_id, context),
             "request_id": request_id,
+            **chosen_key(ctx, key, key_reuse, key_conflict),
             "timeout": duration(timeout),
             "attributes": chosen_attributes(ctx, attribute),
         },
@@ -122,7 +128,7 @@ def _run(settings: Settings, task: _Run, *, watch: bool, detach: bool) -> None:
         elif watch:
             execution = call(settings, lambda weft: task.watch(weft, settings))
         else:
-            execution = call(settings, task.wait)
+            execution = call(settings, lambda weft: task.wait(weft, settings))
     if detach:
         output.record(settings, execution, execution.id, "")
         return

@@ -11,6 +11,7 @@ from weft.cli import _output as output
 from weft.cli._app import command, group
 from weft.cli._complete import workflow_names
 from weft.cli._errors import Exit, describe
+from weft.cli._limits import concurrency_text, limits_text, retry_text
 from weft.cli._options import FileOption, FilesArgument, LimitOption, PageTokenOption, chosen_files
 from weft.cli._session import Settings, call
 from weft.cli._text import clean, humanize_seconds, local_time, plural
@@ -34,6 +35,7 @@ class State(StrEnum):
 
     ACTIVE = "active"
     INACTIVE = "inactive"
+    PAUSED = "paused"
 
 
 @command(
@@ -47,8 +49,9 @@ def apply(ctx: typer.Context, files: FilesArgument = None, file: FileOption = No
     """Create or update the workflows that YAML or JSON files define.
 
     Keys: name, description, metadata, input_schema, output_schema, timeout
-    (30s, 5m, or seconds), and steps, a list of id, service, action, next, input,
-    timeout and description. A file may hold several YAML documents; nothing is
+    (30s, 5m, or seconds), concurrency (limit, key), and steps, a list of id,
+    service, action, next, input, timeout, description, service_version, retry,
+    schedule_to_close_timeout and heartbeat_timeout. A file may hold several YAML documents; nothing is
     changed when one of them, in any of the files, has an error.
     """
     from weft.cli._apply import apply_all  # noqa: PLC0415 - PyYAML, for the commands that use it
@@ -146,19 +149,21 @@ def get_workflow(
             ("Input schema", output.compact(found.input_schema)),
             ("Output schema", output.compact(found.output_schema)),
             ("Timeout", humanize_seconds(found.timeout.total_seconds()) if found.timeout else ""),
+            ("Concurrency", concurrency_text(found)),
             ("Created", local_time(found.create_time)),
             ("Updated", local_time(found.update_time)),
         ],
     )
     output.line(settings, "")
-    rows = [_step_row(step) for step in found.steps]
-    output.table(settings, ("STEP", "SERVICE", "ACTION", "NEXT", "INPUT", "TIMEOUT"), rows)
+    retried = any(step.retry for step in found.steps)
+    titles = ("STEP", "SERVICE", "ACTION", "NEXT", "INPUT", "TIMEOUT")
+    rows = [_step_row(step) + ((retry_text(step),) if retried else ()) for step in found.steps]
+    output.table(settings, (*titles, "RETRY") if retried else titles, rows)
 
 
 def _step_row(step: Step) -> tuple[object, ...]:
-    limit = humanize_seconds(step.timeout.total_seconds()) if step.timeout else "-"
     mapping = "implicit" if step.input is None else output.compact(step.input) or "{}"
-    return step.id, step.service, step.action, step.next or "(end)", mapping, limit
+    return step.id, step.service, step.action, step.next or "(end)", mapping, limits_text(step)
 
 
 @command(app, "versions", "weft workflows versions document-processing")
@@ -190,7 +195,7 @@ def delete(ctx: typer.Context, workflow: WorkflowArgument) -> None:
 
 @command(app, "activate", "weft workflows activate document-processing")
 def activate(ctx: typer.Context, workflow: WorkflowArgument) -> None:
-    """Let a workflow be started."""
+    """Let a workflow be started, and its executions go on where it was paused."""
     _set_state(ctx, workflow, "ACTIVE")
 
 
@@ -198,6 +203,15 @@ def activate(ctx: typer.Context, workflow: WorkflowArgument) -> None:
 def deactivate(ctx: typer.Context, workflow: WorkflowArgument) -> None:
     """Let a workflow not be started until it is activated; what runs goes on."""
     _set_state(ctx, workflow, "INACTIVE")
+
+
+@command(app, "pause", "weft workflows pause document-processing")
+def pause(ctx: typer.Context, workflow: WorkflowArgument) -> None:
+    """Hold all executions of a workflow until it is activated: no step of them is started.
+
+    It can be started meanwhile; attempts that run may end, and are recorded.
+    """
+    _set_state(ctx, workflow, "PAUSED")
 
 
 def _set_state(ctx: typer.Context, workflow: str, state: str) -> None:

@@ -107,3 +107,65 @@ def test_a_service_with_a_wrong_flag(file: Path) -> None:
     file.write_text("{name: s, actions: [{name: a, idempotent: yes}]}")
     with pytest.raises(ValidationError, match=r"actions\[0\]\.idempotent: is text, not true or false"):
         read_services([str(file)])
+
+
+RETRIED = """
+name: pay
+concurrency: {limit: 2, key: "${input.customer}"}
+steps:
+  - id: charge
+    service: cards
+    action: charge
+    schedule_to_close_timeout: 10m
+    heartbeat_timeout: 5s
+    retry:
+      max_attempts: 5
+      initial_backoff: 500ms
+      multiplier: 1.5
+      max_backoff: 1m
+      jitter: 0
+      non_retryable_reasons: [CARD_EXPIRED]
+      on_exhausted: fail
+"""
+
+
+def test_retries_timeouts_and_concurrency(file: Path) -> None:
+    """Durations are read as people write them; numbers stay numbers."""
+    file.write_text(RETRIED)
+    (found,) = read_workflows([str(file)])
+    assert found.values["concurrency"] == {"limit": 2, "key": "${input.customer}"}
+    (step,) = found.values["steps"]
+    assert step["schedule_to_close_timeout"] == timedelta(minutes=10)
+    assert step["heartbeat_timeout"] == timedelta(seconds=5)
+    assert step["retry"] == {
+        "max_attempts": 5,
+        "initial_backoff": timedelta(milliseconds=500),
+        "multiplier": 1.5,
+        "max_backoff": timedelta(minutes=1),
+        "jitter": 0,
+        "non_retryable_reasons": ["CARD_EXPIRED"],
+        "on_exhausted": "fail",
+    }
+
+
+def test_every_fault_of_policies_at_once(file: Path) -> None:
+    """Each is named by its path, with what would do instead."""
+    faults = _faults(
+        file,
+        "name: pay\nconcurrency: {key: 7}\nsteps:\n"
+        "- id: a\n  service: s\n  action: b\n  heartbeat_timeout: often\n"
+        "  retry: {max_atempts: 5, max_attempts: 2.5, jitter: much, initial_backoff: soon, on_exhausted: 1}\n"
+        "- {id: c, service: s, action: b, retry: 5}\n",
+    )
+    duration = "is no duration; write 500ms, 30s, 5m, 1h30m or a number of seconds"
+    assert faults == [
+        "concurrency.limit: is required",
+        "concurrency.key: is a number, not text",
+        f"steps[0].heartbeat_timeout: 'often' {duration}",
+        "steps[0].retry.max_atempts: is no known key; did you mean 'max_attempts'?",
+        "steps[0].retry.max_attempts: is 2.5, not a whole number",
+        "steps[0].retry.jitter: is text, not a number",
+        f"steps[0].retry.initial_backoff: 'soon' {duration}",
+        "steps[0].retry.on_exhausted: is a number, not text",
+        "steps[1].retry: is a number, not an object",
+    ]

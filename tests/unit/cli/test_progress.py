@@ -6,9 +6,11 @@ import io
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from rich.console import Console
 
-from weft.cli._progress import Progress, _renderer
+from weft.cli._live import renderer
+from weft.cli._progress import Progress
 from weft.client import Event
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -79,8 +81,71 @@ def test_the_live_table() -> None:
     progress = Progress(["a", "[red]b"], lambda: 5.0)
     progress.add(_event("step_scheduled", step_id="a", attempt=3, cause="server restart"))
     file = io.StringIO()
-    Console(file=file, width=100, markup=False).print(_renderer(progress, "greet")())
+    Console(file=file, width=100, markup=False).print(renderer(progress, "greet")())
     title, first, second = file.getvalue().splitlines()
     assert title == "greet  RUNNING"
     assert first.split()[1:] == ["a", "scheduled", "attempt", "3", "0ms", "server", "restart"]
     assert second.split() == ["·", "[red]b", "pending"]
+
+
+def test_a_retry_says_when_and_why() -> None:
+    """How long the pause is comes from the event, not from our clock; the step stands as retrying."""
+    progress = Progress()
+    progress.add(_event("step_scheduled", step_id="a", attempt=1))
+    due = (START + timedelta(seconds=3)).isoformat()
+    failure = {"reason": "NO_VOICE", "message": "sore"}
+    told = _event("step_retry_scheduled", 1_000, step_id="a", attempt=1, failure=failure, retry_time=due)
+    assert _text(progress.add(told)) == "a failed, attempt 2 in 2.0s: NO_VOICE: sore"
+    assert progress.steps["a"].state == "RETRYING"
+    again = _event("step_scheduled", 3_000, step_id="a", attempt=2, cause="retry")
+    assert _text(progress.add(again)) == "a scheduled (attempt 2): retry"
+
+
+@pytest.mark.parametrize(
+    ("details", "text"),
+    [
+        ({"percent": 40}, "a: 40 %"),
+        ({"done": 3, "total": 12, "x": 1}, "a: 3 of 12"),
+        ({"page": "ü"}, 'a: {"page": "ü"}'),
+        ({"percent": True}, 'a: {"percent": true}'),
+        (None, "a: is alive"),
+    ],
+)
+def test_progress(details: dict[str, Any] | None, text: str) -> None:
+    """A share is shown as one; what is not known is shown as it is."""
+    assert _text(Progress().add(_event("step_progressed", step_id="a", attempt=1, details=details))) == text
+
+
+def test_an_incident_and_its_end() -> None:
+    """The execution stands there, until it is resolved; note and decision are in the line."""
+    progress = Progress()
+    progress.add(_event("step_scheduled", step_id="a", attempt=3))
+    failure = {"reason": "NO_VOICE", "message": "sore"}
+    line = progress.add(_event("incident_raised", step_id="a", attempt=3, failure=failure))
+    assert _text(line) == "a has an incident after attempt 3: NO_VOICE: sore"
+    assert (progress.state, progress.steps["a"].state) == ("INCIDENT", "INCIDENT")
+    resolved = _event("incident_resolved", step_id="a", resolution="RETRY", note="tea helped")
+    assert _text(progress.add(resolved)) == "a: incident resolved, retry: tea helped"
+    assert progress.state == "RUNNING"
+
+
+def test_pauses_reuse_and_late_outcomes() -> None:
+    """Each has a line of its own; where the server says the state, that counts."""
+    progress = Progress()
+    origin = {"execution_id": "exe_1", "from_step": "b"}
+    assert _text(progress.add(_event("execution_started", origin=origin))) == (
+        "execution started: repeats exe_1 from step b"
+    )
+    assert _text(progress.add(_event("step_reused", step_id="a", execution_id="exe_1"))) == (
+        "a reused from exe_1"
+    )
+    assert progress.steps["a"].state == "COMPLETED"
+    progress.add(_event("step_scheduled", step_id="b", attempt=1))
+    assert _text(progress.add(_event("step_accepted", step_id="b", attempt=1))) == (
+        "b: taken on; its outcome will be told"
+    )
+    assert _text(progress.add(_event("execution_paused", reason="look"))) == "execution paused: look"
+    assert progress.state == "PAUSED"
+    progress.add(Event(number=9, time=START, kind="step_completed", state="PAUSED", data={"step_id": "b"}))
+    assert progress.state == "PAUSED"
+    assert _text(progress.add(_event("execution_resumed", reason=""))) == "execution resumed"
