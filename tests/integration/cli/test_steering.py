@@ -187,9 +187,9 @@ def test_attempts(server: ScriptedServer, weft: Weft) -> None:
     beat = weft("attempts", "heartbeat", "t", "--details", '{"percent": 4}', "-o", "json")
     assert json.loads(beat.stdout) == {"cancel_requested": True}
     server.on("CompleteAttempt", PreconditionError("over", reason=Reason.ATTEMPT_STALE))
-    late = weft("attempts", "complete", "t")
+    late = weft("attempts", "complete", "t", "-o", "json")
     assert late.exit_code == 5
-    assert "ATTEMPT_STALE" in late.stderr
+    assert json.loads(late.stderr)["error"]["reason"] == "ATTEMPT_STALE"
 
 
 def test_workflows_are_paused_and_shown_with_their_policies(server: ScriptedServer, weft: Weft) -> None:
