@@ -188,3 +188,16 @@ async def test_an_execution_is_run_anew_from_any_step_with_another_input() -> No
             with pytest.raises(ValidationError, match=text):
                 await world.executions.rerun(_rerun(again.id, from_step=step))
         await quiet()
+
+
+async def test_an_execution_is_read_by_its_key() -> None:
+    """Its history, its watch and its details alike."""
+    async with new_world() as world:
+        await world.chain("a")
+        execution = await world.start(execution_key="order/7")
+        await world.ended(execution.id)
+        events, more = await world.executions.history("order/7", 0, 100)
+        assert (events, more) == (await world.events(execution.id), False)
+        watched = [event async for event, _ in world.executions.watch("order/7", 0)]
+        assert tuple(watched) == events
+        assert (await world.executions.get("order/7", payloads=True)).execution.id == execution.id

@@ -179,3 +179,16 @@ async def test_a_token_of_no_execution_is_refused() -> None:
         token = AttemptToken("exe_01m8g3j1np7hzfvm0ae6x1v3b9", "a", 1)
         with pytest.raises(ResourceNotFoundError):
             await world.executions.reports.heartbeat(token, b"")
+
+
+async def test_a_heartbeat_without_details_keeps_what_was_told_before() -> None:
+    """It only says that the attempt is alive."""
+    async with new_world() as world:
+        await later(world, heartbeat=20)
+        execution = await world.start()
+        token = await accepted(world, execution.id)
+        for details in (b"", b'{"done":1}', b""):
+            assert await world.executions.reports.heartbeat(token, details) is False
+        events = await world.events(execution.id)
+        told = [event.body.details for event in events if isinstance(event.body, StepProgressed)]
+        assert told == [b"{}", b'{"done":1}', b'{"done":1}']

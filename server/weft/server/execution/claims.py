@@ -194,7 +194,7 @@ class Claims:
             _log.info("took on %d open executions", count)
         return due
 
-    async def load(self, execution: Execution) -> Run:
+    async def _load(self, execution: Execution) -> Run:
         """Read the history of an execution that is owned here."""
         plan = await self._find_plan(execution.workflow_id, execution.workflow_version)
         events: list[Event] = []
@@ -211,16 +211,26 @@ class Claims:
         """
         if self._owner.has(execution.id) or execution.state.final:
             return False
+        run = await self.take_in(execution)
+        if run is not None:
+            self._owner.launch(run, self.first(run, cause))
+        return run is not None
+
+    async def take_in(self, execution: Execution) -> Run | None:
+        """Read an execution that is owned here; one that cannot go on is ended, visibly, and None.
+
+        Raises:
+            StoreUnavailableError: Of the store.
+            StoreFullError: Of the store.
+        """
         try:
-            run = await self.load(execution)
+            return await self._load(execution)
         except (StoreUnavailableError, StoreFullError):
             raise
         except Exception as error:  # one that cannot be resumed must not stop the others
             _log.exception("execution %s cannot be resumed", execution.id)
             await give_up(execution, error, self._store, self._hub, self._clock)
-            return False
-        self._owner.launch(run, self.first(run, cause))
-        return True
+            return None
 
     def first(self, run: Run, cause: str) -> tuple[EventBody, ...]:
         """Return what is recorded first of a run that was read: an attempt that nobody runs is lost."""

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 from datetime import timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from weft.core.errors import PreconditionError, ResourceNotFoundError, ServiceUnavailableError, WeftError
 from weft.core.reasons import Reason
@@ -26,6 +26,13 @@ _POST_AGAIN_SECONDS: Final = 3.0
 """After how long an order is left again: its owner may have died with it."""
 _PATIENCE_SECONDS: Final = 20.0
 """How long the server that owns an execution may take: longer than its lease, should it be dead."""
+
+
+class _Posted(NamedTuple):
+    """An order that was left for another server."""
+
+    moment: float
+    last_event: int
 
 
 class Control:
@@ -51,23 +58,27 @@ class Control:
         """
         loop = asyncio.get_running_loop()
         give_up = loop.time() + _PATIENCE_SECONDS
-        posted: float | None = None
+        posted: _Posted | None = None
         while True:
             with contextlib.suppress(StaleWriteError):
                 done = await self._carry_out_here(order)
                 if done is not None:
                     return done
             execution = await self._existing(order.execution_id)
+            if posted is not None and await self._done(order, execution, posted.last_event):
+                return execution
             if execution.state.final:
                 raise ended(execution)
             if self._engine.draining:
                 raise draining()
             if not self._engine.has(order.execution_id):
-                if posted is not None and order.met(await self._standing(execution)):
+                standing = await self._standing(execution)
+                if posted is not None and order.met(standing):
                     return execution
-                if posted is None or loop.time() - posted > _POST_AGAIN_SECONDS:
+                if posted is None or loop.time() - posted.moment > _POST_AGAIN_SECONDS:
+                    order.check(standing)
                     await self._store.post_command(order.command())
-                    posted = loop.time()
+                    posted = _Posted(loop.time(), execution.last_event)
             if loop.time() > give_up:
                 raise _unheard(order.execution_id)
             await self.look_again(order.execution_id)
@@ -93,7 +104,9 @@ class Control:
                 raise ResourceNotFoundError("execution", order.execution_id)
             if not claim.granted or claim.execution.state.final:
                 return None
-            run = await self._engine.claims.load(claim.execution)
+            run = await self._engine.claims.take_in(claim.execution)
+            if run is None:
+                return None
             self._engine.hold(run)
         finally:
             self._engine.settled(order.execution_id)
@@ -134,6 +147,15 @@ class Control:
         if found is None:
             raise ResourceNotFoundError("execution", execution_id)
         return found
+
+    async def _done(self, order: Order, execution: Execution, after: int) -> bool:
+        """Tell whether the history since an event says that an order was carried out."""
+        while after < execution.last_event:
+            events = await self._store.read_events(execution.id, after=after, payloads=False)
+            if any(order.recorded(event.body) for event in events):
+                return True
+            after = events[-1].number if events else execution.last_event
+        return False
 
     async def _standing(self, execution: Execution) -> Standing:
         standing, last = Standing(), 0

@@ -21,10 +21,13 @@ from weft.server.execution.model import (
     ExecutionPaused,
     ExecutionResumed,
     Failure,
+    IncidentRaised,
     IncidentResolved,
     Resolution,
+    StepCompleted,
     StepFailed,
     StepProgressed,
+    StepRetryScheduled,
     StepScheduled,
 )
 from weft.server.execution.run import Run
@@ -67,6 +70,17 @@ class Order:
         """Tell whether an execution is as asked."""
         raise NotImplementedError
 
+    def check(self, standing: Standing) -> None:
+        """Refuse what cannot be asked of an execution as it stands, before it is left for another server.
+
+        Raises:
+            PreconditionError: It cannot be.
+        """
+
+    def recorded(self, body: EventBody) -> bool:
+        """Tell whether an event says that this was done."""
+        return False
+
     def command(self) -> Command:
         """Write it, for the server that owns the execution."""
         body = {it.name: _plain(getattr(self, it.name)) for it in fields(self) if it.name != "execution_id"}
@@ -94,6 +108,10 @@ class Cancel(Order):
     def decide(self, run: Run) -> Sequence[EventBody]:
         """Return that it is cancelled."""
         return (ExecutionCancelled(reason=self.reason),)
+
+    def recorded(self, body: EventBody) -> bool:
+        """Tell whether an event says that it was cancelled."""
+        return isinstance(body, ExecutionCancelled)
 
     def met(self, standing: Standing) -> bool:
         """Tell whether it has ended."""
@@ -164,8 +182,7 @@ class Resolve(Order):
     def decide(self, run: Run) -> Sequence[EventBody]:
         """Return that the incident is resolved."""
         standing = run.standing
-        if standing.phase is not Phase.INCIDENT:
-            raise no_incident(self.execution_id)
+        self.check(standing)
         resolution = Resolution(self.resolution)
         resolved = IncidentResolved(
             step_id=standing.step_id, resolution=resolution, input=self.input, note=self.note
@@ -175,6 +192,15 @@ class Resolve(Order):
         assert standing.failure is not None  # an incident has one
         failed = StepFailed(step_id=standing.step_id, attempt=standing.attempt, failure=standing.failure)
         return resolved, failed, ExecutionFailed(failure=standing.failure)
+
+    def check(self, standing: Standing) -> None:
+        """Refuse to resolve what is no incident."""
+        if standing.phase is not Phase.INCIDENT:
+            raise no_incident(self.execution_id)
+
+    def recorded(self, body: EventBody) -> bool:
+        """Tell whether an event says that an incident was resolved."""
+        return isinstance(body, IncidentResolved)
 
     def met(self, standing: Standing) -> bool:
         """Tell whether there is no incident."""
@@ -201,8 +227,16 @@ class Progress(Order):
 
     def decide(self, run: Run) -> Sequence[EventBody]:
         """Return that the attempt made progress."""
-        check_attempt(run.standing, self.step_id, self.attempt)
-        return (StepProgressed(step_id=self.step_id, attempt=self.attempt, details=self.details),)
+        self.check(run.standing)
+        if run.pulse is not None:  # it is listened to here, and not everything goes into the history
+            run.pulse(self.details)
+            return _NOTHING
+        details = self.details or run.standing.progress or b"{}"
+        return (StepProgressed(step_id=self.step_id, attempt=self.attempt, details=details),)
+
+    def check(self, standing: Standing) -> None:
+        """Refuse what is told of an attempt that is over."""
+        check_attempt(standing, self.step_id, self.attempt)
 
     def met(self, standing: Standing) -> bool:
         """Nobody waits for it."""
@@ -247,11 +281,20 @@ class Complete(Order):
 
     def decide(self, run: Run) -> Sequence[EventBody]:
         """Return what is recorded of the attempt."""
-        check_attempt(run.standing, self.step_id, self.attempt)
+        self.check(run.standing)
         assert run.outcomes is not None  # whoever drives a run knows what follows
         if self.output is not None:
             return run.outcomes.told(run, self.output)
         return run.outcomes.failed(run, Failure.read(self.failure))
+
+    def check(self, standing: Standing) -> None:
+        """Refuse what is told of an attempt that is over."""
+        check_attempt(standing, self.step_id, self.attempt)
+
+    def recorded(self, body: EventBody) -> bool:
+        """Tell whether an event says how the attempt ended."""
+        told = StepCompleted if self.output is not None else StepFailed | StepRetryScheduled | IncidentRaised
+        return isinstance(body, told) and (body.step_id, body.attempt) == (self.step_id, self.attempt)
 
     def met(self, standing: Standing) -> bool:
         """Tell whether the attempt is over."""

@@ -103,14 +103,14 @@ class ExecutionReader:
             events += page
         return events[: execution.last_event]
 
-    async def history(self, execution_id: str, after: int, limit: int) -> tuple[tuple[Event, ...], bool]:
+    async def history(self, ref: str, after: int, limit: int) -> tuple[tuple[Event, ...], bool]:
         """Return a page of a history, and whether more follows.
 
         Raises:
             ResourceNotFoundError: EXECUTION_NOT_FOUND.
         """
-        execution = await self.find(execution_id)
-        events = await self._store.read_events(execution_id, after=after, limit=limit)
+        execution = await self.find(ref)
+        events = await self._store.read_events(execution.id, after=after, limit=limit)
         return events, bool(events) and events[-1].number < execution.last_event
 
     async def watch(self, ref: str, after: int) -> AsyncGenerator[tuple[Event, ExecutionState], None]:
