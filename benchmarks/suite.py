@@ -13,6 +13,7 @@ from benchmarks.harness import Benchmark
 from benchmarks.lists import ListsBenchmark
 from benchmarks.mesh import MeshBenchmark
 from benchmarks.picks import PicksBenchmark
+from benchmarks.retention import RetentionBenchmark
 from benchmarks.rpc import RpcBenchmark
 from benchmarks.workflow import WorkflowBenchmark
 
@@ -31,4 +32,5 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     WorkflowBenchmark(),
     FsyncsBenchmark(),
     ListsBenchmark(),
+    RetentionBenchmark(),
 )

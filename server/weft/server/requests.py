@@ -26,6 +26,7 @@ __all__ = [
     "MAX_REF",
     "Faults",
     "close_page",
+    "page_token",
     "read_context",
     "read_duration",
     "read_mask",
@@ -236,13 +237,13 @@ def close_page(
     for count, message in enumerate(messages):
         size += message.ByteSize()
         if count and size > _MAX_PAGE_BYTES:
-            return messages[:count], _token(key(found.items[count - 1]), scope)
+            return messages[:count], page_token(key(found.items[count - 1]), scope)
     if not found.more:
         return messages, ""
-    return messages, _token(found.next_after or key(found.items[-1]), scope)
+    return messages, page_token(found.next_after or key(found.items[-1]), scope)
 
 
-def _token(after: str, scope: Sequence[str]) -> str:
+def page_token(after: str, scope: Sequence[str]) -> str:
     """Make the token of the page that begins after an item."""
     content = orjson.dumps([after, _scope_hash(scope)])
     return base64.urlsafe_b64encode(content).decode().rstrip("=")

@@ -220,6 +220,7 @@ async def test_a_port_is_free_again_at_once(server: ServerProcess, weft: Client)
 def test_everything_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
     """A line for each, from options and environment alike; the exit code is that of a wrong option."""
     options = ["--policy", "least", "--zone", "a b", "--advertise", "nowhere", "--listen", "7420"]
+    options += ["--retention", "RUNNING=1d"]
     environ = {"CONSUL_HTTP_ADDR": "agent", "WEFT_CONSUL_TTL": "soon", "OTEL_TRACES_EXPORTER": "paper"}
     result = CliRunner().invoke(
         app,
@@ -233,7 +234,7 @@ def test_everything_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
     assert sorted(subjects) == sorted(
         [
             *("CONSUL_HTTP_ADDR", "WEFT_CONSUL_TTL", "OTEL_TRACES_EXPORTER"),
-            *("policy", "listen", "advertise", "environment", "zone"),
+            *("policy", "listen", "advertise", "environment", "zone", "retention"),
         ]
     )
     assert not (tmp_path / "data").exists()

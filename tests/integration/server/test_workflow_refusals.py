@@ -144,6 +144,19 @@ FORMS = [
         ("workflow.metadata", Rule.PAYLOAD_TOO_DEEP),
     ),
     faulty(
+        "a retention of no final state, and of no time",
+        "CreateWorkflow",
+        workflow(metadata=to_struct({"retention": {"RUNNING": "7d", "FAILED": "soon"}})),
+        ("workflow.metadata.retention", Rule.RETENTION_INVALID),
+        ("workflow.metadata.retention.FAILED", Rule.RETENTION_INVALID),
+    ),
+    faulty(
+        "a retention that is none",
+        "CreateWorkflow",
+        workflow(metadata=to_struct({"retention": "7d"})),
+        ("workflow.metadata.retention", Rule.RETENTION_INVALID),
+    ),
+    faulty(
         "metadata over 64 KB",
         "CreateWorkflow",
         workflow(metadata=to_struct({"x": "x" * 65_536})),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -19,6 +20,7 @@ from weft.core.names import (
     check_name,
     closest,
     did_you_mean,
+    first_id,
     is_id,
     new_id,
 )
@@ -89,6 +91,17 @@ def test_ids_are_unique_and_ordered_by_time(monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setattr("weft.core.names.time.time_ns", lambda now=millisecond: now * 1_000_000)
         made += [new_id("exe") for _ in range(100)]
     assert made == sorted(made)
+
+
+def test_an_id_has_the_time_it_was_made_at() -> None:
+    """To the millisecond: ``first_id`` of a time parts those made before it from all others."""
+    at = datetime(2026, 3, 29, 1, 30, 0, 123_456, tzinfo=UTC)
+    made = new_id("exe", at)
+    assert is_id(made, "exe")
+    assert first_id("exe", at) <= made < first_id("exe", at + timedelta(milliseconds=1))
+    assert made < new_id("exe", at) < new_id("exe", at + timedelta(milliseconds=1))
+    assert first_id("exe", datetime.min.replace(tzinfo=UTC)) == "exe_" + "0" * 26
+    assert is_id(first_id("exe", datetime.max.replace(tzinfo=UTC)), "exe")
 
 
 @pytest.mark.parametrize(
