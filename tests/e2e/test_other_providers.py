@@ -158,7 +158,9 @@ async def test_a_step_served_by_raw_stubs(address: str) -> None:
             step_id="only",
             attempt=1,
             idempotency_key=f"{ended.id}/only",
+            attempt_token=request.invocation.attempt_token,
         )
+        assert request.invocation.attempt_token
         assert dict(request.context.values) == {"tenant": "Zoë"}
         reason, message = await _failure(weft, "closed")
         assert (reason, "the shop is closed" in message) == ("ACTION_FAILED", True)

@@ -33,8 +33,10 @@ class DispatchConfig:
     """How long a call waits for a stream that is being opened, before it is made without one."""
     open_timeout: timedelta = timedelta(seconds=5)
     """How long an instance may take to greet; one that does not is called without streams."""
-    retry_unsupported: timedelta = timedelta(minutes=1)
-    """When an instance that does not stream is asked again: it may have been upgraded behind its address."""
+    retry_unsupported: timedelta = timedelta(minutes=10)
+    """When an instance that does not stream is asked again, if its connection lasts; after a new one at once.
+
+    Not often: servers on generated stubs of Python log a traceback each time."""
     retry_broken: timedelta = timedelta(seconds=1)
     """When an instance is asked again after the connection broke while it was asked."""
     idle: timedelta = timedelta(minutes=1)

@@ -50,6 +50,12 @@ class Streams:
             return None
         return lane.stream if lane.stream.usable or lane.stream.draining else None
 
+    def renew(self, connection: Connection) -> None:
+        """Take note that a connection was made anew, so perhaps to another process: it may be asked again."""
+        lane = self._lanes.get(connection)
+        if lane is not None:
+            lane.next_try = 0.0
+
     async def open(self, connection: Connection, address: str, patience: float) -> EngineStream | None:
         """Open a stream, or wait for one that is being opened; None when the call is better made without.
 
