@@ -133,3 +133,15 @@ def test_the_state_after_each_event(body: EventBody, state: ExecutionState) -> N
         standing.apply(event)
     assert standing.state is state
     assert state.final is (state is not ExecutionState.RUNNING)
+
+
+def test_a_copy_of_where_it_stands_has_all_of_it_and_goes_its_own_way() -> None:
+    """Every attribute, so that what is tried on a copy is what will hold."""
+    standing = Standing()
+    for event in history(STARTED, scheduled("a"), StepFailed(step_id="a", attempt=1, failure=FAILURE)):
+        standing.apply(event)
+    other = standing.copy()
+    for name in Standing.__slots__:
+        assert getattr(other, name) == getattr(standing, name)
+    other.apply(history(ExecutionFailed(failure=FAILURE))[0])
+    assert standing.final is None

@@ -111,8 +111,20 @@ class Standing:
     def copy(self) -> Standing:
         """Return one that goes its own way."""
         other = Standing.__new__(Standing)
-        for name in Standing.__slots__:
-            setattr(other, name, getattr(self, name))
+        other.attempt = self.attempt
+        other.close_time = self.close_time
+        other.failure = self.failure
+        other.failures = self.failures
+        other.final = self.final
+        other.heard_time = self.heard_time
+        other.input = self.input
+        other.paused = self.paused
+        other.phase = self.phase
+        other.progress = self.progress
+        other.retry_time = self.retry_time
+        other.since = self.since
+        other.start_time = self.start_time
+        other.step_id = self.step_id
         return other
 
     @property
