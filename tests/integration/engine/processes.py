@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,7 +25,13 @@ def free_port() -> int:
 class Process:
     """A child whose output goes to a file."""
 
-    def __init__(self, log: Path, *arguments: str, inside: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        log: Path,
+        *arguments: str,
+        inside: Sequence[str] = (),
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
         self.log = log
         with log.open("ab") as output:
             self.child = subprocess.Popen(
@@ -33,6 +40,7 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                env={**os.environ, **(environ or {})},
             )
 
     @property
@@ -43,6 +51,15 @@ class Process:
         """End it as the machine would: without a word."""
         self.child.kill()
         self.child.wait(10)
+
+    def pause(self) -> None:
+        """Hold it: it neither does anything nor ends."""
+        self.child.send_signal(signal.SIGSTOP)
+        os.waitpid(self.child.pid, os.WUNTRACED)  # until it stands still
+
+    def resume(self) -> None:
+        """Let it go on."""
+        self.child.send_signal(signal.SIGCONT)
 
     def terminate(self) -> None:
         self.child.send_signal(signal.SIGTERM)

@@ -67,6 +67,7 @@ class ExecutionService(ExecutionReader):
         self._starter = Starter(self, store, workflows, engine, traces, clock)
         self.reports = AttemptReports(self, engine, self._control, dispatcher)
         workflows.on_state_change(engine.workflow_changed)
+        workflows.on_change_elsewhere(engine.claims.workflows_changed)
 
     async def find_plan(self, workflow_id: str, version: int) -> Plan:
         """Return what an execution runs, also when its workflow was deleted since.

@@ -27,6 +27,7 @@ __all__ = ["InstanceService"]
 _log = logging.getLogger("weft.server.registry")
 
 _SWEEP_SECONDS: Final = 0.5
+_LOOK_SECONDS: Final = 0.1
 _TOKEN_BYTES: Final = 16
 
 
@@ -50,7 +51,10 @@ class InstanceService:
         """Ids that are gone from memory; their rows are not, for all we know."""
         self._compare = False
         """Whether memory and store may differ, as the store was broken."""
+        self._poke = asyncio.Event()
+        self._looked = float("-inf")
         services.on_removal(self._table.remove_service)
+        store.on_instances_change(self._changed_elsewhere)
 
     @property
     def version(self) -> int:
@@ -68,8 +72,8 @@ class InstanceService:
     async def run(self) -> None:
         """Watch over heartbeats until cancelled."""
         while True:
-            await self._clock.sleep(_SWEEP_SECONDS)
-            for instance in self._table.sweep():
+            await self._rest()
+            for instance in self._table.sweep(relays=await self._relay()):
                 _log.info("instance %s is gone: no heartbeat for long", instance.id)
                 self._table.remove(instance.id)
                 self._leaving.add(instance.id)
@@ -79,6 +83,33 @@ class InstanceService:
             if self._compare:
                 with suppress(WeftError):
                     await self._follow_store()
+
+    async def _rest(self) -> None:
+        """Wait for the next round, or until another server has changed something."""
+        self._poke.clear()
+        rest = [
+            asyncio.ensure_future(self._clock.sleep(_SWEEP_SECONDS)),
+            asyncio.ensure_future(self._poke.wait()),
+        ]
+        try:
+            await asyncio.wait(rest, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for waiting in rest:
+                waiting.cancel()
+
+    def _changed_elsewhere(self) -> None:
+        self._compare = True
+        self._poke.set()
+
+    async def _relay(self) -> bool:
+        """Tell other servers who was heard of here, and hear what they heard; tell whether that went well."""
+        try:
+            heard = await self._store.exchange_heartbeats(self._table.take_heard())
+        except WeftError:
+            return False
+        for heartbeat in heard:
+            self._table.heard_elsewhere(heartbeat)
+        return True
 
     async def _follow_store(self) -> None:
         """Make memory the same as the store; when something changes meanwhile, later."""
@@ -135,6 +166,27 @@ class InstanceService:
             if self._arriving.get(instance.id) is instance:
                 del self._arriving[instance.id]
 
+    async def heard(self, instance_id: str, token: str, health: Health, note: str) -> datetime:
+        """Take note of an instance as ``heartbeat`` does, also when it registered at another server just now.
+
+        Raises:
+            ResourceNotFoundError: INSTANCE_NOT_FOUND.
+            PreconditionError: INSTANCE_REPLACED: the token is of an earlier registration.
+        """
+        await self._look_for(instance_id, token)
+        return self.heartbeat(instance_id, token, health, note)
+
+    async def _look_for(self, instance_id: str, token: str) -> None:
+        """Read what is stored when a registration is not known here, but not all the time."""
+        known = self._table.get(instance_id)
+        if known is not None and (not token or not known.token or token == known.token):
+            return
+        now = self._clock.monotonic()
+        if now - self._looked >= _LOOK_SECONDS:
+            self._looked, self._compare = now, True
+            with suppress(WeftError):
+                await self._follow_store()
+
     def heartbeat(self, instance_id: str, token: str, health: Health, note: str) -> datetime:
         """Take note that an instance is alive; return until when it counts as alive.
 
@@ -155,6 +207,7 @@ class InstanceService:
             ResourceNotFoundError: INSTANCE_NOT_FOUND.
             PreconditionError: INSTANCE_REPLACED: the token is of an earlier registration.
         """
+        await self._look_for(instance_id, token)
         self._require_current(instance_id, token)
         if self._table.remove(instance_id) is None and instance_id not in self._leaving:
             raise ResourceNotFoundError("instance", instance_id)

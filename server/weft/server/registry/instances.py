@@ -13,11 +13,14 @@ from datetime import timedelta
 
 from weft.core.clock import Clock
 from weft.discovery.model import Health
-from weft.server.registry.model import Instance
+from weft.server.registry.model import Heartbeat, Instance
 
 __all__ = ["InstanceTable"]
 
+_NO_TIME = timedelta()
 _MISSED = "no heartbeat within the ttl"
+_RELAY_SLACK = timedelta(seconds=2)
+"""How late a heartbeat may come that another server heard."""
 _REAP_AFTER = timedelta(minutes=5)
 """How long a silent instance stays listed as CRITICAL, at least; ten ttls when that is more."""
 
@@ -26,6 +29,10 @@ _REAP_AFTER = timedelta(minutes=5)
 class _Entry:
     instance: Instance
     heard: float
+    fresh: bool = False
+    """Whether other servers have still to be told."""
+    relayed: bool = False
+    """Whether it was another server that heard of it last."""
 
 
 class InstanceTable:
@@ -78,10 +85,31 @@ class InstanceTable:
         if entry is None:
             return None
         entry.heard = self._clock.monotonic()
+        entry.fresh, entry.relayed = True, False
         old = entry.instance
         new = replace(old, health=health, health_note=note, heartbeat_time=self._clock.now())
         self._replace(entry, new, notify=(old.health, old.health_note) != (health, note))
         return new
+
+    def take_heard(self) -> tuple[Heartbeat, ...]:
+        """Return who was heard of here since the last time."""
+        now = self._clock.monotonic()
+        fresh = [entry for entry in self._entries.values() if entry.fresh]
+        for entry in fresh:
+            entry.fresh = False
+        return tuple(_heartbeat(entry.instance, now - entry.heard) for entry in fresh)
+
+    def heard_elsewhere(self, heartbeat: Heartbeat) -> None:
+        """Take note of what another server heard."""
+        entry = self._entries.get(heartbeat.instance_id)
+        heard = self._clock.monotonic() - heartbeat.age.total_seconds()
+        if entry is None or entry.instance.token != heartbeat.token or heard <= entry.heard:
+            return
+        entry.heard, entry.relayed = heard, True
+        old, said = entry.instance, (heartbeat.health, heartbeat.note)
+        time = self._clock.now() - heartbeat.age
+        new = replace(old, health=heartbeat.health, health_note=heartbeat.note, heartbeat_time=time)
+        self._replace(entry, new, notify=(old.health, old.health_note) != said)
 
     def remove(self, instance_id: str) -> Instance | None:
         """Forget an instance; return it when it was known."""
@@ -99,12 +127,19 @@ class InstanceTable:
             del self._entries[instance_id]
         self._notify(service_id)
 
-    def sweep(self) -> tuple[Instance, ...]:
-        """Mark who missed its ttl as CRITICAL; return who was silent for so long that it can go."""
+    def sweep(self, *, relays: bool = True) -> tuple[Instance, ...]:
+        """Mark who missed its ttl as CRITICAL; return who was silent for so long that it can go.
+
+        Args:
+            relays: Whether what other servers hear is told here now; else nobody is given up of whom
+                they would know.
+        """
         now = self._clock.monotonic()
         gone: list[Instance] = []
         for entry in self._entries.values():
-            silent = timedelta(seconds=now - entry.heard)
+            if entry.relayed and not relays:
+                continue
+            silent = timedelta(seconds=now - entry.heard) - (_RELAY_SLACK if entry.relayed else _NO_TIME)
             instance = entry.instance
             if silent > max(instance.ttl * 10, _REAP_AFTER):
                 gone.append(instance)
@@ -128,3 +163,13 @@ class InstanceTable:
         changed = self._changed.pop(service_id, None)
         if changed is not None:
             changed.set()
+
+
+def _heartbeat(instance: Instance, seconds: float) -> Heartbeat:
+    return Heartbeat(
+        instance_id=instance.id,
+        token=instance.token,
+        health=instance.health,
+        note=instance.health_note,
+        age=timedelta(seconds=max(0.0, seconds)),
+    )

@@ -10,7 +10,7 @@ from enum import StrEnum, unique
 from weft.core.payload import JsonObject
 from weft.discovery.model import Endpoint, Health, Protocol
 
-__all__ = ["Action", "Instance", "Service", "ServiceState", "ServiceVersion"]
+__all__ = ["Action", "Heartbeat", "Instance", "Service", "ServiceState", "ServiceVersion"]
 
 
 @unique
@@ -164,3 +164,19 @@ class Instance:
             zone=self.zone,
             health=self.health,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heartbeat:
+    """That an instance was heard of, as one server tells it to another."""
+
+    instance_id: str
+    """Which instance."""
+    token: str
+    """Which registration of it."""
+    health: Health
+    """What it said of itself."""
+    note: str = ""
+    """Why."""
+    age: timedelta
+    """How long ago that was."""

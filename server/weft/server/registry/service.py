@@ -42,6 +42,7 @@ class RegistryService:
         self._cache: dict[str, Service] = {}
         self._changed = asyncio.Event()
         self._removal_listeners: list[Callable[[str], None]] = []
+        store.on_catalog_change(self._remember_change)
 
     def on_removal(self, listener: Callable[[str], None]) -> None:
         """Call back with the id of every service that was removed."""

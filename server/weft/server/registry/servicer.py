@@ -210,7 +210,7 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
         faults.text("health_note", request.health_note, 1_024)
         faults.raise_any()
         health = convert.health_from_proto(request.health) or Health.PASSING
-        expires = self._instances.heartbeat(
+        expires = await self._instances.heard(
             request.instance_id, request.registration_token, health, request.health_note
         )
         return pb.HeartbeatResponse(expire_time=timestamp(expires))

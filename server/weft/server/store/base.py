@@ -32,7 +32,7 @@ from weft.core.errors import ExhaustedError, ServiceUnavailableError
 from weft.core.reasons import Reason
 from weft.server.execution.model import Event, Execution
 from weft.server.query.predicate import Ref
-from weft.server.registry.model import Instance, Service, ServiceState
+from weft.server.registry.model import Heartbeat, Instance, Service, ServiceState
 from weft.server.store.batches import BatchStore
 from weft.server.store.upkeep import UpkeepStore
 from weft.server.store.values import (
@@ -202,9 +202,37 @@ class RegistryStore(Protocol):
         """Return every instance, by id."""
         ...
 
+    async def exchange_heartbeats(self, heard: Sequence[Heartbeat]) -> tuple[Heartbeat, ...]:
+        """Tell other servers which instances were heard of here, and return what they heard of late.
+
+        Not durable; an instance that is gone is left out.
+        """
+        ...
+
+    def on_instances_change(self, listener: Callable[[], None]) -> None:
+        """Call back in the event loop when another server may have added or removed instances.
+
+        At the latest one second after it did.
+        """
+        ...
+
+    def on_catalog_change(self, listener: Callable[[], None]) -> None:
+        """Call back in the event loop when another server may have changed services or workflows.
+
+        At the latest one second after it did.
+        """
+        ...
+
 
 class WorkflowStore(Protocol):
     """Workflows and all their versions. Lists are by name, versions newest first."""
+
+    def on_catalog_change(self, listener: Callable[[], None]) -> None:
+        """Call back in the event loop when another server may have changed services or workflows.
+
+        At the latest one second after it did.
+        """
+        ...
 
     async def recall_workflow(self, key: RequestKey) -> Workflow | None:
         """Return what the first request with this key returned.

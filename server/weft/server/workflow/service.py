@@ -55,6 +55,7 @@ class WorkflowService:
         self._cache: dict[tuple[str, int], Workflow] = {}
         self._state_listeners: list[StateListener] = []
         self._changes = 0
+        store.on_catalog_change(self._forget)
 
     async def create(self, draft: Workflow, key: RequestKey | None) -> tuple[Workflow, tuple[Problem, ...]]:
         """Store a new workflow as version 1; return it with the warnings.
@@ -134,6 +135,10 @@ class WorkflowService:
     def on_state_change(self, listener: StateListener) -> None:
         """Call back when a workflow was moved to another state here."""
         self._state_listeners.append(listener)
+
+    def on_change_elsewhere(self, listener: Callable[[], None]) -> None:
+        """Call back when a workflow may have been moved to another state at another server."""
+        self._store.on_catalog_change(listener)
 
     async def delete(self, ref: str, etag: str, key: RequestKey | None) -> None:
         """Delete a workflow; what runs goes on.

@@ -53,6 +53,9 @@ class Backend:
         self._readers = Pool(config, config.readers, {"default_transaction_read_only": "on"})
         self._listeners: list[Callable[[StoreState], None]] = []
         self._change_listeners: list[Callable[[Sequence[str]], None]] = []
+        self._catalog_listeners: list[Callable[[], None]] = []
+        self._instance_listeners: list[Callable[[], None]] = []
+        self._counted = (-1, -1)
         self._working: set[asyncio.Task[Any]] = set()
         self._proved = float("-inf")
         self._closing: asyncio.Task[None] | None = None
@@ -81,6 +84,14 @@ class Backend:
     def on_change(self, listener: Callable[[Sequence[str]], None]) -> None:
         """Call back in the event loop with ids of executions that another server wrote to."""
         self._change_listeners.append(listener)
+
+    def on_catalog_change(self, listener: Callable[[], None]) -> None:
+        """Call back in the event loop when another server may have changed services or workflows."""
+        self._catalog_listeners.append(listener)
+
+    def on_instances_change(self, listener: Callable[[], None]) -> None:
+        """Call back in the event loop when another server may have added or removed instances."""
+        self._instance_listeners.append(listener)
 
     async def open(self) -> None:
         """Make ready: connect, migrate, take a lease.
@@ -216,22 +227,31 @@ class Backend:
             self._workers.terminate()
             self._readers.terminate()
         state = StoreState.BROKEN if fault else StoreState.HEALTHY
-        for listener in self._listeners:
-            try:
-                listener(state)
-            except Exception:
-                logger.exception("a listener of the store failed")
+        _call(self._listeners, state)
 
     def _on_hint(self, hint: Hint) -> None:
-        if hint.kind in {"executions", "freed"}:
-            self._tell_changes(hint.ids)
-
-    def _tell_changes(self, ids: Sequence[str]) -> None:
-        for listener in self._change_listeners:
-            try:
-                listener(ids)
-            except Exception:
-                logger.exception("a listener of the store failed")
+        match hint.kind:
+            case "executions" | "freed":
+                _call(self._change_listeners, hint.ids)
+            case "registry":
+                _call(self._catalog_listeners)
+            case "instances":
+                _call(self._instance_listeners)
+            case _:
+                pass  # of a newer release
 
     def _on_counts(self, *, registry: int, instances: int) -> None:
-        """Take note of what others have changed."""
+        """Take note of what others have changed, should a hint have been lost."""
+        known, self._counted = self._counted, (registry, instances)
+        if registry != known[0]:
+            _call(self._catalog_listeners)
+        if instances != known[1]:
+            _call(self._instance_listeners)
+
+
+def _call(listeners: Sequence[Callable[..., None]], *arguments: object) -> None:
+    for listener in listeners:
+        try:
+            listener(*arguments)
+        except Exception:
+            logger.exception("a listener of the store failed")

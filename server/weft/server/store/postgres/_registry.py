@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from typing import Final, TypeVar
 
 import asyncpg
 
 from weft.core.errors import AlreadyExistsError, InternalError
 from weft.core.reasons import Reason
-from weft.server.registry.model import Instance, Service, ServiceState
+from weft.discovery.model import Health
+from weft.server.registry.model import Heartbeat, Instance, Service, ServiceState
 from weft.server.store.base import Page, RequestKey, Slice, StaleWriteError
 from weft.server.store.codec import decode_instance, decode_service, encode, encode_descriptors, to_micros
 from weft.server.store.postgres._backend import Backend, affected
+from weft.server.store.postgres._batch import columns
 from weft.server.store.postgres._connect import SQL, Connection
 from weft.server.store.postgres._hints import Hint
 from weft.server.store.postgres._locks import lock_number
@@ -22,6 +25,8 @@ from weft.server.store.postgres._requests import recall, record
 __all__ = ["Catalog", "PostgresRegistry"]
 
 T = TypeVar("T")
+
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 class Catalog(Backend):
@@ -155,6 +160,25 @@ class PostgresRegistry(Catalog):
     async def all_instances(self) -> tuple[Instance, ...]:
         """Return every instance, by id."""
         return tuple(decode_instance(row[0]) for row in await self._fetch("all_instances"))
+
+    async def exchange_heartbeats(self, heard: Sequence[Heartbeat]) -> tuple[Heartbeat, ...]:
+        """Tell other servers which instances were heard of here, and return what they heard of late."""
+        if self._keeper.alone:
+            return ()
+        told = sorted(
+            (it.instance_id, it.token, it.health.value, it.note, it.age // _MICROSECOND) for it in heard
+        )
+        rows = await self._run("exchange_heartbeats", self._keeper.epoch, *columns(told, 5))
+        return tuple(
+            Heartbeat(
+                instance_id=row["instance_id"],
+                token=row["token"],
+                health=Health(row["health"]),
+                note=row["note"],
+                age=row["age"] * _MICROSECOND,
+            )
+            for row in rows
+        )
 
 
 async def _require_free_name(connection: Connection, service: Service) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable, Sequence
 
 from weft.core.errors import AlreadyExistsError
 from weft.core.reasons import Reason
-from weft.server.registry.model import Instance, Service, ServiceState
+from weft.server.registry.model import Heartbeat, Instance, Service, ServiceState
 from weft.server.store.base import Page, RequestKey, Slice, StaleWriteError
 from weft.server.store.codec import decode_instance, decode_service, encode, encode_descriptors, to_micros
 from weft.server.store.sqlite._backend import Backend
@@ -127,6 +128,17 @@ class SqliteRegistry(Backend):
         """Return every instance, by id."""
         rows = await self._read(lambda connection: connection.execute(SQL["all_instances"]).fetchall())
         return tuple(decode_instance(document) for (document,) in rows)
+
+    async def exchange_heartbeats(self, heard: Sequence[Heartbeat]) -> tuple[Heartbeat, ...]:
+        """Return nothing: there is no other server."""
+        del heard
+        return ()
+
+    def on_instances_change(self, listener: Callable[[], None]) -> None:
+        """Nobody else writes here, so nobody ever calls back."""
+
+    def on_catalog_change(self, listener: Callable[[], None]) -> None:
+        """Nobody else writes here, so nobody ever calls back."""
 
 
 def _require_free_name(connection: sqlite3.Connection, service: Service) -> None:

@@ -52,3 +52,19 @@ DELETE FROM instances WHERE id = $1;
 -- name: all_instances
 -- Read every instance by id.
 SELECT document FROM instances ORDER BY id;
+
+-- name: exchange_heartbeats
+-- Tell which instances were heard of here, and read what other servers heard of late.
+WITH told AS (
+    INSERT INTO heartbeats (instance_id, token, health, note, heard_time, server)
+    SELECT h.id, h.token, h.health, h.note, clock_timestamp() - h.age * interval '1 microsecond', $1
+    FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[])
+        AS h (id, token, health, note, age)
+    WHERE EXISTS (SELECT 1 FROM instances AS i WHERE i.id = h.id COLLATE "C")
+    ON CONFLICT (instance_id) DO UPDATE SET token = excluded.token, health = excluded.health,
+        note = excluded.note, heard_time = excluded.heard_time, server = excluded.server
+    WHERE excluded.heard_time > heartbeats.heard_time
+)
+SELECT instance_id, token, health, note,
+    (extract(epoch FROM clock_timestamp() - heard_time) * 1000000)::bigint AS age
+FROM heartbeats WHERE server <> $1 AND heard_time > clock_timestamp() - interval '5 seconds';

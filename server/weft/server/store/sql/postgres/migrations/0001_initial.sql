@@ -40,6 +40,16 @@ CREATE TABLE instances (
 
 CREATE INDEX instances_by_service ON instances (service_id);
 
+-- When instances were heard of, and by which server: not durable, so it is kept out of the log.
+CREATE UNLOGGED TABLE heartbeats (
+    instance_id text        COLLATE "C" NOT NULL PRIMARY KEY REFERENCES instances (id) ON DELETE CASCADE,
+    token       text        NOT NULL,
+    health      text        NOT NULL,
+    note        text        NOT NULL,
+    heard_time  timestamptz NOT NULL,
+    server      bigint      NOT NULL
+) WITH (fillfactor = 50);
+
 CREATE TABLE workflows (
     id       text    COLLATE "C" NOT NULL PRIMARY KEY,
     name     text    COLLATE "C" NOT NULL,
