@@ -49,11 +49,13 @@ async def test_changes_are_told_at_once(open_store: OpenStore) -> None:
     await until(lambda: ear.instances > known, 0.5)
 
 
-async def test_without_a_hint_changes_are_found_within_a_second(open_store: OpenStore) -> None:
+async def test_without_a_hint_changes_are_found_within_a_second(
+    open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A hint may be lost; the count is not."""
     a, b = await open_store(), await open_store()
     ear = Ear(b)
-    a._keeper.tell = lambda _: None  # type: ignore[method-assign]
+    monkeypatch.setattr(a._keeper, "tell", lambda _: None)
     made = await a.insert_service(service())
     await a.put_instance(instance(made.id))
     asked = time.monotonic()

@@ -64,9 +64,12 @@ SELECT document, state, last_event, waits, due_time, end_time, failure
 FROM executions WHERE id = $1;
 
 -- name: execution_by_key
--- Find the newest execution of a key.
-SELECT document, state, last_event, waits, due_time, end_time, failure
-FROM executions WHERE key = $1 ORDER BY id DESC LIMIT 1;
+-- Find the open execution of a key, else the newest one.
+SELECT document, state, last_event, waits, due_time, end_time, failure FROM (
+    SELECT 1 AS place, * FROM executions WHERE key = $1 AND end_time IS NULL
+    UNION ALL
+    (SELECT 2 AS place, * FROM executions WHERE key = $1 ORDER BY id DESC LIMIT 1)
+) AS found ORDER BY place LIMIT 1;
 
 -- name: read_events
 -- Read a part of a history with its payloads, up to a size but at least one event.
