@@ -81,7 +81,7 @@ class Database:
             except BaseException:
                 connection.close()
                 raise
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, UnicodeDecodeError, sqlite3.Error) as error:
             fault = fault_of(error, self.where)
             reason = fault.message if fault else f"{self.where}: {error}"
             raise StoreUnavailableError(f"cannot open the store: {reason}") from error

@@ -18,12 +18,10 @@ from weft.server.store.execution_codec import (
     EventRow,
     ExecutionRow,
     attribute_rows,
-    decode_event,
-    decode_execution,
-    encode_event,
     encode_execution,
     encode_standing,
 )
+from weft.server.store.seal import open_events, open_execution, seal_event
 from weft.server.store.sqlite._backend import Backend
 from weft.server.store.sqlite._database import SQL
 from weft.server.store.sqlite._requests import check_fingerprint
@@ -51,7 +49,7 @@ class SqliteExecutions(Backend):
         reuse_key: bool = False,
     ) -> Execution:
         """Store a new execution with the beginning of its history, and own it."""
-        rows = [(execution.id, *encode_event(event)) for event in events]
+        rows = [(execution.id, *seal_event(execution.id, event)) for event in events]
         attributes = attribute_rows(execution)
 
         def insert(connection: sqlite3.Connection) -> Execution:
@@ -78,7 +76,7 @@ class SqliteExecutions(Backend):
     ) -> None:
         """Append to a history and replace the summary, when nobody appended in between."""
         standing = encode_standing(execution)
-        rows = [(execution.id, *encode_event(event)) for event in events]
+        rows = [(execution.id, *seal_event(execution.id, event)) for event in events]
 
         def append(connection: sqlite3.Connection) -> None:
             epoch = self._database.epoch
@@ -119,15 +117,18 @@ class SqliteExecutions(Backend):
     ) -> tuple[Event, ...]:
         """Return events in order, those with a number above ``after``."""
         query = SQL["read_events" if payloads else "read_events_without_payloads"]
-        rows = await self._read(
-            lambda connection: _read_rows(connection, query, (execution_id, after, limit), max_bytes)
-        )
-        return tuple(decode_event(row) for row in rows)
+
+        def read(connection: sqlite3.Connection) -> tuple[list[EventRow], int]:
+            rows = _read_rows(connection, query, (execution_id, after, limit), max_bytes)
+            return rows, _number_before(connection, execution_id, rows, after)
+
+        rows, before = await self._read(read)
+        return open_events(execution_id, rows, before)
 
 
 def decode_columns(*columns: Any) -> Execution:
     """Read an execution from the columns of its row."""
-    return decode_execution(ExecutionRow._make(columns))
+    return open_execution(ExecutionRow._make(columns))
 
 
 def _new_row(execution: Execution, key: RequestKey | None, epoch: int) -> tuple[object, ...]:
@@ -173,6 +174,16 @@ def _recall(connection: sqlite3.Connection, key: RequestKey) -> Execution | None
         return None
     check_fingerprint(key, row[0])
     return decode_columns(*row[1:])
+
+
+def _number_before(
+    connection: sqlite3.Connection, execution_id: str, rows: Sequence[EventRow], after: int
+) -> int:
+    """Return which event must stand before the first one; in the trash the first ones may be gone."""
+    if rows and rows[0].number != after + 1:
+        kept = connection.execute(SQL["get_execution"], (execution_id,)).fetchone()
+        return after if kept else rows[0].number - 1
+    return after
 
 
 def _read_rows(

@@ -62,8 +62,12 @@ def fault_of(error: BaseException, where: str) -> Fault | None:
         return _fault(where, reason, full=error.errno in _NO_SPACE)
     if isinstance(error, MemoryError):
         return _fault(where, "out of memory", full=False)
-    if not isinstance(error, sqlite3.Error):
-        return None
+    if isinstance(error, UnicodeDecodeError):
+        return _fault(where, "it is damaged: what should be text is none", full=False)
+    return _sqlite_fault(error, where) if isinstance(error, sqlite3.Error) else None
+
+
+def _sqlite_fault(error: sqlite3.Error, where: str) -> Fault | None:
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
     if code in _BREAKING:
         return _fault(where, str(error), full=code == sqlite3.SQLITE_FULL)

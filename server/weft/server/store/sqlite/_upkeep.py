@@ -8,7 +8,8 @@ from datetime import datetime
 
 from weft.server.execution.model import Event, Execution, ExecutionState
 from weft.server.store.codec import to_micros
-from weft.server.store.execution_codec import attribute_rows, encode_event, encode_execution
+from weft.server.store.execution_codec import attribute_rows, encode_execution
+from weft.server.store.seal import seal_event
 from weft.server.store.sqlite._backend import Backend
 from weft.server.store.sqlite._database import SQL
 from weft.server.store.values import StaleWriteError
@@ -70,7 +71,7 @@ class SqliteUpkeep(Backend):
             execution.slot_limit,
             execution.origin.execution_id or None,
         )
-        rows = [(execution.id, *encode_event(event)) for event in events]
+        rows = [(execution.id, *seal_event(execution.id, event)) for event in events]
         attributes = attribute_rows(execution)
 
         def insert(connection: sqlite3.Connection) -> bool:
