@@ -10,12 +10,13 @@ import random
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from tests.faults.rig.faults import FAILPOINTS
 from tests.faults.rig.plan import Wanted, expand
+from tests.faults.rig.postgres import PostgresStoreAdapter
 from tests.faults.rig.report import Report
 from tests.faults.rig.run import run
 from tests.faults.rig.stores import SqliteStoreAdapter, StoreAdapter
@@ -23,7 +24,10 @@ from tests.faults.rig.stores import SqliteStoreAdapter, StoreAdapter
 KILLS: Final = {"kill-server": 8, "kill-worker": 4, **dict.fromkeys(map("kill-at-{}".format, FAILPOINTS), 1)}
 """How kills are shared out."""
 
-STORES: Final = {"sqlite": lambda folder: SqliteStoreAdapter(folder / "data")}
+STORES: Final[dict[str, Callable[[Path], StoreAdapter]]] = {
+    "sqlite": lambda folder: SqliteStoreAdapter(folder / "data"),
+    "postgres": PostgresStoreAdapter,
+}
 
 GOAL: Final = {"sqlite": 5.0, "postgres": 10.0}
 """The most seconds from a kill to the next progress, for 95 of 100 kills."""
@@ -41,9 +45,14 @@ def shared_out(kills: int) -> dict[str, int]:
 
 def wanted(options: argparse.Namespace) -> Wanted:
     network = {"cut": options.kills // 20, "drop-replies": options.kills // 20, "delay": options.kills // 20}
+    kills = shared_out(options.kills)
+    if options.store == "postgres":
+        kills["kill-database"] = kills["kill-server"] // 6
+        kills["kill-server"] -= kills["kill-database"]
+        network["pause-server"] = options.kills // 20
     return Wanted(
         sessions=options.executions,
-        faults={**shared_out(options.kills), **{kind: count for kind, count in network.items() if count}},
+        faults={**kills, **{kind: count for kind, count in network.items() if count}},
         workflows=("chain-5",),
         weights={"watch": 5, "execute": 5, "poll": 4, "cancel": 1, "timeout": 1, "repeat": 1},
         concurrency=options.concurrency,

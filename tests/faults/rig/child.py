@@ -133,7 +133,7 @@ async def until(holds: Callable[[], bool | Awaitable[bool]], within: float) -> b
         await asyncio.sleep(_LOOK_SECONDS)
 
 
-async def listening(port: int, within: float = 30) -> None:
+async def listening(port: int, within: float = 120) -> None:
     """Wait until somebody takes connections there."""
     async with asyncio.timeout(within):
         while True:

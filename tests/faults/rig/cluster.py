@@ -25,14 +25,14 @@ class ServerNode(Child):
         self.address = f"127.0.0.1:{self.port}"
         self.failpoints = folder / f"failpoints-{number}"
         self.failpoints.mkdir(parents=True)
-        options = ("--listen", self.address, *store.arguments(number), "--log-format", "json", "--drain", "5")
-        environ = {FOLDER: str(self.failpoints), **store.environ(number)}
+        options = ("--listen", self.address, "--log-format", "json", "--drain", "5")
+        environ = {FOLDER: str(self.failpoints)}
         if bug:
             environ[BUG] = bug
         super().__init__(
             f"server-{number}",
             folder / f"server-{number}.log",
-            lambda _: ("tests.faults.rig.server", *options),
+            lambda _: ("tests.faults.rig.server", *options, *store.arguments(number)),
             environ,
         )
 
@@ -97,7 +97,8 @@ class Cluster:
     async def start(self) -> None:
         await self.store.open()
         await self.proxy.start()
-        for server in self.servers:
+        for number, server in enumerate(self.servers):
+            server.environ |= self.store.environ(number)
             server.keep()
         await asyncio.gather(*(server.up() for server in self.servers))
         for worker in self.workers:

@@ -27,7 +27,7 @@ _CERTAIN: Final = frozenset(
 """Refusals that say that nothing was done."""
 
 _LATER: Final = Code.RESOURCE_EXHAUSTED
-_PAUSE: Final = 0.05
+_PAUSE: Final = 0.2
 _LOOK: Final = 2.0
 """After how many seconds without an answer a waiting caller looks by other means."""
 _GRACE: Final = 5.0

@@ -20,7 +20,7 @@ from weft.client import Client, WeftError, connect
 
 FAILPOINTS: Final = ("commit.before", "commit.after", "dispatch.before", "dispatch.after", "reply.before")
 
-_WITHIN: Final = 15.0
+_WITHIN: Final = 30.0
 """For how many seconds an armed failpoint waits for somebody to pass."""
 
 Fault = Callable[[Cluster, PlannedFault], Awaitable[float | None]]
@@ -105,8 +105,10 @@ async def kill_worker(cluster: Cluster, fault: PlannedFault) -> float | None:
 
 async def kill_database(cluster: Cluster, fault: PlannedFault) -> float | None:
     began = time.monotonic()
-    cluster.store.kill()
-    await asyncio.sleep(fault.lasts)
+    await cluster.store.kill(fault.lasts)
+    for server in cluster.servers:
+        async with connect(server.address) as weft:
+            await until(partial(_serves, weft), _WITHIN)
     return began
 
 

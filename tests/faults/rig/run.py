@@ -69,7 +69,7 @@ async def run(plan: Plan, store: StoreAdapter, folder: Path, bug: str = "") -> R
             await asyncio.gather(_attend_all(plan, driver, progress), _do_faults(plan, cluster, progress))
         stored = await _drain(plan, cluster)
         await cluster.stop()
-        evidence = _gather(cluster, progress, stored)
+        evidence = _gather(cluster, progress, stored, await store.verify())
     recorder.close()
     return Report(
         seed=plan.seed,
@@ -91,10 +91,13 @@ def _announce(plan: Plan, folder: Path) -> None:
 
 
 async def _prepare(cluster: Cluster) -> None:
-    """Create the workflows, and wait until workers are there."""
-    async with connect(cluster.servers[0].address) as weft:
-        assert await until(lambda: _registered(weft, len(cluster.workers)), 60), "no worker registered"
-        await create_workflows(weft)
+    """Create the workflows, and wait until each server knows the workers that register with it."""
+    for number, server in enumerate(cluster.servers):
+        own = len(cluster.workers[number :: len(cluster.servers)])
+        async with connect(server.address) as weft:
+            assert await until(partial(_registered, weft, own), 60), "no worker registered"
+            if not number:
+                await create_workflows(weft)
 
 
 async def _registered(weft: Client, count: int) -> bool:
@@ -185,7 +188,9 @@ async def _read(weft: Client, execution_id: str) -> Stored:
     )
 
 
-def _gather(cluster: Cluster, progress: Progress, stored: Mapping[str, Stored]) -> Evidence:
+def _gather(
+    cluster: Cluster, progress: Progress, stored: Mapping[str, Stored], wrong: Sequence[str]
+) -> Evidence:
     operations = read_operations(cluster.folder / "operations.jsonl")
     return Evidence(
         operations=operations,
@@ -194,7 +199,7 @@ def _gather(cluster: Cluster, progress: Progress, stored: Mapping[str, Stored]) 
         windows=tuple(progress.windows),
         max_attempts=MAX_ATTEMPTS,
         backoff=BACKOFF,
-        store_faults=(*cluster.store.verify(), *(f"nobody answered: {it}" for it in progress.gave_up)),
+        store_faults=(*wrong, *(f"nobody answered: {it}" for it in progress.gave_up)),
         log_faults=tuple(cluster.log_faults()),
     )
 

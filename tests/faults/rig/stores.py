@@ -35,11 +35,11 @@ class StoreAdapter(Protocol):
         """Return the variables that name it, where options do not."""
         ...
 
-    def kill(self) -> None:
-        """End the database's own processes, where it has some; they come back by themselves."""
+    async def kill(self, lasts: float, /) -> None:
+        """End the database's own processes, where it has some, and start them again after a while."""
         ...
 
-    def verify(self) -> list[str]:
+    async def verify(self) -> list[str]:
         """Return what is wrong with the data, now that no server runs."""
         ...
 
@@ -67,10 +67,10 @@ class SqliteStoreAdapter:
     def environ(self, _server: int, /) -> dict[str, str]:
         return {}
 
-    def kill(self) -> None:
+    async def kill(self, _lasts: float, /) -> None:
         """There is no process of its own."""
 
-    def verify(self) -> list[str]:
+    async def verify(self) -> list[str]:
         """Ask SQLite, and count events against summaries in plain SQL, past all code of ours."""
         with closing(sqlite3.connect(f"{self.path.as_uri()}?mode=ro", uri=True)) as connection:
             (verdict,) = connection.execute("PRAGMA integrity_check").fetchone()

@@ -16,7 +16,8 @@ from weft.server.store.seal import open_events, seal_event
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ID = "exe_a"
-DONE = Event(2, NOW, StepCompleted(step_id="a", attempt=1, output=b'{"n":1}', instance_id="i"))
+COMPLETED = StepCompleted(step_id="a", attempt=1, output=b'{"n":1}', instance_id="i")
+DONE = Event(2, NOW, COMPLETED)
 EVENTS = (Event(1, NOW, StepScheduled(step_id="a")), DONE)
 
 
@@ -26,7 +27,7 @@ def test_a_sealed_history_is_read_as_it_was() -> None:
     assert open_events(ID, sealed) == EVENTS
     assert open_events(ID, [encode_event(event) for event in EVENTS]) == EVENTS
     bare = open_events(ID, [row._replace(payload=None) for row in sealed])
-    assert bare[1] == replace(DONE, body=replace(DONE.body, output=b"{}"))
+    assert bare[1] == replace(DONE, body=replace(COMPLETED, output=b"{}"))
 
 
 @pytest.mark.parametrize("column", ["number", "time", "kind", "attributes", "payload"])
@@ -50,13 +51,13 @@ def _bits(row: EventRow, column: str) -> int:
 def _flip(row: EventRow, column: str, bit: int) -> EventRow | None:
     value = getattr(row, column)
     if isinstance(value, int):
-        return row._replace(**{column: value ^ 1 << bit})
+        return EventRow(**{**row._asdict(), column: value ^ 1 << bit})
     content = bytearray(value.encode() if isinstance(value, str) else value)
     content[bit // 8] ^= 1 << bit % 8
     if isinstance(value, bytes):
         return row._replace(payload=bytes(content))
     try:
-        return row._replace(**{column: content.decode()})
+        return EventRow(**{**row._asdict(), column: content.decode()})
     except UnicodeDecodeError:
         return None
 

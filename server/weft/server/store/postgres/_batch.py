@@ -13,10 +13,10 @@ from weft.server.store.codec import to_micros
 from weft.server.store.execution_codec import (
     EventRow,
     attribute_rows,
-    encode_event,
     encode_execution,
     encode_standing,
 )
+from weft.server.store.seal import seal_event
 
 __all__ = ["Append", "Insert", "Write", "arguments", "columns"]
 
@@ -58,7 +58,7 @@ class Append(Write):
         standing = encode_standing(execution)
         return cls(
             execution_id=execution.id,
-            events=[encode_event(event) for event in events],
+            events=[seal_event(execution.id, event) for event in events],
             row=(execution.id, expected_last, *standing, release or execution.state.final),
             future=asyncio.get_running_loop().create_future(),
         )
@@ -87,7 +87,7 @@ class Insert(Write):
         )
         return cls(
             execution_id=execution.id,
-            events=[encode_event(event) for event in events],
+            events=[seal_event(execution.id, event) for event in events],
             row=row,
             attributes=attribute_rows(execution),
             future=asyncio.get_running_loop().create_future(),

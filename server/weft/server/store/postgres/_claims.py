@@ -7,12 +7,13 @@ from datetime import datetime
 from weft.server.execution.model import Execution
 from weft.server.store.base import Claim, Command
 from weft.server.store.codec import from_micros, to_micros
-from weft.server.store.execution_codec import ExecutionRow, decode_execution
+from weft.server.store.execution_codec import ExecutionRow
 from weft.server.store.postgres._backend import Backend
 from weft.server.store.postgres._connect import SQL, Connection
 from weft.server.store.postgres._execution import decode_record
 from weft.server.store.postgres._hints import Hint
 from weft.server.store.postgres._locks import lock_number
+from weft.server.store.seal import open_execution
 
 __all__ = ["PostgresClaims"]
 
@@ -29,7 +30,7 @@ class PostgresClaims(Backend):
         if not found:
             return None
         granted, *columns = found[0]
-        return Claim(decode_execution(ExecutionRow._make(columns)), granted=granted is not None)
+        return Claim(open_execution(ExecutionRow._make(columns)), granted=granted is not None)
 
     async def claim_due(self, now: datetime, limit: int) -> tuple[Execution, ...]:
         """Own executions that are nobody's and due, the longest due first."""

@@ -9,7 +9,7 @@ import asyncpg
 
 from weft.server.execution.model import Event, Execution, Waits
 from weft.server.store.base import KeyTakenError, RequestKey, StaleWriteError
-from weft.server.store.execution_codec import EventRow, ExecutionRow, decode_event, decode_execution
+from weft.server.store.execution_codec import EventRow, ExecutionRow
 from weft.server.store.postgres._backend import Backend
 from weft.server.store.postgres._batch import Append, Insert
 from weft.server.store.postgres._connect import SQL, Connection
@@ -17,6 +17,7 @@ from weft.server.store.postgres._hints import Hint
 from weft.server.store.postgres._locks import lock_number
 from weft.server.store.postgres._requests import check_fingerprint
 from weft.server.store.postgres._writer import commit_batch
+from weft.server.store.seal import open_events, open_execution
 
 __all__ = ["COLUMNS", "PostgresExecutions", "decode_record"]
 
@@ -120,12 +121,16 @@ class PostgresExecutions(Backend):
         """Return events in order, those with a number above ``after``."""
         query = "read_events" if payloads else "read_events_without_payloads"
         rows = await self._fetch(query, execution_id, after, limit, max_bytes)
-        return tuple(decode_event(EventRow._make(row)) for row in rows)
+        found = [EventRow._make(row) for row in rows]
+        before = after
+        if found and found[0].number != after + 1 and await self.get_execution(execution_id) is None:
+            before = found[0].number - 1  # in the trash the first ones may be gone
+        return open_events(execution_id, found, before)
 
 
 def decode_record(row: asyncpg.Record) -> Execution:
     """Read an execution from its row."""
-    return decode_execution(ExecutionRow._make(row))
+    return open_execution(ExecutionRow._make(row))
 
 
 async def _check_key(connection: Connection, key: str, *, reuse: bool) -> None:
@@ -154,4 +159,4 @@ async def _recall(connection: Connection, key: RequestKey) -> Execution | None:
     if row is None:
         return None
     check_fingerprint(key, row[0])
-    return decode_execution(ExecutionRow._make(tuple(row)[1:]))
+    return open_execution(ExecutionRow._make(tuple(row)[1:]))

@@ -40,6 +40,15 @@ _MAX_BACKOFF: Final = 1.0
 _TICKS_PER_LEASE: Final = 6
 _LONGEST_TICK: Final = 1.0
 
+_GONE: Final = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    # What asyncpg says of a connection that was cut in the middle of an answer.
+    asyncpg.InternalClientError,
+    OSError,
+)
+"""What a session raises that is not there any more."""
+
 
 class Counts(Protocol):
     """Is told how often others have changed what servers keep in memory."""
@@ -249,7 +258,7 @@ class Keeper:
             try:
                 async with self._using:
                     await self._tick(connection)
-            except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError):
+            except _GONE:
                 connection.terminate()
             else:
                 return

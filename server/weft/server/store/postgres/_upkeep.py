@@ -7,10 +7,11 @@ from datetime import datetime
 
 from weft.server.execution.model import Event, Execution, ExecutionState
 from weft.server.store.codec import to_micros
-from weft.server.store.execution_codec import attribute_rows, encode_event, encode_execution
+from weft.server.store.execution_codec import attribute_rows, encode_execution
 from weft.server.store.postgres._backend import Backend, affected
 from weft.server.store.postgres._batch import columns
 from weft.server.store.postgres._connect import SQL, Connection
+from weft.server.store.seal import seal_event
 from weft.server.store.values import StaleWriteError
 
 __all__ = ["PostgresUpkeep"]
@@ -72,7 +73,7 @@ class PostgresUpkeep(Backend):
             execution.slot_limit,
             execution.origin.execution_id or None,
         )
-        rows = columns([encode_event(event) for event in events], 5)
+        rows = columns([seal_event(execution.id, event) for event in events], 5)
         attributes = columns(attribute_rows(execution), 3)
 
         async def insert(connection: Connection) -> bool:

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
+from weft.server.failpoints import failpoint
 from weft.server.store.database import DatabaseConfig
 from weft.server.store.postgres._batch import Write, arguments
 from weft.server.store.postgres._connect import SQL, Connection, connect
@@ -25,7 +26,9 @@ _LOST: Final = "this server was taken for dead, and has lost its lease"
 
 async def commit_batch(connection: Connection, epoch: int, writes: Sequence[Write]) -> set[str] | None:
     """Write what still fits what is stored; return the ids of it, None when the lease is lost."""
+    failpoint("commit.before")
     rows = await connection.fetch(SQL["commit_batch"], *arguments(epoch, writes))
+    failpoint("commit.after")
     ids: set[str] = {row[0] for row in rows}
     return ids if "" in ids else None
 

@@ -1,0 +1,25 @@
+"""Three servers on one PostgreSQL: whoever dies or stands still, the others go on, without a double."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.faults.rig.plan import Wanted, expand
+from tests.faults.rig.postgres import PostgresStoreAdapter
+from tests.faults.rig.run import run
+
+pytestmark = pytest.mark.integration
+
+SEED = 20_261_208
+
+
+@pytest.mark.timeout(180)
+async def test_replicas_lose_nothing_and_record_nothing_twice(tmp_path: Path) -> None:
+    """W1-W9, W12: kills of servers, of the database, and a server that is stopped past its lease."""
+    faults = {"kill-server": 2, "kill-at-commit.after": 1, "kill-database": 1, "pause-server": 1}
+    plan = expand(SEED, Wanted(sessions=80, faults=faults, workers=3, stall=40))
+    report = await run(plan, PostgresStoreAdapter(), tmp_path / "run")
+    print(report.figures())  # noqa: T201 - the figures are the point
+    assert report.problems == []
