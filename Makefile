@@ -61,9 +61,10 @@ postgres: $(VENV)/.dev ## Where the PostgreSQL is that tests start: POSTGRES_BIN
 bench: $(VENV)/.dev ## Benchmarks, each as pairs side by side (ONLY=name for one)
 	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY))
 
-faults: $(VENV)/.dev ## The long run of the fault rig: 10,000 executions, 200 kills (ARGS="--seed 1 --kills 20")
+faults: $(VENV)/.dev ## The long run of the fault rig, on both stores (ARGS="--seed 1 --executions 500 --kills 20")
 	@$(BIN)/python -m pytest tests/faults -q -m long
-	@$(BIN)/python -m tests.faults $(ARGS)
+	@$(BIN)/python -m tests.faults --store sqlite $(ARGS)
+	@$(BIN)/python -m tests.faults --store postgres $(ARGS)
 
 fmt: $(VENV)/.dev ## Format, and fix what can be fixed
 	@$(BIN)/ruff format $(CODE)

@@ -15,6 +15,7 @@ pytestmark = pytest.mark.integration
 SEED = 20_261_208
 
 
+@pytest.mark.long
 @pytest.mark.timeout(180)
 async def test_replicas_lose_nothing_and_record_nothing_twice(tmp_path: Path) -> None:
     """W1-W9, W12: kills of servers, of the database, and a server that is stopped past its lease."""

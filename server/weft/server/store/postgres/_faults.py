@@ -48,7 +48,8 @@ def fault_of(error: BaseException, where: str) -> Fault | None:
         if state[:2] in _BREAKING_CLASSES or state in _BREAKING:
             return Fault(f"{where}: {_first_line(error)}")
         return None
-    if isinstance(error, asyncpg.InterfaceError | OSError | TimeoutError):
+    # The internal one is what asyncpg says of a connection that was cut in the middle of an answer.
+    if isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError | OSError | TimeoutError):
         return Fault(f"{where}: {_first_line(error) or type(error).__name__}")
     return None
 
