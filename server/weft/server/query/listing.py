@@ -57,7 +57,7 @@ class Listing:
     def __init__(self, table: Table, dialect: Dialect, predicate: Predicate | None) -> None:
         self._table = table
         self._dialect = dialect
-        parts = list(conjuncts(predicate or _EVERYTHING))
+        parts = [part for part in conjuncts(predicate or _EVERYTHING) if not self._is_certain(part)]
         self._driver = next((part for part in parts if isinstance(part, Test) and _is_value(part)), None)
         seeks = [part for part in parts if self._is_indexed(part)]
         self._seeks = [] if self._driver else seeks
@@ -130,6 +130,12 @@ class Listing:
     def _values(self) -> ValueTable:
         assert self._driver is not None
         return self._table.maps[self._driver.ref.field]
+
+    def _is_certain(self, part: Predicate) -> bool:
+        """Tell whether every row is so, as with ``id:*``."""
+        if not isinstance(part, Test) or part.compare is not Compare.PRESENT or part.ref.key:
+            return False
+        return not self._table.columns[part.ref.field].nullable
 
     def _is_indexed(self, part: Predicate) -> bool:
         return (

@@ -21,7 +21,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-COUNT_LIMIT: Final = 10_000
+COUNT_LIMIT: Final = 5_000
 """How far the total of a list is counted."""
 WINDOW: Final = 10_000
 """In how many executions a page is looked for at once."""

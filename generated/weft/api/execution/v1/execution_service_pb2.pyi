@@ -395,7 +395,7 @@ class ListExecutionsResponse(_message.Message):
     when a filter has to look at very many, each request looks at a part.
     """
     total_size: _builtins.int
-    """How many match on all pages, counted up to 10,000."""
+    """How many match on all pages, counted up to 5,000."""
     total_size_is_minimum: _builtins.bool
     """Whether there may be more than `total_size`."""
     @_builtins.property
