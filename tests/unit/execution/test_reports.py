@@ -12,6 +12,7 @@ from weft.core.errors import ActionFailedError, PreconditionError, ResourceNotFo
 from weft.core.reasons import Reason
 from weft.server.execution.attempts import AttemptToken
 from weft.server.execution.model import ExecutionState, StepProgressed, Waits
+from weft.server.execution.orders import Progress
 from weft.server.registry.model import Action
 from weft.server.workflow.model import RetryPolicy, Step
 
@@ -188,7 +189,58 @@ async def test_a_heartbeat_without_details_keeps_what_was_told_before() -> None:
         execution = await world.start()
         token = await accepted(world, execution.id)
         for details in (b"", b'{"done":1}', b""):
+            await world.clock.advance(5)
             assert await world.executions.reports.heartbeat(token, details) is False
         events = await world.events(execution.id)
         told = [event.body.details for event in events if isinstance(event.body, StepProgressed)]
         assert told == [b"{}", b'{"done":1}', b'{"done":1}']
+
+
+async def test_a_bare_heartbeat_leaves_what_was_told_before() -> None:
+    """It says that the attempt is alive, and nothing else: the next attempt still knows how far it was."""
+    async with new_world() as world:
+        await later(world, heartbeat=60, retry=RetryPolicy(initial_backoff=timedelta(seconds=1), jitter=0.0))
+        execution = await world.start()
+        token = await accepted(world, execution.id)
+        for details in (b'{"page":7}', b""):
+            await world.clock.advance(20)
+            await world.executions.reports.heartbeat(token, details)
+        await world.executions.reports.fail(token, ActionFailedError("broken"))
+        await world.clock.advance(1)
+        await accepted(world, execution.id, attempt=2)
+        assert world.provider.calls[-1].heartbeat_details == b'{"page":7}'
+
+
+async def test_heartbeats_of_an_action_that_answers_later_are_kept_now_and_then() -> None:
+    """Each counts; the history gets one every few seconds, and more often where silence is short."""
+    async with new_world() as world:
+        await later(world, heartbeat=10)
+        execution = await world.start()
+        token = await accepted(world, execution.id)
+        for number in range(40):
+            await world.clock.advance(0.5)
+            await world.executions.reports.heartbeat(token, b'{"done":%d}' % number)
+        kinds = await world.kinds(execution.id)
+        assert 4 <= kinds.count("StepProgressed") <= 9
+        await world.executions.reports.complete(token, b'{"n": 1}')
+        assert (await world.ended(execution.id)).execution.state is ExecutionState.COMPLETED
+        with pytest.raises(PreconditionError) as caught:
+            await world.executions.reports.heartbeat(token, b"")
+        assert caught.value.reason == Reason.ATTEMPT_STALE
+
+
+async def test_a_heartbeat_that_comes_by_another_server_keeps_a_running_attempt_alive() -> None:
+    """As if it had come here: it is an order then."""
+    async with new_world(hold=["a"]) as world:
+        await later(world, heartbeat=0.4)
+        world.provider.later.clear()
+        execution = await world.start()
+        held = await world.held("a")
+        for _ in range(4):
+            await asyncio.sleep(0.2)
+            beat = Progress(execution_id=execution.id, step_id="a", attempt=1, details=b'{"done":1}')
+            await world.executions.order(execution.id, beat)
+        assert world.provider.cancelled == []
+        held.complete({"n": 1})
+        assert (await world.ended(execution.id)).execution.state is ExecutionState.COMPLETED
+        assert (await world.kinds(execution.id)).count("StepProgressed") == 1

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from datetime import timedelta
+from typing import Final, Protocol
 
+from weft.core.clock import Clock
 from weft.core.errors import PreconditionError, ValidationError, Violation, WeftError
 from weft.core.names import EXECUTION_PREFIX, STEP_ID, is_id
 from weft.core.reasons import Reason, Rule
@@ -14,8 +16,12 @@ from weft.server.execution.engine import Engine
 from weft.server.execution.model import Execution, ExecutionState
 from weft.server.execution.orders import Complete, Order, Progress, check_attempt
 from weft.server.execution.plan import Plan, PlannedStep
+from weft.server.execution.standing import Phase
 
 __all__ = ["AttemptReports", "AttemptToken"]
+
+_APART: Final = timedelta(seconds=5)
+"""How far apart the heartbeats of an action that answers later are kept, unless it has to beat more often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +72,13 @@ class AttemptReports:
         engine: Has the executions of this server.
         control: Reaches those of other servers.
         dispatcher: Checks outputs.
+        clock: Tells how long ago an attempt was heard of.
     """
 
     def __init__(
-        self, executions: Executions, engine: Engine, control: Control, dispatcher: Dispatcher
+        self, executions: Executions, engine: Engine, control: Control, dispatcher: Dispatcher, clock: Clock
     ) -> None:
+        self._clock = clock
         self._executions = executions
         self._engine = engine
         self._control = control
@@ -95,16 +103,29 @@ class AttemptReports:
         execution = await self._executions.find(token.execution_id)
         if execution.state in {ExecutionState.CANCELLED, ExecutionState.TIMED_OUT}:
             return True
-        await self._report(
-            token,
-            Progress(
+        if not await self._heard_just_now(execution, token):
+            progress = Progress(
                 execution_id=token.execution_id,
                 step_id=token.step_id,
                 attempt=token.attempt,
                 details=details,
-            ),
-        )
+            )
+            await self._report(token, progress)
         return False
+
+    async def _heard_just_now(self, execution: Execution, token: AttemptToken) -> bool:
+        """Tell whether the history has a sign of life that is new enough.
+
+        Raises:
+            PreconditionError: ATTEMPT_STALE.
+        """
+        standing = await self._control.standing(execution)
+        check_attempt(standing, token.step_id, token.attempt)
+        limit = (await self._planned(execution, token)).step.heartbeat_timeout
+        apart = min(_APART, limit / 4) if limit else _APART
+        heard = standing.heard_time
+        alone = standing.phase is Phase.ACCEPTED  # what runs at another server is for that one to judge
+        return alone and bool(standing.progress) and heard is not None and self._clock.now() - heard < apart
 
     async def complete(self, token: AttemptToken, output: bytes) -> None:
         """Record the output of an attempt that an action took on before.

@@ -72,7 +72,7 @@ class Control:
             if self._engine.draining:
                 raise draining()
             if not self._engine.has(order.execution_id):
-                standing = await self._standing(execution)
+                standing = await self.standing(execution)
                 if posted is not None and order.met(standing):
                     return execution
                 if posted is None or loop.time() - posted.moment > _POST_AGAIN_SECONDS:
@@ -157,7 +157,8 @@ class Control:
             after = events[-1].number if events else execution.last_event
         return False
 
-    async def _standing(self, execution: Execution) -> Standing:
+    async def standing(self, execution: Execution) -> Standing:
+        """Return where an execution stands, by what is stored."""
         standing, last = Standing(), 0
         events: tuple[Event, ...]
         while events := await self._store.read_events(execution.id, after=last, payloads=False):

@@ -65,7 +65,7 @@ class ExecutionService(ExecutionReader):
         self._plans = PlanCache()
         self._control = Control(store, engine)
         self._starter = Starter(self, store, workflows, engine, traces, clock)
-        self.reports = AttemptReports(self, engine, self._control, dispatcher)
+        self.reports = AttemptReports(self, engine, self._control, dispatcher, clock)
         workflows.on_state_change(engine.workflow_changed)
         workflows.on_change_elsewhere(engine.claims.workflows_changed)
 
