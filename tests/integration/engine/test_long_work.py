@@ -87,7 +87,7 @@ async def test_after_a_kill_the_next_attempt_goes_on_where_it_was(
     """What was told last is given to it; meanwhile the command shows how far the action is."""
     await server.up()
     first = await providers.add(weft)
-    await make(weft, "count", heartbeat_timeout=3, retry=RETRY)
+    await make(weft, "count", heartbeat_timeout=8, retry=RETRY)
     started = await weft.executions.start("count", {"total": 120})
 
     async def shown() -> bool:
@@ -96,7 +96,7 @@ async def test_after_a_kill_the_next_attempt_goes_on_where_it_was(
 
     await until(shown)
     assert " of 120" in (await run_weft(server, "executions", "get", started.id)).stdout
-    await asyncio.sleep(2)
+    await asyncio.sleep(3)  # until it tells again how far it is
     first.kill()
     await providers.add(weft)
     watched = [event async for event in weft.executions.watch(started.id)]
