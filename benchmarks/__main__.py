@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     if options.list:
         for benchmark in BENCHMARKS:
-            print(f"{benchmark.name:10} {benchmark.description}")
+            print(f"{benchmark.name:17} {benchmark.description}")
         return 0
     try:
         return run(_run_until_signal(options))

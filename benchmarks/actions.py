@@ -7,7 +7,7 @@ import signal
 
 from benchmarks.loops import run
 from benchmarks.processes import announce
-from benchmarks.provider import first
+from benchmarks.provider import add_one
 from weft.service import Service
 
 __all__ = ["ACTION", "SERVICE"]
@@ -16,7 +16,7 @@ SERVICE = "actions"
 ACTION = "first"
 
 service = Service(SERVICE, description="Adds one.")
-service.action(first)
+service.action(name=ACTION)(add_one)
 
 
 async def _serve() -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from benchmarks.harness import Block, CannotRunError, Figure, Operation, Side, closed_loop
 from benchmarks.processes import Processes
-from benchmarks.workflow import LEVELS, execute, ready
+from benchmarks.work import add_workflow, execute
+from benchmarks.workflow import LEVELS
 from weft.client import connect
 
 __all__ = ["FsyncsBenchmark"]
@@ -55,7 +56,7 @@ class FsyncsBenchmark:
         address = await server.address()
         processes.start("provider", "benchmarks.provider", "--server", address)
         async with connect(address) as client:
-            await ready(client)
+            await add_workflow(client)
             yield (_side(execute(client), trace),)
 
 

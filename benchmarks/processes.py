@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from benchmarks.child import PROFILE
 
-__all__ = ["Child", "Processes", "StartError", "announce"]
+__all__ = ["Child", "Processes", "StartError", "announce", "cpu_seconds"]
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -45,8 +45,12 @@ class Child:
 
     def cpu_seconds(self) -> float:
         """Return the processor time that it has used, in user and kernel mode, of all threads."""
-        fields = Path(f"/proc/{self.popen.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu_seconds(self.popen.pid)
+
+    def resident_megabytes(self) -> float:
+        """Return how much of its memory is there now."""
+        pages = Path(f"/proc/{self.popen.pid}/statm").read_text(encoding="utf-8").split()[1]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE") / 1_000_000
 
     async def address(self) -> str:
         """Wait until it says that it is ready, and where.
@@ -123,16 +127,45 @@ class Processes:
         child.popen.wait()
         self._children.remove(child)
 
-    def start_server(self, name: str = "server", *, prefix: Sequence[str] = ()) -> Child:
-        """Start a Weft server as users do, on a free port and an empty data directory."""
-        options = ["--listen", "127.0.0.1:0", "--data-dir", str(self.place / f"{name}-data")]
-        return self.start(name, "weft.cli", "server", *options, "--log-format", "json", prefix=prefix)
+    def start_server(
+        self,
+        name: str = "server",
+        *,
+        listen: str = "127.0.0.1:0",
+        options: Sequence[str] = (),
+        prefix: Sequence[str] = (),
+    ) -> Child:
+        """Start a Weft server as users do, on a data directory that is empty unless it ran before.
+
+        Args:
+            name: Of the process, and of the directory.
+            listen: Where; by default on a free port.
+            options: Further ones of its command line.
+            prefix: As for ``start``.
+        """
+        own = ["--listen", listen, "--data-dir", str(self.place / f"{name}-data"), "--log-format", "json"]
+        return self.start(name, "weft.cli", "server", *own, *options, prefix=prefix)
 
     def _environment(self, name: str) -> dict[str, str]:
         environment = {key: value for key, value in os.environ.items() if not key.startswith("WEFT_")}
         if self._profiles is not None:
             environment[PROFILE] = str(self._profiles / f"{name}.prof")
         return environment
+
+
+def cpu_seconds(pid: int, *, ended_children: bool = False) -> float:
+    """Return the processor time of a process, in user and kernel mode, of all threads; 0 when it is gone.
+
+    Args:
+        pid: Its id.
+        ended_children: Whether what its children used, that have ended, counts too.
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    times = stat.rpartition(")")[2].split()[11:15]
+    return sum(map(int, times if ended_children else times[:2])) / os.sysconf("SC_CLK_TCK")
 
 
 def announce(address: str) -> None:

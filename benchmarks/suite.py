@@ -9,12 +9,16 @@ from benchmarks.fleet.kill import KillBenchmark
 from benchmarks.fleet.outage import OutageBenchmark
 from benchmarks.fleet.wide import WideBenchmark
 from benchmarks.fsyncs import FsyncsBenchmark
+from benchmarks.growth import GrowthBenchmark
 from benchmarks.harness import Benchmark
 from benchmarks.lists import ListsBenchmark
+from benchmarks.memory import MemoryBenchmark
 from benchmarks.mesh import MeshBenchmark
 from benchmarks.picks import PicksBenchmark
+from benchmarks.recovery import RecoveryBenchmark
 from benchmarks.retention import RetentionBenchmark
 from benchmarks.rpc import RpcBenchmark
+from benchmarks.stores import POSTGRES
 from benchmarks.workflow import WorkflowBenchmark
 
 __all__ = ["BENCHMARKS"]
@@ -30,7 +34,12 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     WideBenchmark(),
     DispatchBenchmark(),
     WorkflowBenchmark(),
+    WorkflowBenchmark(POSTGRES, goal=0.30),
     FsyncsBenchmark(),
+    RecoveryBenchmark(),
+    RecoveryBenchmark(POSTGRES),
+    GrowthBenchmark(),
+    MemoryBenchmark(),
     ListsBenchmark(),
     RetentionBenchmark(),
 )

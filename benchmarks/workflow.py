@@ -1,154 +1,171 @@
-"""Benchmark ``workflow``: three steps end to end, durably, against the floor of the same hops and commits."""
+"""Benchmark ``workflow``: three steps end to end, durably, against raw echoes and against their floor."""
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from datetime import timedelta
+from functools import partial
+from typing import Final
 
 import grpc.aio
 
 from benchmarks.echo import echo_method
-from benchmarks.floor import floor, hops, journal
+from benchmarks.floor import echo, floor
 from benchmarks.harness import Block, Figure, Operation, Side, closed_loop
-from benchmarks.payloads import Documents
-from benchmarks.processes import Child, Processes, StartError
-from benchmarks.provider import ACTIONS, SERVICE
+from benchmarks.processes import Processes
+from benchmarks.provider import UNARY_SERVICE
 from benchmarks.retries import RetryCount
-from weft.client import Client, connect
+from benchmarks.stores import SQLITE, StoreKind
+from benchmarks.work import add_workflow, execute
+from weft.client import connect
 
-__all__ = ["LEVELS", "WorkflowBenchmark", "execute", "ready"]
+__all__ = ["LEVELS", "WorkflowBenchmark"]
 
-LEVELS = (1, 32, 128)
-"""How many workflows are under way at once."""
+LEVELS: Final = (1, 32, 128)
+"""How many operations are under way at once."""
 
-_NAME = "benchmark"
-_WAIT = timedelta(seconds=30)
-_UNITS = {"p50": "ms", "p99": "ms", "rate": "1/s"}
-_CPU = ("server", "provider", "driver")
+_BUSY: Final = LEVELS[1:]
+_UNARY_WORKFLOW: Final = "benchmark-unary"
+_UNITS: Final = {"p50": "ms", "p99": "ms", "rate": "1/s"}
+_LEVELS_OF: Final = {"workflow": LEVELS, "unary": _BUSY, "echo": LEVELS, "floor": (1,)}
+_CPU_OF: Final = {
+    "workflow": ("server", "provider", "store", "driver"),
+    "unary": ("server", "provider", "store", "driver"),
+    "echo": ("server", "driver"),
+}
+
+CpuClock = Callable[[], float]
 
 
-def _figures() -> tuple[Figure, ...]:
+def _figures(name: str, goal: float) -> tuple[Figure, ...]:
+    ratio, rate = partial(Figure, unit="ratio"), f"{name}.workflow/echo.rate"
     return (
-        _ratio("workflow/floor.p50.c1", "floor", 1, "p50", at_most=1.5),
-        _ratio("workflow/hops.rate.c32", "hops", 32, "rate"),
-        _ratio("workflow/hops.rate.c128", "hops", 128, "rate"),
-        *(_absolute("workflow", c, metric, unit) for c in LEVELS for metric, unit in _UNITS.items()),
-        *(_absolute("workflow", c, f"cpu_{of}", "s/1000") for c in LEVELS for of in (*_CPU, "all")),
-        *(_absolute("workflow", c, RetryCount.METRIC, "1/1000") for c in LEVELS),
-        _absolute("floor", 1, "p50", "ms"),
-        *(_absolute("hops", c, "rate", "1/s") for c in LEVELS[1:]),
+        *(
+            ratio(
+                name=f"{rate}.c{c}",
+                side="workflow",
+                base="echo",
+                concurrency=c,
+                metric="rate",
+                at_least=goal if c == LEVELS[-1] else None,
+            )
+            for c in LEVELS
+        ),
+        *(
+            ratio(
+                name=f"{name}.unary/echo.rate.c{c}",
+                side="unary",
+                base="echo",
+                concurrency=c,
+                metric="rate",
+                at_least=0.15 if c == LEVELS[-1] else None,
+            )
+            for c in _BUSY
+        ),
+        *(
+            ratio(
+                name=f"{name}.workflow/{base}.p50.c1",
+                side="workflow",
+                base=base,
+                concurrency=1,
+                metric="p50",
+                at_most=at_most,
+            )
+            for base, at_most in (("echo", 8.0), ("floor", 1.5))
+        ),
+        *(
+            ratio(
+                name=f"{name}.control/echo.rate.c{c}",
+                side="control",
+                base="echo",
+                concurrency=c,
+                metric="rate",
+            )
+            for c in LEVELS
+        ),
+        *(
+            Figure(name=f"{name}.{side}.{metric}.c{c}", unit=unit, side=side, concurrency=c, metric=metric)
+            for side, levels in _LEVELS_OF.items()
+            for c in levels
+            for metric, unit in _metrics(side).items()
+        ),
     )
 
 
-def _ratio(name: str, base: str, concurrency: int, metric: str, at_most: float | None = None) -> Figure:
-    return Figure(
-        name=f"workflow.{name}",
-        unit="ratio",
-        side="workflow",
-        base=base,
-        concurrency=concurrency,
-        metric=metric,
-        at_most=at_most,
-    )
-
-
-def _absolute(side: str, concurrency: int, metric: str, unit: str) -> Figure:
-    name = f"workflow.{side}.{metric}.c{concurrency}"
-    return Figure(name=name, unit=unit, side=side, concurrency=concurrency, metric=metric)
+def _metrics(side: str) -> Mapping[str, str]:
+    cpu = _CPU_OF.get(side, ())
+    used = {f"cpu_{of}": "s/1000" for of in (*cpu, "all")} if cpu else {}
+    retries = {RetryCount.METRIC: "1/1000"} if side in {"workflow", "unary"} else {}
+    return {**_UNITS, **used, **retries}
 
 
 class WorkflowBenchmark:
-    """ExecuteWorkflow in a closed loop; every result is checked."""
+    """ExecuteWorkflow in a closed loop, over a stream and by unary calls; every result is checked.
 
-    name = "workflow"
-    description = "a durable workflow of 3 steps over a hop each, against its floor of hops and commits"
+    Args:
+        store: Where the server keeps everything.
+        goal: Workflows for each raw call, at least, with 128 under way.
+    """
+
     seconds = 2.0
-    figures: Sequence[Figure] = _figures()
+
+    def __init__(self, store: StoreKind = SQLITE, goal: float = 0.40) -> None:
+        self._store = store
+        self.name = f"workflow{store.suffix}"
+        self.description = f"durable workflows of 3 steps against raw calls and their floor, on {store.title}"
+        self.figures: Sequence[Figure] = _figures(self.name, goal)
 
     @asynccontextmanager
     async def setup(self, processes: Processes) -> AsyncIterator[Sequence[Side]]:
-        """Start server, provider and echo, and create the workflow."""
-        echo = processes.start("echo-raw", "benchmarks.echo", "raw")
-        server = processes.start_server()
-        address, retries = await server.address(), RetryCount()
-        provider = processes.start("provider", "benchmarks.provider", "--server", address)
-        async with (
-            connect(address, chance=retries) as client,
-            grpc.aio.insecure_channel(await echo.address()) as channel,
-        ):
-            await ready(client)
-            method = echo_method(channel)
-            watched = {"server": server, "provider": provider}
-            with journal(processes.place / "floor.db") as connection:
-                yield (
-                    _workflow_side(execute(client), watched, retries),
-                    _side("floor", floor(method, connection), (1,)),
-                    _side("hops", hops(method), LEVELS[1:]),
-                )
+        """Start server, both providers and both echoes, and make the workflows.
+
+        Raises:
+            CannotRunError: A part of the store is missing.
+        """
+        async with AsyncExitStack() as stack:
+            store = await stack.enter_async_context(self._store.opened(processes))
+            server = processes.start_server(options=store.options)
+            address, retries = await server.address(), RetryCount()
+            streaming = processes.start("provider", "benchmarks.provider", "--server", address)
+            unary = processes.start("unary", "benchmarks.provider", "--server", address, "--unary")
+            echoes = [processes.start(name, "benchmarks.echo", "raw") for name in ("echo", "control")]
+            client = await stack.enter_async_context(connect(address, chance=retries))
+            await add_workflow(client)
+            await add_workflow(client, _UNARY_WORKFLOW, UNARY_SERVICE)
+            hop, control = [
+                echo(echo_method(await stack.enter_async_context(_channel(await each.address()))))
+                for each in echoes
+            ]
+            clocks = {"server": server.cpu_seconds, "store": store.cpu_seconds}
+            over_stream = {**clocks, "provider": streaming.cpu_seconds}
+            by_calls = {**clocks, "provider": unary.cpu_seconds}
+            yield (
+                _side("workflow", execute(client), over_stream, retries),
+                _side("unary", execute(client, _UNARY_WORKFLOW), by_calls, retries),
+                _side("echo", hop, {"server": echoes[0].cpu_seconds}),
+                _side("control", control, {"server": echoes[1].cpu_seconds}),
+                _side("floor", floor(hop, store.commit), {}),
+            )
 
 
-def _side(name: str, operation: Operation, concurrencies: tuple[int, ...]) -> Side:
+def _channel(address: str) -> grpc.aio.Channel:
+    return grpc.aio.insecure_channel(address)
+
+
+def _side(
+    name: str, operation: Operation, clocks: Mapping[str, CpuClock], retries: RetryCount | None = None
+) -> Side:
+    """Return a side with the processor time of what takes part in it."""
+    every: Mapping[str, CpuClock] = {**clocks, "driver": time.process_time}
+
     async def block(concurrency: int, seconds: float) -> Block:
-        return await closed_loop(operation, concurrency, seconds)
-
-    return Side(name=name, run=block, concurrencies=concurrencies)
-
-
-def _workflow_side(operation: Operation, watched: Mapping[str, Child], retries: RetryCount) -> Side:
-    async def block(concurrency: int, seconds: float) -> Block:
-        before = _cpu_seconds(watched)
+        before = {of: clock() for of, clock in every.items()}
         result = await closed_loop(operation, concurrency, seconds)
-        after = _cpu_seconds(watched)
         per_1000 = 1_000 / len(result.latencies)
-        used = {f"cpu_{name}": (after[name] - before[name]) * per_1000 for name in after}
+        used = {f"cpu_{of}": (clock() - before[of]) * per_1000 for of, clock in every.items()}
         result = replace(result, extra={**used, "cpu_all": sum(used.values())})
-        return retries.added_to(result)
+        return retries.added_to(result) if retries else result
 
-    return Side(name="workflow", run=block, concurrencies=LEVELS)
-
-
-def _cpu_seconds(watched: Mapping[str, Child]) -> dict[str, float]:
-    children = {name: child.cpu_seconds() for name, child in watched.items()}
-    return {**children, "driver": time.process_time()}
-
-
-def execute(client: Client) -> Operation:
-    """Return one workflow from start to checked result."""
-    documents = Documents()
-
-    async def operation() -> None:
-        document = documents.next()
-        execution = await client.executions.execute(_NAME, document, wait=_WAIT)
-        expected = documents.expected(document, len(ACTIONS))
-        if execution.state != "COMPLETED" or execution.result != expected:
-            raise AssertionError(f"{execution.id} is {execution.state} with {execution.result}")
-
-    return operation
-
-
-async def ready(client: Client) -> None:
-    """Wait for the provider, then create the workflow.
-
-    Raises:
-        StartError: The provider did not register.
-    """
-    try:
-        async with asyncio.timeout(20):
-            async for instances in client.registry.watch_instances(SERVICE):
-                if any(instance.health == "PASSING" for instance in instances):
-                    break
-    except TimeoutError:
-        raise StartError("the provider did not register within 20 s") from None
-    await client.workflows.create(_NAME, _steps())
-
-
-def _steps() -> list[dict[str, str]]:
-    following = (*ACTIONS[1:], "")
-    return [
-        {"id": action, "service": SERVICE, "action": action, "next": after}
-        for action, after in zip(ACTIONS, following, strict=True)
-    ]
+    return Side(name=name, run=block, concurrencies=_LEVELS_OF.get(name, LEVELS))

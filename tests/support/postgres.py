@@ -45,17 +45,18 @@ class PostgresServer:
     Args:
         durable: Whether it waits for the disk; without, it is faster, and survives all but a
             crash of the machine.
+        where: The folder for its own one; without, the system's temporary. Another user must be able
+            to enter it, so a test's own folder will not do.
     """
 
-    def __init__(self, *, durable: bool = False) -> None:
+    def __init__(self, *, durable: bool = False, where: Path | None = None) -> None:
         self._durable = durable
         self._process: subprocess.Popen[bytes] | None = None
         self._numbers = itertools.count()
         self._logged = 0
         self._template = ""
         self.port = _free_port()
-        # Not below the test's own folder: another user must be able to enter it.
-        self._folder = Path(tempfile.mkdtemp(prefix="weft-postgres-"))
+        self._folder = Path(tempfile.mkdtemp(prefix="weft-postgres-", dir=where))
         self._user = _user()
         if self._user is not None:
             os.chown(self._folder, self._user.pw_uid, self._user.pw_gid)
@@ -115,6 +116,11 @@ class PostgresServer:
     def log(self) -> str:
         """Return everything it has logged."""
         return (self._folder / "log").read_text(errors="replace")
+
+    def pids(self) -> list[int]:
+        """Return the ids of all its processes, the first one first."""
+        assert self._process is not None
+        return [self._process.pid, *_children(self._process.pid)]
 
     async def database(self, template: str = "template0") -> str:
         """Make a database; return its URL."""
@@ -267,9 +273,9 @@ def _free_port() -> int:
 
 
 @contextmanager
-def started_postgres(*, durable: bool = False) -> Iterator[PostgresServer]:
+def started_postgres(*, durable: bool = False, where: Path | None = None) -> Iterator[PostgresServer]:
     """Run a server, for a fixture."""
-    server = PostgresServer(durable=durable)
+    server = PostgresServer(durable=durable, where=where)
     try:
         server.make()
         server.start()
