@@ -71,7 +71,7 @@ def test_every_command_has_help_with_an_example(words: tuple[str, ...]) -> None:
 )
 def test_help_has_no_noise(words: tuple[str, ...]) -> None:
     """A flag has no type, what is needed has no braces, and what is chosen from is listed."""
-    shown = CliRunner().invoke(app, [*words, "--help"], prog_name="weft").stdout
+    shown = CliRunner(env={"COLUMNS": "120"}).invoke(app, [*words, "--help"], prog_name="weft").stdout
     assert "<bool>" not in shown
     assert not re.search(r"Usage:.*[{}]|\[\[", shown)
     if words == ("server",):
