@@ -57,7 +57,7 @@ def step_note(step: StepExecution) -> str:
     """Return what there is to say of a step: when its next attempt is, how far it is, why it failed."""
     failure = f"{step.failure.reason}: {step.failure.message}" if step.failure else ""
     again = f"next attempt at {clock_time(step.retry_time)}" if step.retry_time else ""
-    told = progress_text(step.progress)
+    told = progress_text(step.progress) if step.end_time is None else ""
     return "; ".join(part for part in (again, told, failure) if part)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import orjson
+
 from weft.api.execution.v1 import execution_pb2 as pb
 from weft.core.payload import PayloadKind, to_payload, to_struct
 from weft.server.execution.event_convert import (
@@ -43,7 +45,7 @@ def execution_to_proto(execution: Execution) -> pb.Execution:
         origin=origin_to_proto(execution.origin),
         waits_for=_waits(execution.waits),
         wait_until=timestamp(execution.due_time if execution.waits else None),
-        concurrency_key=execution.slot,
+        concurrency_key=_concurrency_key(execution.slot),
         search_attributes=to_struct(execution.attributes) if execution.attributes else None,
     )
 
@@ -57,6 +59,16 @@ def details_to_proto(details: ExecutionDetails, kind: PayloadKind) -> pb.Executi
     if details.result is not None:
         message.result.CopyFrom(to_payload(details.result, kind))
     return message
+
+
+def _concurrency_key(slot: str) -> str:
+    """Return the key as its expressions made it, of what is stored with the workflow's id before it."""
+    _, _, text = slot.partition("/")
+    try:
+        key = orjson.loads(text) if text else ""
+    except orjson.JSONDecodeError:  # a long one was cut
+        return text
+    return key if isinstance(key, str) else text
 
 
 def _waits(waits: Waits) -> pb.WaitReason.ValueType:
