@@ -36,6 +36,8 @@ _LOOK_SECONDS: Final = 1.0
 _SWEEP_SECONDS: Final = 5.0
 """How often slots are looked at, beside the moments when one becomes free."""
 
+_GONE: Final = "the server that ran it is gone"
+
 FindPlan = Callable[[str, int], Awaitable[Plan]]
 
 
@@ -192,6 +194,8 @@ class Claims:
         self._full = not room  # then whoever leaves tells
         if count:
             _log.info("took on %d open executions", count)
+        if room:
+            self._cause = _GONE  # what comes free from now on was another server's
         return due
 
     async def _load(self, execution: Execution) -> Run:
