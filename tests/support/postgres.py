@@ -151,6 +151,15 @@ class PostgresServer:
         finally:
             await connection.close()
 
+    @staticmethod
+    async def execute_at(url: str, script: str) -> None:
+        """Run statements in a database past the code under test."""
+        connection = await asyncpg.connect(url)
+        try:
+            await connection.execute(script)
+        finally:
+            await connection.close()
+
     @property
     def _data(self) -> Path:
         return self._folder / "data"

@@ -1,4 +1,4 @@
-"""The composition root: the only place that knows every part and names an adapter."""
+"""The composition root: the only place that knows every part."""
 
 from __future__ import annotations
 
@@ -42,6 +42,7 @@ from weft.mesh.rpc import CHANNEL_OPTIONS, SERVER_OPTIONS
 from weft.mesh.states import describe_mesh
 from weft.mesh.tracing.client import RpcTracer
 from weft.mesh.tracing.http import HttpTracer
+from weft.server.adapters import make_store
 from weft.server.archive.service import ArchiveService
 from weft.server.archive.servicer import ArchiveServicer
 from weft.server.batch.operations import operations
@@ -138,7 +139,7 @@ class WeftServer:
     def _build(self) -> None:
         """Put the parts together, from the bottom up."""
         clock = self._clock
-        self._store = _make_store(self._config, clock)
+        self._store: Store = make_store(self._config.data_dir, self._config.database, clock)
         self._registry = RegistryService(self._store, clock)
         self._instances = InstanceService(self._store, clock, self._registry)
         resolver = RegistryResolver(self._registry, self._instances)
@@ -301,14 +302,3 @@ class WeftServer:
         trace: TracebackType | None,
     ) -> None:
         await self.stop()
-
-
-def _make_store(config: ServerConfig, clock: Clock) -> Store:
-    """Make the adapter that is asked for; only the driver of that one is loaded."""
-    if config.database is not None:
-        from weft.server.store.postgres import PostgresStore  # noqa: PLC0415
-
-        return PostgresStore(config.database, clock)
-    from weft.server.store.sqlite import SqliteStore  # noqa: PLC0415
-
-    return SqliteStore(None if config.data_dir is None else config.data_dir / "weft.db", clock)

@@ -58,12 +58,16 @@ DatabaseUrl = Annotated[
     typer.Option(
         envvar="WEFT_DATABASE_URL",
         show_default=False,
-        help="postgresql://user:password@host/database: keep everything there, shared with other servers.",
+        metavar="URL",
+        help="postgresql://user@host/database: keep all there, shared with other servers.",
     ),
 ]
 
 DatabaseSchema = Annotated[
-    str, typer.Option(envvar="WEFT_DATABASE_SCHEMA", help="Schema of the database; made when it is missing.")
+    str,
+    typer.Option(
+        "--schema", envvar="WEFT_DATABASE_SCHEMA", help="Schema of the database; made when it is missing."
+    ),
 ]
 
 Lease = Annotated[

@@ -69,7 +69,7 @@ def test_a_url_that_cannot_be_is_a_wrong_option(refused: Refused, url: str, word
 def test_a_wrong_schema_or_lease_is_a_wrong_option(refused: Refused) -> None:
     """Each in one line."""
     url = f"postgresql://weft:{PASSWORD}@host/db"
-    assert "schema" in refused(url, "--database-schema", "We-ft", code=2)
+    assert "schema" in refused(url, "--schema", "We-ft", code=2)
     assert "lease" in refused(url, "--lease", "0.1", code=2)
 
 
@@ -87,7 +87,7 @@ def test_what_the_database_refuses_is_told(refused: Refused, postgres: PostgresS
     assert 'database "missing" does not exist' in refused(postgres.url("missing"))
     execute(postgres, "DROP ROLE IF EXISTS guest")
     execute(postgres, f"CREATE ROLE guest LOGIN PASSWORD '{PASSWORD}'")
-    said = refused(url.replace("weft:", "guest:"), "--database-schema", "other")
+    said = refused(url.replace("weft:", "guest:"), "--schema", "other")
     assert "permission denied" in said
     assert "CREATE SCHEMA other AUTHORIZATION" in said
     assert "permission denied" in refused(url.replace("weft:", "guest:"))
@@ -98,7 +98,7 @@ def test_a_schema_of_something_else_is_left_alone(
 ) -> None:
     """Nothing is added to it."""
     execute(postgres, "CREATE SCHEMA shop", "CREATE TABLE shop.orders (id int)", url=url)
-    assert "something else" in refused(url, "--database-schema", "shop")
+    assert "something else" in refused(url, "--schema", "shop")
     tables = execute(postgres, "SELECT tablename FROM pg_tables WHERE schemaname = 'shop'", url=url)
     assert [row[0] for row in tables] == ["orders"]
 

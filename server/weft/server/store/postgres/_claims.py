@@ -68,6 +68,8 @@ class PostgresClaims(Backend):
     async def wake_resumed(self, now: datetime) -> int:
         """Make executions due that wait for a workflow that is not paused any more; return how many."""
         woken: int = (await self._run("wake_resumed", to_micros(now)))[0][0]
+        if woken:
+            self._keeper.tell(Hint("freed"))
         return woken
 
     async def post_command(self, command: Command) -> None:

@@ -212,25 +212,26 @@ class Keeper:
     async def _begin(self) -> None:
         """Connect, and take a new lease; what the one before had is free."""
         self._cut()
-        connection = self._connection = await connect(self._config)
+        connection = self._connection = await connect(self._config, statement_timeout="0")
         if await prepare(connection, self._config, self._clock):
             self.settings["synchronous_commit"] = "on"
-        # A lease that is lost with the database's power does no harm: every commit of others
-        # that builds on it comes later in the same log, and is waited for.
-        await connection.execute(SQL["commit_early"])
+            await connection.execute(SQL["commit_durably"])
         if self.epoch:
             await self._leave(connection, (self.epoch,))
         name = self._config.server or f"{socket.gethostname()}:{os.getpid()}"
         began = time.monotonic()
         self.epoch = await connection.fetchval(SQL["join_servers"], name, self._config.lease)
         self._extend(began)
+        # What follows may be lost with the database's power: a lease is renewed again, and all that
+        # others build on somebody's end comes later in the same log, and is waited for.
+        await connection.execute(SQL["commit_early"])
         await self._show_session(connection)
         await self._tick(connection)
         await self._tell(connection, [Hint("joined"), Hint("freed")])
 
     async def _show_session(self, connection: Connection) -> None:
         """Have others see that this session is there, and hear what they tell."""
-        await connection.execute(SQL["lock_session"], session_class(self._config.schema), self.epoch)
+        await connection.execute(SQL["show_session"], session_class(self._config.schema), self.epoch)
         await connection.add_listener(channel(self._config.schema), self._heard)
         connection.add_termination_listener(lambda _: self._wake.set())
 

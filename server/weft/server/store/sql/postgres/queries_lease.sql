@@ -1,6 +1,11 @@
 -- name: join_servers
 -- Become one of the servers, with a new epoch and a lease.
-INSERT INTO servers (name, lease_until) VALUES ($1, clock_timestamp() + $2::interval) RETURNING epoch;
+WITH next AS (
+    UPDATE changes SET epoch = epoch + 1 RETURNING epoch
+)
+INSERT INTO servers (epoch, name, lease_until)
+SELECT epoch, $1, clock_timestamp() + $2::interval FROM next
+RETURNING epoch;
 
 -- name: tick
 -- Renew the lease; tell how many servers there are, and what they have counted. No row: the lease is lost.
@@ -45,3 +50,13 @@ SELECT count(*) FROM freed;
 -- name: notify
 -- Give hints to the other servers.
 SELECT pg_notify($1, hint) FROM unnest($2::text[]) AS hint;
+
+-- name: members
+-- Read which servers have joined, whether their leases hold, and how much they own.
+SELECT s.epoch, s.name, s.lease_until > clock_timestamp() AS alive,
+    (SELECT count(*) FROM executions AS e WHERE e.owner = s.epoch) AS executions
+FROM servers AS s ORDER BY s.epoch;
+
+-- name: owners
+-- Read who owns what.
+SELECT id, owner FROM executions WHERE owner IS NOT NULL;

@@ -28,6 +28,10 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
     apply_time bigint  NOT NULL
 );
 
+-- name: commit_durably
+-- Wait for the disk in this session.
+SET synchronous_commit = on;
+
 -- name: commit_early
 -- Do not wait for the disk in this session.
 SET synchronous_commit = off;
@@ -47,6 +51,10 @@ INSERT INTO schema_migrations (number, name, checksum, apply_time) VALUES ($1, $
 -- name: lock_session
 -- Wait for a lock that this session holds until it ends or lets go.
 SELECT pg_advisory_lock($1, $2);
+
+-- name: show_session
+-- Hold a lock by which others see that this session is there; the one before it may not have ended yet.
+SELECT pg_advisory_lock_shared($1, $2);
 
 -- name: unlock_session
 -- Let go of it.

@@ -47,3 +47,11 @@ INSERT INTO requests (method, request_id, fingerprint, document, create_time) VA
 -- name: forget_requests
 -- Drop the requests that are older than a time.
 DELETE FROM requests WHERE create_time < ?;
+
+-- name: owners
+-- Read who owns what.
+SELECT id, owner FROM executions WHERE owner IS NOT NULL;
+
+-- name: current_epoch
+-- Read who may write.
+SELECT epoch FROM fence;

@@ -5,16 +5,18 @@
 
 -- The servers that are alive, each with an epoch of its own. Who is not here writes nothing.
 CREATE TABLE servers (
-    epoch       bigint      NOT NULL GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    epoch       bigint      NOT NULL PRIMARY KEY,
     name        text        NOT NULL,
     lease_until timestamptz NOT NULL,
     join_time   timestamptz NOT NULL DEFAULT clock_timestamp(),
     probes      bigint      NOT NULL DEFAULT 0
 ) WITH (fillfactor = 50);
 
--- Counts the changes of services, workflows and instances, so that other servers read anew what they keep.
+-- Counts epochs: a sequence would do, were its numbers never given twice after a crash. And the changes
+-- of services, workflows and instances, so that other servers read anew what they keep.
 CREATE TABLE changes (
     id        integer NOT NULL PRIMARY KEY CHECK (id = 1),
+    epoch     bigint  NOT NULL DEFAULT 0,
     registry  bigint  NOT NULL DEFAULT 0,
     instances bigint  NOT NULL DEFAULT 0
 ) WITH (fillfactor = 50);

@@ -1,0 +1,1 @@
+"""What is done to a store from outside of a server: ``weft admin``."""

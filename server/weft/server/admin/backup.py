@@ -1,0 +1,199 @@
+"""A backup: everything in a store as of one moment, as lines of JSON.
+
+The first line says what it is, each line after it is one row, and the last one says
+how many rows there were and the SHA-256 of everything before it. Rows are in the form
+of the codec, so a backup of one kind of store can be restored into another.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import gzip
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Generator, Iterator
+from datetime import datetime
+from importlib.metadata import version
+from itertools import groupby, islice
+from pathlib import Path
+from typing import IO, Any, Final, Self, cast
+
+import orjson
+
+from weft.server.store.vault import TABLES, Row, Table, Vault, VaultError, table
+
+__all__ = ["FORMAT", "read_backup", "restore", "write_backup"]
+
+FORMAT: Final = "weft-backup/1"
+
+_CHUNK: Final = 1_000
+_PARTIAL: Final = ".partial"
+
+
+async def write_backup(vault: Vault, target: Path, now: datetime) -> Counter[str]:
+    """Back a store up into a file, which is there as a whole or not at all; return how many rows it has.
+
+    Raises:
+        VaultError: The store cannot be read, or the file not be written.
+    """
+    partial = target.with_name(target.name + _PARTIAL)
+    try:
+        with _Writer(partial, packed=target.suffix == ".gz") as writer:
+            writer.line(
+                {"format": FORMAT, "release": version("weft"), "store": vault.name, "time": now.isoformat()}
+            )
+            async with vault.snapshot() as snapshot:
+                for each in TABLES:
+                    async for row in snapshot.rows(each):
+                        writer.row(each, row)
+            writer.end()
+        partial.replace(target)
+        _sync_folder(target.parent)
+    except OSError as error:
+        raise VaultError(f"cannot write {target}: {error.strerror or error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return writer.counts
+
+
+class _Writer:
+    """Writes lines, and remembers what they add up to."""
+
+    def __init__(self, path: Path, *, packed: bool) -> None:
+        self.counts: Counter[str] = Counter()
+        self._digest = hashlib.sha256()
+        self._path = path
+        self._packed = packed
+
+    def __enter__(self) -> Self:
+        # Payloads are nobody else's business.
+        handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        self._file = os.fdopen(handle, "wb")
+        self._out = (
+            cast("IO[bytes]", gzip.GzipFile(fileobj=self._file, mode="wb", compresslevel=3))
+            if self._packed
+            else self._file
+        )
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if self._out is not self._file:
+            self._out.close()
+        if kind is None:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        self._file.close()
+
+    def line(self, value: object) -> None:
+        text = orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
+        self._digest.update(text)
+        self._out.write(text)
+
+    def row(self, what: Table, row: Row) -> None:
+        self.counts[what.name] += 1
+        self.line([what.name, *map(_plain, row)])
+
+    def end(self) -> None:
+        self.line({"rows": dict(self.counts), "sha256": self._digest.hexdigest()})
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _plain(value: object) -> object:
+    if not isinstance(value, bytes):
+        return value
+    try:
+        return {"text": value.decode()}
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(value).decode()}
+
+
+def _revived(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return value["text"].encode() if "text" in value else base64.b64decode(value["base64"])
+
+
+def read_backup(source: Path) -> Counter[str]:
+    """Check that a backup is whole; return how many rows it has.
+
+    Raises:
+        VaultError: It is no backup, or not as it was written.
+    """
+    digest, counts = hashlib.sha256(), Counter[str]()
+    end: dict[str, Any] | None = None
+    for number, line in enumerate(_lines(source)):
+        if end is not None:
+            raise VaultError(f"{source}: something follows its end")
+        value = _parsed(source, number, line)
+        if number == 0:
+            _require_head(source, value)
+        elif isinstance(value, dict):
+            end = value
+            if value.get("sha256") != digest.hexdigest() or value.get("rows") != dict(counts):
+                raise VaultError(f"{source}: it is not as it was written: the checksum differs")
+        else:
+            counts[str(value[0])] += 1
+        digest.update(line)
+    if end is None:
+        raise VaultError(f"{source}: it ends early")
+    return counts
+
+
+def _require_head(source: Path, value: Any) -> None:
+    found = value.get("format") if isinstance(value, dict) else None
+    if found != FORMAT:
+        raise VaultError(f"{source}: it is no backup that this release knows ({FORMAT})")
+
+
+def _parsed(source: Path, number: int, line: bytes) -> Any:
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError:
+        raise VaultError(f"{source}: line {number + 1} is no JSON: it is not as it was written") from None
+
+
+def _lines(source: Path) -> Iterator[bytes]:
+    try:
+        with source.open("rb") as raw:
+            packed = raw.read(2) == b"\x1f\x8b"
+            raw.seek(0)
+            lines = gzip.GzipFile(fileobj=raw) if packed else raw
+            yield from lines
+    except (OSError, EOFError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise VaultError(f"cannot read {source}: {why}") from error
+
+
+async def restore(vault: Vault, source: Path) -> Counter[str]:
+    """Put a backup into an empty store, all or nothing; return how many rows it has.
+
+    Raises:
+        VaultError: The backup is not whole, or the store is in use or not empty.
+    """
+    counts = read_backup(source)
+    known = {each.name for each in TABLES}
+    if unknown := counts.keys() - known:
+        raise VaultError(f"{source}: it has {', '.join(sorted(unknown))}, which this release does not know")
+    async with vault.filling() as filler:
+        with contextlib.closing(_rows(source)) as rows:
+            for name, group in groupby(rows, key=lambda row: str(row[0])):
+                what = table(name)
+                while part := [tuple(map(_revived, row[1:])) for row in islice(group, _CHUNK)]:
+                    await filler.add(what, part)
+    return counts
+
+
+def _rows(source: Path) -> Generator[list[Any], None, None]:
+    for line in _lines(source):
+        value = orjson.loads(line)
+        if isinstance(value, list):
+            yield value
