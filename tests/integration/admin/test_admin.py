@@ -114,6 +114,7 @@ def test_nothing_is_wrong_with_a_sound_store(filled: Place, run: Run) -> None:
 
 
 ENDED = "(SELECT min(id) FROM executions WHERE end_time IS NOT NULL)"
+OF_IT = f"WHERE execution_id = {ENDED}"
 OPEN = "(SELECT min(id) FROM executions WHERE end_time IS NULL AND last_event = 4)"
 
 
@@ -121,13 +122,13 @@ def copied(number: int, execution_id: str) -> str:
     """Have an event happen again at the end."""
     return (
         "INSERT INTO events (execution_id, number, time, kind, attributes, payload) "
-        "SELECT execution_id, 5, time, kind, attributes, payload FROM events "
+        "SELECT execution_id, 5, time, kind, unsealed(attributes), payload FROM events "
         f"WHERE execution_id = {execution_id} AND number = {number}"
     )
 
 
-HARMS = {
-    "EVENTS_GAP": f"DELETE FROM events WHERE execution_id = {ENDED} AND number = 2",
+HARMS = {  # the damage by its code; blanks tell apart those with the same
+    "EVENTS_GAP": f"DELETE FROM events {OF_IT} AND number = 2",
     "LAST_EVENT": f"UPDATE executions SET last_event = 9 WHERE id = {ENDED}",
     "STATE": f"UPDATE executions SET state = 'FAILED' WHERE id = {ENDED}",
     "END_TIME": f"UPDATE executions SET end_time = end_time + 1 WHERE id = {ENDED}",
@@ -139,9 +140,11 @@ HARMS = {
     "TWO_ENDS": copied(4, ENDED),
     "AFTER_END": copied(2, ENDED),
     "TWO_RESULTS": copied(3, OPEN),
-    "START": f"UPDATE events SET number = number + 10 WHERE execution_id = {ENDED} AND number = 1",
-    "UNREADABLE": f"UPDATE events SET attributes = 'x' WHERE execution_id = {ENDED} AND number = 2",
-    "ATTRIBUTES": f"UPDATE execution_attributes SET value = 'sx' WHERE execution_id = {ENDED} AND name = 'vip'",  # noqa: E501 - one statement
+    "START": f"UPDATE events SET number = 11, attributes = unsealed(attributes) {OF_IT} AND number = 1",
+    "CORRUPT": f"UPDATE events SET payload = CAST('[1]' AS BLOB) {OF_IT} AND number = 3",
+    "CORRUPT ": f"UPDATE events SET time = time + 1 {OF_IT} AND number = 2",
+    "CORRUPT  ": f"UPDATE executions SET document = 'x' WHERE id = {ENDED}",
+    "ATTRIBUTES": f"UPDATE execution_attributes SET value = 'sx' {OF_IT} AND name = 'vip'",
     "OWNED_AFTER_END": f"UPDATE executions SET owner = 1 WHERE id = {ENDED}",
     "OWNER_GONE": "UPDATE executions SET owner = 999 WHERE end_time IS NULL",
     "FORGOTTEN": "UPDATE executions SET owner = NULL, due_time = NULL, waits = '' WHERE end_time IS NULL",
@@ -159,7 +162,7 @@ def test_what_is_wrong_is_found(filled: Place, run: Run, code: str) -> None:
     filled.execute(HARMS[code])
     result = run("verify", "--json", *filled.options, code=1)
     found = [json.loads(line) for line in result.stdout.splitlines()]
-    assert code in {each["code"] for each in found}
+    assert code.strip() in {each["code"] for each in found}
     assert all(each["subject"] and each["message"] for each in found)
 
 

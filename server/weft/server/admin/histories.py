@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from weft.core.errors import InternalError
 from weft.server.admin.findings import Finding
 from weft.server.execution.model import (
     Event,
@@ -14,13 +15,8 @@ from weft.server.execution.model import (
     fold_steps,
 )
 from weft.server.execution.standing import Standing
-from weft.server.store.execution_codec import (
-    EventRow,
-    ExecutionRow,
-    attribute_rows,
-    decode_event,
-    decode_execution,
-)
+from weft.server.store.execution_codec import EventRow, ExecutionRow, attribute_rows
+from weft.server.store.seal import open_events, open_execution
 from weft.server.store.vault import Row
 
 __all__ = ["history_findings"]
@@ -34,14 +30,16 @@ def history_findings(
     Args:
         key: Its id.
         summary: Its row.
-        event_rows: Its events without their payloads, in their order.
+        event_rows: Its events, in their order.
         attributes: What it is found by.
     """
+    events: list[Event] = []
     try:
-        execution = decode_execution(summary)
-        events = [decode_event(EventRow._make((*row[1:], None))) for row in event_rows]
-    except (KeyError, TypeError, ValueError) as error:
-        yield Finding("UNREADABLE", key, f"it cannot be read: {type(error).__name__}: {error}")
+        execution = open_execution(summary)
+        for row in event_rows:
+            events += open_events(key, [EventRow._make(row[1:])], row[1] - 1)
+    except InternalError as error:
+        yield Finding("CORRUPT", key, error.message)
         return
     yield from _numbers(key, execution, events)
     yield from _order(key, events)

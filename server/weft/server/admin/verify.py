@@ -9,7 +9,7 @@ from typing import Any, Final
 from weft.server.admin.findings import Finding
 from weft.server.admin.histories import history_findings
 from weft.server.store.execution_codec import ExecutionRow
-from weft.server.store.vault import EVENT_HEADS, Row, Snapshot, Table, table
+from weft.server.store.vault import Row, Snapshot, Table, table
 
 __all__ = ["Finding", "verify"]
 
@@ -42,7 +42,7 @@ _SUMMARY: Final = len(ExecutionRow._fields)
 async def _executions(snapshot: Snapshot) -> AsyncIterator[Finding]:
     owners, epochs = await snapshot.owners(), await snapshot.epochs()
     trash = {row[0] async for row in snapshot.rows(table("trash"))}
-    events = _Groups(snapshot, EVENT_HEADS)
+    events = _Groups(snapshot, table("events"))
     attributes = _Groups(snapshot, table("execution_attributes"))
     async for row in snapshot.rows(_EXECUTIONS):
         columns = dict(zip(_EXECUTIONS.columns, row, strict=True))

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 __all__ = [
-    "EVENT_HEADS",
     "TABLES",
     "Filler",
     "Member",
@@ -102,11 +101,6 @@ TABLES: Final = (
     ),
 )
 """Everything, in an order in which it can be put into an empty store."""
-
-EVENT_HEADS: Final = Table(
-    "events", ("execution_id", "number", "time", "kind", "attributes"), ("execution_id", "number")
-)
-"""Events without their payloads."""
 
 
 def table(name: str) -> Table:

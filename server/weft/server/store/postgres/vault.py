@@ -22,7 +22,13 @@ __all__ = ["PostgresVault"]
 _PATIENT: Final = {"statement_timeout": "0", "idle_in_transaction_session_timeout": "0"}
 """A backup takes as long as it takes."""
 _PREFETCH: Final = 500
-_FAILURES: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+_FAILURES: Final = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+)
 
 
 class PostgresVault:
