@@ -27,7 +27,7 @@ from tests.faults.histories import (
     without,
 )
 from tests.faults.rig.evidence import Evidence
-from tests.faults.rig.record import Outcome
+from tests.faults.rig.record import Outcome, Window
 
 OTHER = "exe_2"
 
@@ -174,6 +174,10 @@ BAD = (
         pytest.param(GOOD, id="completed"),
         pytest.param(CANCELLED, id="cancelled"),
         pytest.param(with_operations(REFUSED), id="cancelled too late"),
+        pytest.param(
+            with_operations(FORGOTTEN, windows=(Window(fault="pause-server", began=20.0, ended=29.0),)),
+            id="a watch of a server that stands still",
+        ),
         pytest.param(
             replace(GOOD, operations=(start(),), stored={ID: TIMED_OUT}, bodies=BODIES), id="timed out"
         ),

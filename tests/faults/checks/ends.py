@@ -12,6 +12,10 @@ ON_THE_WAY = 1.0
 """How many seconds a call that was sent before a cancellation may take to reach its worker."""
 
 
+_AFTER = 3.0
+"""How many seconds after a fault somebody may still wait in vain."""
+
+
 def cancelled_is_final(evidence: Evidence) -> Iterator[Violation]:
     """W7: after an acknowledged cancellation no step begins, and the execution is CANCELLED to the end."""
     for op in evidence.ok("cancel"):
@@ -88,11 +92,16 @@ def _disturbed(evidence: Evidence) -> bool:
 def waiters_are_told(evidence: Evidence) -> Iterator[Violation]:
     """Liveness: nobody still waits for an execution that has ended, with the servers up."""
     for op in evidence.operations:
-        if not op.answer.get("stuck"):
+        if not op.answer.get("stuck") or _in_trouble(op, evidence):
             continue
         stored = evidence.stored.get(op.request.get("id", ""))
         if op.name == "execute" or (stored is not None and stored.state in FINAL):
             yield Violation("L1", f"{op.name} of {op.request} was never answered")
+
+
+def _in_trouble(op: Operation, evidence: Evidence) -> bool:
+    """Whether the server that was asked may have stood still until just before its caller gave up."""
+    return any(window.began < op.ended < window.ended + _AFTER for window in evidence.windows)
 
 
 def store_is_sound(evidence: Evidence) -> Iterator[Violation]:

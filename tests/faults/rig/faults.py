@@ -136,6 +136,19 @@ async def pause_server(cluster: Cluster, fault: PlannedFault) -> float | None:
     return began
 
 
+async def stop_at(failpoint: str, cluster: Cluster, fault: PlannedFault) -> float | None:
+    """Stop a server at a named place until its lease is long gone; what it was about to do comes too late."""
+    server = _server(cluster, fault)
+    await server.up()
+    server.arm(failpoint, "stop")
+    stopped = await until((server.failpoints / f"{failpoint}.fired").exists, _WITHIN)
+    began = time.monotonic()
+    await asyncio.sleep(cluster.store.lease + 2 + fault.lasts)
+    server.disarm(failpoint)
+    server.signal(signal.SIGCONT)
+    return began if stopped else None
+
+
 async def cut(cluster: Cluster, fault: PlannedFault) -> float | None:
     fired = await until(lambda: cluster.proxy.cut() > 0, _WITHIN)
     return time.monotonic() if fired else None
@@ -181,6 +194,7 @@ FAULTS: Final[dict[str, Fault]] = {
     "delay": delay,
     "drop-replies": drop_replies,
     "blackhole": blackhole,
+    **{f"stop-at-{name}": partial(stop_at, name) for name in FAILPOINTS},
     **{f"kill-at-{name}": partial(kill_at, name) for name in FAILPOINTS},
 }
 """Every fault of a running cluster, by the name that plans use."""
