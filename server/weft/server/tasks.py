@@ -39,7 +39,10 @@ async def to_its_end(work: Coroutine[Any, Any, T], then: Callable[[], None] = _n
         finally:
             then()
 
-    return await asyncio.shield(asyncio.create_task(whole()))
+    task = asyncio.create_task(whole())
+    # When its caller has left, nobody asks how it ended; that is no defect.
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return await asyncio.shield(task)
 
 
 async def supervise(name: str, job: Callable[[], Awaitable[None]], clock: Clock) -> None:

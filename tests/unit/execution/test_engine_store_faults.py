@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from dataclasses import replace
 from datetime import timedelta
 
@@ -204,3 +205,24 @@ async def test_a_step_that_runs_again_after_the_store_failed_says_so() -> None:
             if isinstance(event.body, StepScheduled)
         ]
         assert causes == ["", "the store failed"]
+
+
+async def test_a_caller_who_leaves_leaves_no_defect_behind(caplog: pytest.LogCaptureFixture) -> None:
+    """Found by the fault rig: a write that fails when its caller has gone is logged as nobody's defect."""
+    async with flaky_world() as (world, store):
+        await world.chain("a")
+        store.plan = [Fault.LOST]
+        store.gate = asyncio.Event()
+        starting = asyncio.create_task(world.start())
+        await store.at_gate.wait()
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+        assert starting.cancelled()
+        del starting  # its frames hold what it waited for
+        store.gate.set()
+        await quiet()
+        store.gate = None
+        store.heal()
+        await quiet()
+    gc.collect()
+    assert "never retrieved" not in caplog.text

@@ -15,6 +15,7 @@ from weft.server.execution.model import Event, Execution
 from weft.server.execution.orders import Order, read_order
 from weft.server.execution.standing import Standing
 from weft.server.store.base import Command, ExecutionStore, StaleWriteError
+from weft.server.tasks import to_its_end
 
 __all__ = ["Control"]
 
@@ -90,11 +91,11 @@ class Control:
         """
         run = self._engine.owned(order.execution_id)
         if run is not None:
-            await asyncio.shield(asyncio.ensure_future(self._engine.command(run, order.decide)))
+            await to_its_end(self._engine.command(run, order.decide))
             return run.execution
         if self._engine.draining or not self._engine.reserve(order.execution_id):
             return None
-        return await asyncio.shield(asyncio.ensure_future(self._claim(order)))
+        return await to_its_end(self._claim(order))
 
     async def _claim(self, order: Order) -> Execution | None:
         """Own an execution that is nobody's, do what is asked, and drive it from there."""

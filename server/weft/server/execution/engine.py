@@ -35,6 +35,7 @@ from weft.server.store.base import (
     StoreState,
     StoreUnavailableError,
 )
+from weft.server.tasks import to_its_end
 
 __all__ = ["Engine", "EngineLimits", "draining"]
 
@@ -262,7 +263,7 @@ class Engine:
         Raises:
             StaleWriteError: It has ended already, or was let go of.
         """
-        await asyncio.shield(self.command(run, lambda _: (body,)))
+        await to_its_end(self.command(run, lambda _: (body,)))
 
     async def command(self, run: Run, decide: Decide) -> None:
         """Record what somebody decided about a run, and stop what runs for it when that ends it.

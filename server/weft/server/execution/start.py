@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from weft.server.execution.rerun import resume_point
 from weft.server.execution.run import first_events, number_events
 from weft.server.execution.traces import ExecutionTraces
 from weft.server.store.base import ExecutionStore, KeyTakenError, RequestKey
+from weft.server.tasks import to_its_end
 from weft.server.workflow.model import Workflow, WorkflowState
 from weft.server.workflow.service import WorkflowService
 
@@ -265,8 +265,7 @@ class Starter:
             events = first_events(started, plan, self._clock, reused)
         execution = _accepted(place, command, started, plan, events, paused=paused)
         # A caller who leaves does not stop it half way: what is on its way to the disk is accepted and run.
-        accepting = asyncio.create_task(self._accept(execution, plan, events, command))
-        return await asyncio.shield(accepting)
+        return await to_its_end(self._accept(execution, plan, events, command))
 
     async def _accept(
         self, execution: Execution, plan: Plan, events: tuple[Event, ...], command: StartCommand
