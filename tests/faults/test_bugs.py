@@ -55,7 +55,7 @@ BUGS: dict[str, Planted] = {
     "completion_twice": Planted(caught_by="one_result_for_each_step"),
     "lost_wakeup": Planted(caught_by="waiters_are_told", sessions={"watch": 1, "poll": 1}, count=12),
     "key_forgotten": Planted(
-        caught_by="starts_are_idempotent", faults=_ONE_KILL, sessions=_REPEAT, seconds=_LONG
+        caught_by="starts_are_idempotent", faults={"kill-server": 2}, sessions=_REPEAT, seconds=_LONG
     ),
     "key_ignored": Planted(caught_by="starts_are_idempotent", sessions=_REPEAT),
     "other_input_accepted": Planted(caught_by="starts_are_idempotent", sessions=_REPEAT),
@@ -108,9 +108,10 @@ async def test_a_planted_bug_is_caught(bug: str, tmp_path: Path) -> None:
         seconds=planted.seconds,
         workers=1,
         patience=8,
+        ahead=1.0,
         stall=3,
         last=0.4,
-        again=0.6,
+        again=1.0,
     )
     report = await run(expand(SEED, wanted), SqliteStoreAdapter(tmp_path / "data"), tmp_path / "run", bug)
     assert report.violations.keys() & set(planted.caught_by.split()), report.problems

@@ -61,6 +61,8 @@ class Plan:
     patience: float = 60.0
     calm: float = 0.5
     """How many seconds without a fault follow each."""
+    ahead: float = 0.05
+    """Which part of the sessions may run ahead of a fault that is late."""
     stall: float = 20.0
     """For how many seconds the number of open executions may stand still before the drain is given up."""
 
@@ -83,6 +85,7 @@ class Wanted:
     workers: int = 2
     patience: float = 60.0
     calm: float = 0.5
+    ahead: float = 0.05
     stall: float = 20.0
     last: float = 0.85
     """After which part of the sessions no fault begins any more, so that each has something to disturb."""
@@ -115,6 +118,7 @@ def expand(seed: int, wanted: Wanted) -> Plan:
         workers=wanted.workers,
         patience=wanted.patience,
         calm=wanted.calm,
+        ahead=wanted.ahead,
         stall=wanted.stall,
     )
 

@@ -18,22 +18,20 @@ from tests.faults.checks.every import judge
 from tests.faults.rig.child import until
 from tests.faults.rig.cluster import Cluster, running
 from tests.faults.rig.driver import Driver, GaveUpError, driving
-from tests.faults.rig.evidence import Evidence, Stored
+from tests.faults.rig.evidence import Evidence, HistoryEvent, Stored
 from tests.faults.rig.faults import FAULTS
 from tests.faults.rig.plan import Plan, PlannedFault
 from tests.faults.rig.record import Operation, Recorder, Window, read_bodies, read_operations
 from tests.faults.rig.report import Report
 from tests.faults.rig.sessions import BACKOFF, MAX_ATTEMPTS, attend, create_workflows
 from tests.faults.rig.stores import StoreAdapter
-from weft.client import Client, WeftError, connect
+from weft.client import Client, Execution, InternalError, WeftError, connect
 
 _SETTLE: Final = 1.5
 """How many seconds after its end a fault still excuses failures: connections come back first."""
 _DRAIN: Final = 600.0
 """For how many seconds a drain may take in all."""
 _ENDLESS: Final = float("inf")
-_AHEAD: Final = 0.05
-"""Which part of the sessions may run ahead of a fault."""
 _AT_ONCE: Final = 16
 
 
@@ -42,6 +40,8 @@ class Progress:
     """How far a run is."""
 
     all: int
+    ahead: float
+    """Which part of the sessions may run ahead of a fault."""
     done: int = 0
     gave_up: list[str] = field(default_factory=list)
     windows: list[Window] = field(default_factory=list)
@@ -54,7 +54,7 @@ class Progress:
 
     def may_begin(self, number: int) -> bool:
         """Hold sessions back while a fault is late, so that it still has something to disturb."""
-        return number / self.all <= self.next_fault + _AHEAD
+        return number / self.all <= self.next_fault + self.ahead
 
 
 async def run(plan: Plan, store: StoreAdapter, folder: Path, bug: str = "") -> Report:
@@ -64,7 +64,7 @@ async def run(plan: Plan, store: StoreAdapter, folder: Path, bug: str = "") -> R
     recorder = Recorder(folder / "operations.jsonl")
     async with running(Cluster(store, folder, plan.workers, bug)) as cluster:
         await _prepare(cluster)
-        progress = Progress(all=len(plan.sessions))
+        progress = Progress(all=len(plan.sessions), ahead=plan.ahead)
         async with driving(cluster.addresses, recorder, random.Random(plan.seed), plan.patience) as driver:
             await asyncio.gather(_attend_all(plan, driver, progress), _do_faults(plan, cluster, progress))
         stored = await _drain(plan, cluster)
@@ -126,7 +126,7 @@ async def _do_faults(plan: Plan, cluster: Cluster, progress: Progress) -> None:
         progress.next_fault = fault.at
         await until(partial(progress.reached, fault.at), _ENDLESS)
         await asyncio.sleep(fault.delay)
-        progress.next_fault += 2 * _AHEAD  # it needs somebody to disturb
+        progress.next_fault += 2 * plan.ahead  # it needs somebody to disturb
         await _do(fault, cluster, progress)
         await asyncio.sleep(plan.calm)
     progress.next_fault = _ENDLESS
@@ -156,31 +156,33 @@ async def _drain(plan: Plan, cluster: Cluster) -> dict[str, Stored]:
 
 
 async def _read_all(weft: Client) -> dict[str, Stored]:
-    ids: list[str] = []
+    listed: list[Execution] = []
     token = ""
     while True:
         page = await weft.executions.list(page_size=500, page_token=token)
-        ids += [execution.id for execution in page.items]
+        listed += page.items
         token = page.next_page_token
         if not token:
             break
     places = asyncio.Semaphore(_AT_ONCE)
 
-    async def read(execution: str) -> Stored:
+    async def read(execution: Execution) -> Stored:
         async with places:
             return await _read(weft, execution)
 
-    return {stored.id: stored for stored in await asyncio.gather(*map(read, ids))}
+    return {stored.id: stored for stored in await asyncio.gather(*map(read, listed))}
 
 
-async def _read(weft: Client, execution_id: str) -> Stored:
-    execution = await weft.executions.get(execution_id)
-    events = tuple([event.to_dict() async for event in weft.executions.history(execution_id)])
-    assert execution.input is not None
+async def _read(weft: Client, execution: Execution) -> Stored:
+    """Read one; of what cannot be read there are no events, which no checker takes for a history."""
+    events: tuple[HistoryEvent, ...] = ()
+    with suppress(InternalError):
+        execution = await weft.executions.get(execution.id)
+        events = tuple([event.to_dict() async for event in weft.executions.history(execution.id)])
     return Stored(
         id=execution.id,
         state=execution.state,
-        token=execution.input["token"],
+        token=(execution.input or {}).get("token", ""),
         last_event=execution.last_event_number,
         events=events,
         result=execution.to_dict()["result"],
