@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -113,6 +114,26 @@ async def test_a_cut_connection_costs_no_lease(store: PostgresStore, harmed: Pos
     await store.append_events(advanced(made), [output(3)], 2)
     await asyncio.sleep(2)
     assert (states.told, store.epoch) == ([], epoch)
+
+
+async def test_a_server_comes_back_after_a_newer_release_has_migrated(
+    store: PostgresStore, harmed: PostgresServer
+) -> None:
+    """As in the middle of a rolling upgrade; only a start is refused."""
+    states = States(store)
+    url = store._config.url
+    await harmed.execute("INSERT INTO weft.schema_migrations VALUES (9999, 'later', 'x', 0)", url=url)
+    await harmed.execute("ALTER TABLE weft.executions ADD COLUMN later text", url=url)
+    await asyncio.to_thread(harmed.kill)
+    await asyncio.to_thread(harmed.start)
+    with suppress(StoreUnavailableError):
+        await store.check()
+    await until(lambda: not states.told or states.healed)
+    made = execution()
+    await store.insert_execution(made, first_events(made))
+    await store.append_events(advanced(made), [output(3)], 2)
+    with pytest.raises(StoreUnavailableError, match="newer release"):
+        await PostgresStore(store._config).open()
 
 
 async def test_an_idle_server_notices_that_its_database_is_gone(

@@ -21,7 +21,7 @@ from weft.server.store.postgres._faults import Fault, fault_of
 from weft.server.store.postgres._hints import Hint, Hints, channel
 from weft.server.store.postgres._locks import session_class
 from weft.server.store.postgres._reaper import Reaper
-from weft.server.store.postgres._schema import prepare
+from weft.server.store.postgres._schema import About, inspect, prepare
 
 __all__ = ["Counts", "Keeper"]
 
@@ -95,6 +95,7 @@ class Keeper:
         self._on_fault = on_fault
         self._on_hint = on_hint
         self._on_counts = on_counts
+        self._about = About(early=False, unsafe=False)
         self._connection: Connection | None = None
         self._using = asyncio.Lock()
         self._deadline = float("-inf")
@@ -125,6 +126,8 @@ class Keeper:
                 text = self._config.hide(str(error).partition("\n")[0]) or type(error).__name__
                 raise StoreUnavailableError(f"cannot open the store: {where}: {text}") from None
             raise
+        if self._about.unsafe:
+            logger.warning("%s has fsync = off: a crash of its machine loses what was answered", where)
         self._task = asyncio.create_task(self._run(), name="lease of the store")
 
     async def close(self) -> None:
@@ -213,11 +216,15 @@ class Keeper:
         """Connect, and take a new lease; what the one before had is free."""
         self._cut()
         connection = self._connection = await connect(self._config, statement_timeout="0")
-        if await prepare(connection, self._config, self._clock):
+        self._about = await inspect(connection, self._config)
+        if self._about.early:
             self.settings["synchronous_commit"] = "on"
             await connection.execute(SQL["commit_durably"])
         if self.epoch:
+            # The tables are not looked at again: a newer release may have added to them meanwhile.
             await self._leave(connection, (self.epoch,))
+        else:
+            await prepare(connection, self._config, self._clock)
         name = self._config.server or f"{socket.gethostname()}:{os.getpid()}"
         began = time.monotonic()
         self.epoch = await connection.fetchval(SQL["join_servers"], name, self._config.lease)

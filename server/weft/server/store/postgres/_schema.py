@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from typing import Final
+from typing import Final, NamedTuple
 
 import asyncpg
 
@@ -15,44 +14,54 @@ from weft.server.store.migrate import AppliedMigration, Migration, load_migratio
 from weft.server.store.postgres._connect import SQL, Connection
 from weft.server.store.postgres._locks import MIGRATION, lock_class
 
-__all__ = ["prepare"]
-
-logger = logging.getLogger("weft.store")
+__all__ = ["About", "inspect", "prepare"]
 
 _MINIMUM: Final = 140_000
-_UNSAFE: Final = frozenset({"off", "local"})
+_EARLY: Final = frozenset({"off", "local"})
 
 
-async def prepare(connection: Connection, config: DatabaseConfig, clock: Clock) -> bool:
+class About(NamedTuple):
+    """What matters of a server."""
+
+    early: bool
+    """Whether commits of this role are answered before they are on a disk, unless told otherwise."""
+    unsafe: bool
+    """Whether nothing is ever waited for to be on a disk."""
+
+
+async def inspect(connection: Connection, config: DatabaseConfig) -> About:
+    """Check that the server is one that can be used.
+
+    Raises:
+        StoreUnavailableError: It cannot be; the message says why.
+        asyncpg.PostgresError: Of the database.
+    """
+    about = await connection.fetchrow(SQL["about_server"], config.schema)
+    assert about is not None
+    _require_fit(about, config.where)
+    return About(about["synchronous_commit"] in _EARLY, about["fsync"] == "off")
+
+
+async def prepare(connection: Connection, config: DatabaseConfig, clock: Clock) -> None:
     """Bring the schema to the present state; one server at a time, the others wait.
-
-    Returns:
-        Whether commits of this role would be answered before they are on a disk, unless told otherwise.
 
     Raises:
         StoreUnavailableError: It cannot be used; the message says why.
         asyncpg.PostgresError: Of the database.
     """
-    where = config.where
-    about = await connection.fetchrow(SQL["about_server"], config.schema)
-    assert about is not None
-    _require_fit(about, where)
     lock = (lock_class(config.schema), MIGRATION)
     await connection.execute(SQL["lock_session"], *lock)
     try:
-        await _make_schema(connection, config, exists=about["has_schema"])
+        await _make_schema(connection, config)
         await _migrate(connection, load_migrations("postgres"), config, clock)
     except asyncpg.InsufficientPrivilegeError as error:
         raise StoreUnavailableError(
-            f"cannot open the store: {where}: {error}; its role needs a schema of its own: "
+            f"cannot open the store: {config.where}: {error}; its role needs a schema of its own: "
             f"CREATE SCHEMA {config.schema} AUTHORIZATION that role"
         ) from error
     finally:
         if not connection.is_closed():
             await connection.execute(SQL["unlock_session"], *lock)
-    if about["fsync"] == "off":
-        logger.warning("%s has fsync = off: a crash of its machine loses what was answered", where)
-    return about["synchronous_commit"] in _UNSAFE
 
 
 def _require_fit(about: asyncpg.Record, where: str) -> None:
@@ -74,8 +83,8 @@ def _require_fit(about: asyncpg.Record, where: str) -> None:
         raise StoreUnavailableError(f"cannot open the store: {where}: it is a standby, which takes no writes")
 
 
-async def _make_schema(connection: Connection, config: DatabaseConfig, *, exists: bool) -> None:
-    if not exists:
+async def _make_schema(connection: Connection, config: DatabaseConfig) -> None:
+    if not await connection.fetchval(SQL["has_schema"], config.schema):
         # The name has letters, digits and _ only.
         await connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{config.schema}"')
 

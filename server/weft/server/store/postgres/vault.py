@@ -14,7 +14,7 @@ from weft.server.store.base import StoreUnavailableError
 from weft.server.store.database import DatabaseConfig
 from weft.server.store.migrate import AppliedMigration, load_migrations, pending_migrations
 from weft.server.store.postgres._connect import SQL, Connection, connect
-from weft.server.store.postgres._schema import prepare
+from weft.server.store.postgres._schema import inspect, prepare
 from weft.server.store.vault import TABLES, Member, Row, Snapshot, Table, VaultError
 
 __all__ = ["PostgresVault"]
@@ -107,6 +107,7 @@ class PostgresVault:
 
     async def _prepare(self, connection: Connection) -> None:
         try:
+            await inspect(connection, self._config)
             await prepare(connection, self._config, SystemClock())
         except StoreUnavailableError as error:
             raise VaultError(error.message) from error

@@ -5,10 +5,13 @@ SELECT current_setting('server_version_num')::integer AS version,
     current_setting('synchronous_commit') AS synchronous_commit,
     current_setting('fsync') AS fsync,
     pg_is_in_recovery() AS standby,
-    EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = $1) AS has_schema,
     EXISTS (
         SELECT 1 FROM pg_namespace WHERE nspname = $1 AND NOT has_schema_privilege(oid, 'USAGE')
     ) AS closed;
+
+-- name: has_schema
+-- Tell whether a schema is there; who may not make one cannot ask for it to be made unless it is missing.
+SELECT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = $1);
 
 -- name: count_foreign_tables
 -- Tell whether a schema without migrations belongs to something else.
