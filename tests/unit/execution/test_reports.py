@@ -10,7 +10,9 @@ import pytest
 from tests.unit.execution.world import SERVICE, World, eventually, new_world, quiet
 from weft.core.errors import ActionFailedError, PreconditionError, ResourceNotFoundError, ValidationError
 from weft.core.reasons import Reason
+from weft.mesh.actions import ActionCall, ActionReply
 from weft.server.execution.attempts import AttemptToken
+from weft.server.execution.engine import EngineLimits
 from weft.server.execution.model import ExecutionState, StepProgressed, Waits
 from weft.server.execution.orders import Progress
 from weft.server.registry.model import Action
@@ -244,3 +246,34 @@ async def test_a_heartbeat_that_comes_by_another_server_keeps_a_running_attempt_
         held.complete({"n": 1})
         assert (await world.ended(execution.id)).execution.state is ExecutionState.COMPLETED
         assert (await world.kinds(execution.id)).count("StepProgressed") == 1
+
+
+async def test_nobody_is_silent_before_the_call_is_made() -> None:
+    """While a call waits for an instance the heartbeat timeout does not run; then it does."""
+    async with new_world(hold=["a"]) as world:
+        await later(world, heartbeat=0.1)
+        world.provider.later.clear()
+        execution = await world.start()
+        await world.held("a")  # the first beat came with the call
+        await eventually(lambda: len(world.provider.cancelled) == 1)
+        details = await world.ended(execution.id)
+        assert details.execution.failure is not None
+        assert details.execution.failure.reason == Reason.HEARTBEAT_TIMEOUT
+        limits = EngineLimits(service_steps=1)
+    async with new_world(hold=["a"], limits=limits) as world:
+        await later(world, heartbeat=0.3)
+        world.provider.later.clear()
+        gate = asyncio.Event()
+        route_call = world.caller.call
+
+        async def wait_first(call: ActionCall, timeout: float) -> ActionReply:
+            await gate.wait()
+            return await route_call(call, timeout)
+
+        world.caller.call = wait_first  # type: ignore[method-assign]
+        execution = await world.start()
+        await asyncio.sleep(0.6)
+        assert await world.state(execution.id) is ExecutionState.RUNNING
+        gate.set()
+        (await world.held("a")).complete({"n": 1})
+        assert (await world.ended(execution.id)).execution.state is ExecutionState.COMPLETED

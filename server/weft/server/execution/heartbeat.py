@@ -23,7 +23,7 @@ class Pulse:
 
     Args:
         run: Whose attempt.
-        limit: How long it may be silent; None: to its end.
+        limit: How long it may be silent, from the moment when it is given to an instance; None: to its end.
         tell: Is given details, now and then, for the history.
 
     Attributes:
@@ -59,7 +59,7 @@ class Pulse:
     async def __aenter__(self) -> Self:
         self._run.pulse = self
         if self._limit is not None:
-            self._timeout = asyncio.timeout(self._limit.total_seconds())
+            self._timeout = asyncio.timeout(None)
             await self._timeout.__aenter__()
         return self
 
