@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -92,7 +92,8 @@ class PostgresServer:
     def kill(self) -> None:
         """End all its processes at once, as kill -9 does."""
         if self._process is not None:
-            os.killpg(self._process.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it may have ended by itself
+                os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             self._process = None
             self._forget_memory()
@@ -109,7 +110,8 @@ class PostgresServer:
     def close(self) -> None:
         """End it and remove everything."""
         if self._process is not None:
-            self.resume()
+            with suppress(ProcessLookupError):
+                self.resume()
         self.kill()
         shutil.rmtree(self._folder, ignore_errors=True)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from tests.support.postgres import PostgresServer
 
 _LEASE: float = 5.0
+_ATTEMPTS = 10
 
 
 class PostgresStoreAdapter:
@@ -45,9 +46,17 @@ class PostgresStoreAdapter:
         await asyncio.to_thread(self._kill, lasts)
 
     def _kill(self, lasts: float) -> None:
+        port = self._server.port
         self._server.kill()
         time.sleep(lasts)
-        self._server.start()
+        for _ in range(_ATTEMPTS):
+            self._server.port = port  # servers know no other
+            self._server._launch()
+            if self._server._is_ready():
+                return
+            self._server.kill()
+            time.sleep(lasts)
+        raise RuntimeError(f"PostgreSQL did not come back:\n{self._server.log()[-2_000:]}")
 
     async def verify(self) -> list[str]:
         """Count events against summaries in plain SQL, past all code of ours."""
