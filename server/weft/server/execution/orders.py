@@ -20,6 +20,7 @@ from weft.server.execution.model import (
     ExecutionFailed,
     ExecutionPaused,
     ExecutionResumed,
+    ExecutionState,
     Failure,
     IncidentRaised,
     IncidentResolved,
@@ -114,8 +115,8 @@ class Cancel(Order):
         return isinstance(body, ExecutionCancelled)
 
     def met(self, standing: Standing) -> bool:
-        """Tell whether it has ended."""
-        return standing.final is not None
+        """Tell whether it was cancelled; one that ended otherwise was not."""
+        return standing.final is ExecutionState.CANCELLED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
