@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final
 
-from weft.core.errors import Code, WeftError
-from weft.core.reasons import Reason
+from weft.core.errors import Code, ResourceNotFoundError, WeftError
+from weft.core.reasons import DOMAIN, Reason
 from weft.discovery.model import Protocol
 from weft.discovery.target import Target
 from weft.mesh.actions import ActionCall, ActionReply, ActionTransport, UnreachableError
@@ -28,6 +28,9 @@ _LAST_PAUSE: Final = 1.0
 _LEAST: Final = 0.001
 """Seconds that an attempt is given at least, so that it ends by its own timer."""
 
+_MISPLACED: Final = frozenset({Reason.ACTION_NOT_FOUND, Reason.SERVICE_NOT_FOUND})
+"""What an instance says that does not have the action; an action's own words are in another domain."""
+
 _AGAINST: Final = frozenset({Reason.ACTION_UNAVAILABLE, Reason.ACTION_TIMEOUT})
 """What the transports say of an instance that broke or did not answer."""
 
@@ -36,10 +39,11 @@ class ActionCaller:
     """Calls actions over whatever their instances speak.
 
     An instance that cannot be connected is passed over within the same call:
-    nothing was sent, so nothing can run twice. When none can be connected, or
-    there is none, the call waits for one to come (back). After a request was sent
-    there is no second try here; that is the business of who knows whether it is
-    safe.
+    nothing was sent, so nothing can run twice. So is one that does not have the
+    action, such as a program that took over the port of one that died: nothing ran.
+    When none can be connected, or there is none, the call waits for one to come
+    (back). After an action may have run there is no second try here; that is the
+    business of who knows whether it is safe.
 
     Args:
         mesh: Finds instances and balances; stays open.
@@ -87,11 +91,14 @@ class ActionCaller:
         give_up = now() + min(self._instance_wait, timeout)
         tried: set[Node] = set()
         unreachable: UnreachableError | None = None
+        misplaced: ResourceNotFoundError | None = None
         pause = _FIRST_PAUSE
         while True:
             if unreachable is not None and now() >= deadline:
                 raise unreachable
             node = route.pick(call.execution_id, tried)
+            if node is None and misplaced is not None:
+                raise misplaced
             if node is None:
                 left = give_up - now()
                 _check_hope(route, call, left, unreachable)
@@ -105,6 +112,11 @@ class ActionCaller:
                 _log.debug("%s", error)
                 tried.add(node)
                 unreachable = error
+            except ResourceNotFoundError as error:
+                if error.domain != DOMAIN or error.reason not in _MISPLACED:
+                    raise
+                tried.add(node)
+                misplaced = error
 
     async def _invoke(self, route: Route, node: Node, call: ActionCall, deadline: float) -> ActionReply:
         now = asyncio.get_running_loop().time

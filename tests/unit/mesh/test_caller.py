@@ -10,12 +10,13 @@ from datetime import timedelta
 from typing import Any
 
 import grpc
+import grpc.aio
 import pytest
 
 from tests.support.foreign import grpc_provider
 from weft.api.action.v1 import action_service_pb2 as pb
 from weft.api.common.v1 import payload_pb2
-from weft.core.errors import ServiceUnavailableError
+from weft.core.errors import ResourceNotFoundError, ServiceUnavailableError
 from weft.core.reasons import Reason
 from weft.discovery.base import Resolver
 from weft.discovery.model import Endpoint, Health, Protocol, Snapshot
@@ -222,3 +223,29 @@ async def test_a_source_that_fails_is_asked_again_and_its_last_word_holds(
             await source.asked_again.wait()
         assert (await caller.call(CALL, 2.0)).instance_id == "renamed"
     assert "the source is gone" in caplog.text
+
+
+async def test_an_instance_that_does_not_have_the_action_is_passed_over(
+    providers: Providers, resolver: StaticResolver
+) -> None:
+    """A program that took over the port of one that died fails no call; where nobody has it, all say so."""
+    async with _stranger() as port:
+        stranger = Endpoint(host="127.0.0.1", port=port, instance_id="stranger")
+        resolver.set("texts", [stranger, providers.at("a")])
+        async with calling(resolver) as caller:
+            answered = {(await caller.call(CALL, 5.0)).instance_id for _ in range(10)}
+            assert answered == {"a"}
+            resolver.set("texts", [stranger])
+            with pytest.raises(ResourceNotFoundError) as caught:
+                await caller.call(CALL, 5.0)
+            assert caught.value.reason == Reason.ACTION_NOT_FOUND
+
+
+@asynccontextmanager
+async def _stranger() -> AsyncIterator[int]:
+    """A gRPC server that serves something else."""
+    server = grpc.aio.server()
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    yield port
+    await server.stop(None)
