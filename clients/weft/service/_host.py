@@ -7,13 +7,12 @@ import logging
 from contextlib import suppress
 from typing import Final
 
-import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from weft.api.action.v1 import action_service_pb2, action_service_pb2_grpc
 from weft.core.names import INSTANCE_PREFIX, new_id
 from weft.mesh.reflection_server import add_reflection
-from weft.mesh.rpc import SERVER_OPTIONS
+from weft.mesh.rpc import make_server
 from weft.mesh.tracing.interceptors import TracingServerInterceptor
 from weft.service._calls import Calls
 from weft.service._config import Address, HostConfig, parse_address
@@ -53,7 +52,7 @@ class Host:
         runner = Runner(service, self._threads, config.clock)
         self._servicer = ActionServicer(service, self._calls, runner)
         self._health = health.aio.HealthServicer()
-        self._server = grpc.aio.server(interceptors=(TracingServerInterceptor(),), options=SERVER_OPTIONS)
+        self._server = make_server((TracingServerInterceptor(),))
         self._registration: Registration | None = None
         self._registering: asyncio.Task[None] | None = None
         self._consul: ConsulRegistration | None = None

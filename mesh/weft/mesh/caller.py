@@ -30,6 +30,8 @@ _LEAST: Final = 0.001
 
 _MISPLACED: Final = frozenset({Reason.ACTION_NOT_FOUND, Reason.SERVICE_NOT_FOUND})
 """What an instance says that does not have the action; an action's own words are in another domain."""
+_MOST_TARGETS: Final = 1_000
+"""Services whose targets are kept, so that none is made anew for every call."""
 
 _AGAINST: Final = frozenset({Reason.ACTION_UNAVAILABLE, Reason.ACTION_TIMEOUT})
 """What the transports say of an instance that broke or did not answer."""
@@ -64,6 +66,7 @@ class ActionCaller:
         self._transports = transports
         self._source = source
         self._instance_wait = instance_wait.total_seconds()
+        self._targets: dict[str, Target] = {}
 
     async def call(self, call: ActionCall, timeout: float) -> ActionReply:
         """Run an action at one of its service's instances.
@@ -77,13 +80,19 @@ class ActionCaller:
             PreconditionError: VERSION_NOT_AVAILABLE, at once: there are instances, all of other versions.
             WeftError: As ``ActionTransport.invoke``.
         """
-        target = Target(scheme=self._source, name=call.service)
+        target = self._targets.get(call.service) or self._target(call.service)
         route = self._mesh.route(target, protocol=None, versions=call.versions)
         route.running += 1
         try:
             return await self._call(route, call, timeout)
         finally:
             route.running -= 1
+
+    def _target(self, service: str) -> Target:
+        if len(self._targets) >= _MOST_TARGETS:
+            self._targets.clear()
+        target = self._targets[service] = Target(scheme=self._source, name=service)
+        return target
 
     async def _call(self, route: Route, call: ActionCall, timeout: float) -> ActionReply:
         now = asyncio.get_running_loop().time

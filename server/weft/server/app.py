@@ -38,7 +38,7 @@ from weft.mesh.http_actions import HttpActionTransport
 from weft.mesh.mesh import Mesh, MeshConfig
 from weft.mesh.metrics import observe_mesh
 from weft.mesh.reflection_server import add_reflection
-from weft.mesh.rpc import CHANNEL_OPTIONS, SERVER_OPTIONS
+from weft.mesh.rpc import CHANNEL_OPTIONS, SERVER_OPTIONS, make_server
 from weft.mesh.states import describe_mesh
 from weft.mesh.tracing.client import RpcTracer
 from weft.mesh.tracing.http import HttpTracer
@@ -168,9 +168,7 @@ class WeftServer:
         self._retention = RetentionRunner(self._store, self._config.retention, clock)
         self._health = HealthReporter(self._store, _SERVICES, clock)
         self._chain = ServerChain()
-        self._server = grpc.aio.server(
-            interceptors=(self._chain,), options=(*SERVER_OPTIONS, ("grpc.enable_channelz", 1))
-        )
+        self._server = make_server((self._chain,), (*SERVER_OPTIONS, ("grpc.enable_channelz", 1)))
         self._add_servicers()
 
     def _add_servicers(self) -> None:

@@ -8,10 +8,12 @@ import hashlib
 import re
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import timedelta
+from functools import cache
 from typing import Any, Final, NoReturn, TypeVar
 
 import orjson
 from google.protobuf import duration_pb2, field_mask_pb2, struct_pb2
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
 from weft.api.common.v1 import context_pb2
@@ -64,8 +66,8 @@ class Faults:
     def __init__(self, request: Message | None = None) -> None:
         self.found: list[Violation] = []
         if request is not None:
-            for field in request.DESCRIPTOR.fields:
-                self.enum(request, field.name, field.name)
+            for name in _enums(request.DESCRIPTOR):
+                self.enum(request, name, name)
 
     def add(self, field: str, description: str, rule: Rule = Rule.INVALID) -> None:
         """Note one fault."""
@@ -128,6 +130,12 @@ class Faults:
         """
         if self.found:
             raise ValidationError(self.found)
+
+
+@cache
+def _enums(kind: Descriptor) -> tuple[str, ...]:
+    """Return which fields of a kind of message are enums; there are as many kinds as in the contracts."""
+    return tuple(field.name for field in kind.fields if field.enum_type is not None)
 
 
 def fault(field: str, description: str, rule: Rule) -> NoReturn:

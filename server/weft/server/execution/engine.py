@@ -17,6 +17,7 @@ from functools import partial
 from weft.core.clock import Clock
 from weft.core.context import bind_log_context
 from weft.core.errors import InternalError, ServiceUnavailableError, WeftError
+from weft.core.payload import JsonObject
 from weft.core.reasons import Reason
 from weft.server.execution.claims import Claims, FindPlan, give_up
 from weft.server.execution.dispatch import Dispatcher
@@ -109,9 +110,21 @@ class Engine:
         if execution_id not in self._runs:
             self._room.free(execution_id)
 
-    def own(self, execution: Execution, plan: Plan, history: tuple[Event, ...]) -> None:
-        """Take on an execution that is stored, and run it."""
-        self.launch(Run(execution, plan, history))
+    def own(
+        self, execution: Execution, plan: Plan, history: tuple[Event, ...], value: JsonObject | None = None
+    ) -> None:
+        """Take on an execution that is stored, and run it.
+
+        Args:
+            execution: As it is stored.
+            plan: What it runs.
+            history: All of its events.
+            value: What its input says, where that was read already.
+        """
+        run = Run(execution, plan, history)
+        if value is not None:
+            run.know_input(value)
+        self.launch(run)
 
     def launch(self, run: Run, first: Sequence[EventBody] = ()) -> None:
         """Take on a run and drive it, recording what comes first."""

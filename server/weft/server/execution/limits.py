@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -93,8 +94,8 @@ class Turns:
 
     def __init__(self, limits: EngineLimits) -> None:
         self.per_service = limits.service_steps
-        self.all = asyncio.Semaphore(limits.running_steps)
-        self.services: dict[str, _Queue] = {}
+        self.all = _Places(limits.running_steps)
+        self.services: dict[str, _Places] = {}
 
     def turn(self, service: str) -> _Turn:
         """Return what waits for a turn of a service, and has it as long as its block lasts."""
@@ -104,7 +105,7 @@ class Turns:
 class _Turn:
     """A turn of a service; an asynchronous context manager."""
 
-    __slots__ = ("_queue", "_service", "_turns")
+    __slots__ = ("_places", "_service", "_turns")
 
     def __init__(self, turns: Turns, service: str) -> None:
         self._turns = turns
@@ -112,35 +113,67 @@ class _Turn:
 
     async def __aenter__(self) -> None:
         turns = self._turns
-        queue = turns.services.get(self._service)
-        if queue is None:
-            queue = turns.services[self._service] = _Queue(asyncio.Semaphore(turns.per_service))
-        self._queue = queue
-        queue.users += 1
-        try:
-            # The service's turn first: who waits for it must not hold one that others could use.
-            await queue.turns.acquire()
+        places = turns.services.get(self._service)
+        if places is None:
+            places = turns.services[self._service] = _Places(turns.per_service)
+        self._places = places
+        # The service's turn first: who waits for it must not hold one that others could use.
+        if not places.take():
+            await places.wait()
+        if not turns.all.take():
             try:
-                await turns.all.acquire()
+                await turns.all.wait()
             except BaseException:
-                queue.turns.release()
+                self._leave()
                 raise
-        except BaseException:
-            self._leave()
-            raise
 
     async def __aexit__(self, *_: object) -> None:
-        self._turns.all.release()
-        self._queue.turns.release()
+        self._turns.all.give_back()
         self._leave()
 
     def _leave(self) -> None:
-        self._queue.users -= 1
-        if not self._queue.users:
-            del self._turns.services[self._service]
+        places = self._places
+        places.give_back()
+        if places.free == self._turns.per_service:
+            self._turns.services.pop(self._service, None)
 
 
-@dataclass(slots=True)
-class _Queue:
-    turns: asyncio.Semaphore
-    users: int = 0
+class _Places:
+    """So many places, given in the order in which they were asked for.
+
+    Attributes:
+        free: How many nobody has; then nobody waits either.
+    """
+
+    __slots__ = ("_waiting", "free")
+
+    def __init__(self, count: int) -> None:
+        self.free = count
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    def take(self) -> bool:
+        """Take a place if there is one."""
+        if not self.free:
+            return False
+        self.free -= 1
+        return True
+
+    async def wait(self) -> None:
+        """Wait for a place, when there is none."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
+        try:
+            await future
+        except asyncio.CancelledError:
+            if not future.cancelled():
+                self.give_back()  # it came in the same moment
+            raise
+
+    def give_back(self) -> None:
+        """Give a place to who waits longest, or to whoever asks next."""
+        while self._waiting:
+            future = self._waiting.popleft()
+            if not future.done():
+                future.set_result(None)
+                return
+        self.free += 1

@@ -165,6 +165,40 @@ class Execution:
     due_time: datetime | None = None
     """When it wants to be worked on, unless something happens before; none: it waits for a command."""
 
+    def after(
+        self,
+        *,
+        last_event: int,
+        state: ExecutionState,
+        failure: Failure | None,
+        end_time: datetime | None,
+        waits: Waits,
+        due_time: datetime | None,
+    ) -> Execution:
+        """Return it as it is after further events; written out, as every step makes one."""
+        return Execution(
+            id=self.id,
+            workflow_id=self.workflow_id,
+            workflow_name=self.workflow_name,
+            workflow_version=self.workflow_version,
+            state=state,
+            failure=failure,
+            context=self.context,
+            last_event=last_event,
+            create_time=self.create_time,
+            end_time=end_time,
+            expire_time=self.expire_time,
+            trace_id=self.trace_id,
+            key=self.key,
+            attributes=self.attributes,
+            origin=self.origin,
+            digest=self.digest,
+            slot=self.slot,
+            slot_limit=self.slot_limit,
+            waits=waits,
+            due_time=due_time,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepExecution:
@@ -252,4 +286,13 @@ def _end(
     time: datetime,
     failure: Failure | None = None,
 ) -> None:
-    steps[step_id] = replace(steps[step_id], state=state, end_time=time, failure=failure, retry_time=None)
+    step = steps[step_id]
+    steps[step_id] = StepExecution(
+        step_id=step_id,
+        state=state,
+        attempt=step.attempt,
+        schedule_time=step.schedule_time,
+        end_time=time,
+        failure=failure,
+        progress=step.progress,
+    )

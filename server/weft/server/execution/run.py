@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Final, Protocol
 
 from weft.core.clock import Clock
@@ -36,6 +37,8 @@ __all__ = ["Decide", "ExecutionDetails", "Run", "first_events", "number_events",
 
 _KEEP_PARSED: Final = 64 * 1024
 """Bytes of JSON text up to which an execution keeps it parsed; parsed it takes up to thirty times as much."""
+
+_NOTHING_KNOWN: Final[tuple[bytes | None, JsonObject]] = (None, {})
 
 _STAY: Final = timedelta(seconds=30)
 """What waits longer than this is let go of, and read again when it is due."""
@@ -103,6 +106,7 @@ class Run:
         news: Set whenever something was recorded.
         outcomes: Says what is recorded of an attempt that ended.
         pulse: Takes the heartbeats of the attempt that runs here.
+        size: How many bytes of payload it holds.
     """
 
     def __init__(self, execution: Execution, plan: Plan, history: Iterable[Event]) -> None:
@@ -120,18 +124,15 @@ class Run:
         self.news = asyncio.Event()
         self.outcomes: Outcomes | None = None
         self.pulse: Callable[[bytes], None] | None = None
+        self.size = 0
         self._input = b"{}"
         self._outputs: dict[str, bytes] = {}
         self._events: list[Event] = []
         self._parsed: _Parsed | None = None
+        self._known: tuple[bytes | None, JsonObject] = _NOTHING_KNOWN
         for event in history:
             self.standing.apply(event)
             self._cache(event)
-
-    @property
-    def size(self) -> int:
-        """How many bytes of payload it holds."""
-        return len(self._input) + sum(map(len, self._outputs.values()))
 
     @property
     def step_id(self) -> str:
@@ -166,13 +167,26 @@ class Run:
         """Return its input merged with all outputs so far, later ones winning; not to be changed."""
         return self._read().merged
 
+    def know(self, text: bytes, value: JsonObject) -> None:
+        """Keep what the newest text says, for who reads it next: it was parsed already."""
+        self._known = (text, value)
+
+    def know_input(self, value: JsonObject) -> None:
+        """Keep what its input says, likewise."""
+        self.know(self._input, value)
+
     def _read(self) -> _Parsed:
         """Parse what is not parsed yet; of a large execution nothing is kept parsed."""
-        parsed = self._parsed or _Parsed(loads(self._input))
-        for step_id, text in list(self._outputs.items())[len(parsed.outputs) :]:
-            parsed.add(step_id, loads(text))
+        parsed = self._parsed or _Parsed(self._value(self._input))
+        for step_id, text in islice(self._outputs.items(), len(parsed.outputs), None):
+            parsed.add(step_id, self._value(text))
         self._parsed = parsed if self.size <= _KEEP_PARSED else None
+        self._known = _NOTHING_KNOWN
         return parsed
+
+    def _value(self, text: bytes) -> JsonObject:
+        known, value = self._known
+        return value if known is text else loads(text)
 
     def next_step(self) -> StepScheduled:
         """Return that the next step is scheduled, when it is READY."""
@@ -199,7 +213,7 @@ class Run:
             if not bodies:
                 return
             events = number_events(self.execution.last_event, bodies, clock)
-            await self._append(store, events, clock.now())
+            await self._append(store, events, events[0].time)
         hub.changed(self.execution.id)
 
     async def park(self, store: ExecutionStore, waits: Waits) -> None:
@@ -260,8 +274,10 @@ class Run:
         match body:
             case ExecutionStarted():
                 self._input, self.trace = body.input, body.trace
+                self.size += len(body.input)
             case StepCompleted() | StepReused():
                 self._outputs[body.step_id] = body.output
+                self.size += len(body.output)
             case ExecutionCompleted():
                 self.result = body.result
             case _:
@@ -316,8 +332,7 @@ def summarize(
         due_time: When it wants to be worked on.
     """
     final = standing.final is not None
-    return replace(
-        execution,
+    return execution.after(
         last_event=newest.number,
         state=standing.state,
         failure=standing.failure if final or standing.phase is Phase.INCIDENT else None,

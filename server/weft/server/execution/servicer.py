@@ -192,7 +192,8 @@ async def _announced(context: _Context, execution_id: str) -> AsyncIterator[None
         yield
     finally:
         timer.cancel()
-        await asyncio.gather(*telling, return_exceptions=True)
+        if telling:
+            await asyncio.gather(*telling, return_exceptions=True)
 
 
 def _read_start(request: _StartRequest) -> StartCommand:

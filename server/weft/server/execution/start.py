@@ -273,7 +273,7 @@ class Starter:
         try:
             stored = await self._insert(execution, events, command)
             if stored.id == execution.id and not stored.waits:
-                self._engine.own(stored, plan, events)
+                self._engine.own(stored, plan, events, command.input)
         finally:
             self._engine.settled(execution.id)
         return stored

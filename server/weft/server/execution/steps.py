@@ -65,6 +65,8 @@ class StepRunner:
 
     async def run(self, run: Run) -> tuple[EventBody, ...]:
         """Run the scheduled attempt, and return how it went."""
+        if not self._traces.records:
+            return await self._run(run)
         with self._traces.attempt(run) as span:
             bodies = await self._run(run)
             self._traces.recorded(span, bodies)
@@ -122,6 +124,7 @@ class StepRunner:
 
     def _ended(self, run: Run, outcome: Outcome) -> tuple[EventBody, ...]:
         if not outcome.pending:
+            run.know(outcome.text, outcome.output)
             return _completed(run, outcome.text, outcome.output, outcome.instance_id)
         accepted = StepAccepted(
             step_id=run.step_id,

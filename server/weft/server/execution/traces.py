@@ -74,6 +74,11 @@ class ExecutionTraces:
         finally:
             otel.detach(attached)
 
+    @property
+    def records(self) -> bool:
+        """Whether anything can be recorded."""
+        return self._tracers.current() is not None
+
     @contextmanager
     def attempt(self, run: Run) -> Iterator[Span]:
         """Run the block in the span of one attempt of the scheduled step."""
@@ -103,8 +108,10 @@ class ExecutionTraces:
     def ended(self, run: Run, execution: Execution) -> None:
         """Send the span of an execution that has ended, with its original start."""
         tracer = self._tracers.current()
+        if not isinstance(tracer, SdkTracer):
+            return
         own = trace.get_current_span(_context(run.trace)).get_span_context()
-        if not isinstance(tracer, SdkTracer) or not own.is_valid or not own.trace_flags.sampled:
+        if not own.is_valid or not own.trace_flags.sampled:
             return
         caller = SpanContext(own.trace_id, int(run.trace.caller_span_id or "0", 16), is_remote=True)
         tracer.span_processor.on_end(

@@ -33,10 +33,11 @@ _SEAL: Final = re.compile(r',?"~":"([0-9a-f]{8})([0-9a-f]{8})"\}\Z')
 
 def seal_event(execution_id: str, event: Event) -> EventRow:
     """Write an event of an execution, with its seal."""
-    row = encode_event(event)
-    comma = "" if row.attributes == "{}" else ","
-    seal = f"{_sum(execution_id, row, row.attributes):08x}{crc32(row.payload or b''):08x}"
-    return row._replace(attributes=f'{row.attributes[:-1]}{comma}"~":"{seal}"}}')
+    number, time, kind, attributes, payload = encode_event(event)
+    comma = "" if attributes == "{}" else ","
+    whole = crc32(f"{execution_id}|{number}|{time}|{kind}|{attributes}".encode())
+    seal = f"{whole:08x}{crc32(payload or b''):08x}"
+    return EventRow(number, time, kind, f'{attributes[:-1]}{comma}"~":"{seal}"}}', payload)
 
 
 def open_events(execution_id: str, rows: Sequence[EventRow], after: int = 0) -> tuple[Event, ...]:
