@@ -30,6 +30,7 @@ _LEAST: Final = 0.001
 
 _MISPLACED: Final = frozenset({Reason.ACTION_NOT_FOUND, Reason.SERVICE_NOT_FOUND})
 """What an instance says that does not have the action; an action's own words are in another domain."""
+
 _MOST_TARGETS: Final = 1_000
 """Services whose targets are kept, so that none is made anew for every call."""
 
