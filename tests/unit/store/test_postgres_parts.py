@@ -13,10 +13,33 @@ from tests.contract.store.samples import advanced, execution, first_events, key,
 from weft.core.errors import InternalError
 from weft.server.store.base import StoreFullError, StoreUnavailableError
 from weft.server.store.postgres._batch import Append, Insert, arguments
+from weft.server.store.postgres._deadline import Deadline
 from weft.server.store.postgres._faults import fault_of, is_retryable, unit_error
 from weft.server.store.postgres._hints import Hint, Hints
 from weft.server.store.postgres._locks import lock_class, lock_number, session_class
 from weft.server.store.postgres._reaper import Reaper
+
+
+async def test_a_deadline_counts_from_when_the_renewal_was_asked_for() -> None:
+    """It has passed from the very moment on, whether anybody was called or not."""
+    now = [100.0]
+    called: list[None] = []
+    deadline = Deadline(timedelta(seconds=6), lambda: called.append(None), lambda: now[0])
+
+    def at(moment: float) -> tuple[bool, float]:
+        now[0] = moment
+        return deadline.passed, deadline.left
+
+    assert at(100.0) == (True, 0.0)
+    deadline.extend(99.0)
+    assert at(100.0) == (False, 5.0)
+    assert at(104.5) == (False, 0.5)
+    assert at(105.0) == (True, 0.0)
+    deadline.extend(104.0)
+    assert at(105.0) == (False, 5.0)
+    deadline.stop()
+    assert at(105.0) == (True, 0.0)
+    assert called == []
 
 
 def test_who_has_no_session_for_long_is_dead() -> None:

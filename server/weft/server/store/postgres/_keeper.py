@@ -17,6 +17,7 @@ from weft.core.clock import Clock
 from weft.server.store.base import StoreUnavailableError
 from weft.server.store.database import DatabaseConfig
 from weft.server.store.postgres._connect import SQL, Connection, connect
+from weft.server.store.postgres._deadline import Deadline
 from weft.server.store.postgres._faults import Fault, fault_of
 from weft.server.store.postgres._hints import Hint, Hints, channel
 from weft.server.store.postgres._locks import session_class
@@ -98,8 +99,7 @@ class Keeper:
         self._about = About(early=False, unsafe=False)
         self._connection: Connection | None = None
         self._using = asyncio.Lock()
-        self._deadline = float("-inf")
-        self._timer: asyncio.TimerHandle | None = None
+        self._deadline = Deadline(config.lease, self._expired)
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._hints = Hints(self._send)
@@ -108,7 +108,7 @@ class Keeper:
     @property
     def usable(self) -> bool:
         """Whether something may be written now."""
-        return self.fault is None and time.monotonic() < self._deadline
+        return self.fault is None and not self._deadline.passed
 
     async def open(self) -> None:
         """Connect, migrate, and become one of the servers.
@@ -136,7 +136,7 @@ class Keeper:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         await self._hints.close()
-        self._stop_timer()
+        self._deadline.stop()
         connection, self._connection = self._connection, None
         if connection is None:
             return
@@ -155,8 +155,7 @@ class Keeper:
             return
         logger.warning("the store is broken: %s", fault.message)
         self.fault = fault
-        self._deadline = float("-inf")
-        self._stop_timer()
+        self._deadline.stop()
         self._cut()
         self._on_fault(fault)
         self._wake.set()
@@ -228,7 +227,7 @@ class Keeper:
         name = self._config.server or f"{socket.gethostname()}:{os.getpid()}"
         began = time.monotonic()
         self.epoch = await connection.fetchval(SQL["join_servers"], name, self._config.lease)
-        self._extend(began)
+        self._deadline.extend(began)
         # What follows may be lost with the database's power: a lease is renewed again, and all that
         # others build on somebody's end comes later in the same log, and is waited for.
         await connection.execute(SQL["commit_early"])
@@ -248,16 +247,13 @@ class Keeper:
         if self.fault is not None:
             return
         try:
-            async with asyncio.timeout(self._left()):
+            async with asyncio.timeout(self._deadline.left):
                 await self._renew()
         except Exception as error:
             fault = fault_of(error, self._config.where)
             if fault is None:
                 raise
             self.fail(fault)
-
-    def _left(self) -> float:
-        return max(0.0, self._deadline - time.monotonic())
 
     async def _renew(self) -> None:
         """Renew the lease; over a new connection when the old one is gone, which costs no lease."""
@@ -281,7 +277,7 @@ class Keeper:
         row = await connection.fetchrow(SQL["tick"], self.epoch, self._config.lease, unsigned)
         if row is None:
             raise StoreUnavailableError("this server was taken for dead, and has lost its lease")
-        self._extend(began)
+        self._deadline.extend(began)
         self.alone = row["alive"] < 2
         self._on_counts(registry=row["registry"], instances=row["instances"])
         dead = self._reaper.dead(row["silent"], time.monotonic())
@@ -306,22 +302,8 @@ class Keeper:
             await connection.execute(SQL["leave_servers"], epochs)
             await connection.fetchval(SQL["free_owned"], epochs)
 
-    def _extend(self, began: float) -> None:
-        self._deadline = began + self._config.lease.total_seconds()
-        self._stop_timer()
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(max(0.0, self._deadline - time.monotonic()), self._expired)
-
     def _expired(self) -> None:
-        if self.fault is None and time.monotonic() >= self._deadline:
-            self.fail(Fault(f"{self._config.where}: the lease could not be renewed in time"))
-        elif self.fault is None:
-            self._extend(self._deadline - self._config.lease.total_seconds())
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self.fail(Fault(f"{self._config.where}: the lease could not be renewed in time"))
 
     def _cut(self) -> None:
         if self._connection is not None:
