@@ -112,9 +112,9 @@ def test_a_member_that_is_called_ref_is_no_reference() -> None:
 @pytest.mark.parametrize("keyword", ["allOf", "anyOf", "oneOf"])
 def test_references_that_multiply_are_refused_quickly(keyword: str) -> None:
     """2 KB of text must not become 2^30 checks, whatever combines them."""
-    started = time.perf_counter()
+    started = time.process_time()
     assert fault(doubling(30, keyword)) == ("schema", Rule.SCHEMA_TOO_COMPLEX)
-    assert time.perf_counter() - started < 1.0
+    assert time.process_time() - started < 1.0
     compile_schema(doubling(8, keyword))
 
 
@@ -152,9 +152,9 @@ def test_formats_are_checked() -> None:
 def test_a_pattern_cannot_take_for_ever() -> None:
     """Patterns run in linear time: the classic trap costs nothing."""
     schema = compile_schema({"properties": {"a": {"pattern": "^(a+)+$"}}})
-    started = time.perf_counter()
+    started = time.process_time()
     assert schema.violations({"a": "a" * 50_000 + "b"})
-    assert time.perf_counter() - started < 1.0
+    assert time.process_time() - started < 1.0
 
 
 @pytest.mark.parametrize(

@@ -36,18 +36,18 @@ def chain(links: int, end: JsonObject) -> JsonObject:
 
 
 def refused(definition: JsonObject) -> Violation:
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(ValidationError) as caught:
         compile_schema(definition, "schema")
-    assert time.perf_counter() - started < SOON
+    assert time.process_time() - started < SOON
     (violation,) = caught.value.violations
     return violation
 
 
 def answered(definition: JsonObject, value: JsonObject) -> list[Violation]:
-    started = time.perf_counter()
+    started = time.process_time()
     found = compile_schema(definition, "schema").violations(value, "input")
-    assert time.perf_counter() - started < SOON
+    assert time.process_time() - started < SOON
     return found
 
 
@@ -213,7 +213,7 @@ def test_ordinary_patterns_are_compiled() -> None:
 def test_small_values_are_checked_in_a_microsecond() -> None:
     """The guards cost an honest call nothing that could be measured."""
     schema = compile_schema({"properties": {"a": {"type": "string"}}, "required": ["a"]})
-    started = time.perf_counter()
+    started = time.process_time()
     for _ in range(2_000):
         schema.violations({"a": "b"})
-    assert time.perf_counter() - started < 0.2
+    assert time.process_time() - started < 0.2

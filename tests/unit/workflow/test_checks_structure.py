@@ -170,9 +170,9 @@ def test_a_thousand_problems_are_found_quickly_and_told_briefly() -> None:
         )
         for n in range(1_000)
     )
-    started = time.perf_counter()
+    started = time.process_time()
     problems = find_problems(Definition(steps=steps), KNOWN)
-    assert time.perf_counter() - started < 3  # a second on an idle machine, with room for a busy one
+    assert time.process_time() - started < 3  # a second on an idle machine, with room for a busy one
     assert len(problems) == MAX_PROBLEMS + 1
     assert problems[-1].message == "3,799 more problems are not shown, 3,799 of them errors"
     assert problems[-1].severity is Severity.ERROR

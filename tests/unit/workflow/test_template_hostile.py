@@ -20,10 +20,10 @@ def fault(value: Any) -> str:
     """Return why a template fails, which must be known soon."""
     template = compile_template({"x": value}, "p")
     assert not template.problems
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(PreconditionError) as caught:
         template.render(SCOPE)
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5
     assert len(str(caught.value)) < 1_000
     return str(caught.value)
 
@@ -58,9 +58,9 @@ def test_a_rendered_object_ends_at_the_size_of_a_payload(value: Any) -> None:
 def test_long_lists_are_measured_once() -> None:
     """However many expressions ask for their size."""
     template = compile_template({"x": ["${size(input.list) + 1}"] * 50}, "p")
-    started = time.perf_counter()
+    started = time.process_time()
     assert template.render(SCOPE) == {"x": [150_001] * 50}
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 def test_what_fits_is_rendered() -> None:

@@ -77,13 +77,13 @@ def test_messages_that_contain_themselves_are_referred_to() -> None:
 def test_too_large_messages_say_less(fields: int, messages: int) -> None:
     """Every schema passes the gate, in time, and none refuses what the method takes."""
     known = wide(fields, messages)
-    started = time.perf_counter()
+    started = time.process_time()
     for make in (input_schema, output_schema):
         schema = compile_schema(make(known, known.method("Call0").input))
         value = {f"a_rather_long_name_{n}": n for n in range(fields)}
         assert schema.violations(value) == []
         assert schema.properties or fields > 500
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_a_small_message_keeps_its_details() -> None:
