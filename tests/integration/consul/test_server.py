@@ -105,7 +105,7 @@ async def test_a_store_that_fails_is_critical_there(
 ) -> None:
     """At once, with the reason; and passing when it works again."""
     store = SickStore()
-    monkeypatch.setattr("weft.server.app.SqliteStore", lambda *_: store)
+    monkeypatch.setattr("weft.server.app.make_store", lambda *_: store)
     async with serving(agent, "sick-"):
         store.broken = True
         store._tell(StoreState.BROKEN)

@@ -187,12 +187,13 @@ async def test_a_repeat_returns_the_first_result_and_other_content_is_refused(
 
 
 async def test_every_mutation_is_covered() -> None:
-    """Each RPC with a request_id has a row, save what is the same done twice, and batches, which go on."""
+    """Each RPC with a request_id has a row, save what stands in ``test_control`` and ``test_lists``."""
     with_ids = {name for name, method in METHODS.items() if "request_id" in method.input_type.fields_by_name}
     assert {mutation.method for mutation in MUTATIONS} | {
         "CancelExecution",
         "CancelBatch",
         "StartBatch",
+        "RerunExecution",
     } == with_ids
 
 
