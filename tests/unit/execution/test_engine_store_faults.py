@@ -9,11 +9,12 @@ from datetime import timedelta
 
 import pytest
 
-from tests.unit.execution.flaky import Fault
-from tests.unit.execution.world import eventually, flaky_world, quiet
+from tests.unit.execution.flaky import Fault, FlakyStore
+from tests.unit.execution.world import World, eventually, flaky_world, quiet, take_over
 from weft.core.errors import WeftError
 from weft.core.reasons import Reason
-from weft.server.execution.model import ExecutionState, StepScheduled
+from weft.server.execution.model import Event, ExecutionCancelled, ExecutionState, StepScheduled
+from weft.server.store.base import StoreState
 
 UNAVAILABLE = {Reason.STORE_UNAVAILABLE, Reason.STORE_FULL}
 
@@ -142,8 +143,7 @@ async def test_a_store_that_comes_and_goes_does_no_harm() -> None:
             store.plan = [None] * (number % 4) + [Fault.KEPT if number % 2 else Fault.LOST]
             store.heal()
             await quiet(2)
-        store.plan = []
-        store.heal()
+            store.heal()
         for execution in started:
             details = await asyncio.wait_for(world.ended(execution.id), 5)
             assert details.execution.state is ExecutionState.COMPLETED
@@ -226,3 +226,33 @@ async def test_a_caller_who_leaves_leaves_no_defect_behind(caplog: pytest.LogCap
         await quiet()
     gc.collect()
     assert "never retrieved" not in caplog.text
+
+
+async def test_a_follower_of_what_was_let_go_of_looks_again() -> None:
+    """When another server takes it on, nothing here says so: whoever follows it must not sleep on."""
+    async with flaky_world(hold=["a"]) as (world, store):
+        await world.chain("a")
+        execution = await world.start()
+        await world.held("a")
+        followed = asyncio.create_task(_last_state(world, execution.id))
+        await quiet()
+        await world.engine.claims.stop()  # nothing here takes it on again
+        world.engine.store_changed(StoreState.BROKEN)
+        await take_over(store)
+        await _end_elsewhere(store, execution.id)
+        assert await asyncio.wait_for(followed, 5) is ExecutionState.CANCELLED
+
+
+async def _last_state(world: World, execution_id: str) -> ExecutionState:
+    return [state async for _, state in world.executions.watch(execution_id, 0)][-1]
+
+
+async def _end_elsewhere(store: FlakyStore, execution_id: str) -> None:
+    """Record an end as another server would."""
+    claim = await store.claim_execution(execution_id)
+    assert claim is not None
+    assert claim.granted
+    now = claim.execution.create_time
+    last = claim.execution.last_event
+    ended = replace(claim.execution, state=ExecutionState.CANCELLED, end_time=now, last_event=last + 1)
+    await store.append_events(ended, [Event(last + 1, now, ExecutionCancelled())], last, release=True)

@@ -232,6 +232,7 @@ class Engine:
             run.task.cancel()
         if not run.ended.done():
             run.ended.set_exception(error)
+        self.hub.changed(run.execution.id)  # who follows it has to look for it elsewhere from now on
 
     def forget(self, run: Run) -> None:
         """Have an execution no longer, unless it was taken on again since."""
