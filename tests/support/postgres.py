@@ -56,6 +56,7 @@ class PostgresServer:
         self._logged = 0
         self._template = ""
         self.port = _free_port()
+        self._known = False
         self._folder = Path(tempfile.mkdtemp(prefix="weft-postgres-", dir=where))
         self._user = _user()
         if self._user is not None:
@@ -76,13 +77,20 @@ class PostgresServer:
         )  # fmt: skip
 
     def start(self) -> None:
-        """Start it with the data that it has; wait until it takes connections."""
-        for _ in range(3):
+        """Start it with the data that it has; wait until it takes connections.
+
+        Once it was there it keeps its port: those who lost it look for it where it was.
+        """
+        for _ in range(10):
             self._launch()
             if self._is_ready():
+                self._known = True
                 return
             self.kill()
-            self.port = _free_port()
+            if self._known:
+                time.sleep(0.5)  # what is left of the one before may still be going
+            else:
+                self.port = _free_port()
         raise RuntimeError(f"PostgreSQL did not start:\n{self.log()[-4000:]}")
 
     def stop(self) -> None:
