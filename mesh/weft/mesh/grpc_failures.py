@@ -37,6 +37,8 @@ _TOO_LARGE: Final = "larger than max"
 """How gRPC says that a message is over the limit; RESOURCE_EXHAUSTED alone may be anybody's quota."""
 _DEADLINE: Final = "deadline exceeded"
 """How all say that the time of a call is over."""
+_NEVER_CONNECTED: Final = "failed to connect to all addresses"
+"""How gRPC says that a call was not sent, as there was no connection to send it over."""
 _SAY_ENOUGH: Final = (ValidationError, ServiceUnavailableError, DeadlineExceededError, CallCancelledError)
 """What means the same, whoever says it."""
 _ERROR_INFO: Final = error_details_pb2.ErrorInfo.DESCRIPTOR.full_name
@@ -122,6 +124,8 @@ def _bare(
         )
     if error.code is Code.UNIMPLEMENTED:
         return ResourceNotFoundError("action", call.action, message=f"{where} {unserved}")
+    if details.startswith(_NEVER_CONNECTED):
+        return UnreachableError(call.service, f"{where} cannot be connected: {details}")
     if isinstance(error, ServiceUnavailableError | CallCancelledError):
         return ServiceUnavailableError(
             call.service,
