@@ -45,9 +45,10 @@ class Connection:
         in_flight: Calls that run there, and those that wait until it is connected.
         last_used: When the last of them ended.
         leaving: Whether no new call may start there: it is closed when the last one ends.
+        made: How often it was made; another time may be to another process.
     """
 
-    __slots__ = ("__weakref__", "channel", "in_flight", "last_used", "leaving", "place")
+    __slots__ = ("__weakref__", "channel", "in_flight", "last_used", "leaving", "made", "place")
 
     def __init__(self, place: _Place, channel: grpc.aio.Channel, now: float) -> None:
         self.place = place
@@ -55,6 +56,7 @@ class Connection:
         self.in_flight = 0
         self.last_used = now
         self.leaving = False
+        self.made = 0
 
 
 class ChannelPool:
@@ -222,7 +224,8 @@ class ChannelPool:
             self._connections[place] = connection
         connection.in_flight += 1
         try:
-            await _connect(connection.channel, place[0], service, min(timeout, self._connect_timeout))
+            if await _connect(connection.channel, place[0], service, min(timeout, self._connect_timeout)):
+                connection.made += 1
         except UnreachableError:
             # Its back-off would go on failing calls for seconds after the instance is back. But a call
             # that had too little time must not end the dialling for those that come after it.
@@ -265,10 +268,11 @@ class ChannelPool:
         task.add_done_callback(self._closing.discard)
 
 
-async def _connect(channel: grpc.aio.Channel, address: str, service: str, timeout: float) -> None:
+async def _connect(channel: grpc.aio.Channel, address: str, service: str, timeout: float) -> bool:
+    """Connect, and return whether that was necessary."""
     state = channel.get_state(try_to_connect=True)
     if state is _READY:
-        return
+        return False
     try:
         async with asyncio.timeout(timeout):
             while state is not _READY:
@@ -282,6 +286,7 @@ async def _connect(channel: grpc.aio.Channel, address: str, service: str, timeou
         raise UnreachableError(
             service, f"no connection to {service} at {address} within {timeout:.1f} s"
         ) from None
+    return True
 
 
 def _target(address: str) -> str:

@@ -434,3 +434,33 @@ async def test_when_the_engine_is_gone_nothing_runs_on(probe: Probe) -> None:
         with pytest.raises(ServiceUnavailableError):
             await call
         await asyncio.wait_for(probe.cancelled.wait(), 5)
+
+
+async def test_what_did_not_stream_is_asked_again_over_a_new_connection() -> None:
+    """Also when somebody else made that connection: another process may have the address now."""
+
+    async def odd(requests: Any, context: Any) -> None:
+        await context.write(greeting())
+        await context.abort(grpc.StatusCode.INTERNAL, "nonsense")
+
+    async with Way("stream") as way:
+        async with streaming_provider(odd, unary) as endpoint:
+            await until_unary(way, endpoint)
+        async with streaming_provider(prompt, unary, endpoint.port):
+            while way.pool.ready(endpoint) is None:
+                with suppress(UnreachableError):
+                    way.pool.give_back(await way.pool.connect(endpoint, "demo", 5))
+            assert await way.invoke(endpoint, "x") == {"by": "stream"}
+
+
+async def until_unary(way: Way, endpoint: Endpoint) -> None:
+    """Call until the stream was found to be of no use."""
+    async with asyncio.timeout(10):
+        while way.streams or not await answered(way, endpoint):
+            await asyncio.sleep(0.01)
+
+
+async def answered(way: Way, endpoint: Endpoint) -> bool:
+    with suppress(ServiceUnavailableError):
+        return bool(await way.invoke(endpoint, "x"))
+    return False

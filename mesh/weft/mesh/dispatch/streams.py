@@ -21,10 +21,11 @@ _LOST: Final = frozenset({grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE, grpc.
 class _Lane:
     """What is known of one connection."""
 
-    __slots__ = ("next_try", "stream")
+    __slots__ = ("made", "next_try", "stream")
 
     def __init__(self) -> None:
         self.stream: EngineStream | None = None
+        self.made = 0
         self.next_try = 0.0
 
 
@@ -50,12 +51,6 @@ class Streams:
             return None
         return lane.stream if lane.stream.usable or lane.stream.draining else None
 
-    def renew(self, connection: Connection) -> None:
-        """Take note that a connection was made anew, so perhaps to another process: it may be asked again."""
-        lane = self._lanes.get(connection)
-        if lane is not None:
-            lane.next_try = 0.0
-
     async def open(self, connection: Connection, address: str, patience: float) -> EngineStream | None:
         """Open a stream, or wait for one that is being opened; None when the call is better made without.
 
@@ -69,7 +64,8 @@ class Streams:
             lane = self._lanes[connection] = _Lane()
         stream = lane.stream
         if stream is None or stream.opened.done():
-            if asyncio.get_running_loop().time() < lane.next_try:
+            asked = lane.made == connection.made
+            if asked and asyncio.get_running_loop().time() < lane.next_try:
                 return None
             stream = lane.stream = self._start(connection, address, lane)
         limit = min(patience, self._config.opening_patience.total_seconds())
@@ -85,13 +81,16 @@ class Streams:
             self._live.discard(stream)
             if lane.stream is stream:
                 lane.stream = None
-            lane.next_try = max(lane.next_try, self._next_try(stream))
+            lane.next_try = self._next_try(stream)
 
+        # What is learnt holds for the process that this connection leads to, and for no later one.
+        lane.made = connection.made
         stream = EngineStream(connection.channel, address, self._config, ended)
         self._live.add(stream)
         return stream
 
     def _next_try(self, stream: EngineStream) -> float:
+        """Return when to ask again; a new connection is asked at once."""
         now = asyncio.get_running_loop().time()
         if stream.code not in _LOST:
             return now + self._config.retry_unsupported.total_seconds()

@@ -63,7 +63,6 @@ class StreamActionTransport:
         connection = self._pool.ready(endpoint)
         if connection is None:
             connection = await self._pool.connect(endpoint, call.service, timeout)
-            self._streams.renew(connection)
         try:
             if connection.leaving:
                 raise UnreachableError(call.service, f"{endpoint.address} was removed while it was dialled")
