@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum, unique
 
 from weft.core.payload import JsonObject
+from weft.server.workflow.kinds import Fail, Kind, Loop, Map, Parallel, Succeed, Switch
 
 __all__ = [
+    "Cache",
+    "Compensation",
     "Concurrency",
     "Definition",
+    "ErrorHandler",
+    "ErrorKind",
     "Exhausted",
+    "OnConflict",
     "Problem",
     "RetryPolicy",
     "Severity",
     "Step",
+    "StepDefaults",
+    "StepLimit",
     "Workflow",
     "WorkflowState",
 ]
@@ -61,25 +70,116 @@ class RetryPolicy:
     """What happens when they are used up."""
 
 
+@unique
+class OnConflict(StrEnum):
+    """What becomes of an execution that is started while as many run as may."""
+
+    QUEUE = "QUEUE"
+    """It waits for its turn."""
+    REJECT = "REJECT"
+    """It is refused."""
+    CANCEL_RUNNING = "CANCEL_RUNNING"
+    """The oldest that runs is cancelled."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Concurrency:
-    """How many executions of a workflow run at the same time; further ones wait for their turn."""
+    """How many executions of a workflow run at the same time."""
 
     limit: int
     """How many, of each key."""
     key: str = ""
     """A template over ``input`` and ``context``; empty: one key for all executions."""
+    on_conflict: OnConflict = OnConflict.QUEUE
+    """What becomes of further ones."""
+
+
+@unique
+class ErrorKind(StrEnum):
+    """Which failures."""
+
+    ANY = "ANY"
+    BUSINESS = "BUSINESS"
+    """Meant by an action, or by a ``fail`` step."""
+    TECHNICAL = "TECHNICAL"
+    """All others."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorHandler:
+    """Where to go on after some failures."""
+
+    reasons: tuple[str, ...] = ()
+    """Which; none: all."""
+    kind: ErrorKind = ErrorKind.ANY
+    """Which kind of them."""
+    next: str = ""
+    """The step of the same list; empty: the list ends."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compensation:
+    """How a completed step is undone."""
+
+    service: str = ""
+    """Empty: the step's own."""
+    action: str
+    """Which action does it."""
+    input: JsonObject | None = None
+    """Template, also over ``output`` and ``error``; none: the implicit data flow."""
+    retry: RetryPolicy | None = None
+    """How it is tried again; none: 10 attempts."""
+    timeout: timedelta | None = None
+    """How long one attempt may take."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cache:
+    """Keeps what a step gave, for later executions of the workflow."""
+
+    key: str = ""
+    """Text with expressions; empty: the input."""
+    ttl: timedelta
+    """For how long."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepLimit:
+    """Bounds calls of a step over all executions of the workflow."""
+
+    key: str = ""
+    """Text with expressions; calls of one key count together."""
+    concurrency: int = 0
+    """How many run at the same time; 0: any number."""
+    rate: int = 0
+    """How many are begun in each ``per``; 0: any number."""
+    per: timedelta = timedelta(seconds=1)
+    """The time that ``rate`` is about."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepDefaults:
+    """What steps have that say nothing themselves."""
+
+    retry: RetryPolicy | None = None
+    """How actions are tried again."""
+    timeout: timedelta | None = None
+    """How long one attempt may take."""
+    heartbeat_timeout: timedelta | None = None
+    """How long a running attempt may be silent."""
+    schedule_to_close_timeout: timedelta | None = None
+    """How long all attempts may take together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One call of an action, and where to go from there."""
+    """One call of an action, unless ``does`` says what else, and where to go from there."""
 
     id: str
-    """Unique in the workflow."""
-    service: str
+    """Unique in the workflow, whatever the depth."""
+    service: str = ""
     """Name of a registered service."""
-    action: str
+    action: str = ""
     """Name of one of its actions."""
     next: str = ""
     """The step that follows; empty: the end."""
@@ -97,6 +197,51 @@ class Step:
     """How long all its attempts may take together, the pauses included."""
     heartbeat_timeout: timedelta | None = None
     """How long a running attempt may be silent; none: to its end."""
+    does: Kind | None = None
+    """What it is; none: a call of ``action``."""
+    output: JsonObject | None = None
+    """Template, also over ``output``, of what the step is said to have given; none: all of it."""
+    on_error: tuple[ErrorHandler, ...] = ()
+    """Where to go on when it fails for good."""
+    compensate: Compensation | None = None
+    """What undoes it."""
+    cache: Cache | None = None
+    """How long what it gave is used again."""
+    limit: StepLimit | None = None
+    """How much it is called."""
+    at_most_once: bool = False
+    """Whether an attempt whose outcome is unknown is an incident, and not repeated."""
+
+    @property
+    def kind(self) -> str:
+        """What it is, in one word."""
+        return self.does.kind if self.does is not None else "action"
+
+    @property
+    def bodies(self) -> tuple[tuple[Step, ...], ...]:
+        """The lists of steps inside of it."""
+        match self.does:
+            case Parallel(branches=branches):
+                return tuple(branch.steps for branch in branches)
+            case Map(steps=steps) | Loop(steps=steps):
+                return (steps,) if steps else ()
+            case _:
+                return ()
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The steps of its own list that may follow it; empty for one that ends the list."""
+        handled = tuple(handler.next for handler in self.on_error)
+        match self.does:
+            case Switch(cases=cases, default=default):
+                found = tuple(case.next for case in cases)
+                return (*found, default, *handled) if default else (*found, *handled)
+            case Fail():
+                return handled
+            case Succeed():
+                return ()
+            case _:
+                return (self.next, *handled)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,10 +258,29 @@ class Definition:
     """How long an execution may take in all."""
     concurrency: Concurrency | None = None
     """How many executions run at the same time; none: as many as are started."""
+    finally_steps: tuple[Step, ...] = ()
+    """What runs at the end, however it ends."""
+    defaults: StepDefaults | None = None
+    """What steps have that say nothing themselves."""
+    retention: timedelta | None = None
+    """How long ended executions are kept; none: as the server is configured."""
+    search_attributes: Mapping[str, str] = field(default_factory=dict)
+    """What executions can be found by: templates over ``input`` and ``context``."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """For people and tools."""
 
     def step(self, step_id: str) -> Step | None:
-        """Return the step of that id."""
+        """Return the step of that id at the top."""
         return next((step for step in self.steps if step.id == step_id), None)
+
+    def every_step(self) -> Iterator[Step]:
+        """Yield every step at every depth, a container before what it holds; ``finally`` last."""
+        waiting = [*reversed(self.finally_steps), *reversed(self.steps)]
+        while waiting:
+            step = waiting.pop()
+            yield step
+            for body in reversed(step.bodies):
+                waiting.extend(reversed(body))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

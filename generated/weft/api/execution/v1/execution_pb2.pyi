@@ -45,6 +45,16 @@ class _WaitReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WaitReason
     """For ResolveIncident."""
     WAIT_REASON_SLOT: _WaitReason.ValueType  # 6
     """For its turn among the executions of its concurrency key."""
+    WAIT_REASON_TIMER: _WaitReason.ValueType  # 7
+    """For a time that a `wait` step names."""
+    WAIT_REASON_SIGNAL: _WaitReason.ValueType  # 8
+    """For a message: SignalExecution."""
+    WAIT_REASON_APPROVAL: _WaitReason.ValueType  # 9
+    """For a person: DecideApproval."""
+    WAIT_REASON_CHILD: _WaitReason.ValueType  # 10
+    """For a child execution to end."""
+    WAIT_REASON_STEP_LIMIT: _WaitReason.ValueType  # 11
+    """For its turn, or its rate, at a step with a limit."""
 
 class WaitReason(_WaitReason, metaclass=_WaitReasonEnumTypeWrapper):
     """What an open execution waits for."""
@@ -63,6 +73,16 @@ WAIT_REASON_INCIDENT: WaitReason.ValueType  # 5
 """For ResolveIncident."""
 WAIT_REASON_SLOT: WaitReason.ValueType  # 6
 """For its turn among the executions of its concurrency key."""
+WAIT_REASON_TIMER: WaitReason.ValueType  # 7
+"""For a time that a `wait` step names."""
+WAIT_REASON_SIGNAL: WaitReason.ValueType  # 8
+"""For a message: SignalExecution."""
+WAIT_REASON_APPROVAL: WaitReason.ValueType  # 9
+"""For a person: DecideApproval."""
+WAIT_REASON_CHILD: WaitReason.ValueType  # 10
+"""For a child execution to end."""
+WAIT_REASON_STEP_LIMIT: WaitReason.ValueType  # 11
+"""For its turn, or its rate, at a step with a limit."""
 Global___WaitReason: _TypeAlias = WaitReason  # noqa: Y015
 
 class _ExecutionState:
@@ -135,6 +155,10 @@ class _StepStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StepState.V
     """An attempt failed; the next one has its time."""
     STEP_STATE_INCIDENT: _StepState.ValueType  # 6
     """Its attempts are used up: it waits for ResolveIncident."""
+    STEP_STATE_WAITING: _StepState.ValueType  # 7
+    """It waits for a time, a message, a person or a child."""
+    STEP_STATE_OPEN: _StepState.ValueType  # 8
+    """Steps inside of it run."""
 
 class StepState(_StepState, metaclass=_StepStateEnumTypeWrapper):
     """Where a step stands."""
@@ -153,6 +177,10 @@ STEP_STATE_RETRYING: StepState.ValueType  # 5
 """An attempt failed; the next one has its time."""
 STEP_STATE_INCIDENT: StepState.ValueType  # 6
 """Its attempts are used up: it waits for ResolveIncident."""
+STEP_STATE_WAITING: StepState.ValueType  # 7
+"""It waits for a time, a message, a person or a child."""
+STEP_STATE_OPEN: StepState.ValueType  # 8
+"""Steps inside of it run."""
 Global___StepState: _TypeAlias = StepState  # noqa: Y015
 
 class _ExecutionView:
@@ -232,6 +260,9 @@ class Execution(_message.Message):
     WAIT_UNTIL_FIELD_NUMBER: _builtins.int
     CONCURRENCY_KEY_FIELD_NUMBER: _builtins.int
     SEARCH_ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    PARENT_FIELD_NUMBER: _builtins.int
+    VARIABLES_FIELD_NUMBER: _builtins.int
+    CLOSING_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """`exe_` and 26 characters, ordered by time."""
     workflow_id: _builtins.str
@@ -256,6 +287,10 @@ class Execution(_message.Message):
     """Output only: what it waits for, when it does."""
     concurrency_key: _builtins.str
     """Output only: its concurrency key."""
+    closing: _builtins.bool
+    """Output only: it has nothing more to do than to undo what was done, and what is
+    done at the end; its outcome is decided.
+    """
     @_builtins.property
     def input(self) -> _payload_pb2.Payload:
         """What it was started with. Only in the view FULL."""
@@ -300,6 +335,14 @@ class Execution(_message.Message):
     def search_attributes(self) -> _struct_pb2.Struct:
         """What it can be found by: `attributes.<name>` of a filter."""
 
+    @_builtins.property
+    def parent(self) -> Global___Parent:
+        """Output only: whose child it is."""
+
+    @_builtins.property
+    def variables(self) -> _struct_pb2.Struct:
+        """Output only: what `set` steps have set so far. Only in the view FULL."""
+
     def __init__(
         self,
         *,
@@ -324,14 +367,43 @@ class Execution(_message.Message):
         wait_until: _timestamp_pb2.Timestamp | None = ...,
         concurrency_key: _builtins.str = ...,
         search_attributes: _struct_pb2.Struct | None = ...,
+        parent: Global___Parent | None = ...,
+        variables: _struct_pb2.Struct | None = ...,
+        closing: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "create_time", b"create_time", "end_time", b"end_time", "expire_time", b"expire_time", "failure", b"failure", "input", b"input", "origin", b"origin", "result", b"result", "search_attributes", b"search_attributes", "wait_until", b"wait_until"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "create_time", b"create_time", "end_time", b"end_time", "expire_time", b"expire_time", "failure", b"failure", "input", b"input", "origin", b"origin", "parent", b"parent", "result", b"result", "search_attributes", b"search_attributes", "variables", b"variables", "wait_until", b"wait_until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["concurrency_key", b"concurrency_key", "context", b"context", "create_time", b"create_time", "end_time", b"end_time", "expire_time", b"expire_time", "failure", b"failure", "id", b"id", "input", b"input", "key", b"key", "last_event_number", b"last_event_number", "origin", b"origin", "result", b"result", "search_attributes", b"search_attributes", "state", b"state", "steps", b"steps", "trace_id", b"trace_id", "wait_until", b"wait_until", "waits_for", b"waits_for", "workflow_id", b"workflow_id", "workflow_name", b"workflow_name", "workflow_version", b"workflow_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["closing", b"closing", "concurrency_key", b"concurrency_key", "context", b"context", "create_time", b"create_time", "end_time", b"end_time", "expire_time", b"expire_time", "failure", b"failure", "id", b"id", "input", b"input", "key", b"key", "last_event_number", b"last_event_number", "origin", b"origin", "parent", b"parent", "result", b"result", "search_attributes", b"search_attributes", "state", b"state", "steps", b"steps", "trace_id", b"trace_id", "variables", b"variables", "wait_until", b"wait_until", "waits_for", b"waits_for", "workflow_id", b"workflow_id", "workflow_name", b"workflow_name", "workflow_version", b"workflow_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Execution: _TypeAlias = Execution  # noqa: Y015
+
+@_typing.final
+class Parent(_message.Message):
+    """The step that a child execution was started by."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXECUTION_ID_FIELD_NUMBER: _builtins.int
+    STEP_ID_FIELD_NUMBER: _builtins.int
+    execution_id: _builtins.str
+    """Id of the execution."""
+    step_id: _builtins.str
+    """The step."""
+    def __init__(
+        self,
+        *,
+        execution_id: _builtins.str = ...,
+        step_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["execution_id", b"execution_id", "step_id", b"step_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Parent: _TypeAlias = Parent  # noqa: Y015
 
 @_typing.final
 class Origin(_message.Message):
@@ -375,8 +447,16 @@ class StepExecution(_message.Message):
     FAILURE_FIELD_NUMBER: _builtins.int
     RETRY_TIME_FIELD_NUMBER: _builtins.int
     PROGRESS_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    WAITS_FOR_FIELD_NUMBER: _builtins.int
+    WAIT_UNTIL_FIELD_NUMBER: _builtins.int
+    CHILD_EXECUTION_ID_FIELD_NUMBER: _builtins.int
+    APPROVAL_FIELD_NUMBER: _builtins.int
+    MAP_FIELD_NUMBER: _builtins.int
     step_id: _builtins.str
-    """The step's id in the workflow."""
+    """The step's path: at the top its id in the workflow; in a body the number of
+    branch, item or iteration comes first, such as `each[3]/book`.
+    """
     service: _builtins.str
     """Name of the service."""
     action: _builtins.str
@@ -385,6 +465,12 @@ class StepExecution(_message.Message):
     """Where it stands."""
     attempt: _builtins.int
     """1, 2, … : how often it was dispatched, as far as is recorded."""
+    kind: _builtins.str
+    """What the step is: `action`, `switch`, `map`, …"""
+    waits_for: Global___WaitReason.ValueType
+    """What it waits for."""
+    child_execution_id: _builtins.str
+    """The child that it runs."""
     @_builtins.property
     def schedule_time(self) -> _timestamp_pb2.Timestamp:
         """When it was first scheduled."""
@@ -405,6 +491,18 @@ class StepExecution(_message.Message):
     def progress(self) -> _payload_pb2.Payload:
         """What a running attempt told last, as far as that is recorded."""
 
+    @_builtins.property
+    def wait_until(self) -> _timestamp_pb2.Timestamp:
+        """Until when."""
+
+    @_builtins.property
+    def approval(self) -> Global___Approval:
+        """What a person is asked."""
+
+    @_builtins.property
+    def map(self) -> Global___MapProgress:
+        """How far a map is."""
+
     def __init__(
         self,
         *,
@@ -418,14 +516,90 @@ class StepExecution(_message.Message):
         failure: _failure_pb2.Failure | None = ...,
         retry_time: _timestamp_pb2.Timestamp | None = ...,
         progress: _payload_pb2.Payload | None = ...,
+        kind: _builtins.str = ...,
+        waits_for: Global___WaitReason.ValueType = ...,
+        wait_until: _timestamp_pb2.Timestamp | None = ...,
+        child_execution_id: _builtins.str = ...,
+        approval: Global___Approval | None = ...,
+        map: Global___MapProgress | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "failure", b"failure", "progress", b"progress", "retry_time", b"retry_time", "schedule_time", b"schedule_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["approval", b"approval", "end_time", b"end_time", "failure", b"failure", "map", b"map", "progress", b"progress", "retry_time", b"retry_time", "schedule_time", b"schedule_time", "wait_until", b"wait_until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "attempt", b"attempt", "end_time", b"end_time", "failure", b"failure", "progress", b"progress", "retry_time", b"retry_time", "schedule_time", b"schedule_time", "service", b"service", "state", b"state", "step_id", b"step_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "approval", b"approval", "attempt", b"attempt", "child_execution_id", b"child_execution_id", "end_time", b"end_time", "failure", b"failure", "kind", b"kind", "map", b"map", "progress", b"progress", "retry_time", b"retry_time", "schedule_time", b"schedule_time", "service", b"service", "state", b"state", "step_id", b"step_id", "wait_until", b"wait_until", "waits_for", b"waits_for"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___StepExecution: _TypeAlias = StepExecution  # noqa: Y015
+
+@_typing.final
+class Approval(_message.Message):
+    """What a person is asked."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TITLE_FIELD_NUMBER: _builtins.int
+    ASSIGNEES_FIELD_NUMBER: _builtins.int
+    DUE_TIME_FIELD_NUMBER: _builtins.int
+    OUTCOMES_FIELD_NUMBER: _builtins.int
+    title: _builtins.str
+    """The question."""
+    @_builtins.property
+    def assignees(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Who is asked."""
+
+    @_builtins.property
+    def due_time(self) -> _timestamp_pb2.Timestamp:
+        """When it should be decided."""
+
+    @_builtins.property
+    def outcomes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What can be decided."""
+
+    def __init__(
+        self,
+        *,
+        title: _builtins.str = ...,
+        assignees: _abc.Iterable[_builtins.str] | None = ...,
+        due_time: _timestamp_pb2.Timestamp | None = ...,
+        outcomes: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["due_time", b"due_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignees", b"assignees", "due_time", b"due_time", "outcomes", b"outcomes", "title", b"title"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Approval: _TypeAlias = Approval  # noqa: Y015
+
+@_typing.final
+class MapProgress(_message.Message):
+    """How far a map is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNT_FIELD_NUMBER: _builtins.int
+    COMPLETED_FIELD_NUMBER: _builtins.int
+    FAILED_FIELD_NUMBER: _builtins.int
+    count: _builtins.int
+    """How many items there are."""
+    completed: _builtins.int
+    """How many are done."""
+    failed: _builtins.int
+    """How many failed."""
+    def __init__(
+        self,
+        *,
+        count: _builtins.int = ...,
+        completed: _builtins.int = ...,
+        failed: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["completed", b"completed", "count", b"count", "failed", b"failed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MapProgress: _TypeAlias = MapProgress  # noqa: Y015
 
 @_typing.final
 class Event(_message.Message):
@@ -453,6 +627,13 @@ class Event(_message.Message):
     INCIDENT_RESOLVED_FIELD_NUMBER: _builtins.int
     EXECUTION_PAUSED_FIELD_NUMBER: _builtins.int
     EXECUTION_RESUMED_FIELD_NUMBER: _builtins.int
+    MAP_STARTED_FIELD_NUMBER: _builtins.int
+    STEP_WAITING_FIELD_NUMBER: _builtins.int
+    SIGNAL_RECEIVED_FIELD_NUMBER: _builtins.int
+    SCOPE_COMPLETED_FIELD_NUMBER: _builtins.int
+    SCOPE_FAILED_FIELD_NUMBER: _builtins.int
+    EVENT_EMITTED_FIELD_NUMBER: _builtins.int
+    EXECUTION_CLOSING_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     """1, 2, 3, …"""
     @_builtins.property
@@ -523,6 +704,34 @@ class Event(_message.Message):
     def execution_resumed(self) -> Global___ExecutionResumed:
         """It goes on."""
 
+    @_builtins.property
+    def map_started(self) -> Global___MapStarted:
+        """A map knows its items."""
+
+    @_builtins.property
+    def step_waiting(self) -> Global___StepWaiting:
+        """A step waits for a time, a message, a person or a child."""
+
+    @_builtins.property
+    def signal_received(self) -> Global___SignalReceived:
+        """A message came, and is kept until a step takes it."""
+
+    @_builtins.property
+    def scope_completed(self) -> Global___ScopeCompleted:
+        """A branch, an item or an iteration is done."""
+
+    @_builtins.property
+    def scope_failed(self) -> Global___ScopeFailed:
+        """A branch, an item or an iteration failed."""
+
+    @_builtins.property
+    def event_emitted(self) -> Global___EventEmitted:
+        """An `emit` step told the world something."""
+
+    @_builtins.property
+    def execution_closing(self) -> Global___ExecutionClosing:
+        """The outcome is decided; what was done is undone, and `finally` runs."""
+
     def __init__(
         self,
         *,
@@ -544,12 +753,19 @@ class Event(_message.Message):
         incident_resolved: Global___IncidentResolved | None = ...,
         execution_paused: Global___ExecutionPaused | None = ...,
         execution_resumed: Global___ExecutionResumed | None = ...,
+        map_started: Global___MapStarted | None = ...,
+        step_waiting: Global___StepWaiting | None = ...,
+        signal_received: Global___SignalReceived | None = ...,
+        scope_completed: Global___ScopeCompleted | None = ...,
+        scope_failed: Global___ScopeFailed | None = ...,
+        event_emitted: Global___EventEmitted | None = ...,
+        execution_closing: Global___ExecutionClosing | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["execution_cancelled", b"execution_cancelled", "execution_completed", b"execution_completed", "execution_failed", b"execution_failed", "execution_paused", b"execution_paused", "execution_resumed", b"execution_resumed", "execution_started", b"execution_started", "execution_timed_out", b"execution_timed_out", "incident_raised", b"incident_raised", "incident_resolved", b"incident_resolved", "kind", b"kind", "step_accepted", b"step_accepted", "step_completed", b"step_completed", "step_failed", b"step_failed", "step_progressed", b"step_progressed", "step_retry_scheduled", b"step_retry_scheduled", "step_reused", b"step_reused", "step_scheduled", b"step_scheduled", "time", b"time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event_emitted", b"event_emitted", "execution_cancelled", b"execution_cancelled", "execution_closing", b"execution_closing", "execution_completed", b"execution_completed", "execution_failed", b"execution_failed", "execution_paused", b"execution_paused", "execution_resumed", b"execution_resumed", "execution_started", b"execution_started", "execution_timed_out", b"execution_timed_out", "incident_raised", b"incident_raised", "incident_resolved", b"incident_resolved", "kind", b"kind", "map_started", b"map_started", "scope_completed", b"scope_completed", "scope_failed", b"scope_failed", "signal_received", b"signal_received", "step_accepted", b"step_accepted", "step_completed", b"step_completed", "step_failed", b"step_failed", "step_progressed", b"step_progressed", "step_retry_scheduled", b"step_retry_scheduled", "step_reused", b"step_reused", "step_scheduled", b"step_scheduled", "step_waiting", b"step_waiting", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["execution_cancelled", b"execution_cancelled", "execution_completed", b"execution_completed", "execution_failed", b"execution_failed", "execution_paused", b"execution_paused", "execution_resumed", b"execution_resumed", "execution_started", b"execution_started", "execution_timed_out", b"execution_timed_out", "incident_raised", b"incident_raised", "incident_resolved", b"incident_resolved", "kind", b"kind", "number", b"number", "step_accepted", b"step_accepted", "step_completed", b"step_completed", "step_failed", b"step_failed", "step_progressed", b"step_progressed", "step_retry_scheduled", b"step_retry_scheduled", "step_reused", b"step_reused", "step_scheduled", b"step_scheduled", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_emitted", b"event_emitted", "execution_cancelled", b"execution_cancelled", "execution_closing", b"execution_closing", "execution_completed", b"execution_completed", "execution_failed", b"execution_failed", "execution_paused", b"execution_paused", "execution_resumed", b"execution_resumed", "execution_started", b"execution_started", "execution_timed_out", b"execution_timed_out", "incident_raised", b"incident_raised", "incident_resolved", b"incident_resolved", "kind", b"kind", "map_started", b"map_started", "number", b"number", "scope_completed", b"scope_completed", "scope_failed", b"scope_failed", "signal_received", b"signal_received", "step_accepted", b"step_accepted", "step_completed", b"step_completed", "step_failed", b"step_failed", "step_progressed", b"step_progressed", "step_retry_scheduled", b"step_retry_scheduled", "step_reused", b"step_reused", "step_scheduled", b"step_scheduled", "step_waiting", b"step_waiting", "time", b"time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["execution_started", "step_scheduled", "step_completed", "step_failed", "execution_completed", "execution_failed", "execution_cancelled", "execution_timed_out", "step_reused", "step_accepted", "step_progressed", "step_retry_scheduled", "incident_raised", "incident_resolved", "execution_paused", "execution_resumed"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["execution_started", "step_scheduled", "step_completed", "step_failed", "execution_completed", "execution_failed", "execution_cancelled", "execution_timed_out", "step_reused", "step_accepted", "step_progressed", "step_retry_scheduled", "incident_raised", "incident_resolved", "execution_paused", "execution_resumed", "map_started", "step_waiting", "signal_received", "scope_completed", "scope_failed", "event_emitted", "execution_closing"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -909,12 +1125,18 @@ class StepCompleted(_message.Message):
     ATTEMPT_FIELD_NUMBER: _builtins.int
     OUTPUT_FIELD_NUMBER: _builtins.int
     INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    NEXT_FIELD_NUMBER: _builtins.int
+    SIGNAL_ID_FIELD_NUMBER: _builtins.int
     step_id: _builtins.str
     """The step's id."""
     attempt: _builtins.int
     """The attempt that gave the output."""
     instance_id: _builtins.str
     """Id of the instance that ran it."""
+    next: _builtins.str
+    """Where it goes on, where the step itself chose that."""
+    signal_id: _builtins.str
+    """The message that it took."""
     @_builtins.property
     def output(self) -> _payload_pb2.Payload:
         """The output."""
@@ -926,10 +1148,12 @@ class StepCompleted(_message.Message):
         attempt: _builtins.int = ...,
         output: _payload_pb2.Payload | None = ...,
         instance_id: _builtins.str = ...,
+        next: _builtins.str = ...,
+        signal_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["output", b"output"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "instance_id", b"instance_id", "output", b"output", "step_id", b"step_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "instance_id", b"instance_id", "next", b"next", "output", b"output", "signal_id", b"signal_id", "step_id", b"step_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -945,12 +1169,18 @@ class StepFailed(_message.Message):
     ATTEMPT_FIELD_NUMBER: _builtins.int
     FAILURE_FIELD_NUMBER: _builtins.int
     INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    HANDLED_FIELD_NUMBER: _builtins.int
+    NEXT_FIELD_NUMBER: _builtins.int
     step_id: _builtins.str
     """The step's id."""
     attempt: _builtins.int
     """The attempt that failed."""
     instance_id: _builtins.str
     """Id of the instance that ran it; empty when none was reached."""
+    handled: _builtins.bool
+    """Whether a handler of the step took the failure."""
+    next: _builtins.str
+    """Where the handler goes on; empty: its list ends there."""
     @_builtins.property
     def failure(self) -> _failure_pb2.Failure:
         """Why."""
@@ -962,10 +1192,12 @@ class StepFailed(_message.Message):
         attempt: _builtins.int = ...,
         failure: _failure_pb2.Failure | None = ...,
         instance_id: _builtins.str = ...,
+        handled: _builtins.bool = ...,
+        next: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "failure", b"failure", "instance_id", b"instance_id", "step_id", b"step_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "failure", b"failure", "handled", b"handled", "instance_id", b"instance_id", "next", b"next", "step_id", b"step_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1064,3 +1296,247 @@ class ExecutionTimedOut(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ExecutionTimedOut: _TypeAlias = ExecutionTimedOut  # noqa: Y015
+
+@_typing.final
+class MapStarted(_message.Message):
+    """A map knows its items."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEP_ID_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    step_id: _builtins.str
+    """The step."""
+    count: _builtins.int
+    """How many there are."""
+    def __init__(
+        self,
+        *,
+        step_id: _builtins.str = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "step_id", b"step_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MapStarted: _TypeAlias = MapStarted  # noqa: Y015
+
+@_typing.final
+class StepWaiting(_message.Message):
+    """A step waits."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEP_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    SIGNAL_FIELD_NUMBER: _builtins.int
+    CORRELATION_FIELD_NUMBER: _builtins.int
+    APPROVAL_FIELD_NUMBER: _builtins.int
+    CHILD_EXECUTION_ID_FIELD_NUMBER: _builtins.int
+    step_id: _builtins.str
+    """The step."""
+    reason: Global___WaitReason.ValueType
+    """What for."""
+    signal: _builtins.str
+    """Name of the message."""
+    correlation: _builtins.str
+    """Its correlation; empty: any."""
+    child_execution_id: _builtins.str
+    """The child."""
+    @_builtins.property
+    def until(self) -> _timestamp_pb2.Timestamp:
+        """Until when; unset: for ever."""
+
+    @_builtins.property
+    def approval(self) -> Global___Approval:
+        """What a person is asked."""
+
+    def __init__(
+        self,
+        *,
+        step_id: _builtins.str = ...,
+        reason: Global___WaitReason.ValueType = ...,
+        until: _timestamp_pb2.Timestamp | None = ...,
+        signal: _builtins.str = ...,
+        correlation: _builtins.str = ...,
+        approval: Global___Approval | None = ...,
+        child_execution_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["approval", b"approval", "until", b"until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval", b"approval", "child_execution_id", b"child_execution_id", "correlation", b"correlation", "reason", b"reason", "signal", b"signal", "step_id", b"step_id", "until", b"until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StepWaiting: _TypeAlias = StepWaiting  # noqa: Y015
+
+@_typing.final
+class SignalReceived(_message.Message):
+    """A message came."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIGNAL_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    CORRELATION_FIELD_NUMBER: _builtins.int
+    PAYLOAD_FIELD_NUMBER: _builtins.int
+    signal_id: _builtins.str
+    """Id that the sender chose, or else the server."""
+    name: _builtins.str
+    """Which message."""
+    correlation: _builtins.str
+    """What it belongs to."""
+    @_builtins.property
+    def payload(self) -> _payload_pb2.Payload:
+        """What it says."""
+
+    def __init__(
+        self,
+        *,
+        signal_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        correlation: _builtins.str = ...,
+        payload: _payload_pb2.Payload | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["correlation", b"correlation", "name", b"name", "payload", b"payload", "signal_id", b"signal_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SignalReceived: _TypeAlias = SignalReceived  # noqa: Y015
+
+@_typing.final
+class ScopeCompleted(_message.Message):
+    """A branch, an item or an iteration is done."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCOPE_FIELD_NUMBER: _builtins.int
+    OUTPUT_FIELD_NUMBER: _builtins.int
+    scope: _builtins.str
+    """Such as `each[3]`."""
+    @_builtins.property
+    def output(self) -> _payload_pb2.Payload:
+        """Output of its last step."""
+
+    def __init__(
+        self,
+        *,
+        scope: _builtins.str = ...,
+        output: _payload_pb2.Payload | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["output", b"output"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["output", b"output", "scope", b"scope"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ScopeCompleted: _TypeAlias = ScopeCompleted  # noqa: Y015
+
+@_typing.final
+class ScopeFailed(_message.Message):
+    """A branch, an item or an iteration failed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCOPE_FIELD_NUMBER: _builtins.int
+    FAILURE_FIELD_NUMBER: _builtins.int
+    scope: _builtins.str
+    """Such as `each[3]`."""
+    @_builtins.property
+    def failure(self) -> _failure_pb2.Failure:
+        """Why."""
+
+    def __init__(
+        self,
+        *,
+        scope: _builtins.str = ...,
+        failure: _failure_pb2.Failure | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "scope", b"scope"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ScopeFailed: _TypeAlias = ScopeFailed  # noqa: Y015
+
+@_typing.final
+class EventEmitted(_message.Message):
+    """Something was told to the world."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEP_ID_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    step_id: _builtins.str
+    """The step."""
+    type: _builtins.str
+    """Which kind of event."""
+    @_builtins.property
+    def data(self) -> _payload_pb2.Payload:
+        """What it says."""
+
+    def __init__(
+        self,
+        *,
+        step_id: _builtins.str = ...,
+        type: _builtins.str = ...,
+        data: _payload_pb2.Payload | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["data", b"data"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "step_id", b"step_id", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EventEmitted: _TypeAlias = EventEmitted  # noqa: Y015
+
+@_typing.final
+class ExecutionClosing(_message.Message):
+    """The outcome is decided."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    RESULT_FIELD_NUMBER: _builtins.int
+    FAILURE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    UNDO_FIELD_NUMBER: _builtins.int
+    outcome: Global___ExecutionState.ValueType
+    """As what it will end."""
+    reason: _builtins.str
+    """What the caller said, if CANCELLED."""
+    @_builtins.property
+    def result(self) -> _payload_pb2.Payload:
+        """The result, if COMPLETED."""
+
+    @_builtins.property
+    def failure(self) -> _failure_pb2.Failure:
+        """Why, if FAILED."""
+
+    @_builtins.property
+    def undo(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Which steps are undone, in this order."""
+
+    def __init__(
+        self,
+        *,
+        outcome: Global___ExecutionState.ValueType = ...,
+        result: _payload_pb2.Payload | None = ...,
+        failure: _failure_pb2.Failure | None = ...,
+        reason: _builtins.str = ...,
+        undo: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "outcome", b"outcome", "reason", b"reason", "result", b"result", "undo", b"undo"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExecutionClosing: _TypeAlias = ExecutionClosing  # noqa: Y015

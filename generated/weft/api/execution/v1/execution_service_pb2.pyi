@@ -796,12 +796,15 @@ class ResolveIncidentRequest(_message.Message):
     RESOLUTION_FIELD_NUMBER: _builtins.int
     INPUT_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
+    STEP_ID_FIELD_NUMBER: _builtins.int
     execution_id: _builtins.str
     """Required: id or key."""
     resolution: _execution_pb2.IncidentResolution.ValueType
     """What becomes of the step."""
     note: _builtins.str
     """What you want the history to say; at most 1,024 characters."""
+    step_id: _builtins.str
+    """Which step; may be empty when only one has an incident."""
     @_builtins.property
     def input(self) -> _payload_pb2.Payload:
         """With RETRY: what the step takes from now on instead of the input that it
@@ -815,10 +818,11 @@ class ResolveIncidentRequest(_message.Message):
         resolution: _execution_pb2.IncidentResolution.ValueType = ...,
         input: _payload_pb2.Payload | None = ...,
         note: _builtins.str = ...,
+        step_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["input", b"input"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["execution_id", b"execution_id", "input", b"input", "note", b"note", "resolution", b"resolution"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["execution_id", b"execution_id", "input", b"input", "note", b"note", "resolution", b"resolution", "step_id", b"step_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

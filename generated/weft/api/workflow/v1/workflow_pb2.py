@@ -28,27 +28,75 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from weft.api.common.v1 import payload_pb2 as weft_dot_api_dot_common_dot_v1_dot_payload__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#weft/api/workflow/v1/workflow.proto\x12\x14weft.api.workflow.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a weft/api/common/v1/payload.proto\"\xc8\x04\n\x08Workflow\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12)\n\x05steps\x18\x04 \x03(\x0b\x32\x1a.weft.api.workflow.v1.Step\x12)\n\x08metadata\x18\x05 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x31\n\x0cinput_schema\x18\x06 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\x12\x32\n\routput_schema\x18\x07 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\x12*\n\x07timeout\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\x05state\x18\t \x01(\x0e\x32#.weft.api.workflow.v1.WorkflowState\x12\x0f\n\x07version\x18\n \x01(\x03\x12\x0c\n\x04\x65tag\x18\x0b \x01(\t\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x37\n\x13version_create_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\x0b\x63oncurrency\x18\x0f \x01(\x0b\x32!.weft.api.workflow.v1.Concurrency\")\n\x0b\x43oncurrency\x12\r\n\x05limit\x18\x01 \x01(\x05\x12\x0b\n\x03key\x18\x02 \x01(\t\"\x93\x02\n\x0bRetryPolicy\x12\x14\n\x0cmax_attempts\x18\x01 \x01(\x05\x12\x32\n\x0finitial_backoff\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nmultiplier\x18\x03 \x01(\x01\x12.\n\x0bmax_backoff\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x06jitter\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x1d\n\x15non_retryable_reasons\x18\x06 \x03(\t\x12\x37\n\x0con_exhausted\x18\x07 \x01(\x0e\x32!.weft.api.workflow.v1.OnExhaustedB\t\n\x07_jitter\"\xed\x02\n\x04Step\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x03 \x01(\t\x12\x0c\n\x04next\x18\x04 \x01(\t\x12*\n\x05input\x18\x05 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\x12*\n\x07timeout\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0b\x64\x65scription\x18\x07 \x01(\t\x12\x17\n\x0fservice_version\x18\x08 \x01(\t\x12\x30\n\x05retry\x18\t \x01(\x0b\x32!.weft.api.workflow.v1.RetryPolicy\x12<\n\x19schedule_to_close_timeout\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x34\n\x11heartbeat_timeout\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\"v\n\x07Problem\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x0c\n\x04hint\x18\x04 \x01(\t\x12\x30\n\x08severity\x18\x05 \x01(\x0e\x32\x1e.weft.api.workflow.v1.Severity*]\n\x0bOnExhausted\x12\x1c\n\x18ON_EXHAUSTED_UNSPECIFIED\x10\x00\x12\x19\n\x15ON_EXHAUSTED_INCIDENT\x10\x01\x12\x15\n\x11ON_EXHAUSTED_FAIL\x10\x02*\x82\x01\n\rWorkflowState\x12\x1e\n\x1aWORKFLOW_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15WORKFLOW_STATE_ACTIVE\x10\x01\x12\x1b\n\x17WORKFLOW_STATE_INACTIVE\x10\x02\x12\x19\n\x15WORKFLOW_STATE_PAUSED\x10\x03*N\n\x08Severity\x12\x18\n\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x12\n\x0eSEVERITY_ERROR\x10\x01\x12\x14\n\x10SEVERITY_WARNING\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#weft/api/workflow/v1/workflow.proto\x12\x14weft.api.workflow.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a weft/api/common/v1/payload.proto\"\xce\x07\n\x08Workflow\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12)\n\x05steps\x18\x04 \x03(\x0b\x32\x1a.weft.api.workflow.v1.Step\x12)\n\x08metadata\x18\x05 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x31\n\x0cinput_schema\x18\x06 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\x12\x32\n\routput_schema\x18\x07 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\x12*\n\x07timeout\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\x05state\x18\t \x01(\x0e\x32#.weft.api.workflow.v1.WorkflowState\x12\x0f\n\x07version\x18\n \x01(\x03\x12\x0c\n\x04\x65tag\x18\x0b \x01(\t\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x37\n\x13version_create_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\x0b\x63oncurrency\x18\x0f \x01(\x0b\x32!.weft.api.workflow.v1.Concurrency\x12+\n\x07\x66inally\x18\x10 \x03(\x0b\x32\x1a.weft.api.workflow.v1.Step\x12\x34\n\x08\x64\x65\x66\x61ults\x18\x11 \x01(\x0b\x32\".weft.api.workflow.v1.StepDefaults\x12,\n\tretention\x18\x12 \x01(\x0b\x32\x19.google.protobuf.Duration\x12O\n\x11search_attributes\x18\x13 \x03(\x0b\x32\x34.weft.api.workflow.v1.Workflow.SearchAttributesEntry\x12:\n\x06labels\x18\x14 \x03(\x0b\x32*.weft.api.workflow.v1.Workflow.LabelsEntry\x1a\x37\n\x15SearchAttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xe0\x01\n\x0cStepDefaults\x12\x30\n\x05retry\x18\x01 \x01(\x0b\x32!.weft.api.workflow.v1.RetryPolicy\x12*\n\x07timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x34\n\x11heartbeat_timeout\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12<\n\x19schedule_to_close_timeout\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"`\n\x0b\x43oncurrency\x12\r\n\x05limit\x18\x01 \x01(\x05\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\x35\n\x0bon_conflict\x18\x03 \x01(\x0e\x32 .weft.api.workflow.v1.OnConflict\"\x93\x02\n\x0bRetryPolicy\x12\x14\n\x0cmax_attempts\x18\x01 \x01(\x05\x12\x32\n\x0finitial_backoff\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nmultiplier\x18\x03 \x01(\x01\x12.\n\x0bmax_backoff\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x06jitter\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x1d\n\x15non_retryable_reasons\x18\x06 \x03(\t\x12\x37\n\x0con_exhausted\x18\x07 \x01(\x0e\x32!.weft.api.workflow.v1.OnExhaustedB\t\n\x07_jitter\"\xdf\t\n\x04Step\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x03 \x01(\t\x12\x0c\n\x04next\x18\x04 \x01(\t\x12*\n\x05input\x18\x05 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\x12*\n\x07timeout\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0b\x64\x65scription\x18\x07 \x01(\t\x12\x17\n\x0fservice_version\x18\x08 \x01(\t\x12\x30\n\x05retry\x18\t \x01(\x0b\x32!.weft.api.workflow.v1.RetryPolicy\x12<\n\x19schedule_to_close_timeout\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x34\n\x11heartbeat_timeout\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\x12+\n\x06output\x18\x0c \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\x12\x34\n\x08on_error\x18\r \x03(\x0b\x32\".weft.api.workflow.v1.ErrorHandler\x12\x36\n\ncompensate\x18\x0e \x01(\x0b\x32\".weft.api.workflow.v1.Compensation\x12*\n\x05\x63\x61\x63he\x18\x0f \x01(\x0b\x32\x1b.weft.api.workflow.v1.Cache\x12.\n\x05limit\x18\x10 \x01(\x0b\x32\x1f.weft.api.workflow.v1.StepLimit\x12\x14\n\x0c\x61t_most_once\x18\x11 \x01(\x08\x12\x32\n\x06switch\x18\x14 \x01(\x0b\x32 .weft.api.workflow.v1.SwitchStepH\x00\x12\x36\n\x08parallel\x18\x15 \x01(\x0b\x32\".weft.api.workflow.v1.ParallelStepH\x00\x12,\n\x03map\x18\x16 \x01(\x0b\x32\x1d.weft.api.workflow.v1.MapStepH\x00\x12.\n\x04loop\x18\x17 \x01(\x0b\x32\x1e.weft.api.workflow.v1.LoopStepH\x00\x12.\n\x04wait\x18\x18 \x01(\x0b\x32\x1e.weft.api.workflow.v1.WaitStepH\x00\x12\x32\n\x06signal\x18\x19 \x01(\x0b\x32 .weft.api.workflow.v1.SignalStepH\x00\x12\x36\n\x08\x61pproval\x18\x1a \x01(\x0b\x32\".weft.api.workflow.v1.ApprovalStepH\x00\x12\x33\n\x08workflow\x18\x1b \x01(\x0b\x32\x1f.weft.api.workflow.v1.ChildStepH\x00\x12*\n\x03set\x18\x1c \x01(\x0b\x32\x1b.weft.api.common.v1.PayloadH\x00\x12.\n\x04\x65mit\x18\x1d \x01(\x0b\x32\x1e.weft.api.workflow.v1.EmitStepH\x00\x12.\n\x04\x66\x61il\x18\x1e \x01(\x0b\x32\x1e.weft.api.workflow.v1.FailStepH\x00\x12\x34\n\x07succeed\x18\x1f \x01(\x0b\x32!.weft.api.workflow.v1.SucceedStepH\x00\x42\x06\n\x04kind\"N\n\nSwitchStep\x12/\n\x05\x63\x61ses\x18\x01 \x03(\x0b\x32 .weft.api.workflow.v1.SwitchCase\x12\x0f\n\x07\x64\x65\x66\x61ult\x18\x02 \x01(\t\"(\n\nSwitchCase\x12\x0c\n\x04when\x18\x01 \x01(\t\x12\x0c\n\x04next\x18\x02 \x01(\t\"d\n\x0cParallelStep\x12.\n\x08\x62ranches\x18\x01 \x03(\x0b\x32\x1c.weft.api.workflow.v1.Branch\x12\x0c\n\x04join\x18\x02 \x01(\x05\x12\x16\n\x0e\x63ollect_errors\x18\x03 \x01(\x08\"A\n\x06\x42ranch\x12\x0c\n\x04name\x18\x01 \x01(\t\x12)\n\x05steps\x18\x02 \x03(\x0b\x32\x1a.weft.api.workflow.v1.Step\"\xdc\x01\n\x07MapStep\x12%\n\x05items\x18\x01 \x01(\x0b\x32\x16.google.protobuf.Value\x12)\n\x05steps\x18\x02 \x03(\x0b\x32\x1a.weft.api.workflow.v1.Step\x12\x31\n\x08workflow\x18\x03 \x01(\x0b\x32\x1f.weft.api.workflow.v1.ChildStep\x12\x17\n\x0fmax_concurrency\x18\x04 \x01(\x05\x12\x1a\n\x12tolerated_failures\x18\x05 \x01(\x05\x12\x17\n\x0f\x64iscard_outputs\x18\x06 \x01(\x08\"k\n\x08LoopStep\x12\r\n\x05while\x18\x01 \x01(\t\x12\r\n\x05until\x18\x02 \x01(\t\x12)\n\x05steps\x18\x03 \x03(\x0b\x32\x1a.weft.api.workflow.v1.Step\x12\x16\n\x0emax_iterations\x18\x04 \x01(\x05\"+\n\x08WaitStep\x12\x10\n\x08\x64uration\x18\x01 \x01(\t\x12\r\n\x05until\x18\x02 \x01(\t\"\\\n\nSignalStep\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x63orrelation\x18\x02 \x01(\t\x12+\n\x06schema\x18\x03 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\"|\n\x0c\x41pprovalStep\x12\r\n\x05title\x18\x01 \x01(\t\x12\x11\n\tassignees\x18\x02 \x03(\t\x12\x0b\n\x03\x64ue\x18\x03 \x01(\t\x12\x10\n\x08outcomes\x18\x04 \x03(\t\x12+\n\x06schema\x18\x05 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\"J\n\tChildStep\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\r\n\x05\x61lias\x18\x03 \x01(\t\x12\x0f\n\x07\x61\x62\x61ndon\x18\x04 \x01(\x08\"C\n\x08\x45mitStep\x12\x0c\n\x04type\x18\x01 \x01(\t\x12)\n\x04\x64\x61ta\x18\x02 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\"+\n\x08\x46\x61ilStep\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\":\n\x0bSucceedStep\x12+\n\x06result\x18\x01 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\"\\\n\x0c\x45rrorHandler\x12\x0f\n\x07reasons\x18\x01 \x03(\t\x12-\n\x04kind\x18\x02 \x01(\x0e\x32\x1f.weft.api.workflow.v1.ErrorKind\x12\x0c\n\x04next\x18\x03 \x01(\t\"\xb9\x01\n\x0c\x43ompensation\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x02 \x01(\t\x12*\n\x05input\x18\x03 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\x12\x30\n\x05retry\x18\x04 \x01(\x0b\x32!.weft.api.workflow.v1.RetryPolicy\x12*\n\x07timeout\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"<\n\x05\x43\x61\x63he\x12\x0b\n\x03key\x18\x01 \x01(\t\x12&\n\x03ttl\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"c\n\tStepLimit\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x13\n\x0b\x63oncurrency\x18\x02 \x01(\x05\x12\x0c\n\x04rate\x18\x03 \x01(\x05\x12&\n\x03per\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"v\n\x07Problem\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x0c\n\x04hint\x18\x04 \x01(\t\x12\x30\n\x08severity\x18\x05 \x01(\x0e\x32\x1e.weft.api.workflow.v1.Severity*x\n\nOnConflict\x12\x1b\n\x17ON_CONFLICT_UNSPECIFIED\x10\x00\x12\x15\n\x11ON_CONFLICT_QUEUE\x10\x01\x12\x16\n\x12ON_CONFLICT_REJECT\x10\x02\x12\x1e\n\x1aON_CONFLICT_CANCEL_RUNNING\x10\x03*]\n\x0bOnExhausted\x12\x1c\n\x18ON_EXHAUSTED_UNSPECIFIED\x10\x00\x12\x19\n\x15ON_EXHAUSTED_INCIDENT\x10\x01\x12\x15\n\x11ON_EXHAUSTED_FAIL\x10\x02*\x82\x01\n\rWorkflowState\x12\x1e\n\x1aWORKFLOW_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15WORKFLOW_STATE_ACTIVE\x10\x01\x12\x1b\n\x17WORKFLOW_STATE_INACTIVE\x10\x02\x12\x19\n\x15WORKFLOW_STATE_PAUSED\x10\x03*Z\n\tErrorKind\x12\x1a\n\x16\x45RROR_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13\x45RROR_KIND_BUSINESS\x10\x01\x12\x18\n\x14\x45RROR_KIND_TECHNICAL\x10\x02*N\n\x08Severity\x12\x18\n\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x12\n\x0eSEVERITY_ERROR\x10\x01\x12\x14\n\x10SEVERITY_WARNING\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'weft.api.workflow.v1.workflow_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ONEXHAUSTED']._serialized_start=1586
-  _globals['_ONEXHAUSTED']._serialized_end=1679
-  _globals['_WORKFLOWSTATE']._serialized_start=1682
-  _globals['_WORKFLOWSTATE']._serialized_end=1812
-  _globals['_SEVERITY']._serialized_start=1814
-  _globals['_SEVERITY']._serialized_end=1892
+  _globals['_WORKFLOW_SEARCHATTRIBUTESENTRY']._loaded_options = None
+  _globals['_WORKFLOW_SEARCHATTRIBUTESENTRY']._serialized_options = b'8\001'
+  _globals['_WORKFLOW_LABELSENTRY']._loaded_options = None
+  _globals['_WORKFLOW_LABELSENTRY']._serialized_options = b'8\001'
+  _globals['_ONCONFLICT']._serialized_start=4723
+  _globals['_ONCONFLICT']._serialized_end=4843
+  _globals['_ONEXHAUSTED']._serialized_start=4845
+  _globals['_ONEXHAUSTED']._serialized_end=4938
+  _globals['_WORKFLOWSTATE']._serialized_start=4941
+  _globals['_WORKFLOWSTATE']._serialized_end=5071
+  _globals['_ERRORKIND']._serialized_start=5073
+  _globals['_ERRORKIND']._serialized_end=5163
+  _globals['_SEVERITY']._serialized_start=5165
+  _globals['_SEVERITY']._serialized_end=5243
   _globals['_WORKFLOW']._serialized_start=191
-  _globals['_WORKFLOW']._serialized_end=775
-  _globals['_CONCURRENCY']._serialized_start=777
-  _globals['_CONCURRENCY']._serialized_end=818
-  _globals['_RETRYPOLICY']._serialized_start=821
-  _globals['_RETRYPOLICY']._serialized_end=1096
-  _globals['_STEP']._serialized_start=1099
-  _globals['_STEP']._serialized_end=1464
-  _globals['_PROBLEM']._serialized_start=1466
-  _globals['_PROBLEM']._serialized_end=1584
+  _globals['_WORKFLOW']._serialized_end=1165
+  _globals['_WORKFLOW_SEARCHATTRIBUTESENTRY']._serialized_start=1063
+  _globals['_WORKFLOW_SEARCHATTRIBUTESENTRY']._serialized_end=1118
+  _globals['_WORKFLOW_LABELSENTRY']._serialized_start=1120
+  _globals['_WORKFLOW_LABELSENTRY']._serialized_end=1165
+  _globals['_STEPDEFAULTS']._serialized_start=1168
+  _globals['_STEPDEFAULTS']._serialized_end=1392
+  _globals['_CONCURRENCY']._serialized_start=1394
+  _globals['_CONCURRENCY']._serialized_end=1490
+  _globals['_RETRYPOLICY']._serialized_start=1493
+  _globals['_RETRYPOLICY']._serialized_end=1768
+  _globals['_STEP']._serialized_start=1771
+  _globals['_STEP']._serialized_end=3018
+  _globals['_SWITCHSTEP']._serialized_start=3020
+  _globals['_SWITCHSTEP']._serialized_end=3098
+  _globals['_SWITCHCASE']._serialized_start=3100
+  _globals['_SWITCHCASE']._serialized_end=3140
+  _globals['_PARALLELSTEP']._serialized_start=3142
+  _globals['_PARALLELSTEP']._serialized_end=3242
+  _globals['_BRANCH']._serialized_start=3244
+  _globals['_BRANCH']._serialized_end=3309
+  _globals['_MAPSTEP']._serialized_start=3312
+  _globals['_MAPSTEP']._serialized_end=3532
+  _globals['_LOOPSTEP']._serialized_start=3534
+  _globals['_LOOPSTEP']._serialized_end=3641
+  _globals['_WAITSTEP']._serialized_start=3643
+  _globals['_WAITSTEP']._serialized_end=3686
+  _globals['_SIGNALSTEP']._serialized_start=3688
+  _globals['_SIGNALSTEP']._serialized_end=3780
+  _globals['_APPROVALSTEP']._serialized_start=3782
+  _globals['_APPROVALSTEP']._serialized_end=3906
+  _globals['_CHILDSTEP']._serialized_start=3908
+  _globals['_CHILDSTEP']._serialized_end=3982
+  _globals['_EMITSTEP']._serialized_start=3984
+  _globals['_EMITSTEP']._serialized_end=4051
+  _globals['_FAILSTEP']._serialized_start=4053
+  _globals['_FAILSTEP']._serialized_end=4096
+  _globals['_SUCCEEDSTEP']._serialized_start=4098
+  _globals['_SUCCEEDSTEP']._serialized_end=4156
+  _globals['_ERRORHANDLER']._serialized_start=4158
+  _globals['_ERRORHANDLER']._serialized_end=4250
+  _globals['_COMPENSATION']._serialized_start=4253
+  _globals['_COMPENSATION']._serialized_end=4438
+  _globals['_CACHE']._serialized_start=4440
+  _globals['_CACHE']._serialized_end=4500
+  _globals['_STEPLIMIT']._serialized_start=4502
+  _globals['_STEPLIMIT']._serialized_end=4601
+  _globals['_PROBLEM']._serialized_start=4603
+  _globals['_PROBLEM']._serialized_end=4721
 # @@protoc_insertion_point(module_scope)

@@ -23,6 +23,34 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _OnConflict:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OnConflictEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OnConflict.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ON_CONFLICT_UNSPECIFIED: _OnConflict.ValueType  # 0
+    """As QUEUE."""
+    ON_CONFLICT_QUEUE: _OnConflict.ValueType  # 1
+    """It is accepted, and waits for its turn."""
+    ON_CONFLICT_REJECT: _OnConflict.ValueType  # 2
+    """It is refused: RESOURCE_EXHAUSTED, CONCURRENCY_LIMIT."""
+    ON_CONFLICT_CANCEL_RUNNING: _OnConflict.ValueType  # 3
+    """The oldest of those that run is cancelled."""
+
+class OnConflict(_OnConflict, metaclass=_OnConflictEnumTypeWrapper):
+    """What becomes of an execution that is started while as many run as may."""
+
+ON_CONFLICT_UNSPECIFIED: OnConflict.ValueType  # 0
+"""As QUEUE."""
+ON_CONFLICT_QUEUE: OnConflict.ValueType  # 1
+"""It is accepted, and waits for its turn."""
+ON_CONFLICT_REJECT: OnConflict.ValueType  # 2
+"""It is refused: RESOURCE_EXHAUSTED, CONCURRENCY_LIMIT."""
+ON_CONFLICT_CANCEL_RUNNING: OnConflict.ValueType  # 3
+"""The oldest of those that run is cancelled."""
+Global___OnConflict: _TypeAlias = OnConflict  # noqa: Y015
+
 class _OnExhausted:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -83,6 +111,30 @@ is ACTIVE again. Attempts that run may end, and are recorded.
 """
 Global___WorkflowState: _TypeAlias = WorkflowState  # noqa: Y015
 
+class _ErrorKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ErrorKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ERROR_KIND_UNSPECIFIED: _ErrorKind.ValueType  # 0
+    """All."""
+    ERROR_KIND_BUSINESS: _ErrorKind.ValueType  # 1
+    """Those that an action or a `fail` meant, with a reason of their own."""
+    ERROR_KIND_TECHNICAL: _ErrorKind.ValueType  # 2
+    """All others."""
+
+class ErrorKind(_ErrorKind, metaclass=_ErrorKindEnumTypeWrapper):
+    """Which failures."""
+
+ERROR_KIND_UNSPECIFIED: ErrorKind.ValueType  # 0
+"""All."""
+ERROR_KIND_BUSINESS: ErrorKind.ValueType  # 1
+"""Those that an action or a `fail` meant, with a reason of their own."""
+ERROR_KIND_TECHNICAL: ErrorKind.ValueType  # 2
+"""All others."""
+Global___ErrorKind: _TypeAlias = ErrorKind  # noqa: Y015
+
 class _Severity:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -115,6 +167,46 @@ class Workflow(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class SearchAttributesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     ID_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
@@ -130,6 +222,11 @@ class Workflow(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     VERSION_CREATE_TIME_FIELD_NUMBER: _builtins.int
     CONCURRENCY_FIELD_NUMBER: _builtins.int
+    FINALLY_FIELD_NUMBER: _builtins.int
+    DEFAULTS_FIELD_NUMBER: _builtins.int
+    RETENTION_FIELD_NUMBER: _builtins.int
+    SEARCH_ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Assigned by the server: `wf_` and 26 characters, ordered by time."""
     name: _builtins.str
@@ -184,6 +281,26 @@ class Workflow(_message.Message):
         for their turn. Unset: as many as are started.
         """
 
+    @_builtins.property
+    def defaults(self) -> Global___StepDefaults:
+        """What steps have that say nothing themselves."""
+
+    @_builtins.property
+    def retention(self) -> _duration_pb2.Duration:
+        """How long ended executions are kept; unset: as the server is configured. At
+        least a minute, at most ten years.
+        """
+
+    @_builtins.property
+    def search_attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """What executions can be found by: for each name, an expression over `input` and
+        `context` as `${ … }`. An attribute that the starter gives wins.
+        """
+
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """For people and tools, at most 64; keys and values at most 63 characters."""
+
     def __init__(
         self,
         *,
@@ -202,14 +319,60 @@ class Workflow(_message.Message):
         update_time: _timestamp_pb2.Timestamp | None = ...,
         version_create_time: _timestamp_pb2.Timestamp | None = ...,
         concurrency: Global___Concurrency | None = ...,
+        defaults: Global___StepDefaults | None = ...,
+        retention: _duration_pb2.Duration | None = ...,
+        search_attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["concurrency", b"concurrency", "create_time", b"create_time", "input_schema", b"input_schema", "metadata", b"metadata", "output_schema", b"output_schema", "timeout", b"timeout", "update_time", b"update_time", "version_create_time", b"version_create_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["concurrency", b"concurrency", "create_time", b"create_time", "defaults", b"defaults", "input_schema", b"input_schema", "metadata", b"metadata", "output_schema", b"output_schema", "retention", b"retention", "timeout", b"timeout", "update_time", b"update_time", "version_create_time", b"version_create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["concurrency", b"concurrency", "create_time", b"create_time", "description", b"description", "etag", b"etag", "id", b"id", "input_schema", b"input_schema", "metadata", b"metadata", "name", b"name", "output_schema", b"output_schema", "state", b"state", "steps", b"steps", "timeout", b"timeout", "update_time", b"update_time", "version", b"version", "version_create_time", b"version_create_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["concurrency", b"concurrency", "create_time", b"create_time", "defaults", b"defaults", "description", b"description", "etag", b"etag", "finally", b"finally", "id", b"id", "input_schema", b"input_schema", "labels", b"labels", "metadata", b"metadata", "name", b"name", "output_schema", b"output_schema", "retention", b"retention", "search_attributes", b"search_attributes", "state", b"state", "steps", b"steps", "timeout", b"timeout", "update_time", b"update_time", "version", b"version", "version_create_time", b"version_create_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Workflow: _TypeAlias = Workflow  # noqa: Y015
+
+@_typing.final
+class StepDefaults(_message.Message):
+    """What steps have that say nothing themselves."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RETRY_FIELD_NUMBER: _builtins.int
+    TIMEOUT_FIELD_NUMBER: _builtins.int
+    HEARTBEAT_TIMEOUT_FIELD_NUMBER: _builtins.int
+    SCHEDULE_TO_CLOSE_TIMEOUT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def retry(self) -> Global___RetryPolicy:
+        """How calls of actions are tried again."""
+
+    @_builtins.property
+    def timeout(self) -> _duration_pb2.Duration:
+        """How long one attempt of an action may take."""
+
+    @_builtins.property
+    def heartbeat_timeout(self) -> _duration_pb2.Duration:
+        """How long a running attempt may be silent."""
+
+    @_builtins.property
+    def schedule_to_close_timeout(self) -> _duration_pb2.Duration:
+        """How long all attempts may take together."""
+
+    def __init__(
+        self,
+        *,
+        retry: Global___RetryPolicy | None = ...,
+        timeout: _duration_pb2.Duration | None = ...,
+        heartbeat_timeout: _duration_pb2.Duration | None = ...,
+        schedule_to_close_timeout: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["heartbeat_timeout", b"heartbeat_timeout", "retry", b"retry", "schedule_to_close_timeout", b"schedule_to_close_timeout", "timeout", b"timeout"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["heartbeat_timeout", b"heartbeat_timeout", "retry", b"retry", "schedule_to_close_timeout", b"schedule_to_close_timeout", "timeout", b"timeout"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StepDefaults: _TypeAlias = StepDefaults  # noqa: Y015
 
 @_typing.final
 class Concurrency(_message.Message):
@@ -219,21 +382,25 @@ class Concurrency(_message.Message):
 
     LIMIT_FIELD_NUMBER: _builtins.int
     KEY_FIELD_NUMBER: _builtins.int
+    ON_CONFLICT_FIELD_NUMBER: _builtins.int
     limit: _builtins.int
     """How many, of each key; 1 to 10,000."""
     key: _builtins.str
     """What makes the key: a text that may hold CEL expressions over `input` and
     `context` as `${ … }`, such as `${input.customer}`. Empty: one key for all.
     """
+    on_conflict: Global___OnConflict.ValueType
+    """What becomes of an execution that is started while the limit is reached."""
     def __init__(
         self,
         *,
         limit: _builtins.int = ...,
         key: _builtins.str = ...,
+        on_conflict: Global___OnConflict.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "limit", b"limit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "limit", b"limit", "on_conflict", b"on_conflict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -301,7 +468,9 @@ Global___RetryPolicy: _TypeAlias = RetryPolicy  # noqa: Y015
 
 @_typing.final
 class Step(_message.Message):
-    """One step: a call of an action, and where to go from there."""
+    """One step: a call of an action, unless `kind` says what else, and where to go
+    from there.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -316,15 +485,33 @@ class Step(_message.Message):
     RETRY_FIELD_NUMBER: _builtins.int
     SCHEDULE_TO_CLOSE_TIMEOUT_FIELD_NUMBER: _builtins.int
     HEARTBEAT_TIMEOUT_FIELD_NUMBER: _builtins.int
+    OUTPUT_FIELD_NUMBER: _builtins.int
+    ON_ERROR_FIELD_NUMBER: _builtins.int
+    COMPENSATE_FIELD_NUMBER: _builtins.int
+    CACHE_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    AT_MOST_ONCE_FIELD_NUMBER: _builtins.int
+    SWITCH_FIELD_NUMBER: _builtins.int
+    PARALLEL_FIELD_NUMBER: _builtins.int
+    MAP_FIELD_NUMBER: _builtins.int
+    LOOP_FIELD_NUMBER: _builtins.int
+    WAIT_FIELD_NUMBER: _builtins.int
+    SIGNAL_FIELD_NUMBER: _builtins.int
+    APPROVAL_FIELD_NUMBER: _builtins.int
+    WORKFLOW_FIELD_NUMBER: _builtins.int
+    SET_FIELD_NUMBER: _builtins.int
+    EMIT_FIELD_NUMBER: _builtins.int
+    FAIL_FIELD_NUMBER: _builtins.int
+    SUCCEED_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Unique in the workflow: [A-Za-z][A-Za-z0-9_-]{0,62}."""
     service: _builtins.str
-    """Name of a registered service."""
+    """Name of a registered service; only of a step that calls an action."""
     action: _builtins.str
     """Name of one of its actions."""
     next: _builtins.str
-    """Id of the step that follows; empty: the execution ends here and this
-    step's output is its result.
+    """Id of the step of the same list that follows; empty: the list ends here and
+    this step's output is its result. Not for `switch`, `fail` and `succeed`.
     """
     description: _builtins.str
     """For people."""
@@ -332,6 +519,10 @@ class Step(_message.Message):
     """Which versions of the service the step takes: `^1.4`, `~2.1`, `>=1.2,<2`,
     `1.x` or `1.4.2`, several joined by commas. Empty: any instance; when API
     versions live side by side, those of the newest.
+    """
+    at_most_once: _builtins.bool
+    """The action must not run twice. An attempt whose outcome is not known, because
+    a server or a connection was lost, is not repeated: it is an incident.
     """
     @_builtins.property
     def input(self) -> _payload_pb2.Payload:
@@ -367,6 +558,82 @@ class Step(_message.Message):
         taken for lost. Unset: to the end of its timeout. At most 24 h.
         """
 
+    @_builtins.property
+    def output(self) -> _payload_pb2.Payload:
+        """What stands for what the step gave: a JSON object with expressions, like
+        `input`, over the same names and `output`. Unset: all of it.
+        """
+
+    @_builtins.property
+    def on_error(self) -> _containers.RepeatedCompositeFieldContainer[Global___ErrorHandler]:
+        """Where to go on when the step fails for good: the first that takes the failure."""
+
+    @_builtins.property
+    def compensate(self) -> Global___Compensation:
+        """What undoes the step, when the execution fails or is cancelled after the step
+        is completed.
+        """
+
+    @_builtins.property
+    def cache(self) -> Global___Cache:
+        """Take what an earlier call gave, of any execution of the workflow."""
+
+    @_builtins.property
+    def limit(self) -> Global___StepLimit:
+        """How many calls of the step run at the same time, and how often it is called,
+        over all executions.
+        """
+
+    @_builtins.property
+    def switch(self) -> Global___SwitchStep:
+        """Where to go on."""
+
+    @_builtins.property
+    def parallel(self) -> Global___ParallelStep:
+        """Several lists of steps at the same time."""
+
+    @_builtins.property
+    def map(self) -> Global___MapStep:
+        """A list of steps for each item."""
+
+    @_builtins.property
+    def loop(self) -> Global___LoopStep:
+        """A list of steps again and again."""
+
+    @_builtins.property
+    def wait(self) -> Global___WaitStep:
+        """Some time."""
+
+    @_builtins.property
+    def signal(self) -> Global___SignalStep:
+        """A message from outside."""
+
+    @_builtins.property
+    def approval(self) -> Global___ApprovalStep:
+        """A decision by a person."""
+
+    @_builtins.property
+    def workflow(self) -> Global___ChildStep:
+        """Another workflow. `input` is its input."""
+
+    @_builtins.property
+    def set(self) -> _payload_pb2.Payload:
+        """Variables: a JSON object with expressions; each member is `vars.<name>` from
+        here on, everywhere in the execution.
+        """
+
+    @_builtins.property
+    def emit(self) -> Global___EmitStep:
+        """An event."""
+
+    @_builtins.property
+    def fail(self) -> Global___FailStep:
+        """An error."""
+
+    @_builtins.property
+    def succeed(self) -> Global___SucceedStep:
+        """The end of the execution, with success."""
+
     def __init__(
         self,
         *,
@@ -381,14 +648,613 @@ class Step(_message.Message):
         retry: Global___RetryPolicy | None = ...,
         schedule_to_close_timeout: _duration_pb2.Duration | None = ...,
         heartbeat_timeout: _duration_pb2.Duration | None = ...,
+        output: _payload_pb2.Payload | None = ...,
+        on_error: _abc.Iterable[Global___ErrorHandler] | None = ...,
+        compensate: Global___Compensation | None = ...,
+        cache: Global___Cache | None = ...,
+        limit: Global___StepLimit | None = ...,
+        at_most_once: _builtins.bool = ...,
+        switch: Global___SwitchStep | None = ...,
+        parallel: Global___ParallelStep | None = ...,
+        map: Global___MapStep | None = ...,
+        loop: Global___LoopStep | None = ...,
+        wait: Global___WaitStep | None = ...,
+        signal: Global___SignalStep | None = ...,
+        approval: Global___ApprovalStep | None = ...,
+        workflow: Global___ChildStep | None = ...,
+        set: _payload_pb2.Payload | None = ...,
+        emit: Global___EmitStep | None = ...,
+        fail: Global___FailStep | None = ...,
+        succeed: Global___SucceedStep | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["heartbeat_timeout", b"heartbeat_timeout", "input", b"input", "retry", b"retry", "schedule_to_close_timeout", b"schedule_to_close_timeout", "timeout", b"timeout"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["approval", b"approval", "cache", b"cache", "compensate", b"compensate", "emit", b"emit", "fail", b"fail", "heartbeat_timeout", b"heartbeat_timeout", "input", b"input", "kind", b"kind", "limit", b"limit", "loop", b"loop", "map", b"map", "output", b"output", "parallel", b"parallel", "retry", b"retry", "schedule_to_close_timeout", b"schedule_to_close_timeout", "set", b"set", "signal", b"signal", "succeed", b"succeed", "switch", b"switch", "timeout", b"timeout", "wait", b"wait", "workflow", b"workflow"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "description", b"description", "heartbeat_timeout", b"heartbeat_timeout", "id", b"id", "input", b"input", "next", b"next", "retry", b"retry", "schedule_to_close_timeout", b"schedule_to_close_timeout", "service", b"service", "service_version", b"service_version", "timeout", b"timeout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "approval", b"approval", "at_most_once", b"at_most_once", "cache", b"cache", "compensate", b"compensate", "description", b"description", "emit", b"emit", "fail", b"fail", "heartbeat_timeout", b"heartbeat_timeout", "id", b"id", "input", b"input", "kind", b"kind", "limit", b"limit", "loop", b"loop", "map", b"map", "next", b"next", "on_error", b"on_error", "output", b"output", "parallel", b"parallel", "retry", b"retry", "schedule_to_close_timeout", b"schedule_to_close_timeout", "service", b"service", "service_version", b"service_version", "set", b"set", "signal", b"signal", "succeed", b"succeed", "switch", b"switch", "timeout", b"timeout", "wait", b"wait", "workflow", b"workflow"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["switch", "parallel", "map", "loop", "wait", "signal", "approval", "workflow", "set", "emit", "fail", "succeed"]  # noqa: Y015
+    _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
+
+Global___Step: _TypeAlias = Step  # noqa: Y015
+
+@_typing.final
+class SwitchStep(_message.Message):
+    """Goes on at the step of the first case that holds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CASES_FIELD_NUMBER: _builtins.int
+    DEFAULT_FIELD_NUMBER: _builtins.int
+    default: _builtins.str
+    """Id of the step, when no case holds. Empty: the step fails with NO_CASE."""
+    @_builtins.property
+    def cases(self) -> _containers.RepeatedCompositeFieldContainer[Global___SwitchCase]:
+        """In order; 1 to 100."""
+
+    def __init__(
+        self,
+        *,
+        cases: _abc.Iterable[Global___SwitchCase] | None = ...,
+        default: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cases", b"cases", "default", b"default"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___Step: _TypeAlias = Step  # noqa: Y015
+Global___SwitchStep: _TypeAlias = SwitchStep  # noqa: Y015
+
+@_typing.final
+class SwitchCase(_message.Message):
+    """One case of a switch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WHEN_FIELD_NUMBER: _builtins.int
+    NEXT_FIELD_NUMBER: _builtins.int
+    when: _builtins.str
+    """A CEL expression that is true or false, as `${ … }` or bare."""
+    next: _builtins.str
+    """Id of a step of the same list; empty: the list ends here."""
+    def __init__(
+        self,
+        *,
+        when: _builtins.str = ...,
+        next: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next", b"next", "when", b"when"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SwitchCase: _TypeAlias = SwitchCase  # noqa: Y015
+
+@_typing.final
+class ParallelStep(_message.Message):
+    """Runs branches at the same time. Output: an object with the output of each branch
+    that completed, by its name.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BRANCHES_FIELD_NUMBER: _builtins.int
+    JOIN_FIELD_NUMBER: _builtins.int
+    COLLECT_ERRORS_FIELD_NUMBER: _builtins.int
+    join: _builtins.int
+    """How many have to complete; the others are stopped then. 0: all of them."""
+    collect_errors: _builtins.bool
+    """Wait for all that run, also when a branch fails. What failed is then in
+    `errors` of the output, by branch; the step fails only when fewer than `join`
+    completed and `join` is not 0.
+    """
+    @_builtins.property
+    def branches(self) -> _containers.RepeatedCompositeFieldContainer[Global___Branch]:
+        """1 to 100."""
+
+    def __init__(
+        self,
+        *,
+        branches: _abc.Iterable[Global___Branch] | None = ...,
+        join: _builtins.int = ...,
+        collect_errors: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["branches", b"branches", "collect_errors", b"collect_errors", "join", b"join"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ParallelStep: _TypeAlias = ParallelStep  # noqa: Y015
+
+@_typing.final
+class Branch(_message.Message):
+    """One branch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    STEPS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Unique in the step, formed like a step's id; not `errors`."""
+    @_builtins.property
+    def steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___Step]:
+        """What it does."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        steps: _abc.Iterable[Global___Step] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "steps", b"steps"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Branch: _TypeAlias = Branch  # noqa: Y015
+
+@_typing.final
+class MapStep(_message.Message):
+    """Runs the same steps for each item. Output: `count`, `failed`, `items` (the
+    output for each, in order, null where it failed) and `errors` (`index` and error of each).
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEMS_FIELD_NUMBER: _builtins.int
+    STEPS_FIELD_NUMBER: _builtins.int
+    WORKFLOW_FIELD_NUMBER: _builtins.int
+    MAX_CONCURRENCY_FIELD_NUMBER: _builtins.int
+    TOLERATED_FAILURES_FIELD_NUMBER: _builtins.int
+    DISCARD_OUTPUTS_FIELD_NUMBER: _builtins.int
+    max_concurrency: _builtins.int
+    """How many items are worked on at the same time; 0: 100. At most 1,000."""
+    tolerated_failures: _builtins.int
+    """How many items may fail; -1: any number. One more fails the step."""
+    discard_outputs: _builtins.bool
+    """Do not keep what each item gave: `items` is absent. For very many."""
+    @_builtins.property
+    def items(self) -> _struct_pb2.Value:
+        """A JSON value with expressions: a list; or an object with `from`, `to` (not
+        included) and perhaps `step`: the numbers between. At most 1,000,000 items.
+        """
+
+    @_builtins.property
+    def steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___Step]:
+        """What is done, with `item` and `index` (from 0)."""
+
+    @_builtins.property
+    def workflow(self) -> Global___ChildStep:
+        """Or: the workflow that is run, a child for each item. Its input is the step's
+        `input`, or else the item, which has to be an object.
+        """
+
+    def __init__(
+        self,
+        *,
+        items: _struct_pb2.Value | None = ...,
+        steps: _abc.Iterable[Global___Step] | None = ...,
+        workflow: Global___ChildStep | None = ...,
+        max_concurrency: _builtins.int = ...,
+        tolerated_failures: _builtins.int = ...,
+        discard_outputs: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["items", b"items", "workflow", b"workflow"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["discard_outputs", b"discard_outputs", "items", b"items", "max_concurrency", b"max_concurrency", "steps", b"steps", "tolerated_failures", b"tolerated_failures", "workflow", b"workflow"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MapStep: _TypeAlias = MapStep  # noqa: Y015
+
+@_typing.final
+class LoopStep(_message.Message):
+    """Runs the same steps again and again. Output: `iterations`, and `last`: the output
+    of the last one.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WHILE_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    STEPS_FIELD_NUMBER: _builtins.int
+    MAX_ITERATIONS_FIELD_NUMBER: _builtins.int
+    until: _builtins.str
+    """Or: looked at after each iteration; it ends when it holds."""
+    max_iterations: _builtins.int
+    """More fail the step with LOOP_LIMIT; 0: 1,000. At most 100,000."""
+    @_builtins.property
+    def steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___Step]:
+        """What is done, with `iteration` (from 0)."""
+
+    def __init__(
+        self,
+        *,
+        until: _builtins.str = ...,
+        steps: _abc.Iterable[Global___Step] | None = ...,
+        max_iterations: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_iterations", b"max_iterations", "steps", b"steps", "until", b"until", "while", b"while"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LoopStep: _TypeAlias = LoopStep  # noqa: Y015
+
+@_typing.final
+class WaitStep(_message.Message):
+    """Waits. Output: `until`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DURATION_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    duration: _builtins.str
+    """Text such as `90s`, `1h30m` or `${input.days * 24}h`. At most a year."""
+    until: _builtins.str
+    """Or: an RFC 3339 time, or an expression of one. A time that is past does not
+    wait. At most ten years from now.
+    """
+    def __init__(
+        self,
+        *,
+        duration: _builtins.str = ...,
+        until: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration", "until", b"until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WaitStep: _TypeAlias = WaitStep  # noqa: Y015
+
+@_typing.final
+class SignalStep(_message.Message):
+    """Waits for a message that SignalExecution brings, also one that came before. Its
+    output is the message. The step's `timeout` (at most a year) is how long it waits: then it
+    fails with SIGNAL_TIMEOUT.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    CORRELATION_FIELD_NUMBER: _builtins.int
+    SCHEMA_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Which: formed like a step's id."""
+    correlation: _builtins.str
+    """Text with expressions: only a message with the same correlation is taken.
+    Empty: any.
+    """
+    @_builtins.property
+    def schema(self) -> _payload_pb2.Payload:
+        """JSON Schema of the message; others are refused when they are sent. Unset takes any."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        correlation: _builtins.str = ...,
+        schema: _payload_pb2.Payload | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["schema", b"schema"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["correlation", b"correlation", "name", b"name", "schema", b"schema"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SignalStep: _TypeAlias = SignalStep  # noqa: Y015
+
+@_typing.final
+class ApprovalStep(_message.Message):
+    """Waits for a person, by DecideApproval. The step's `timeout` is how long: then
+    it fails with APPROVAL_TIMEOUT.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TITLE_FIELD_NUMBER: _builtins.int
+    ASSIGNEES_FIELD_NUMBER: _builtins.int
+    DUE_FIELD_NUMBER: _builtins.int
+    OUTCOMES_FIELD_NUMBER: _builtins.int
+    SCHEMA_FIELD_NUMBER: _builtins.int
+    title: _builtins.str
+    """What is asked: text with expressions."""
+    due: _builtins.str
+    """When it should be decided, from the step's start; only for people. Text as in `wait`."""
+    @_builtins.property
+    def assignees(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Who is asked: texts with expressions, such as names or groups. Weft keeps and
+        lists them; it does not check who decides.
+        """
+
+    @_builtins.property
+    def outcomes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What can be decided; empty: `approved` and `rejected`. All of them complete the step."""
+
+    @_builtins.property
+    def schema(self) -> _payload_pb2.Payload:
+        """JSON Schema of `data`. Unset takes any object."""
+
+    def __init__(
+        self,
+        *,
+        title: _builtins.str = ...,
+        assignees: _abc.Iterable[_builtins.str] | None = ...,
+        due: _builtins.str = ...,
+        outcomes: _abc.Iterable[_builtins.str] | None = ...,
+        schema: _payload_pb2.Payload | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["schema", b"schema"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignees", b"assignees", "due", b"due", "outcomes", b"outcomes", "schema", b"schema", "title", b"title"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApprovalStep: _TypeAlias = ApprovalStep  # noqa: Y015
+
+@_typing.final
+class ChildStep(_message.Message):
+    """Runs a workflow and waits for its end. Fails as the child failed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    ALIAS_FIELD_NUMBER: _builtins.int
+    ABANDON_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name."""
+    version: _builtins.int
+    """Which version; 0: what the alias, or else the newest, is when it starts."""
+    alias: _builtins.str
+    """Or: which alias."""
+    abandon: _builtins.bool
+    """When the parent ends before the child, let it run. Otherwise it is cancelled."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        version: _builtins.int = ...,
+        alias: _builtins.str = ...,
+        abandon: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["abandon", b"abandon", "alias", b"alias", "name", b"name", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChildStep: _TypeAlias = ChildStep  # noqa: Y015
+
+@_typing.final
+class EmitStep(_message.Message):
+    """Records an event in the history, durably and once; whoever watches the execution
+    is told.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TYPE_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    type: _builtins.str
+    """Which kind of event: dotted words such as `order.shipped`."""
+    @_builtins.property
+    def data(self) -> _payload_pb2.Payload:
+        """A JSON object with expressions. Unset: `{}`."""
+
+    def __init__(
+        self,
+        *,
+        type: _builtins.str = ...,
+        data: _payload_pb2.Payload | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["data", b"data"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EmitStep: _TypeAlias = EmitStep  # noqa: Y015
+
+@_typing.final
+class FailStep(_message.Message):
+    """Fails with an error of the workflow's own."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """UPPER_SNAKE_CASE."""
+    message: _builtins.str
+    """Text with expressions."""
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FailStep: _TypeAlias = FailStep  # noqa: Y015
+
+@_typing.final
+class SucceedStep(_message.Message):
+    """Ends the execution at once; what else runs is stopped."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def result(self) -> _payload_pb2.Payload:
+        """The result: a JSON object with expressions. Unset: `{}`."""
+
+    def __init__(
+        self,
+        *,
+        result: _payload_pb2.Payload | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SucceedStep: _TypeAlias = SucceedStep  # noqa: Y015
+
+@_typing.final
+class ErrorHandler(_message.Message):
+    """Where to go on after some failures."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASONS_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    NEXT_FIELD_NUMBER: _builtins.int
+    kind: Global___ErrorKind.ValueType
+    """Which kind."""
+    next: _builtins.str
+    """Id of a step of the same list; `error` says there what happened. Empty: the
+    list ends here with `{}`, as if nothing had failed.
+    """
+    @_builtins.property
+    def reasons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Which reasons; empty: all."""
+
+    def __init__(
+        self,
+        *,
+        reasons: _abc.Iterable[_builtins.str] | None = ...,
+        kind: Global___ErrorKind.ValueType = ...,
+        next: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "next", b"next", "reasons", b"reasons"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ErrorHandler: _TypeAlias = ErrorHandler  # noqa: Y015
+
+@_typing.final
+class Compensation(_message.Message):
+    """How a completed step is undone."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SERVICE_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    INPUT_FIELD_NUMBER: _builtins.int
+    RETRY_FIELD_NUMBER: _builtins.int
+    TIMEOUT_FIELD_NUMBER: _builtins.int
+    service: _builtins.str
+    """Empty: the step's own."""
+    action: _builtins.str
+    """Required."""
+    @_builtins.property
+    def input(self) -> _payload_pb2.Payload:
+        """Like a step's, over the names that were there when the step completed, and
+        `output` and `error`. Unset: what the action's input schema names.
+        """
+
+    @_builtins.property
+    def retry(self) -> Global___RetryPolicy:
+        """How it is tried again. Unset: 10 attempts."""
+
+    @_builtins.property
+    def timeout(self) -> _duration_pb2.Duration:
+        """How long one attempt may take."""
+
+    def __init__(
+        self,
+        *,
+        service: _builtins.str = ...,
+        action: _builtins.str = ...,
+        input: _payload_pb2.Payload | None = ...,
+        retry: Global___RetryPolicy | None = ...,
+        timeout: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["input", b"input", "retry", b"retry", "timeout", b"timeout"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "input", b"input", "retry", b"retry", "service", b"service", "timeout", b"timeout"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Compensation: _TypeAlias = Compensation  # noqa: Y015
+
+@_typing.final
+class Cache(_message.Message):
+    """Keeps what a step gave, for later executions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    TTL_FIELD_NUMBER: _builtins.int
+    key: _builtins.str
+    """Text with expressions, over what `input` may use. Empty: the input of the call."""
+    @_builtins.property
+    def ttl(self) -> _duration_pb2.Duration:
+        """For how long. Required: 1 s to 30 days."""
+
+    def __init__(
+        self,
+        *,
+        key: _builtins.str = ...,
+        ttl: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ttl", b"ttl"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "ttl", b"ttl"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Cache: _TypeAlias = Cache  # noqa: Y015
+
+@_typing.final
+class StepLimit(_message.Message):
+    """Bounds calls of a step over all executions of the workflow."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    CONCURRENCY_FIELD_NUMBER: _builtins.int
+    RATE_FIELD_NUMBER: _builtins.int
+    PER_FIELD_NUMBER: _builtins.int
+    key: _builtins.str
+    """Text with expressions; calls of the same key count together. Empty: all."""
+    concurrency: _builtins.int
+    """How many run at the same time; 0: any number."""
+    rate: _builtins.int
+    """How many are begun in each `per`; 0: any number."""
+    @_builtins.property
+    def per(self) -> _duration_pb2.Duration:
+        """Unset: 1 s. At most an hour."""
+
+    def __init__(
+        self,
+        *,
+        key: _builtins.str = ...,
+        concurrency: _builtins.int = ...,
+        rate: _builtins.int = ...,
+        per: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["per", b"per"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["concurrency", b"concurrency", "key", b"key", "per", b"per", "rate", b"rate"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StepLimit: _TypeAlias = StepLimit  # noqa: Y015
 
 @_typing.final
 class Problem(_message.Message):
