@@ -65,7 +65,7 @@ FUNCTIONS: Final = frozenset(
 )
 """What the library can call, beside comprehensions and operators."""
 
-_JSON_ROOTS: Final = frozenset({"input", "steps"})
+_JSON_ROOTS: Final = frozenset({"input", "steps", "vars", "item", "output"})
 """Values that came as JSON and need no second look."""
 
 

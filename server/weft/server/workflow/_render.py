@@ -15,8 +15,10 @@ from weft.server.workflow._values import EvaluationError
 
 __all__ = [
     "Render",
+    "as_text",
     "broken_render",
     "expression_render",
+    "failure",
     "list_render",
     "object_render",
     "shorten",
@@ -56,18 +58,19 @@ def text_render(parts: list[str | Render], path: str) -> Render:
     """Return how to render text with expressions inserted."""
 
     def render(scope: RunningScope) -> str:
-        return "".join([part if isinstance(part, str) else _as_text(part(scope), path) for part in parts])
+        return "".join([part if isinstance(part, str) else as_text(part(scope), path) for part in parts])
 
     return render
 
 
-def _as_text(value: Any, path: str) -> str:
+def as_text(value: Any, path: str) -> str:
+    """Return how a value stands in a text: a string as it is, all else as compact JSON."""
     if isinstance(value, str):
         return value
     try:
         return orjson.dumps(value).decode()
     except TypeError as error:
-        raise _failure(path, "", str(error)) from None
+        raise failure(path, "", str(error)) from None
 
 
 def expression_render(expression: Expression, path: str) -> Render:
@@ -77,7 +80,7 @@ def expression_render(expression: Expression, path: str) -> Render:
         try:
             return expression.evaluate(scope)
         except EvaluationError as error:
-            raise _failure(path, expression.source, str(error)) from None
+            raise failure(path, expression.source, str(error)) from None
 
     return render
 
@@ -86,12 +89,13 @@ def broken_render(path: str, source: str) -> Render:
     """Return how to render what was not compiled: not at all."""
 
     def render(_: RunningScope) -> Any:
-        raise _failure(path, source, "the expression is not valid")
+        raise failure(path, source, "the expression is not valid")
 
     return render
 
 
-def _failure(path: str, source: str, error: str) -> PreconditionError:
+def failure(path: str, source: str, error: str) -> PreconditionError:
+    """Return the error of an expression that has no value."""
     return PreconditionError(
         f"{path}: {error}",
         reason=Reason.EXPRESSION_FAILED,
