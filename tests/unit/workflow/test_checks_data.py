@@ -455,3 +455,13 @@ def test_expressions_of_a_definition_have_a_limit_in_all() -> None:
     steps = chain(*(step(f"s{n}", "a", input={"x": [long] * 4}) for n in range(count)))
     problems = found(known, *steps)
     assert [code for _, code in problems] == ["TOO_LONG"]
+
+
+def test_members_that_are_taken_over_may_be_what_the_action_needs() -> None:
+    """What stands behind `...` is not known; what is written beside it is checked as ever."""
+    known = one_service(take=(schema("a", "b", closed=True, a="string", b="string"), None))
+    assert found(known, step("take", input={"...": "${input}"})) == []
+    assert found(known, step("take", input={"...": "${inputs}", "a": 1})) == [
+        ("steps[0].input....", "EXPRESSION_NAME_UNKNOWN"),
+        ("steps[0].input.a", "TYPE_MISMATCH"),
+    ]

@@ -447,3 +447,44 @@ def test_a_missing_scope_name_is_a_failure_of_the_expression() -> None:
     template: Template = compile_template({"a": 1, "b": "${steps.x.y}"}, "p")
     with pytest.raises(PreconditionError, match=r"p\.b: no value 'steps'"):
         template.render({"input": {}})
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({"...": "${steps.extract}"}, {"text": "Hello", "pages": 3}),
+        ({"a": 1, "...": "${steps.extract}", "pages": 4}, {"text": "Hello", "pages": 4, "a": 1}),
+        ({"pages": 4, "...": "${steps.extract}"}, {"text": "Hello", "pages": 4}),
+        (
+            {"...": ["${steps.extract}", {"pages": 5}, '${steps["a-b"]}']},
+            {"text": "Hello", "pages": 5, "n": 7},
+        ),
+        ({"...": []}, {}),
+        ({"...": {"a": 1}, "b": 2}, {"a": 1, "b": 2}),
+        ([{"...": "${input}"}], [SCOPE["input"]]),
+    ],
+)
+def test_the_member_of_three_dots_takes_over_other_objects(value: Any, expected: Any) -> None:
+    """Its own members win, then later objects; at the top and at any depth."""
+    assert render(value) == expected
+    if isinstance(value, dict):
+        assert compile_template(value, "p").render(SCOPE) == expected
+
+
+def test_a_template_with_taken_over_members_stays_as_it_is() -> None:
+    """Rendering changes neither the template nor the scope."""
+    value = {"...": "${steps.extract}", "pages": 4}
+    template = compile_template(value, "p")
+    assert template.render(SCOPE) == template.render(SCOPE)
+    assert SCOPE["steps"]["extract"] == {"text": "Hello", "pages": 3}
+    assert value == {"...": "${steps.extract}", "pages": 4}
+
+
+@pytest.mark.parametrize(
+    ("source", "kind"), [("${input.name}", "string"), ("${input.none}", "null"), (1, "number")]
+)
+def test_what_has_no_members_cannot_be_taken_over(source: Any, kind: str) -> None:
+    """The failure says where, and what it is."""
+    error = failure({"...": ["${input}", source]})
+    assert error.metadata["path"] == "steps[1].input.x...."
+    assert error.metadata["error"] == f"a {kind} has no members to take over"

@@ -10,12 +10,14 @@ from weft.core.reasons import Rule
 from weft.core.schema import join_path
 from weft.server.workflow._expression import CompileError, Expression, compile_expression
 from weft.server.workflow._render import (
+    SPREAD,
     Render,
     broken_render,
     expression_render,
     list_render,
     object_render,
     shorten,
+    spread_render,
     text_render,
 )
 from weft.server.workflow._syntax import Group, Mention, UnclosedError, find_end
@@ -94,6 +96,8 @@ class Compiler:
             base[name], render = self.compile(item, join_path(path, [name]), depth + 1)
             if render is not None:
                 changing.append((name, render))
+        if SPREAD in base:
+            return base, spread_render(object_render(base, changing), path)
         if changing:
             return base, object_render(base, changing)
         same = all(base[name] is item for name, item in value.items())

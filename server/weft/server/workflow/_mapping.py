@@ -14,6 +14,7 @@ from weft.server.workflow._catalog import Ports
 from weft.server.workflow._compat import FRACTION, Shape, disjoint, show_types
 from weft.server.workflow._expression import FUNCTIONS, TYPE_NAMES
 from weft.server.workflow._numbers import Kinds, find_mix, show
+from weft.server.workflow._render import SPREAD
 from weft.server.workflow._report import Known, Report
 from weft.server.workflow._syntax import MACROS, Mention
 from weft.server.workflow.model import Severity, Step
@@ -178,12 +179,14 @@ def _suggest(shape: Shape, name: str) -> str:
 def _check_members(at: _At, step: Step, template: Template, ports: Ports, visible: Visible) -> None:
     takes, path = ports.input, f"steps[{at.index}].input"
     action = f"the action {step.action!r} of {step.service!r}"
-    for name in dict.fromkeys(takes.schema.required):
+    for name in () if SPREAD in template.value else dict.fromkeys(takes.schema.required):
         if name not in template.value:
             given = Known(given for given in template.value if given not in takes.schema.properties)
             hint = partial(given.hint, name)
             at.add(path, Rule.INPUT_MISSING, f"{action} requires {name!r}", hint)
     for name, value in template.value.items():
+        if name == SPREAD:
+            continue
         if takes.strict and takes.lacks(name):
             hint = partial(_suggest, takes, name)
             at.add(join_path(path, [name]), Rule.INPUT_UNKNOWN, f"{action} takes no {name!r}", hint)

@@ -10,10 +10,12 @@ import orjson
 from weft.core.errors import PreconditionError
 from weft.core.payload import JsonObject
 from weft.core.reasons import Reason
+from weft.core.schema import join_path
 from weft.server.workflow._expression import Expression, RunningScope
-from weft.server.workflow._values import EvaluationError
+from weft.server.workflow._values import EvaluationError, kind_of
 
 __all__ = [
+    "SPREAD",
     "Render",
     "as_text",
     "broken_render",
@@ -27,6 +29,9 @@ __all__ = [
 
 Render: TypeAlias = Callable[[RunningScope], Any]
 
+SPREAD: Final = "..."
+"""The member of an object that stands for all members of other objects."""
+
 _SHOWN: Final = 200
 
 
@@ -38,6 +43,24 @@ def object_render(base: JsonObject, changing: list[tuple[str, Render]]) -> Rende
         for name, render_member in changing:
             result[name] = render_member(scope)
         return result
+
+    return render
+
+
+def spread_render(render_own: Render, path: str) -> Render:
+    """Return how to render an object that takes over the members of others: its own win, then later ones."""
+    place = join_path(path, [SPREAD])
+
+    def render(scope: RunningScope) -> JsonObject:
+        own = dict(render_own(scope))
+        taken = own.pop(SPREAD)
+        merged: JsonObject = {}
+        for part in taken if isinstance(taken, list) else [taken]:
+            if not isinstance(part, dict):
+                raise _failure(place, "", f"a {kind_of(part)} has no members to take over")
+            merged |= part
+        scope.take(merged, shared=False)
+        return merged | own
 
     return render
 

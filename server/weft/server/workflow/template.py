@@ -4,6 +4,9 @@ A string that is one ``${ … }`` and nothing else takes the expression's own
 type. Otherwise texts are inserted as they are and everything else as compact
 JSON. ``$${`` is a literal ``${``. Names of members are never expressions.
 
+The member ``...`` of an object holds an object, or a list of objects, whose
+members the outer object takes over; its own win, and later ones over earlier.
+
 Limits, so that a definition cannot stop the server: 256 expressions in a
 template, 4,096 characters in an expression, and comprehensions (``map``,
 ``filter``, ``all``, ``exists``, ``exists_one``) nested at most 2 deep. Where
@@ -22,7 +25,7 @@ from weft.core.payload import JsonObject
 from weft.core.schema import join_path
 from weft.server.workflow._compiler import MAX_EXPRESSION_LENGTH, MAX_EXPRESSIONS, Compiler, Names
 from weft.server.workflow._expression import RunningScope
-from weft.server.workflow._render import Render, object_render
+from weft.server.workflow._render import SPREAD, Render, object_render, spread_render
 
 __all__ = [
     "EXTRA",
@@ -90,7 +93,8 @@ class Template:
                 changing.append((name, render))
                 if isinstance(item, str) and literal is not None:
                     self.texts.add(name)
-        return object_render(base, changing)
+        own = object_render(base, changing)
+        return spread_render(own, path) if SPREAD in base else own
 
 
 def compile_template(value: JsonObject, path: str) -> Template:
