@@ -57,7 +57,7 @@ def spread_render(render_own: Render, path: str) -> Render:
         merged: JsonObject = {}
         for part in taken if isinstance(taken, list) else [taken]:
             if not isinstance(part, dict):
-                raise _failure(place, "", f"a {kind_of(part)} has no members to take over")
+                raise failure(place, "", f"a {kind_of(part)} has no members to take over")
             merged |= part
         scope.take(merged, shared=False)
         return merged | own
