@@ -132,7 +132,7 @@ def _show(settings: Settings, found: Execution) -> None:
         settings,
         [
             ("Id", found.id),
-            ("Workflow", f"{found.workflow_name} (version {found.workflow_version})"),
+            ("Workflow", _workflow_text(found)),
             ("Key", found.key),
             ("Origin", origin(found)),
             ("State", found.state),
@@ -158,6 +158,11 @@ def _show(settings: Settings, found: Execution) -> None:
     if found.result is not None:
         output.line(settings, "\nResult:")
         output.pretty(settings, found.result)
+
+
+def _workflow_text(found: Execution) -> str:
+    by = f", by {found.workflow_alias}" if found.workflow_alias else ""
+    return f"{found.workflow_name} (version {found.workflow_version}{by})"
 
 
 def _step_row(step: StepExecution) -> tuple[object, ...]:

@@ -18,6 +18,7 @@ from weft.cli._keys import KeyConflictOption, KeyOption, KeyReuseOption, chosen_
 from weft.cli._options import InputOption, chosen_pairs
 from weft.cli._session import Settings, call
 from weft.cli._watching import follow, report_end, wait_for_end
+from weft.cli.aliases import AliasOption
 
 if TYPE_CHECKING:
     from weft.client import Client, Execution
@@ -78,6 +79,7 @@ def run(
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Show progress step by step.")] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Print the id and do not wait.")] = False,
     version: Annotated[int, typer.Option(min=0, help="Which version; 0 is the latest.")] = 0,
+    alias: AliasOption = "",
     project_id: ProjectOption = "",
     request_id: Annotated[
         str,
@@ -111,6 +113,7 @@ def run(
         values={
             "input": read_object(input_),
             "version": version,
+            "alias": alias,
             "context": travelling(ctx, project_id, request_id, context),
             "request_id": request_id,
             **chosen_key(ctx, key, key_reuse, key_conflict),

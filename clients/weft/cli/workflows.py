@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from weft.cli import _output as output
+from weft.cli import aliases
 from weft.cli._app import command, group
 from weft.cli._complete import workflow_names
 from weft.cli._errors import Exit, describe
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = group("Define workflows, and see their versions.")
+app.add_typer(aliases.app, name="alias")
 
 WorkflowArgument = Annotated[
     str, typer.Argument(metavar="WORKFLOW", help="Name or id of the workflow.", autocompletion=workflow_names)
@@ -144,6 +146,7 @@ def get_workflow(
             ("Id", found.id),
             ("State", found.state),
             ("Version", found.version),
+            ("Aliases", aliases.aliases_text(found)),
             ("Description", found.description),
             ("Metadata", output.compact(found.metadata)),
             ("Input schema", output.compact(found.input_schema)),

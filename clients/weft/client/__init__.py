@@ -36,7 +36,9 @@ from weft.client.records import (
     Step,
     StepExecution,
     StepRetry,
+    VersionShare,
     Workflow,
+    WorkflowAlias,
 )
 from weft.core.context import CallContext
 from weft.core.errors import (
@@ -108,9 +110,11 @@ __all__ = [
     "StepRetry",
     "UnexpectedStatusError",
     "ValidationError",
+    "VersionShare",
     "Violation",
     "WeftError",
     "Workflow",
+    "WorkflowAlias",
     "WorkflowClient",
     "connect",
 ]

@@ -34,6 +34,7 @@ class Starts(ExecutionCalls):
         key_reuse: str = "",
         key_conflict: str = "",
         attributes: Mapping[str, str | float | bool] | None = None,
+        alias: str = "",
     ) -> Execution:
         """Start an execution and return it as soon as it is durable.
 
@@ -54,18 +55,21 @@ class Starts(ExecutionCalls):
             key_conflict: What to do when an open one has it: ``FAIL`` (the
                 default), ``USE_EXISTING`` or ``TERMINATE_EXISTING``.
             attributes: What it can be found by, as ``attributes.<name>`` of a filter.
+            alias: Or, in place of a version: by which alias, such as ``stable``.
 
         Raises:
             ValidationError: The input does not fit the workflow's schema.
-            ResourceNotFoundError: There is no such workflow or version.
+            ResourceNotFoundError: There is no such workflow, version or alias.
             PreconditionError: The workflow is not active.
             AlreadyExistsError: EXECUTION_EXISTS: another execution has the key.
-            ExhaustedError: ENGINE_FULL: too much is open.
+            ExhaustedError: ENGINE_FULL: too much is open. CONCURRENCY_LIMIT: as many
+                run as may, and the workflow refuses further ones.
         """
         about = write.call_context(context, request_id)
         request = pb.StartExecutionRequest(
             workflow=workflow,
             version=version,
+            alias=alias,
             input=write.payload(input or {}, "input"),
             context=write.context_message(about),
             request_id=request_id or new_request_id(),
@@ -91,6 +95,7 @@ class Starts(ExecutionCalls):
         key_reuse: str = "",
         key_conflict: str = "",
         attributes: Mapping[str, str | float | bool] | None = None,
+        alias: str = "",
         wait: write.DurationLike | None = None,
     ) -> Execution:
         """Start an execution and return it when it has ended, however it did.
@@ -113,6 +118,7 @@ class Starts(ExecutionCalls):
             key_reuse: As for ``start``.
             key_conflict: As for ``start``; an existing execution is joined.
             attributes: As for ``start``.
+            alias: As for ``start``.
             wait: How long to wait for its end, likewise; None: as long as it
                 takes.
 
@@ -126,6 +132,7 @@ class Starts(ExecutionCalls):
         request = pb.ExecuteWorkflowRequest(
             workflow=workflow,
             version=version,
+            alias=alias,
             input=write.payload(input or {}, "input"),
             context=write.context_message(about),
             request_id=request_id or new_request_id(),

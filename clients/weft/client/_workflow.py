@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from functools import cached_property
 from typing import Any
 
 from weft.api.workflow.v1 import workflow_pb2
 from weft.api.workflow.v1 import workflow_service_pb2 as pb
-from weft.api.workflow.v1 import workflow_service_pb2_grpc as pb_grpc
 from weft.client import _enums as enums
 from weft.client import _to_proto as write
-from weft.client._calls import Caller, new_request_id
+from weft.client._calls import new_request_id
 from weft.client._paging import all_pages
 from weft.client._reading import workflow as read
+from weft.client._workflow_aliases import Aliases
 from weft.client.records import Concurrency, Page, Problem, Step, Workflow
 
 
-class WorkflowClient:
+class WorkflowClient(Aliases):
     """Definitions of workflows and their versions.
 
     A ``workflow`` is named by its id or its name.
     """
-
-    def __init__(self, caller: Caller) -> None:
-        self._caller = caller
-
-    @cached_property
-    def _stub(self) -> pb_grpc.WorkflowServiceAsyncStub:
-        return pb_grpc.WorkflowServiceStub(self._caller.channel)
 
     async def create(
         self,
@@ -153,20 +145,35 @@ class WorkflowClient:
         return read.workflow(answer.workflow)
 
     async def list(
-        self, *, state: str = "", page_size: int = 0, page_token: str = "", skip: int = 0
+        self,
+        *,
+        state: str = "",
+        labels: Mapping[str, str] | None = None,
+        page_size: int = 0,
+        page_token: str = "",
+        skip: int = 0,
     ) -> Page[Workflow]:
-        """Read one page of workflows, by name; an empty state means all."""
+        """Read one page of workflows, by name.
+
+        Args:
+            state: Only those in this state; empty: all.
+            labels: Only those that have all of these labels.
+            page_size: How many at most.
+            page_token: Where to go on.
+            skip: How many to pass over.
+        """
         request = pb.ListWorkflowsRequest(
             state=enums.WORKFLOW_STATE.optional(state, "state"),
+            labels=labels,
             payload_kind=write.JSON,
             **write.paging(page_size, page_token, skip),
         )
         answer = await self._caller.unary(self._stub.ListWorkflows, request, self._caller.retry.read)
         return _page(answer)
 
-    def iterate(self, *, state: str = "") -> AsyncIterator[Workflow]:
+    def iterate(self, *, state: str = "", labels: Mapping[str, str] | None = None) -> AsyncIterator[Workflow]:
         """Yield every workflow, page by page."""
-        return all_pages(lambda token: self.list(state=state, page_token=token))
+        return all_pages(lambda token: self.list(state=state, labels=labels, page_token=token))
 
     async def versions(
         self, workflow: str, *, page_size: int = 0, page_token: str = "", skip: int = 0

@@ -12,7 +12,7 @@ from tests.contract.store.samples import NOW, definition, key, workflow
 from weft.core.errors import AlreadyExistsError
 from weft.core.reasons import Reason
 from weft.server.store.base import Page, StaleWriteError, Store
-from weft.server.workflow.model import Workflow, WorkflowState
+from weft.server.workflow.model import Share, Workflow, WorkflowState
 
 ALL = Page(size=100)
 LATER = NOW + timedelta(days=1)
@@ -38,6 +38,19 @@ async def test_a_workflow_comes_back_as_it_was(store: Store) -> None:
     assert await store.get_workflow(made.name, 1) == made
     assert await store.get_workflow(made.name, 2) is None
     assert await store.get_workflow("nobody") is None
+
+
+async def test_aliases_are_the_same_in_every_version(store: Store) -> None:
+    """They survive, also in what a repeat returns; another version changes nothing of them."""
+    first = await store.insert_workflow(workflow("a"))
+    shares = (Share(version=1, percent=90), Share(version=2, percent=10))
+    second = replace(next_version(first, "other"), aliases={"stable": shares})
+    assert await store.update_workflow(second, 1, key()) == second
+    assert await store.recall_workflow(key()) == second
+    for version in (1, 2):
+        found = await store.get_workflow("a", version)
+        assert found is not None
+        assert found.aliases == {"stable": shares}
 
 
 async def test_a_name_is_taken_once(store: Store) -> None:

@@ -209,3 +209,43 @@ def test_validate_shows_warnings(server: ScriptedServer, weft: Weft, file: Path)
         0,
         f"greet valid\nWarning: {file}: steps[0]: is deprecated\n",
     )
+
+
+STABLE = workflow_pb2.WorkflowAlias(
+    name="stable",
+    shares=[
+        workflow_pb2.VersionShare(version=2, percent=90),
+        workflow_pb2.VersionShare(version=3, percent=10),
+    ],
+)
+
+
+def with_alias() -> workflow_pb2.Workflow:
+    found = workflow()
+    found.aliases.append(STABLE)
+    return found
+
+
+def test_an_alias_is_set(server: ScriptedServer, weft: Weft) -> None:
+    """One version needs no percentage; several have theirs; what is neither is refused before it is sent."""
+    server.on("SetWorkflowAlias", pb.SetWorkflowAliasResponse(workflow=with_alias()))
+    result = weft("workflows", "alias", "set", "greet", "stable", "2=90", "3=10%")
+    assert result.stdout == "greet@stable 2 (90 %), 3 (10 %)\n"
+    assert server.last("SetWorkflowAlias").alias == STABLE
+    weft("workflows", "alias", "set", "greet", "stable", "7")
+    assert [(it.version, it.percent) for it in server.last("SetWorkflowAlias").alias.shares] == [(7, 100)]
+    for words in (("two",), ("1", "2"), ("1=50", "1=50")):
+        assert weft("workflows", "alias", "set", "greet", "stable", *words).exit_code == 2
+
+
+def test_aliases_are_listed_and_deleted(server: ScriptedServer, weft: Weft) -> None:
+    """`latest` is always the first; a workflow shows them too."""
+    server.on("GetWorkflow", pb.GetWorkflowResponse(workflow=with_alias()))
+    server.on("DeleteWorkflowAlias", pb.DeleteWorkflowAliasResponse(workflow=workflow()))
+    lines = weft("workflows", "alias", "list", "greet").stdout.splitlines()
+    named = dict(line.split(maxsplit=1) for line in lines[1:])
+    assert named == {"latest": "2", "stable": "2 (90 %), 3 (10 %)"}
+    listed = json.loads(weft("workflows", "alias", "list", "greet", "--output", "json").stdout)
+    assert [item["name"] for item in listed["items"]] == ["latest", "stable"]
+    assert "stable: 2 (90 %), 3 (10 %)" in weft("workflows", "get", "greet").stdout
+    assert weft("workflows", "alias", "delete", "greet", "stable").stdout == "greet@stable deleted\n"

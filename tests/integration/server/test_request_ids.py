@@ -70,6 +70,13 @@ def set_workflow(name: str, state: str) -> Message:
     )
 
 
+def set_alias(name: str, alias: str) -> Message:
+    shares = [workflow_pb2.VersionShare(version=1)]
+    return workflows.SetWorkflowAliasRequest(
+        workflow=name, alias=workflow_pb2.WorkflowAlias(name=alias, shares=shares)
+    )
+
+
 def replacing(name: str, action: str) -> Message:
     request = registration(name, action)
     request.on_conflict = registry.CONFLICT_POLICY_REPLACE
@@ -126,6 +133,13 @@ MUTATIONS = [
         "SetWorkflowState",
         lambda name: set_workflow(name, "ACTIVE"),
         lambda name: set_workflow(name, "INACTIVE"),
+        needs=workflow_of,
+    ),
+    Mutation(
+        "new",
+        "SetWorkflowAlias",
+        lambda name: set_alias(name, "stable"),
+        lambda name: set_alias(name, "canary"),
         needs=workflow_of,
     ),
     Mutation(
@@ -187,13 +201,14 @@ async def test_a_repeat_returns_the_first_result_and_other_content_is_refused(
 
 
 async def test_every_mutation_is_covered() -> None:
-    """Each RPC with a request_id has a row, save what stands in ``test_control`` and ``test_lists``."""
+    """Each RPC with a request_id has a row, but for those of control, lists and aliases."""
     with_ids = {name for name, method in METHODS.items() if "request_id" in method.input_type.fields_by_name}
     assert {mutation.method for mutation in MUTATIONS} | {
         "CancelExecution",
         "CancelBatch",
         "StartBatch",
         "RerunExecution",
+        "DeleteWorkflowAlias",
     } == with_ids
 
 

@@ -43,6 +43,11 @@ def update(path: str = "", **values: Any) -> pb.UpdateWorkflowRequest:
     return request
 
 
+def alias(workflow: str = "shouting", version: int = 1, etag: str = "") -> pb.SetWorkflowAliasRequest:
+    named = workflow_pb2.WorkflowAlias(name="stable", shares=[workflow_pb2.VersionShare(version=version)])
+    return pb.SetWorkflowAliasRequest(workflow=workflow, alias=named, etag=etag)
+
+
 def not_a_number() -> struct_pb2.Struct:
     struct = struct_pb2.Struct()
     struct["text"] = float("inf")
@@ -330,6 +335,33 @@ CHANGES = [
         pb.SetWorkflowStateRequest(
             workflow="shouting", state=workflow_pb2.WORKFLOW_STATE_INACTIVE, etag="r999"
         ),
+    ),
+    faulty(
+        "without anything",
+        "SetWorkflowAlias",
+        pb.SetWorkflowAliasRequest(),
+        ("workflow", Rule.REQUIRED),
+        ("alias.name", Rule.REQUIRED),
+        ("alias.shares", Rule.REQUIRED),
+    ),
+    missing("unknown workflow", "SetWorkflowAlias", alias("ghost"), Reason.WORKFLOW_NOT_FOUND),
+    missing("unknown version", "SetWorkflowAlias", alias(version=99), Reason.WORKFLOW_VERSION_NOT_FOUND),
+    stale("SetWorkflowAlias", alias(etag="r999")),
+    faulty(
+        "without anything",
+        "DeleteWorkflowAlias",
+        pb.DeleteWorkflowAliasRequest(),
+        ("workflow", Rule.REQUIRED),
+        ("alias", Rule.REQUIRED),
+    ),
+    missing(
+        "unknown alias",
+        "DeleteWorkflowAlias",
+        pb.DeleteWorkflowAliasRequest(workflow="shouting", alias="ghost"),
+        Reason.WORKFLOW_ALIAS_NOT_FOUND,
+    ),
+    stale(
+        "DeleteWorkflowAlias", pb.DeleteWorkflowAliasRequest(workflow="shouting", alias="ghost", etag="r999")
     ),
     faulty("without anything", "DeleteWorkflow", pb.DeleteWorkflowRequest(), ("workflow", Rule.REQUIRED)),
     missing(

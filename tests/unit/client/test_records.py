@@ -64,7 +64,16 @@ def test_records_have_the_fields_of_their_messages(message: type[Message], recor
         (
             workflow_pb2.Workflow,
             write.WORKFLOW,
-            {"id", "state", "version", "etag", "create_time", "update_time", "version_create_time"},
+            {
+                "id",
+                "state",
+                "version",
+                "etag",
+                "create_time",
+                "update_time",
+                "version_create_time",
+                "aliases",
+            },
         ),
         (
             registry_pb2.Instance,

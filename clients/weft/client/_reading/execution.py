@@ -78,6 +78,7 @@ def execution(message: execution_pb2.Execution) -> Execution:
         origin=origin(message.origin) if message.HasField("origin") else None,
         waits_for=enums.WAIT_REASON.name(message.waits_for),
         wait_until=time_of(message, "wait_until"),
+        workflow_alias=message.workflow_alias,
         concurrency_key=message.concurrency_key,
         search_attributes=from_struct(message.search_attributes, "search_attributes"),
     )

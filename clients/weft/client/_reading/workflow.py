@@ -5,10 +5,18 @@ from __future__ import annotations
 from weft.api.workflow.v1 import workflow_pb2
 from weft.client import _enums as enums
 from weft.client._reading.fields import object_of, span_of, time_of
-from weft.client.records import Concurrency, Problem, Step, StepRetry, Workflow
+from weft.client.records import (
+    Concurrency,
+    Problem,
+    Step,
+    StepRetry,
+    VersionShare,
+    Workflow,
+    WorkflowAlias,
+)
 from weft.core.payload import from_struct
 
-__all__ = ["concurrency", "problem", "retry", "step", "workflow"]
+__all__ = ["alias", "concurrency", "problem", "retry", "step", "workflow"]
 
 
 def step(message: workflow_pb2.Step) -> Step:
@@ -48,6 +56,14 @@ def concurrency(message: workflow_pb2.Workflow) -> Concurrency | None:
     return Concurrency(limit=message.concurrency.limit, key=message.concurrency.key)
 
 
+def alias(message: workflow_pb2.WorkflowAlias) -> WorkflowAlias:
+    """Read a name of versions."""
+    return WorkflowAlias(
+        name=message.name,
+        shares=tuple(VersionShare(version=share.version, percent=share.percent) for share in message.shares),
+    )
+
+
 def problem(message: workflow_pb2.Problem) -> Problem:
     """Read a finding."""
     return Problem(
@@ -77,5 +93,6 @@ def workflow(message: workflow_pb2.Workflow, warnings: tuple[Problem, ...] = ())
         update_time=time_of(message, "update_time"),
         version_create_time=time_of(message, "version_create_time"),
         concurrency=concurrency(message),
+        aliases=tuple(map(alias, message.aliases)),
         warnings=warnings,
     )

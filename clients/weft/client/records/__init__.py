@@ -23,7 +23,15 @@ from weft.client.records._registry import (
     ServiceHealth,
     ServiceVersion,
 )
-from weft.client.records._workflow import Concurrency, Problem, Step, StepRetry, Workflow
+from weft.client.records._workflow import (
+    Concurrency,
+    Problem,
+    Step,
+    StepRetry,
+    VersionShare,
+    Workflow,
+    WorkflowAlias,
+)
 
 __all__ = [
     "Action",
@@ -49,5 +57,7 @@ __all__ = [
     "Step",
     "StepExecution",
     "StepRetry",
+    "VersionShare",
     "Workflow",
+    "WorkflowAlias",
 ]

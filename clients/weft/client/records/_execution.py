@@ -111,6 +111,8 @@ class Execution(Record):
     """``RETRY``, ``COMPLETION``, ``RESUME``, ``WORKFLOW``, ``INCIDENT``, ``SLOT``; empty: it is worked on."""
     wait_until: datetime | None = None
     """Until when it waits, as far as that is a time."""
+    workflow_alias: str = ""
+    """The alias that it was started by; empty: none."""
     concurrency_key: str = ""
     """What it shares with the executions that take turns with it."""
     search_attributes: Mapping[str, str | float | bool] = field(default_factory=dict)

@@ -85,6 +85,26 @@ class Problem(Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VersionShare(Record):
+    """How many of the executions that are started by an alias run a version."""
+
+    version: int
+    """Which version."""
+    percent: int = 100
+    """1 to 100."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowAlias(Record):
+    """A name for a version of a workflow, or for several."""
+
+    name: str
+    """Such as ``stable``."""
+    shares: tuple[VersionShare, ...] = ()
+    """By version; the percentages add up to 100."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Workflow(Record):
     """A named, versioned definition made of steps."""
 
@@ -118,5 +138,7 @@ class Workflow(Record):
     """When this version was created."""
     concurrency: Concurrency | None = None
     """How many executions run at the same time; None: as many as are started."""
+    aliases: tuple[WorkflowAlias, ...] = ()
+    """Names of versions, by name; ``latest``, which always is, is not among them."""
     warnings: tuple[Problem, ...] = ()
     """What a create or update found that does not stand in the way."""

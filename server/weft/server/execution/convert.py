@@ -46,6 +46,7 @@ def execution_to_proto(execution: Execution) -> pb.Execution:
         waits_for=_waits(execution.waits),
         wait_until=timestamp(execution.due_time if execution.waits else None),
         concurrency_key=_concurrency_key(execution.slot),
+        workflow_alias=execution.alias,
         search_attributes=to_struct(execution.attributes) if execution.attributes else None,
     )
 

@@ -160,6 +160,8 @@ class Execution:
     """Its concurrency key; empty: any number may run beside it."""
     slot_limit: int = 0
     """How many of that key may run at the same time."""
+    alias: str = ""
+    """By which alias it was started; empty: by none."""
     waits: Waits = Waits.NOTHING
     """What it waits for."""
     due_time: datetime | None = None
@@ -195,6 +197,7 @@ class Execution:
             digest=self.digest,
             slot=self.slot,
             slot_limit=self.slot_limit,
+            alias=self.alias,
             waits=waits,
             due_time=due_time,
         )

@@ -40,6 +40,7 @@ from weft.server.requests import (
     require_ref,
 )
 from weft.server.store.base import RequestKey, Slice
+from weft.server.workflow.aliases import check_alias
 
 __all__ = ["ExecutionServicer"]
 
@@ -201,6 +202,10 @@ def _read_start(request: _StartRequest) -> StartCommand:
     faults.ref("workflow", request.workflow)
     if request.version < 0:
         faults.add("version", "must not be negative", Rule.OUT_OF_RANGE)
+    if request.alias:
+        check_alias("alias", request.alias, faults)
+        if request.version:
+            faults.add("alias", "excludes a version: give one of them")
     value = faults.attempt(lambda: from_payload(request.input, "input"), _NOTHING)
     context = read_context(request.context, faults)
     faults.text("request_id", request.request_id, 128)
@@ -229,6 +234,7 @@ def _read_start(request: _StartRequest) -> StartCommand:
         )
         or KeyConflict.FAIL,
         attributes=attributes,
+        alias=request.alias,
     )
 
 
@@ -251,6 +257,7 @@ def _start_key(request: _StartRequest, value: dict[str, Any], attributes: Attrib
         request.execution_key.encode(),
         # Only where there are some, so that a request of before there were any is still a repeat.
         *([orjson.dumps(attributes, option=orjson.OPT_SORT_KEYS)] if attributes else []),
+        *([b"alias", request.alias.encode()] if request.alias else []),
     )
     return RequestKey(_START_KEY, request.request_id, content)
 

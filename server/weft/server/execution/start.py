@@ -65,7 +65,7 @@ class StartCommand:
     workflow: str
     """Id or name."""
     version: int
-    """0: the latest."""
+    """0: what the alias names, or else the latest."""
     input: JsonObject
     """What to start it with."""
     text: bytes
@@ -86,6 +86,8 @@ class StartCommand:
     """What it repeats."""
     attributes: Attributes = field(default_factory=dict)
     """What it can be found by."""
+    alias: str = ""
+    """By which alias it is started, in place of a version."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +165,7 @@ class Starter:
         """Accept an execution durably; a repeat returns the one that the first request started.
 
         Raises:
-            ResourceNotFoundError: WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND.
+            ResourceNotFoundError: WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND, WORKFLOW_ALIAS_NOT_FOUND.
             PreconditionError: WORKFLOW_INACTIVE.
             ValidationError: The input does not fit the workflow's schema.
             AlreadyExistsError: REQUEST_ID_REUSED, EXECUTION_EXISTS.
@@ -171,9 +173,11 @@ class Starter:
             ServiceUnavailableError: SERVER_DRAINING, STORE_UNAVAILABLE.
         """
         try:
-            workflow = await self._startable(command.workflow, command.version)
+            execution_id = new_id(EXECUTION_PREFIX, self._clock.now())
+            seed = command.execution_key or execution_id
+            workflow = await self._startable(command.workflow, command.version, command.alias, seed)
             plan = await self._executions.find_plan(workflow.id, workflow.version)
-            place = self._admit(plan, command)
+            place = self._admit(plan, command, execution_id)
         except WeftError as refusal:
             return await self._first_of(command.key, refusal)
         return await self._begin(command, plan, place, paused=workflow.state is WorkflowState.PAUSED)
@@ -209,7 +213,7 @@ class Starter:
             attributes=old.attributes,
         )
         try:
-            place = self._admit(plan, again)
+            place = self._admit(plan, again, new_id(EXECUTION_PREFIX, self._clock.now()))
         except WeftError as refusal:
             return await self._first_of(command.key, refusal)
         paused = workflow.state is WorkflowState.PAUSED
@@ -222,8 +226,8 @@ class Starter:
             raise refusal
         return first
 
-    async def _startable(self, ref: str, version: int) -> Workflow:
-        workflow = await self._workflows.get(ref, version)
+    async def _startable(self, ref: str, version: int, alias: str = "", seed: str = "") -> Workflow:
+        workflow = await self._workflows.resolve_version(ref, version, alias, seed)
         if workflow.state is WorkflowState.INACTIVE:
             raise PreconditionError(
                 f"workflow {workflow.name!r} is inactive",
@@ -232,12 +236,12 @@ class Starter:
             )
         return workflow
 
-    def _admit(self, plan: Plan, command: StartCommand) -> _Place:
+    def _admit(self, plan: Plan, command: StartCommand, execution_id: str) -> _Place:
         """Check what can be checked before anything is stored, and keep a place in the engine."""
         violations = plan.input_schema.violations(command.input, "input")
         if violations:
             raise ValidationError(violations, metadata={"workflow": plan.workflow_name})
-        place = _Place(new_id(EXECUTION_PREFIX, self._clock.now()), plan.slot(command.input, command.context))
+        place = _Place(execution_id, plan.slot(command.input, command.context))
         self._engine.admit(place.execution_id, len(command.text))
         return place
 
@@ -359,6 +363,7 @@ def _accepted(
         digest=_digest(plan, command) if command.execution_key else "",
         attributes=command.attributes,
         origin=command.origin,
+        alias=command.alias,
         slot=place.slot,
         slot_limit=plan.concurrency.limit if plan.concurrency else 0,
         waits=Waits.WORKFLOW if paused else Waits.NOTHING,

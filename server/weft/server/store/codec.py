@@ -28,6 +28,7 @@ from weft.server.workflow.model import (
     Definition,
     Exhausted,
     RetryPolicy,
+    Share,
     Step,
     Workflow,
     WorkflowState,
@@ -157,6 +158,8 @@ def decode_workflow(document: str) -> Workflow:
     record = orjson.loads(document)
     record["definition"] = _definition(record["definition"])
     record["state"] = WorkflowState(record["state"])
+    aliases = record.get("aliases", {})
+    record["aliases"] = {name: tuple(Share(**it) for it in shares) for name, shares in aliases.items()}
     revive_times(record, "create_time", "update_time", "version_create_time")
     return Workflow(**record)
 

@@ -17,6 +17,7 @@ from weft.server.protos import (
 )
 from weft.server.requests import Faults, read_duration, read_metadata
 from weft.server.retention import METADATA_KEY, policy_faults
+from weft.server.workflow.aliases import aliases_to_proto
 from weft.server.workflow.model import Definition, Problem, Step, Workflow, WorkflowState
 from weft.server.workflow.policy_convert import (
     concurrency_from_proto,
@@ -87,6 +88,7 @@ def workflow_to_proto(workflow: Workflow, kind: PayloadKind) -> workflow_pb2.Wor
         update_time=timestamp(workflow.update_time),
         version_create_time=timestamp(workflow.version_create_time),
         concurrency=concurrency_to_proto(definition.concurrency),
+        aliases=aliases_to_proto(workflow.aliases),
     )
 
 

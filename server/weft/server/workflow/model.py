@@ -22,6 +22,7 @@ __all__ = [
     "Problem",
     "RetryPolicy",
     "Severity",
+    "Share",
     "Step",
     "StepDefaults",
     "StepLimit",
@@ -284,6 +285,16 @@ class Definition:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """How many of the executions that are started by an alias run a version."""
+
+    version: int
+    """Which version."""
+    percent: int
+    """1 to 100; those of an alias add up to 100."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Workflow:
     """A named definition, in one of its versions."""
 
@@ -311,6 +322,8 @@ class Workflow:
     """When this version was created."""
     deleted: bool = False
     """Whether it was deleted; its versions stay for what runs."""
+    aliases: Mapping[str, tuple[Share, ...]] = field(default_factory=dict)
+    """Names of versions, each with its shares by version; the same in every version."""
 
     @property
     def etag(self) -> str:

@@ -14,8 +14,9 @@ from weft.server.registry.model import Service, ServiceState
 from weft.server.registry.suggest import not_found
 from weft.server.store.base import Page, RequestKey, Slice, StaleWriteError, StoreState, WorkflowStore
 from weft.server.tasks import to_its_end
+from weft.server.workflow.aliases import choose_version, with_alias, without_alias
 from weft.server.workflow.checks import find_problems
-from weft.server.workflow.model import Definition, Problem, Severity, Workflow, WorkflowState
+from weft.server.workflow.model import Definition, Problem, Severity, Share, Workflow, WorkflowState
 
 __all__ = ["WorkflowService"]
 
@@ -132,6 +133,37 @@ class WorkflowService:
             listener(workflow.id, paused=workflow.state is WorkflowState.PAUSED)
         return workflow
 
+    async def set_alias(
+        self, ref: str, name: str, shares: tuple[Share, ...], etag: str, key: RequestKey | None
+    ) -> Workflow:
+        """Make an alias name versions of a workflow.
+
+        Raises:
+            ResourceNotFoundError: WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND.
+            ValidationError: There are too many.
+            ConflictError: ETAG_MISMATCH.
+        """
+
+        def change(current: Workflow) -> Workflow:
+            return replace(current, aliases=with_alias(current, name, shares))
+
+        workflow, _ = await self.update(ref, etag, change, key)
+        return workflow
+
+    async def delete_alias(self, ref: str, name: str, etag: str, key: RequestKey | None) -> Workflow:
+        """Remove an alias of a workflow; what runs keeps its version.
+
+        Raises:
+            ResourceNotFoundError: WORKFLOW_NOT_FOUND, WORKFLOW_ALIAS_NOT_FOUND.
+            ConflictError: ETAG_MISMATCH.
+        """
+
+        def change(current: Workflow) -> Workflow:
+            return replace(current, aliases=without_alias(current, name))
+
+        workflow, _ = await self.update(ref, etag, change, key)
+        return workflow
+
     def on_state_change(self, listener: StateListener) -> None:
         """Call back when a workflow was moved to another state here."""
         self._state_listeners.append(listener)
@@ -174,6 +206,22 @@ class WorkflowService:
                 )
             raise await self._not_found(ref)
         return workflow
+
+    async def resolve_version(self, ref: str, version: int = 0, alias: str = "", seed: str = "") -> Workflow:
+        """Return a workflow in the version that an execution runs.
+
+        Args:
+            ref: Id or name.
+            version: Which version; 0: what the alias names, or else the latest.
+            alias: Which alias; empty: none.
+            seed: Decides which version it is, where an alias has several.
+
+        Raises:
+            ResourceNotFoundError: WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND, WORKFLOW_ALIAS_NOT_FOUND.
+        """
+        if alias and not version:
+            version = choose_version(await self.get(ref), alias, seed)
+        return await self.get(ref, version)
 
     async def find(self, ref: str, version: int = 0) -> Workflow | None:
         """Return a workflow, also a deleted one by its id; what was read is kept until a change."""

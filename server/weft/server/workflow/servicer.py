@@ -13,6 +13,7 @@ from weft.core.payload import prefer
 from weft.core.reasons import Rule
 from weft.server.requests import Faults, close_page, read_mask, read_page, request_key
 from weft.server.workflow import convert
+from weft.server.workflow.aliases import alias_from_proto, check_alias
 from weft.server.workflow.model import Problem, Severity, Workflow, WorkflowState
 from weft.server.workflow.service import WorkflowService
 
@@ -91,6 +92,32 @@ class WorkflowServicer(workflow_service_pb2_grpc.WorkflowServiceServicer):
         )
         kind = prefer(request.payload_kind)
         return pb.SetWorkflowStateResponse(workflow=convert.workflow_to_proto(workflow, kind))
+
+    async def SetWorkflowAlias(
+        self, request: pb.SetWorkflowAliasRequest, context: object
+    ) -> pb.SetWorkflowAliasResponse:
+        """Make an alias name versions."""
+        faults = Faults(request)
+        key = request_key(_METHOD + "SetWorkflowAlias", request, faults)
+        faults.ref("workflow", request.workflow)
+        name, shares = alias_from_proto(request.alias, faults)
+        faults.raise_any()
+        workflow = await self._workflows.set_alias(request.workflow, name, shares, request.etag, key)
+        kind = prefer(request.payload_kind)
+        return pb.SetWorkflowAliasResponse(workflow=convert.workflow_to_proto(workflow, kind))
+
+    async def DeleteWorkflowAlias(
+        self, request: pb.DeleteWorkflowAliasRequest, context: object
+    ) -> pb.DeleteWorkflowAliasResponse:
+        """Delete an alias."""
+        faults = Faults(request)
+        key = request_key(_METHOD + "DeleteWorkflowAlias", request, faults)
+        faults.ref("workflow", request.workflow)
+        check_alias("alias", request.alias, faults)
+        faults.raise_any()
+        workflow = await self._workflows.delete_alias(request.workflow, request.alias, request.etag, key)
+        kind = prefer(request.payload_kind)
+        return pb.DeleteWorkflowAliasResponse(workflow=convert.workflow_to_proto(workflow, kind))
 
     async def DeleteWorkflow(
         self, request: pb.DeleteWorkflowRequest, context: object

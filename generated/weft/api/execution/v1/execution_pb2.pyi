@@ -263,6 +263,7 @@ class Execution(_message.Message):
     PARENT_FIELD_NUMBER: _builtins.int
     VARIABLES_FIELD_NUMBER: _builtins.int
     CLOSING_FIELD_NUMBER: _builtins.int
+    WORKFLOW_ALIAS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """`exe_` and 26 characters, ordered by time."""
     workflow_id: _builtins.str
@@ -291,6 +292,8 @@ class Execution(_message.Message):
     """Output only: it has nothing more to do than to undo what was done, and what is
     done at the end; its outcome is decided.
     """
+    workflow_alias: _builtins.str
+    """Output only: the alias that it was started by; empty: none."""
     @_builtins.property
     def input(self) -> _payload_pb2.Payload:
         """What it was started with. Only in the view FULL."""
@@ -370,10 +373,11 @@ class Execution(_message.Message):
         parent: Global___Parent | None = ...,
         variables: _struct_pb2.Struct | None = ...,
         closing: _builtins.bool = ...,
+        workflow_alias: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "create_time", b"create_time", "end_time", b"end_time", "expire_time", b"expire_time", "failure", b"failure", "input", b"input", "origin", b"origin", "parent", b"parent", "result", b"result", "search_attributes", b"search_attributes", "variables", b"variables", "wait_until", b"wait_until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["closing", b"closing", "concurrency_key", b"concurrency_key", "context", b"context", "create_time", b"create_time", "end_time", b"end_time", "expire_time", b"expire_time", "failure", b"failure", "id", b"id", "input", b"input", "key", b"key", "last_event_number", b"last_event_number", "origin", b"origin", "parent", b"parent", "result", b"result", "search_attributes", b"search_attributes", "state", b"state", "steps", b"steps", "trace_id", b"trace_id", "variables", b"variables", "wait_until", b"wait_until", "waits_for", b"waits_for", "workflow_id", b"workflow_id", "workflow_name", b"workflow_name", "workflow_version", b"workflow_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["closing", b"closing", "concurrency_key", b"concurrency_key", "context", b"context", "create_time", b"create_time", "end_time", b"end_time", "expire_time", b"expire_time", "failure", b"failure", "id", b"id", "input", b"input", "key", b"key", "last_event_number", b"last_event_number", "origin", b"origin", "parent", b"parent", "result", b"result", "search_attributes", b"search_attributes", "state", b"state", "steps", b"steps", "trace_id", b"trace_id", "variables", b"variables", "wait_until", b"wait_until", "waits_for", b"waits_for", "workflow_alias", b"workflow_alias", "workflow_id", b"workflow_id", "workflow_name", b"workflow_name", "workflow_version", b"workflow_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

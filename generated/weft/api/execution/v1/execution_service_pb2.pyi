@@ -105,6 +105,7 @@ class StartExecutionRequest(_message.Message):
     KEY_REUSE_POLICY_FIELD_NUMBER: _builtins.int
     KEY_CONFLICT_POLICY_FIELD_NUMBER: _builtins.int
     SEARCH_ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    ALIAS_FIELD_NUMBER: _builtins.int
     workflow: _builtins.str
     """Required: id or name."""
     version: _builtins.int
@@ -121,6 +122,8 @@ class StartExecutionRequest(_message.Message):
     """What to do when an execution that has ended has that key."""
     key_conflict_policy: Global___KeyConflictPolicy.ValueType
     """What to do when an open execution has that key."""
+    alias: _builtins.str
+    """Or, in place of `version`: by which alias; `latest` is always there."""
     @_builtins.property
     def input(self) -> _payload_pb2.Payload:
         """Input of the execution."""
@@ -153,10 +156,11 @@ class StartExecutionRequest(_message.Message):
         key_reuse_policy: Global___KeyReusePolicy.ValueType = ...,
         key_conflict_policy: Global___KeyConflictPolicy.ValueType = ...,
         search_attributes: _struct_pb2.Struct | None = ...,
+        alias: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "input", b"input", "search_attributes", b"search_attributes", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "execution_key", b"execution_key", "input", b"input", "key_conflict_policy", b"key_conflict_policy", "key_reuse_policy", b"key_reuse_policy", "request_id", b"request_id", "search_attributes", b"search_attributes", "timeout", b"timeout", "version", b"version", "workflow", b"workflow"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "context", b"context", "execution_key", b"execution_key", "input", b"input", "key_conflict_policy", b"key_conflict_policy", "key_reuse_policy", b"key_reuse_policy", "request_id", b"request_id", "search_attributes", b"search_attributes", "timeout", b"timeout", "version", b"version", "workflow", b"workflow"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -202,6 +206,7 @@ class ExecuteWorkflowRequest(_message.Message):
     KEY_REUSE_POLICY_FIELD_NUMBER: _builtins.int
     KEY_CONFLICT_POLICY_FIELD_NUMBER: _builtins.int
     SEARCH_ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    ALIAS_FIELD_NUMBER: _builtins.int
     workflow: _builtins.str
     """Required: id or name."""
     version: _builtins.int
@@ -216,6 +221,8 @@ class ExecuteWorkflowRequest(_message.Message):
     """What to do when an execution that has ended has that key."""
     key_conflict_policy: Global___KeyConflictPolicy.ValueType
     """What to do when an open execution has that key."""
+    alias: _builtins.str
+    """Or, in place of `version`: by which alias; `latest` is always there."""
     @_builtins.property
     def input(self) -> _payload_pb2.Payload:
         """Input of the execution."""
@@ -248,10 +255,11 @@ class ExecuteWorkflowRequest(_message.Message):
         key_reuse_policy: Global___KeyReusePolicy.ValueType = ...,
         key_conflict_policy: Global___KeyConflictPolicy.ValueType = ...,
         search_attributes: _struct_pb2.Struct | None = ...,
+        alias: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "input", b"input", "search_attributes", b"search_attributes", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "execution_key", b"execution_key", "input", b"input", "key_conflict_policy", b"key_conflict_policy", "key_reuse_policy", b"key_reuse_policy", "request_id", b"request_id", "search_attributes", b"search_attributes", "timeout", b"timeout", "version", b"version", "workflow", b"workflow"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "context", b"context", "execution_key", b"execution_key", "input", b"input", "key_conflict_policy", b"key_conflict_policy", "key_reuse_policy", b"key_reuse_policy", "request_id", b"request_id", "search_attributes", b"search_attributes", "timeout", b"timeout", "version", b"version", "workflow", b"workflow"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -46,12 +46,15 @@ class ExecutionServiceStub:
 
     Errors:
       INVALID_ARGUMENT  VALIDATION_FAILED: the input does not fit the workflow's schema, a limit.
-      NOT_FOUND  WORKFLOW_NOT_FOUND (also when it is deleted), WORKFLOW_VERSION_NOT_FOUND.
+      NOT_FOUND  WORKFLOW_NOT_FOUND (also when it is deleted), WORKFLOW_VERSION_NOT_FOUND,
+        WORKFLOW_ALIAS_NOT_FOUND.
       FAILED_PRECONDITION  WORKFLOW_INACTIVE.
       ALREADY_EXISTS  REQUEST_ID_REUSED: the request_id started an execution of other content.
       ALREADY_EXISTS  EXECUTION_EXISTS: another execution has the execution_key.
       RESOURCE_EXHAUSTED  ENGINE_FULL (with RetryInfo): too many executions are open, or they hold too
         much data.
+      RESOURCE_EXHAUSTED  CONCURRENCY_LIMIT: as many of its concurrency key run as may, and the workflow
+        says REJECT.
     """
     ExecuteWorkflow: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.ExecuteWorkflowRequest, _execution_service_pb2.ExecuteWorkflowResponse]
     """Accepts an execution durably and waits for its end as long as the caller's
@@ -200,12 +203,15 @@ class ExecutionServiceAsyncStub(ExecutionServiceStub):
 
     Errors:
       INVALID_ARGUMENT  VALIDATION_FAILED: the input does not fit the workflow's schema, a limit.
-      NOT_FOUND  WORKFLOW_NOT_FOUND (also when it is deleted), WORKFLOW_VERSION_NOT_FOUND.
+      NOT_FOUND  WORKFLOW_NOT_FOUND (also when it is deleted), WORKFLOW_VERSION_NOT_FOUND,
+        WORKFLOW_ALIAS_NOT_FOUND.
       FAILED_PRECONDITION  WORKFLOW_INACTIVE.
       ALREADY_EXISTS  REQUEST_ID_REUSED: the request_id started an execution of other content.
       ALREADY_EXISTS  EXECUTION_EXISTS: another execution has the execution_key.
       RESOURCE_EXHAUSTED  ENGINE_FULL (with RetryInfo): too many executions are open, or they hold too
         much data.
+      RESOURCE_EXHAUSTED  CONCURRENCY_LIMIT: as many of its concurrency key run as may, and the workflow
+        says REJECT.
     """
     ExecuteWorkflow: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.ExecuteWorkflowRequest, _execution_service_pb2.ExecuteWorkflowResponse]  # type: ignore[assignment]
     """Accepts an execution durably and waits for its end as long as the caller's
@@ -357,12 +363,15 @@ class ExecutionServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors:
           INVALID_ARGUMENT  VALIDATION_FAILED: the input does not fit the workflow's schema, a limit.
-          NOT_FOUND  WORKFLOW_NOT_FOUND (also when it is deleted), WORKFLOW_VERSION_NOT_FOUND.
+          NOT_FOUND  WORKFLOW_NOT_FOUND (also when it is deleted), WORKFLOW_VERSION_NOT_FOUND,
+            WORKFLOW_ALIAS_NOT_FOUND.
           FAILED_PRECONDITION  WORKFLOW_INACTIVE.
           ALREADY_EXISTS  REQUEST_ID_REUSED: the request_id started an execution of other content.
           ALREADY_EXISTS  EXECUTION_EXISTS: another execution has the execution_key.
           RESOURCE_EXHAUSTED  ENGINE_FULL (with RetryInfo): too many executions are open, or they hold too
             much data.
+          RESOURCE_EXHAUSTED  CONCURRENCY_LIMIT: as many of its concurrency key run as may, and the workflow
+            says REJECT.
         """
 
     @_abc_1.abstractmethod

@@ -227,6 +227,7 @@ class Workflow(_message.Message):
     RETENTION_FIELD_NUMBER: _builtins.int
     SEARCH_ATTRIBUTES_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
+    ALIASES_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Assigned by the server: `wf_` and 26 characters, ordered by time."""
     name: _builtins.str
@@ -301,6 +302,12 @@ class Workflow(_message.Message):
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """For people and tools, at most 64; keys and values at most 63 characters."""
 
+    @_builtins.property
+    def aliases(self) -> _containers.RepeatedCompositeFieldContainer[Global___WorkflowAlias]:
+        """Output only: names of versions, by name; changed by SetWorkflowAlias. `latest`, which is always the
+        newest version, is not among them.
+        """
+
     def __init__(
         self,
         *,
@@ -323,14 +330,71 @@ class Workflow(_message.Message):
         retention: _duration_pb2.Duration | None = ...,
         search_attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        aliases: _abc.Iterable[Global___WorkflowAlias] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["concurrency", b"concurrency", "create_time", b"create_time", "defaults", b"defaults", "input_schema", b"input_schema", "metadata", b"metadata", "output_schema", b"output_schema", "retention", b"retention", "timeout", b"timeout", "update_time", b"update_time", "version_create_time", b"version_create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["concurrency", b"concurrency", "create_time", b"create_time", "defaults", b"defaults", "description", b"description", "etag", b"etag", "finally", b"finally", "id", b"id", "input_schema", b"input_schema", "labels", b"labels", "metadata", b"metadata", "name", b"name", "output_schema", b"output_schema", "retention", b"retention", "search_attributes", b"search_attributes", "state", b"state", "steps", b"steps", "timeout", b"timeout", "update_time", b"update_time", "version", b"version", "version_create_time", b"version_create_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "concurrency", b"concurrency", "create_time", b"create_time", "defaults", b"defaults", "description", b"description", "etag", b"etag", "finally", b"finally", "id", b"id", "input_schema", b"input_schema", "labels", b"labels", "metadata", b"metadata", "name", b"name", "output_schema", b"output_schema", "retention", b"retention", "search_attributes", b"search_attributes", "state", b"state", "steps", b"steps", "timeout", b"timeout", "update_time", b"update_time", "version", b"version", "version_create_time", b"version_create_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Workflow: _TypeAlias = Workflow  # noqa: Y015
+
+@_typing.final
+class WorkflowAlias(_message.Message):
+    """A name for a version, or for several that executions are shared out among."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    SHARES_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """[a-z][a-z0-9-]{0,62}; not `latest`."""
+    @_builtins.property
+    def shares(self) -> _containers.RepeatedCompositeFieldContainer[Global___VersionShare]:
+        """1 to 10 versions, with percentages that add up to 100. Which of them an execution
+        runs is decided by its execution_key, or else its id: the same key takes the same version.
+        """
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        shares: _abc.Iterable[Global___VersionShare] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "shares", b"shares"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WorkflowAlias: _TypeAlias = WorkflowAlias  # noqa: Y015
+
+@_typing.final
+class VersionShare(_message.Message):
+    """How many of the executions that are started by an alias run a version."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    PERCENT_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    """Which version; it has to be there."""
+    percent: _builtins.int
+    """1 to 100. The only version of an alias may leave it out: 100."""
+    def __init__(
+        self,
+        *,
+        version: _builtins.int = ...,
+        percent: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["percent", b"percent", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VersionShare: _TypeAlias = VersionShare  # noqa: Y015
 
 @_typing.final
 class StepDefaults(_message.Message):

@@ -216,6 +216,132 @@ class SetWorkflowStateResponse(_message.Message):
 Global___SetWorkflowStateResponse: _TypeAlias = SetWorkflowStateResponse  # noqa: Y015
 
 @_typing.final
+class SetWorkflowAliasRequest(_message.Message):
+    """Request of SetWorkflowAlias."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKFLOW_FIELD_NUMBER: _builtins.int
+    ALIAS_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PAYLOAD_KIND_FIELD_NUMBER: _builtins.int
+    workflow: _builtins.str
+    """Required: id or name."""
+    etag: _builtins.str
+    """The etag the change is based on; may be empty."""
+    request_id: _builtins.str
+    """Idempotency key."""
+    payload_kind: _payload_pb2.PayloadKind.ValueType
+    """In which kind the answer carries payloads."""
+    @_builtins.property
+    def alias(self) -> _workflow_pb2.WorkflowAlias:
+        """Required: the alias as it is to be."""
+
+    def __init__(
+        self,
+        *,
+        workflow: _builtins.str = ...,
+        alias: _workflow_pb2.WorkflowAlias | None = ...,
+        etag: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        payload_kind: _payload_pb2.PayloadKind.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "etag", b"etag", "payload_kind", b"payload_kind", "request_id", b"request_id", "workflow", b"workflow"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetWorkflowAliasRequest: _TypeAlias = SetWorkflowAliasRequest  # noqa: Y015
+
+@_typing.final
+class SetWorkflowAliasResponse(_message.Message):
+    """Response of SetWorkflowAlias."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKFLOW_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def workflow(self) -> _workflow_pb2.Workflow:
+        """As stored, in its latest version."""
+
+    def __init__(
+        self,
+        *,
+        workflow: _workflow_pb2.Workflow | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["workflow", b"workflow"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["workflow", b"workflow"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetWorkflowAliasResponse: _TypeAlias = SetWorkflowAliasResponse  # noqa: Y015
+
+@_typing.final
+class DeleteWorkflowAliasRequest(_message.Message):
+    """Request of DeleteWorkflowAlias."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKFLOW_FIELD_NUMBER: _builtins.int
+    ALIAS_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PAYLOAD_KIND_FIELD_NUMBER: _builtins.int
+    workflow: _builtins.str
+    """Required: id or name."""
+    alias: _builtins.str
+    """Required: name of the alias."""
+    etag: _builtins.str
+    """The etag the change is based on; may be empty."""
+    request_id: _builtins.str
+    """Idempotency key."""
+    payload_kind: _payload_pb2.PayloadKind.ValueType
+    """In which kind the answer carries payloads."""
+    def __init__(
+        self,
+        *,
+        workflow: _builtins.str = ...,
+        alias: _builtins.str = ...,
+        etag: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        payload_kind: _payload_pb2.PayloadKind.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "etag", b"etag", "payload_kind", b"payload_kind", "request_id", b"request_id", "workflow", b"workflow"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteWorkflowAliasRequest: _TypeAlias = DeleteWorkflowAliasRequest  # noqa: Y015
+
+@_typing.final
+class DeleteWorkflowAliasResponse(_message.Message):
+    """Response of DeleteWorkflowAlias."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKFLOW_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def workflow(self) -> _workflow_pb2.Workflow:
+        """As stored, in its latest version."""
+
+    def __init__(
+        self,
+        *,
+        workflow: _workflow_pb2.Workflow | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["workflow", b"workflow"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["workflow", b"workflow"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteWorkflowAliasResponse: _TypeAlias = DeleteWorkflowAliasResponse  # noqa: Y015
+
+@_typing.final
 class DeleteWorkflowRequest(_message.Message):
     """Request of DeleteWorkflow."""
 
@@ -322,11 +448,32 @@ class ListWorkflowsRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     SKIP_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     PAYLOAD_KIND_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """0: 50. At most 1,000 (more is taken as 1,000). Negative: INVALID_ARGUMENT."""
     page_token: _builtins.str
@@ -337,6 +484,10 @@ class ListWorkflowsRequest(_message.Message):
     """Only workflows in this state."""
     payload_kind: _payload_pb2.PayloadKind.ValueType
     """In which kind the answer carries payloads."""
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Only workflows that have all of these labels, with these values."""
+
     def __init__(
         self,
         *,
@@ -345,10 +496,11 @@ class ListWorkflowsRequest(_message.Message):
         skip: _builtins.int = ...,
         state: _workflow_pb2.WorkflowState.ValueType = ...,
         payload_kind: _payload_pb2.PayloadKind.ValueType = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "payload_kind", b"payload_kind", "skip", b"skip", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["labels", b"labels", "page_size", b"page_size", "page_token", b"page_token", "payload_kind", b"payload_kind", "skip", b"skip", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

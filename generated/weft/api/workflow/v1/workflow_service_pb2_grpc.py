@@ -62,6 +62,16 @@ class WorkflowServiceStub:
                 request_serializer=weft_dot_api_dot_workflow_dot_v1_dot_workflow__service__pb2.SetWorkflowStateRequest.SerializeToString,
                 response_deserializer=weft_dot_api_dot_workflow_dot_v1_dot_workflow__service__pb2.SetWorkflowStateResponse.FromString,
                 _registered_method=True)
+        self.SetWorkflowAlias = channel.unary_unary(
+                '/weft.api.workflow.v1.WorkflowService/SetWorkflowAlias',
+                request_serializer=weft_dot_api_dot_workflow_dot_v1_dot_workflow__service__pb2.SetWorkflowAliasRequest.SerializeToString,
+                response_deserializer=weft_dot_api_dot_workflow_dot_v1_dot_workflow__service__pb2.SetWorkflowAliasResponse.FromString,
+                _registered_method=True)
+        self.DeleteWorkflowAlias = channel.unary_unary(
+                '/weft.api.workflow.v1.WorkflowService/DeleteWorkflowAlias',
+                request_serializer=weft_dot_api_dot_workflow_dot_v1_dot_workflow__service__pb2.DeleteWorkflowAliasRequest.SerializeToString,
+                response_deserializer=weft_dot_api_dot_workflow_dot_v1_dot_workflow__service__pb2.DeleteWorkflowAliasResponse.FromString,
+                _registered_method=True)
         self.DeleteWorkflow = channel.unary_unary(
                 '/weft.api.workflow.v1.WorkflowService/DeleteWorkflow',
                 request_serializer=weft_dot_api_dot_workflow_dot_v1_dot_workflow__service__pb2.DeleteWorkflowRequest.SerializeToString,
@@ -145,6 +155,31 @@ class WorkflowServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetWorkflowAlias(self, request, context):
+        """Makes an alias name a version, or several of them, in place of what it named
+        before. What runs keeps its version. Other servers follow within a second. A
+        workflow has at most 32 aliases.
+
+        Errors:
+        INVALID_ARGUMENT  VALIDATION_FAILED: the name, the percentages, too many aliases.
+        NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND.
+        ABORTED  ETAG_MISMATCH.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteWorkflowAlias(self, request, context):
+        """Deletes an alias. What runs keeps its version.
+
+        Errors:
+        NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_ALIAS_NOT_FOUND.
+        ABORTED  ETAG_MISMATCH.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DeleteWorkflow(self, request, context):
         """Deletes a workflow; its name is free again. Running executions go on, and
         past ones stay readable.
@@ -213,6 +248,16 @@ def add_WorkflowServiceServicer_to_server(servicer, server):
                     servicer.SetWorkflowState,
                     request_deserializer=weft_dot_api_dot_workflow_dot_v1_dot_workflow__service__pb2.SetWorkflowStateRequest.FromString,
                     response_serializer=weft_dot_api_dot_workflow_dot_v1_dot_workflow__service__pb2.SetWorkflowStateResponse.SerializeToString,
+            ),
+            'SetWorkflowAlias': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetWorkflowAlias,
+                    request_deserializer=weft_dot_api_dot_workflow_dot_v1_dot_workflow__service__pb2.SetWorkflowAliasRequest.FromString,
+                    response_serializer=weft_dot_api_dot_workflow_dot_v1_dot_workflow__service__pb2.SetWorkflowAliasResponse.SerializeToString,
+            ),
+            'DeleteWorkflowAlias': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteWorkflowAlias,
+                    request_deserializer=weft_dot_api_dot_workflow_dot_v1_dot_workflow__service__pb2.DeleteWorkflowAliasRequest.FromString,
+                    response_serializer=weft_dot_api_dot_workflow_dot_v1_dot_workflow__service__pb2.DeleteWorkflowAliasResponse.SerializeToString,
             ),
             'DeleteWorkflow': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteWorkflow,
@@ -334,6 +379,60 @@ class WorkflowService:
             '/weft.api.workflow.v1.WorkflowService/SetWorkflowState',
             weft_dot_api_dot_workflow_dot_v1_dot_workflow__service__pb2.SetWorkflowStateRequest.SerializeToString,
             weft_dot_api_dot_workflow_dot_v1_dot_workflow__service__pb2.SetWorkflowStateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetWorkflowAlias(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/weft.api.workflow.v1.WorkflowService/SetWorkflowAlias',
+            weft_dot_api_dot_workflow_dot_v1_dot_workflow__service__pb2.SetWorkflowAliasRequest.SerializeToString,
+            weft_dot_api_dot_workflow_dot_v1_dot_workflow__service__pb2.SetWorkflowAliasResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteWorkflowAlias(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/weft.api.workflow.v1.WorkflowService/DeleteWorkflowAlias',
+            weft_dot_api_dot_workflow_dot_v1_dot_workflow__service__pb2.DeleteWorkflowAliasRequest.SerializeToString,
+            weft_dot_api_dot_workflow_dot_v1_dot_workflow__service__pb2.DeleteWorkflowAliasResponse.FromString,
             options,
             channel_credentials,
             insecure,

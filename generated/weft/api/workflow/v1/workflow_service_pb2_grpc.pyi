@@ -74,6 +74,23 @@ class WorkflowServiceStub:
       NOT_FOUND  WORKFLOW_NOT_FOUND.
       ABORTED  ETAG_MISMATCH.
     """
+    SetWorkflowAlias: _grpc.UnaryUnaryMultiCallable[_workflow_service_pb2.SetWorkflowAliasRequest, _workflow_service_pb2.SetWorkflowAliasResponse]
+    """Makes an alias name a version, or several of them, in place of what it named
+    before. What runs keeps its version. Other servers follow within a second. A
+    workflow has at most 32 aliases.
+
+    Errors:
+      INVALID_ARGUMENT  VALIDATION_FAILED: the name, the percentages, too many aliases.
+      NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND.
+      ABORTED  ETAG_MISMATCH.
+    """
+    DeleteWorkflowAlias: _grpc.UnaryUnaryMultiCallable[_workflow_service_pb2.DeleteWorkflowAliasRequest, _workflow_service_pb2.DeleteWorkflowAliasResponse]
+    """Deletes an alias. What runs keeps its version.
+
+    Errors:
+      NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_ALIAS_NOT_FOUND.
+      ABORTED  ETAG_MISMATCH.
+    """
     DeleteWorkflow: _grpc.UnaryUnaryMultiCallable[_workflow_service_pb2.DeleteWorkflowRequest, _workflow_service_pb2.DeleteWorkflowResponse]
     """Deletes a workflow; its name is free again. Running executions go on, and
     past ones stay readable.
@@ -150,6 +167,23 @@ class WorkflowServiceAsyncStub(WorkflowServiceStub):
     Errors:
       INVALID_ARGUMENT  VALIDATION_FAILED: the state is not set.
       NOT_FOUND  WORKFLOW_NOT_FOUND.
+      ABORTED  ETAG_MISMATCH.
+    """
+    SetWorkflowAlias: _aio.UnaryUnaryMultiCallable[_workflow_service_pb2.SetWorkflowAliasRequest, _workflow_service_pb2.SetWorkflowAliasResponse]  # type: ignore[assignment]
+    """Makes an alias name a version, or several of them, in place of what it named
+    before. What runs keeps its version. Other servers follow within a second. A
+    workflow has at most 32 aliases.
+
+    Errors:
+      INVALID_ARGUMENT  VALIDATION_FAILED: the name, the percentages, too many aliases.
+      NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND.
+      ABORTED  ETAG_MISMATCH.
+    """
+    DeleteWorkflowAlias: _aio.UnaryUnaryMultiCallable[_workflow_service_pb2.DeleteWorkflowAliasRequest, _workflow_service_pb2.DeleteWorkflowAliasResponse]  # type: ignore[assignment]
+    """Deletes an alias. What runs keeps its version.
+
+    Errors:
+      NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_ALIAS_NOT_FOUND.
       ABORTED  ETAG_MISMATCH.
     """
     DeleteWorkflow: _aio.UnaryUnaryMultiCallable[_workflow_service_pb2.DeleteWorkflowRequest, _workflow_service_pb2.DeleteWorkflowResponse]  # type: ignore[assignment]
@@ -243,6 +277,35 @@ class WorkflowServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors:
           INVALID_ARGUMENT  VALIDATION_FAILED: the state is not set.
           NOT_FOUND  WORKFLOW_NOT_FOUND.
+          ABORTED  ETAG_MISMATCH.
+        """
+
+    @_abc_1.abstractmethod
+    def SetWorkflowAlias(
+        self,
+        request: _workflow_service_pb2.SetWorkflowAliasRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_workflow_service_pb2.SetWorkflowAliasResponse, _abc.Awaitable[_workflow_service_pb2.SetWorkflowAliasResponse]]:
+        """Makes an alias name a version, or several of them, in place of what it named
+        before. What runs keeps its version. Other servers follow within a second. A
+        workflow has at most 32 aliases.
+
+        Errors:
+          INVALID_ARGUMENT  VALIDATION_FAILED: the name, the percentages, too many aliases.
+          NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND.
+          ABORTED  ETAG_MISMATCH.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteWorkflowAlias(
+        self,
+        request: _workflow_service_pb2.DeleteWorkflowAliasRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_workflow_service_pb2.DeleteWorkflowAliasResponse, _abc.Awaitable[_workflow_service_pb2.DeleteWorkflowAliasResponse]]:
+        """Deletes an alias. What runs keeps its version.
+
+        Errors:
+          NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_ALIAS_NOT_FOUND.
           ABORTED  ETAG_MISMATCH.
         """
 
