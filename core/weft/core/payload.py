@@ -29,11 +29,13 @@ __all__ = [
     "dumps",
     "from_payload",
     "from_struct",
+    "from_value",
     "kind_of",
     "loads",
     "prefer",
     "to_payload",
     "to_struct",
+    "to_value",
 ]
 
 JsonObject: TypeAlias = dict[str, Any]
@@ -171,6 +173,24 @@ def from_struct(struct: struct_pb2.Struct, field: str = "") -> JsonObject:
     Numbers without a fraction become integers, as JSON has only one kind.
     """
     return _struct_object(struct, field, 1)
+
+
+def from_value(value: struct_pb2.Value, field: str = "") -> Any:
+    """Convert any JSON value, with the limits of an object; an unset one is None.
+
+    Raises:
+        ValidationError: As ``from_payload``.
+    """
+    item = _struct_value(value, field, 0)
+    dumps({"": item}, field)
+    return item
+
+
+def to_value(item: Any) -> struct_pb2.Value:
+    """Carry any JSON value; integers beyond 2^53 are rounded."""
+    value = struct_pb2.Value()
+    _fill(value, item)
+    return value
 
 
 def _struct_object(struct: struct_pb2.Struct, field: str, depth: int) -> JsonObject:

@@ -26,6 +26,7 @@ from weft.server.store.base import Page, RequestKey, Slice
 
 __all__ = [
     "MAX_REF",
+    "MAX_TEXT",
     "Faults",
     "close_page",
     "page_token",
@@ -95,6 +96,12 @@ class Faults:
         """Check the length of a text."""
         if len(value) > limit:
             self.add(field, f"has {len(value):,} characters, at most {limit:,} are allowed", Rule.TOO_LONG)
+
+    def number(self, field: str, value: int, at_least: int, at_most: int | None = None) -> None:
+        """Check that a number is within bounds."""
+        if value < at_least or (at_most is not None and value > at_most):
+            said = f"at least {at_least:,}" if at_most is None else f"between {at_least:,} and {at_most:,}"
+            self.add(field, f"must be {said}", Rule.OUT_OF_RANGE)
 
     def enum(self, message: Message, name: str, path: str) -> None:
         """Check that a field, if it is an enum, has a number that we know: no other means the default."""

@@ -3,7 +3,7 @@
 A document is JSON text with a member per field of the dataclass. Times are
 integer microseconds since 1970, durations integer microseconds. Descriptor sets
 of a service stand beside its document; in it ``null`` keeps their place.
-Executions and their events are in ``execution_codec``.
+Steps are in ``definition_codec``, executions and their events in ``execution_codec``.
 
 A member that a document does not have, as it was written before there was one,
 is read as the field's default.
@@ -16,23 +16,16 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import orjson
 
 from weft.discovery.model import Health, Protocol
 from weft.server.registry.model import Action, Instance, Service, ServiceState, ServiceVersion
-from weft.server.workflow.model import (
-    Concurrency,
-    Definition,
-    Exhausted,
-    RetryPolicy,
-    Share,
-    Step,
-    Workflow,
-    WorkflowState,
-)
+from weft.server.store.definition_codec import decode_definition
+from weft.server.store.times import from_micros, micros_of, revive_durations, revive_times, to_micros
+from weft.server.workflow.model import Definition, Share, Workflow, WorkflowState
 
 __all__ = [
     "WorkflowRow",
@@ -50,8 +43,6 @@ __all__ = [
     "to_micros",
 ]
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 _NO_DEFINITION = Definition()
 _OWN = ""
 """Under which key the descriptor set of the service's own version stands: no other version is empty."""
@@ -72,16 +63,6 @@ class WorkflowRow(NamedTuple):
     """JSON text of what this version does."""
 
 
-def to_micros(time: datetime) -> int:
-    """Return microseconds since 1970 of a time with a zone."""
-    return (time - _EPOCH) // _MICROSECOND
-
-
-def from_micros(micros: int) -> datetime:
-    """Return the time, in UTC."""
-    return _EPOCH + timedelta(microseconds=micros)
-
-
 def encode(value: object) -> str:
     """Write a model as a document."""
     return orjson.dumps(value, default=_plain, option=orjson.OPT_PASSTHROUGH_DATETIME).decode()
@@ -91,7 +72,7 @@ def _plain(value: object) -> object:
     if isinstance(value, datetime):
         return to_micros(value)
     if isinstance(value, timedelta):
-        return value // _MICROSECOND
+        return micros_of(value)
     if isinstance(value, bytes):
         return None
     if isinstance(value, Mapping):
@@ -156,7 +137,7 @@ def encode_definition(definition: Definition) -> str:
 def decode_workflow(document: str) -> Workflow:
     """Read a workflow that was written as a whole."""
     record = orjson.loads(document)
-    record["definition"] = _definition(record["definition"])
+    record["definition"] = decode_definition(record["definition"])
     record["state"] = WorkflowState(record["state"])
     aliases = record.get("aliases", {})
     record["aliases"] = {name: tuple(Share(**it) for it in shares) for name, shares in aliases.items()}
@@ -171,7 +152,7 @@ def decode_workflow_row(row: WorkflowRow) -> Workflow:
         deleted=bool(row.deleted),
         version=row.version,
         version_create_time=from_micros(row.create_time),
-        definition=_definition(orjson.loads(row.definition)),
+        definition=decode_definition(orjson.loads(row.definition)),
     )
 
 
@@ -182,39 +163,3 @@ def _actions(records: list[dict[str, Any]]) -> tuple[Action, ...]:
 def _action(record: dict[str, Any]) -> Action:
     revive_durations(record, "timeout")
     return Action(**record)
-
-
-def _definition(record: dict[str, Any]) -> Definition:
-    record["steps"] = tuple(_step(step) for step in record["steps"])
-    revive_durations(record, "timeout")
-    if record.get("concurrency") is not None:
-        record["concurrency"] = Concurrency(**record["concurrency"])
-    return Definition(**record)
-
-
-def _step(record: dict[str, Any]) -> Step:
-    revive_durations(record, "timeout", "schedule_to_close_timeout", "heartbeat_timeout")
-    if record.get("retry") is not None:
-        record["retry"] = _retry(record["retry"])
-    return Step(**record)
-
-
-def _retry(record: dict[str, Any]) -> RetryPolicy:
-    revive_durations(record, "initial_backoff", "max_backoff")
-    record["non_retryable"] = tuple(record["non_retryable"])
-    record["exhausted"] = Exhausted(record["exhausted"])
-    return RetryPolicy(**record)
-
-
-def revive_times(record: dict[str, Any], *names: str) -> None:
-    """Make times of the microseconds that stand in a record; none stays none."""
-    for name in names:
-        if record.get(name) is not None:
-            record[name] = from_micros(record[name])
-
-
-def revive_durations(record: dict[str, Any], *names: str) -> None:
-    """Make durations of the microseconds that stand in a record; a member may be missing."""
-    for name in names:
-        if record.get(name) is not None:
-            record[name] = timedelta(microseconds=record[name])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Final
+from itertools import islice
+from types import MappingProxyType
+from typing import Any, Final
 
 from weft.api.workflow.v1 import workflow_pb2
 from weft.core.payload import UNSAID, JsonObject, PayloadKind, kind_of, to_struct
@@ -15,19 +17,23 @@ from weft.server.protos import (
     set_object,
     timestamp,
 )
-from weft.server.requests import Faults, read_duration, read_metadata
+from weft.server.requests import MAX_REF, Faults, read_duration, read_metadata
 from weft.server.retention import METADATA_KEY, policy_faults
 from weft.server.workflow.aliases import aliases_to_proto
-from weft.server.workflow.model import Definition, Problem, Step, Workflow, WorkflowState
+from weft.server.workflow.model import Definition, Problem, Workflow, WorkflowState
 from weft.server.workflow.policy_convert import (
+    MAX_KEY,
+    MAX_TIMEOUT,
     concurrency_from_proto,
     concurrency_to_proto,
-    retry_from_proto,
-    retry_to_proto,
+    defaults_from_proto,
+    defaults_to_proto,
 )
+from weft.server.workflow.step_convert import StepReader, payloads_of, steps_to_proto
 
 __all__ = [
     "CHANGEABLE",
+    "VERSIONED",
     "definition_from_proto",
     "draft_from_proto",
     "metadata_from_proto",
@@ -37,21 +43,29 @@ __all__ = [
     "workflow_to_proto",
 ]
 
-CHANGEABLE: Final = (
-    "name",
-    "description",
-    "steps",
-    "metadata",
-    "input_schema",
-    "output_schema",
-    "timeout",
-    "concurrency",
+VERSIONED: Final = MappingProxyType(
+    {
+        "steps": "steps",
+        "input_schema": "input_schema",
+        "output_schema": "output_schema",
+        "timeout": "timeout",
+        "concurrency": "concurrency",
+        "finally": "finally_steps",
+        "defaults": "defaults",
+        "retention": "retention",
+        "search_attributes": "search_attributes",
+        "labels": "labels",
+    }
 )
+"""Fields of a workflow that are versioned, and what they are in its definition."""
+CHANGEABLE: Final = ("name", "description", "metadata", *VERSIONED)
 """What an update mask may name."""
 
-_MAX_STEP_TIMEOUT: Final = timedelta(hours=24)
-_MAX_TIMEOUT: Final = timedelta(days=365)
-_MAX_STEPS: Final = 1_000
+_LEAST_RETENTION: Final = timedelta(minutes=1)
+_MOST_RETENTION: Final = timedelta(days=3_653)
+_MAX_ATTRIBUTES: Final = 32
+_MAX_LABELS: Final = 64
+_MAX_LABEL: Final = 63
 
 
 def metadata_from_proto(message: workflow_pb2.Workflow, faults: Faults) -> JsonObject:
@@ -65,18 +79,18 @@ def metadata_from_proto(message: workflow_pb2.Workflow, faults: Faults) -> JsonO
 
 def workflow_kind(message: workflow_pb2.Workflow, asked: PayloadKind = UNSAID) -> PayloadKind:
     """Tell which kind of payload to answer a caller in."""
-    steps = (step.input for step in message.steps)
-    return kind_of(message.input_schema, message.output_schema, *steps, asked=asked)
+    return kind_of(message.input_schema, message.output_schema, *payloads_of(message), asked=asked)
 
 
 def workflow_to_proto(workflow: Workflow, kind: PayloadKind) -> workflow_pb2.Workflow:
     """Show a workflow, its payloads in the kind asked for."""
     definition = workflow.definition
+    finally_steps: dict[str, Any] = {"finally": steps_to_proto(definition.finally_steps, kind)}
     return workflow_pb2.Workflow(
         id=workflow.id,
         name=workflow.name,
         description=workflow.description,
-        steps=[_step_to_proto(step, kind) for step in definition.steps],
+        steps=steps_to_proto(definition.steps, kind),
         metadata=to_struct(workflow.metadata),
         input_schema=set_object(definition.input_schema, kind),
         output_schema=set_object(definition.output_schema, kind),
@@ -88,23 +102,12 @@ def workflow_to_proto(workflow: Workflow, kind: PayloadKind) -> workflow_pb2.Wor
         update_time=timestamp(workflow.update_time),
         version_create_time=timestamp(workflow.version_create_time),
         concurrency=concurrency_to_proto(definition.concurrency),
+        defaults=defaults_to_proto(definition.defaults),
+        retention=duration(definition.retention),
+        search_attributes=definition.search_attributes,
+        labels=definition.labels,
         aliases=aliases_to_proto(workflow.aliases),
-    )
-
-
-def _step_to_proto(step: Step, kind: PayloadKind) -> workflow_pb2.Step:
-    return workflow_pb2.Step(
-        id=step.id,
-        service=step.service,
-        action=step.action,
-        next=step.next,
-        input=set_object(step.input, kind),
-        timeout=duration(step.timeout),
-        description=step.description,
-        service_version=step.service_version,
-        retry=retry_to_proto(step.retry),
-        schedule_to_close_timeout=duration(step.schedule_to_close_timeout),
-        heartbeat_timeout=duration(step.heartbeat_timeout),
+        **finally_steps,
     )
 
 
@@ -124,62 +127,44 @@ def draft_from_proto(message: workflow_pb2.Workflow, now: datetime, faults: Faul
 
 def definition_from_proto(message: workflow_pb2.Workflow, faults: Faults) -> Definition:
     """Read the versioned part, as far as messages can be checked without the registry."""
-    faults.count("workflow.steps", message.steps, _MAX_STEPS)
+    reader = StepReader(faults)
     return Definition(
-        steps=tuple(
-            _step_from_proto(step, f"workflow.steps[{number}]", faults)
-            for number, step in enumerate(message.steps[:_MAX_STEPS])
-        ),
+        steps=reader.steps(message.steps, "workflow.steps"),
+        finally_steps=reader.steps(getattr(message, "finally"), "workflow.finally"),
         input_schema=_object(message, "input_schema", faults),
         output_schema=_object(message, "output_schema", faults),
-        timeout=read_duration(
-            message,
-            "timeout",
-            faults,
-            path="workflow.timeout",
-            at_least=timedelta(),
-            at_most=_MAX_TIMEOUT,
-        )
-        or None,
+        timeout=_time(message, "timeout", faults, timedelta(), MAX_TIMEOUT) or None,
         concurrency=concurrency_from_proto(message, faults),
+        defaults=defaults_from_proto(message, faults),
+        retention=_time(message, "retention", faults, _LEAST_RETENTION, _MOST_RETENTION),
+        search_attributes=_attributes(message, faults),
+        labels=_labels(message, faults),
     )
 
 
-def _step_from_proto(message: workflow_pb2.Step, path: str, faults: Faults) -> Step:
-    return Step(
-        id=message.id,
-        service=message.service,
-        action=message.action,
-        next=message.next,
-        input=faults.attempt(lambda: optional_object(message, "input", f"{path}.input"), None),
-        timeout=read_duration(
-            message,
-            "timeout",
-            faults,
-            path=f"{path}.timeout",
-            at_least=timedelta(milliseconds=1),
-            at_most=_MAX_STEP_TIMEOUT,
-        ),
-        description=message.description,
-        service_version=message.service_version,
-        retry=retry_from_proto(message, f"{path}.retry", faults),
-        schedule_to_close_timeout=read_duration(
-            message,
-            "schedule_to_close_timeout",
-            faults,
-            path=f"{path}.schedule_to_close_timeout",
-            at_least=timedelta(milliseconds=1),
-            at_most=_MAX_TIMEOUT,
-        ),
-        heartbeat_timeout=read_duration(
-            message,
-            "heartbeat_timeout",
-            faults,
-            path=f"{path}.heartbeat_timeout",
-            at_least=timedelta(milliseconds=100),
-            at_most=_MAX_STEP_TIMEOUT,
-        ),
-    )
+def _time(
+    message: workflow_pb2.Workflow, field: str, faults: Faults, least: timedelta, most: timedelta
+) -> timedelta | None:
+    return read_duration(message, field, faults, path=f"workflow.{field}", at_least=least, at_most=most)
+
+
+def _attributes(message: workflow_pb2.Workflow, faults: Faults) -> dict[str, str]:
+    found = message.search_attributes
+    faults.count("workflow.search_attributes", found, _MAX_ATTRIBUTES)
+    for name in islice(found, _MAX_ATTRIBUTES):
+        faults.text(f"workflow.search_attributes.{name[:MAX_REF]}", found[name], MAX_KEY)
+    return {name: found[name] for name in islice(found, _MAX_ATTRIBUTES)}
+
+
+def _labels(message: workflow_pb2.Workflow, faults: Faults) -> dict[str, str]:
+    found = message.labels
+    faults.count("workflow.labels", found, _MAX_LABELS)
+    for name in islice(found, _MAX_LABELS):
+        path = f"workflow.labels.{name[:_MAX_LABEL]}"
+        faults.required(path, name)
+        faults.text(path, name, _MAX_LABEL)
+        faults.text(path, found[name], _MAX_LABEL)
+    return {name: found[name] for name in islice(found, _MAX_LABELS)}
 
 
 def _object(message: workflow_pb2.Workflow, field: str, faults: Faults) -> JsonObject | None:

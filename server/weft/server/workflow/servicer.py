@@ -20,7 +20,6 @@ from weft.server.workflow.service import WorkflowService
 __all__ = ["WorkflowServicer"]
 
 _METHOD: Final = "weft.api.workflow.v1.WorkflowService/"
-_DEFINITION: Final = ("steps", "input_schema", "output_schema", "timeout", "concurrency")
 
 
 class WorkflowServicer(workflow_service_pb2_grpc.WorkflowServiceServicer):
@@ -205,9 +204,11 @@ def _change(
     if "metadata" in fields:
         top["metadata"] = convert.metadata_from_proto(message, faults)
     versioned: dict[str, Any] = {}
-    if fields.intersection(_DEFINITION):
+    if fields.intersection(convert.VERSIONED):
         definition = convert.definition_from_proto(message, faults)
-        versioned = {name: getattr(definition, name) for name in _DEFINITION if name in fields}
+        versioned = {
+            name: getattr(definition, name) for field, name in convert.VERSIONED.items() if field in fields
+        }
 
     def change(current: Workflow) -> Workflow:
         return replace(current, **top, definition=replace(current.definition, **versioned))

@@ -244,7 +244,9 @@ class Workflow(_message.Message):
     """Output only. Send it back with a change to refuse overwriting another's."""
     @_builtins.property
     def steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___Step]:
-        """The first one is where an execution begins. 1 to 1,000 steps."""
+        """The first one is where an execution begins. 1 to 1,000 steps, with those inside
+        of others and those of `finally`; lists of steps are at most 8 deep in each other.
+        """
 
     @_builtins.property
     def metadata(self) -> _struct_pb2.Struct:
@@ -295,7 +297,8 @@ class Workflow(_message.Message):
     @_builtins.property
     def search_attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """What executions can be found by: for each name, an expression over `input` and
-        `context` as `${ … }`. An attribute that the starter gives wins.
+        `context` as `${ … }`. An attribute that the starter gives wins. At most 32,
+        each at most 1,024 characters.
         """
 
     @_builtins.property
@@ -601,7 +604,7 @@ class Step(_message.Message):
     @_builtins.property
     def timeout(self) -> _duration_pb2.Duration:
         """How long one attempt may take. Unset: the action's timeout, else 60 s. At
-        most 24 h.
+        most 24 h; of a step that is no call of an action, a year.
         """
 
     @_builtins.property
@@ -630,7 +633,9 @@ class Step(_message.Message):
 
     @_builtins.property
     def on_error(self) -> _containers.RepeatedCompositeFieldContainer[Global___ErrorHandler]:
-        """Where to go on when the step fails for good: the first that takes the failure."""
+        """Where to go on when the step fails for good: the first that takes the failure.
+        At most 100.
+        """
 
     @_builtins.property
     def compensate(self) -> Global___Compensation:
@@ -1034,12 +1039,14 @@ class ApprovalStep(_message.Message):
     @_builtins.property
     def assignees(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Who is asked: texts with expressions, such as names or groups. Weft keeps and
-        lists them; it does not check who decides.
+        lists them; it does not check who decides. At most 100.
         """
 
     @_builtins.property
     def outcomes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What can be decided; empty: `approved` and `rejected`. All of them complete the step."""
+        """What can be decided, at most 100; empty: `approved` and `rejected`. All of them
+        complete the step.
+        """
 
     @_builtins.property
     def schema(self) -> _payload_pb2.Payload:
@@ -1193,7 +1200,7 @@ class ErrorHandler(_message.Message):
     """
     @_builtins.property
     def reasons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Which reasons; empty: all."""
+        """Which reasons, at most 50; empty: all."""
 
     def __init__(
         self,
@@ -1265,7 +1272,9 @@ class Cache(_message.Message):
     KEY_FIELD_NUMBER: _builtins.int
     TTL_FIELD_NUMBER: _builtins.int
     key: _builtins.str
-    """Text with expressions, over what `input` may use. Empty: the input of the call."""
+    """Text with expressions, over what `input` may use, at most 1,024 characters.
+    Empty: the input of the call.
+    """
     @_builtins.property
     def ttl(self) -> _duration_pb2.Duration:
         """For how long. Required: 1 s to 30 days."""
@@ -1297,9 +1306,9 @@ class StepLimit(_message.Message):
     key: _builtins.str
     """Text with expressions; calls of the same key count together. Empty: all."""
     concurrency: _builtins.int
-    """How many run at the same time; 0: any number."""
+    """How many run at the same time, at most 10,000; 0: any number."""
     rate: _builtins.int
-    """How many are begun in each `per`; 0: any number."""
+    """How many are begun in each `per`, at most 1,000,000; 0: any number."""
     @_builtins.property
     def per(self) -> _duration_pb2.Duration:
         """Unset: 1 s. At most an hour."""

@@ -102,8 +102,10 @@ class UpdateWorkflowRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Fields to change: name, description, steps, metadata, input_schema,
-        output_schema, timeout. Absent: the populated ones. `*`: all of these.
+        """Fields to change: name, description, metadata, and those that make a new
+        version when they change: steps, finally, defaults, input_schema,
+        output_schema, timeout, concurrency, retention, search_attributes, labels.
+        Absent: the populated ones. `*`: all of these.
         """
 
     def __init__(
