@@ -13,6 +13,8 @@ CODE := core discovery mesh clients server examples benchmarks tests tools
 PROTOS := $(sort $(wildcard protos/weft/api/*/v1/*.proto))
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Where Python may not keep what it compiled, every start of a server compiles all of it again: half a second.
+export PYTHONDONTWRITEBYTECODE :=
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

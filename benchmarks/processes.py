@@ -148,6 +148,7 @@ class Processes:
 
     def _environment(self, name: str) -> dict[str, str]:
         environment = {key: value for key, value in os.environ.items() if not key.startswith("WEFT_")}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed server is compiled
         if self._profiles is not None:
             environment[PROFILE] = str(self._profiles / f"{name}.prof")
         return environment

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from weft.client._mesh import MeshClient, connect_mesh
 from weft.discovery.consul import ConsulConfig
-from weft.discovery.dns import DnsConfig
+from weft.discovery.dns_config import DnsConfig
 from weft.discovery.model import Endpoint, Health, Protocol, Snapshot
 from weft.discovery.resolvers import SourcesConfig, sources_config
 from weft.mesh.balancing import BalancerConfig

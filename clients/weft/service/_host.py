@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
@@ -16,12 +16,14 @@ from weft.mesh.rpc import make_server
 from weft.mesh.tracing.interceptors import TracingServerInterceptor
 from weft.service._calls import Calls
 from weft.service._config import Address, HostConfig, parse_address
-from weft.service._consul import ConsulRegistration
 from weft.service._model import ServiceDefinition
 from weft.service._registration import Registration
 from weft.service._runner import Runner
 from weft.service._servicer import ActionServicer
 from weft.service._threads import Threads
+
+if TYPE_CHECKING:
+    from weft.service._consul import ConsulRegistration
 
 __all__ = ["Host"]
 
@@ -72,6 +74,8 @@ class Host:
         chosen = self._config.advertise
         advertised = parse_address(chosen, "advertise") if chosen else address
         if self._config.consul is not None:
+            from weft.service._consul import ConsulRegistration  # noqa: PLC0415 - slow to import, and not all use it
+
             self._consul = ConsulRegistration(self._service, self.instance_id, advertised, self._config)
             await self._consul.start()
         if self._config.server is not None:

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Iterable
-from dataclasses import dataclass
-from datetime import timedelta
 from typing import Final, TypeVar
 
 from weft.core.clock import Clock, SystemClock
 from weft.discovery.backoff import Backoff
-from weft.discovery.endpoint import is_dialable, is_host, parse_address
+from weft.discovery.dns_config import DnsConfig
+from weft.discovery.endpoint import is_dialable, parse_address
 from weft.discovery.known import KnownList
 from weft.discovery.model import Endpoint, Snapshot
 from weft.discovery.nameserver import (
@@ -33,32 +32,6 @@ _FAMILIES: Final = ("A", "AAAA")
 _SYSTEM: Final = ("",)
 """The system is asked for all families at once."""
 _FOREVER: Final = float("inf")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DnsConfig:
-    """Whom to ask, and how often.
-
-    Raises:
-        ValidationError: The nameserver is neither a host nor ``host:port``.
-    """
-
-    nameserver: str = ""
-    """``host`` or ``host:port``; empty for what the system is set up with, its hosts file included."""
-    min_interval: timedelta = timedelta(seconds=1)
-    """The shortest time between two questions, however small the records' TTL."""
-    max_interval: timedelta = timedelta(seconds=60)
-    """The longest time between two questions, however large the records' TTL."""
-    host_interval: timedelta = timedelta(seconds=10)
-    """Between two questions to the system for a host: it tells no TTL."""
-    timeout: timedelta = timedelta(seconds=2)
-    """How long a nameserver may take for one answer."""
-    settle: timedelta = timedelta(seconds=10)
-    """How long after a failure missing addresses are kept."""
-
-    def __post_init__(self) -> None:
-        if self.nameserver and not is_host(self.nameserver):
-            parse_address(self.nameserver, "nameserver")
 
 
 class DnsResolver:

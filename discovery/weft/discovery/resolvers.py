@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 from weakref import WeakSet
 
 import grpc.aio
@@ -14,14 +14,17 @@ from weft.core.errors import ValidationError, Violation
 from weft.core.reasons import Rule
 from weft.discovery.base import Resolver
 from weft.discovery.binding import BoundResolver
-from weft.discovery.consul import ConsulClient, ConsulConfig, ConsulResolver, consul_config
-from weft.discovery.dns import DnsConfig, DnsResolver
+from weft.discovery.consul import ConsulConfig, consul_config
+from weft.discovery.dns_config import DnsConfig
 from weft.discovery.environment import EnvironmentResolver, variable_of
 from weft.discovery.registry import RegistryStreamResolver
 from weft.discovery.server_target import parse_server
 from weft.discovery.static import StaticResolver
 from weft.discovery.target import Target
 from weft.discovery.watch import Watch
+
+if TYPE_CHECKING:
+    from weft.discovery.consul import ConsulClient
 
 __all__ = ["Resolvers", "SourcesConfig", "sources_config"]
 
@@ -185,9 +188,13 @@ class Resolvers:
         if scheme == "env":
             return self._environment
         if scheme == "dns":
+            from weft.discovery.dns import DnsResolver  # noqa: PLC0415 - slow to import, and few use it
+
             nameserver = target.authority or self._config.dns.nameserver
             return DnsResolver(replace(self._config.dns, nameserver=nameserver), clock=self._clock)
         if scheme == "consul":
+            from weft.discovery.consul import ConsulResolver  # noqa: PLC0415 - slow to import, and not all use it
+
             return ConsulResolver(self._consul(), datacenters=target.datacenters, clock=self._clock)
         return BoundResolver(self._registry_at(target.authority), self._watch_bound, clock=self._clock)
 
@@ -195,6 +202,8 @@ class Resolvers:
         if self._config.consul is None:
             raise _not_configured("consul:// is not configured: set CONSUL_HTTP_ADDR to the agent's address")
         if self._client is None:
+            from weft.discovery.consul import ConsulClient  # noqa: PLC0415 - slow to import, and not all use it
+
             self._client = ConsulClient(self._config.consul)
         return self._client
 

@@ -9,7 +9,7 @@ import os
 import socket
 from importlib.metadata import version
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import grpc.aio
 from grpc_channelz.v1 import channelz
@@ -27,21 +27,20 @@ from weft.api.registry.v1 import registry_service_pb2, registry_service_pb2_grpc
 from weft.api.workflow.v1 import workflow_service_pb2, workflow_service_pb2_grpc
 from weft.core.clock import Clock, SystemClock
 from weft.core.payload import JsonObject
-from weft.discovery.consul import ConsulClient
 from weft.discovery.endpoint import parse_address
 from weft.discovery.model import Endpoint, Protocol
 from weft.discovery.resolvers import Resolvers
 from weft.discovery.target import Target
+from weft.mesh.actions import ActionTransport
 from weft.mesh.caller import ActionCaller
 from weft.mesh.dispatch.transport import StreamActionTransport
-from weft.mesh.http_actions import HttpActionTransport
+from weft.mesh.later import LaterTransport
 from weft.mesh.mesh import Mesh, MeshConfig
 from weft.mesh.metrics import observe_mesh
 from weft.mesh.reflection_server import add_reflection
 from weft.mesh.rpc import CHANNEL_OPTIONS, SERVER_OPTIONS, make_server
 from weft.mesh.states import describe_mesh
 from weft.mesh.tracing.client import RpcTracer
-from weft.mesh.tracing.http import HttpTracer
 from weft.server.adapters import make_store
 from weft.server.archive.service import ArchiveService
 from weft.server.archive.servicer import ArchiveServicer
@@ -50,7 +49,6 @@ from weft.server.batch.runner import BatchRunner
 from weft.server.batch.service import BatchService
 from weft.server.batch.servicer import BatchServicer
 from weft.server.config import ConfigError, ServerConfig
-from weft.server.consul import ServerIdentity, ServerRegistration
 from weft.server.execution.dispatch import Dispatcher
 from weft.server.execution.lists import ExecutionLists
 from weft.server.execution.service import ExecutionService
@@ -69,6 +67,10 @@ from weft.server.store.base import Store
 from weft.server.tasks import supervise
 from weft.server.workflow.service import WorkflowService
 from weft.server.workflow.servicer import WorkflowServicer
+
+if TYPE_CHECKING:
+    from weft.discovery.consul import ConsulClient
+    from weft.server.consul import ServerRegistration
 
 __all__ = ["WeftServer"]
 
@@ -151,7 +153,7 @@ class WeftServer:
             mesh,
             {
                 Protocol.GRPC: StreamActionTransport(mesh.pool, tracer=RpcTracer(), policy=policy),
-                Protocol.HTTP: HttpActionTransport(tracer=HttpTracer(), policy=policy),
+                Protocol.HTTP: LaterTransport(lambda: _http_transport(policy)),
             },
             instance_wait=self._config.instance_wait,
         )
@@ -200,6 +202,9 @@ class WeftServer:
         """Register in Consul, where there is one."""
         if self._config.sources.consul is None:
             return
+        from weft.discovery.consul import ConsulClient  # noqa: PLC0415 - slow to import, and not all use it
+        from weft.server.consul import ServerIdentity, ServerRegistration  # noqa: PLC0415 - same
+
         host, port = parse_address(self._config.advertise or self.address)
         identity = ServerIdentity(
             host=host,
@@ -300,3 +305,10 @@ class WeftServer:
         trace: TracebackType | None,
     ) -> None:
         await self.stop()
+
+
+def _http_transport(policy: str) -> ActionTransport:
+    from weft.mesh.http_actions import HttpActionTransport  # noqa: PLC0415 - slow to import, and not all use it
+    from weft.mesh.tracing.http import HttpTracer  # noqa: PLC0415 - same
+
+    return HttpActionTransport(tracer=HttpTracer(), policy=policy)

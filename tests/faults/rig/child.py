@@ -57,7 +57,8 @@ class Child:
             self.process = subprocess.Popen(
                 [*self.inside, sys.executable, "-m", *self._arguments(self.starts)],
                 cwd=ROOT,
-                env={**os.environ, **self.environ},
+                # An installed server is compiled: one that is killed must not compile all of it again.
+                env={**os.environ, "PYTHONDONTWRITEBYTECODE": "", **self.environ},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

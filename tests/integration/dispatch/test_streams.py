@@ -456,7 +456,7 @@ async def test_what_did_not_stream_is_asked_again_over_a_new_connection() -> Non
 async def until_unary(way: Way, endpoint: Endpoint) -> None:
     """Call until the stream was found to be of no use."""
     async with asyncio.timeout(10):
-        while way.streams or not await answered(way, endpoint):
+        while way.streams or not await answered(way, endpoint):  # noqa: ASYNC110 - each turn calls
             await asyncio.sleep(0.01)
 
 

@@ -20,7 +20,8 @@ from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2, metric
 
 from tests.integration.engine.processes import server_in, until
 from weft.client import connect
-from weft.mesh.tracing.metrics import MetricsRun, MetricsSettings, make_meter_provider
+from weft.mesh.tracing.metric_export import make_meter_provider
+from weft.mesh.tracing.metrics import MetricsRun, MetricsSettings
 from weft.mesh.tracing.settings import ExporterKind, OtlpProtocol, TracingSettingsError
 
 pytestmark = pytest.mark.integration

@@ -1,11 +1,19 @@
-"""Consul: registration of instances, and where services are."""
+"""Consul: registration of instances, and where services are.
 
-from weft.discovery.consul.client import ConsulClient
+What talks to Consul needs an HTTP client that is slow to import: it is loaded when it is used first.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
 from weft.discovery.consul.config import ConsulConfig
 from weft.discovery.consul.environment import consul_config
-from weft.discovery.consul.registrar import ConsulRegistrar
 from weft.discovery.consul.registration import HealthReport, Registration
-from weft.discovery.consul.resolver import ConsulResolver
+
+if TYPE_CHECKING:
+    from weft.discovery.consul.client import ConsulClient
+    from weft.discovery.consul.registrar import ConsulRegistrar
+    from weft.discovery.consul.resolver import ConsulResolver
 
 __all__ = [
     "ConsulClient",
@@ -16,3 +24,12 @@ __all__ = [
     "Registration",
     "consul_config",
 ]
+
+_LATER: Final = {"ConsulClient": "client", "ConsulRegistrar": "registrar", "ConsulResolver": "resolver"}
+
+
+def __getattr__(name: str) -> Any:
+    """Return what is loaded when it is used first."""
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_LATER[name]}"), name)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-import cel
 import orjson
 
 from weft.core.payload import MAX_PAYLOAD_BYTES
 from weft.server.workflow import _cost
+from weft.server.workflow._cel import cel
 from weft.server.workflow._faults import CompileError, evaluation_fault, syntax_fault
 from weft.server.workflow._syntax import Group, Mention, parse
 from weft.server.workflow._values import EvaluationError, kind_of, to_json
