@@ -1,4 +1,4 @@
-"""Keeps one instance registered: registers, sends heartbeats, and starts again when forgotten."""
+"""Keeps one instance registered: registers, sends heartbeats, and starts again when forgotten or cut off."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from weft.service._messages import (
     replaced_actions,
 )
 from weft.service._model import ServiceDefinition
+from weft.service._return import Return
 from weft.service._threads import Threads
 from weft.service._way import RegistryWay
 
@@ -91,6 +92,7 @@ class Registration:
         self._threads = Threads(1, f"weft-{service.name}-health")
         self._way = RegistryWay(server, config)
         self.channel = self._way.channel
+        self._return = Return(self.channel, config.clock, config.chance)
         self._stub = registry_service_pb2_grpc.RegistryServiceStub(self.channel)
         self._interval = config.ttl / 3
         self._failures = 0
@@ -101,11 +103,19 @@ class Registration:
         """Whether somebody else has registered under our id since."""
 
     async def run(self) -> None:
-        """Register, then send heartbeats for ever.
+        """Register, then send heartbeats for ever; at once when the registry is back that was away.
 
         Raises:
             WeftError: The server refused the registration before it ever took it.
         """
+        watching = asyncio.create_task(self._return.watch(), name=f"connection of {self._instance_id}")
+        try:
+            await self._keep()
+        finally:
+            watching.cancel()
+            await asyncio.wait((watching,))
+
+    async def _keep(self) -> None:
         while True:
             try:
                 if self.registered.is_set():
@@ -114,10 +124,24 @@ class Registration:
                 else:
                     wait = await self._register()
                 self._failures = 0
+                self._return.told()
             except WeftError as error:
                 wait = self._failed(error)
             self.attempted.set()
-            await self._config.clock.sleep(wait.total_seconds())
+            await self._rest(wait)
+
+    async def _rest(self, wait: timedelta) -> None:
+        """Wait for the next time, or until the registry is back."""
+        rest = [
+            asyncio.ensure_future(self._config.clock.sleep(wait.total_seconds())),
+            asyncio.ensure_future(self._return.seen.wait()),
+        ]
+        try:
+            await asyncio.wait(rest, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for waiting in rest:
+                waiting.cancel()
+        self._return.seen.clear()
 
     async def close(self) -> None:
         """Deregister the instance, as far as the server can be reached, and hang up."""

@@ -32,6 +32,7 @@ from weft.mesh.rpc import SERVER_OPTIONS, abort_with
 from weft.service import Health, Service
 from weft.service._config import Address, HostConfig
 from weft.service._registration import Registration
+from weft.service._return import Return
 
 pytestmark = pytest.mark.integration
 
@@ -93,6 +94,26 @@ class Registry(registry_service_pb2_grpc.RegistryServiceServicer):
         async with self._changed:
             self.calls.append((name, request))
             self._changed.notify_all()
+
+
+class Connection:
+    """A connection that is as a test says."""
+
+    def __init__(self) -> None:
+        self._state = grpc.ChannelConnectivity.TRANSIENT_FAILURE
+        self._turned = asyncio.Event()
+
+    def turn(self, state: grpc.ChannelConnectivity) -> None:
+        self._state = state
+        self._turned.set()
+
+    def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:  # noqa: FBT001, FBT002 - grpc's
+        return self._state
+
+    async def wait_for_state_change(self, last_observed_state: grpc.ChannelConnectivity) -> None:
+        while self._state is last_observed_state:
+            self._turned.clear()
+            await self._turned.wait()
 
 
 def made(kind: type[Registry] = Registry) -> Registry:
@@ -331,6 +352,49 @@ async def test_a_restarted_registry_is_told_again(registry: Registry, clock: Man
         await advance_until(clock, again, lambda: host.instance_id in again.instances)
         await hosting.__aexit__(None, None, None)
         assert not again.instances
+
+
+async def test_a_registry_that_is_back_is_told_at_once(registry: Registry, clock: ManualClock) -> None:
+    """A lost connection that is there again brings a heartbeat, long before the next one is due."""
+    async with served(registry) as port:
+        hosting = service().hosted(server=f"127.0.0.1:{port}", clock=clock, ttl=600)
+        host = await hosting.__aenter__()
+    again = made()
+    async with served(again, port):
+        async with asyncio.timeout(10):
+            while host.instance_id not in again.instances:
+                await asyncio.sleep(0.02)
+                await clock.advance(0.01)
+        assert clock.monotonic() < 20
+        assert again.names == ["Heartbeat", "RegisterService", "RegisterInstance"]
+        await hosting.__aexit__(None, None, None)
+
+
+async def test_a_new_connection_is_not_told_twice(registry: Registry, clock: ManualClock) -> None:
+    """What was said since the connection is there need not be said again."""
+    async with served(registry) as port, service().hosted(server=f"127.0.0.1:{port}", clock=clock):
+        for _ in range(10):
+            await clock.advance(0.2)
+            await asyncio.sleep(0.01)
+        assert registry.names == ["RegisterService", "RegisterInstance"]
+
+
+async def test_hosts_do_not_come_back_all_at_once(clock: ManualClock) -> None:
+    """Each waits a while of its own, three tenths of a second at most."""
+    seen: list[float] = []
+    for seed in range(200):
+        connection = Connection()
+        back = Return(connection, clock, random.Random(seed))
+        watching = asyncio.create_task(back.watch())
+        await asyncio.sleep(0)
+        started = clock.monotonic()
+        connection.turn(grpc.ChannelConnectivity.READY)
+        while not back.seen.is_set():
+            await clock.advance(0.01)
+        seen.append(clock.monotonic() - started)
+        watching.cancel()
+    assert max(seen) < 0.32
+    assert all(40 < sum(low <= it < low + 0.1 for it in seen) < 95 for low in (0, 0.1, 0.2))
 
 
 async def test_a_late_registry_is_found(
