@@ -13,13 +13,20 @@ from weft.cli._app import command, group
 from weft.cli._complete import workflow_names
 from weft.cli._errors import Exit, describe
 from weft.cli._limits import concurrency_text, limits_text, retry_text
-from weft.cli._options import FileOption, FilesArgument, LimitOption, PageTokenOption, chosen_files
+from weft.cli._options import (
+    FileOption,
+    FilesArgument,
+    LimitOption,
+    PageTokenOption,
+    chosen_files,
+    chosen_pairs,
+)
 from weft.cli._session import Settings, call
 from weft.cli._text import clean, humanize_seconds, local_time, plural
 
 if TYPE_CHECKING:
     from weft.cli._apply import Finding
-    from weft.client import Step, Workflow
+    from weft.client import Client, Page, Step, Workflow
 
 __all__ = ["app"]
 
@@ -102,11 +109,25 @@ def _warning(finding: Finding) -> str:
     return clean(f"Warning: {finding.label}: {finding.problem.path}: {finding.problem.message}{hint}")
 
 
-@command(app, "list", "weft workflows list", "weft workflows list --state inactive --output json")
+@command(
+    app,
+    "list",
+    "weft workflows list",
+    "weft workflows list --state inactive --output json",
+    "weft workflows list --label team=checkout",
+)
 def list_workflows(
     ctx: typer.Context,
     state: Annotated[
         State | None, typer.Option(case_sensitive=False, help="Only workflows in this state.")
+    ] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--label",
+            metavar="NAME=VALUE",
+            help="Only workflows that have this label; may be repeated: then all of them.",
+        ),
     ] = None,
     limit: LimitOption = 50,
     page_token: PageTokenOption = "",
@@ -114,9 +135,12 @@ def list_workflows(
     """List the workflows by name, each in its latest version."""
     settings = Settings.of(ctx)
     wanted = state.upper() if state else ""
-    page = call(
-        settings, lambda weft: weft.workflows.list(state=wanted, page_size=limit, page_token=page_token)
-    )
+    labels = chosen_pairs(ctx, label, "--label")
+
+    async def fetch(weft: Client) -> Page[Workflow]:
+        return await weft.workflows.list(state=wanted, labels=labels, page_size=limit, page_token=page_token)
+
+    page = call(settings, fetch)
     output.page(settings, page, ("NAME", "STATE", "VERSION", "STEPS", "UPDATED"), _row)
 
 

@@ -53,7 +53,7 @@ class RetentionRunner:
 
     async def one_pass(self) -> int:
         """Delete all that is due; return how many executions."""
-        count = 0
+        count = await self._discard_kept()
         for workflow_id in await self._store.all_workflow_ids():
             workflow = await self._store.get_workflow(workflow_id)
             own = read_policy(workflow.metadata.get(METADATA_KEY) if workflow else None)
@@ -66,6 +66,15 @@ class RetentionRunner:
         before = self._clock.now() - span
         count = 0
         while taken := await self._store.discard_executions(workflow_id, state, before, _EXECUTIONS):
+            count += taken
+            await self._clock.sleep(_STEP_SECONDS)
+            await self._empty_trash()
+        return count
+
+    async def _discard_kept(self) -> int:
+        """Take away what says itself how long it is kept."""
+        count = 0
+        while taken := await self._store.discard_kept(self._clock.now(), _EXECUTIONS):
             count += taken
             await self._clock.sleep(_STEP_SECONDS)
             await self._empty_trash()

@@ -14,7 +14,7 @@ from tests.contract.store.samples import NOW, advanced, execution, first_events,
 from weft.core.errors import AlreadyExistsError
 from weft.core.reasons import Reason
 from weft.server.execution.model import Event, Execution, ExecutionCompleted, Waits
-from weft.server.store.base import Command, KeyTakenError, StaleWriteError, Store
+from weft.server.store.base import Command, KeyTakenError, SlotFullError, StaleWriteError, Store, WhenFull
 from weft.server.workflow.model import WorkflowState
 
 LATER = NOW + timedelta(minutes=5)
@@ -127,6 +127,49 @@ async def test_as_many_run_of_a_slot_as_may(store: Store) -> None:
     other = await start(store, slot="customer-8", slot_limit=1)
     assert not other.waits
     assert await store.grant_slots(NOW) == 0
+
+
+async def test_where_a_slot_is_full_further_ones_can_be_refused(store: Store) -> None:
+    """However many come at the same moment, as many are stored as may run; a repeat gets the first."""
+    refuse = WhenFull(refuse=True)
+    made = [execution(slot="s", slot_limit=2) for _ in range(8)]
+
+    async def attempt(number: int, each: Execution) -> Execution:
+        return await store.insert_execution(each, first_events(each), key(f"r-{number}"), when_full=refuse)
+
+    tries = [attempt(number, each) for number, each in enumerate(made)]
+    results = await asyncio.gather(*tries, return_exceptions=True)
+    stored = [number for number, each in enumerate(results) if isinstance(each, Execution)]
+    refused = [each for each in results if isinstance(each, SlotFullError)]
+    assert (len(stored), len(refused)) == (2, 6)
+    again = execution(slot="s", slot_limit=2)
+    assert await attempt(stored[0], again) == results[stored[0]]
+    assert await store.get_execution(again.id) is None
+
+
+async def test_where_a_slot_is_full_the_oldest_can_be_told_to_go(store: Store) -> None:
+    """For each that comes another one is told, in the same transaction; a repeat tells nobody."""
+    displace = WhenFull(order=("cancel", b'{"reason":"x"}'))
+
+    async def come(request_id: str) -> Execution:
+        made = execution(slot="s", slot_limit=2)
+        return await store.insert_execution(made, first_events(made), key(request_id), when_full=displace)
+
+    first, second = await come("a"), await come("b")
+    assert await store.take_commands() == ()
+    third = await come("c")
+    assert third.waits is Waits.SLOT
+    assert await store.take_commands() == (
+        Command(execution_id=first.id, kind="cancel", body=b'{"reason":"x"}'),
+    )
+    assert await come("c") == third
+    assert await store.take_commands() == ()
+    fourth = await come("d")  # the first has not ended yet: two have to, for this one to run
+    assert [command.execution_id for command in await store.take_commands()] == [first.id, second.id]
+    for each in (first, second):
+        await store.append_events(ended(each), [Event(3, NOW, ExecutionCompleted(result=b"{}"))], 2)
+    assert await store.grant_slots(LATER) == 2
+    assert {each.id for each in await store.claim_due(LATER, 9)} == {third.id, fourth.id}
 
 
 async def test_a_free_slot_goes_to_the_one_that_waits_longest(store: Store) -> None:

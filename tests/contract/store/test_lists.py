@@ -64,6 +64,7 @@ def record(of: Execution) -> Mapping[Ref, Value]:
         Ref("waits"): of.waits.value or None,
         Ref("trace_id"): of.trace_id or None,
         Ref("origin"): of.origin.execution_id or None,
+        Ref("alias"): of.alias or None,
         **{Ref("attributes", name): value for name, value in of.attributes.items()},
     }
 
@@ -84,6 +85,7 @@ FILTERS = (
     "NOT end_time:*",
     "trace_id = 0af7651916cd43dd8448eb211c80319c",
     "origin:* AND origin = exe_first",
+    "alias = stable OR NOT alias:*",
     "attributes.customer = acme",
     "attributes.customer = acme AND attributes.amount > 3",
     "attributes.customer = acme AND attributes.vip = true AND state = RUNNING",
@@ -113,6 +115,7 @@ async def some(store: Store) -> list[Execution]:
                 key=f"key-{number}" if number < 3 else "",
                 trace_id="0af7651916cd43dd8448eb211c80319c" if number == 5 else "",
                 origin=Origin(execution_id="exe_first") if number % 5 == 1 else Origin(),
+                alias="stable" if number % 4 == 1 else "canary" if number % 4 == 2 else "",
                 attributes=attributes,
             )
         )

@@ -65,6 +65,25 @@ async def test_only_that_workflow_and_state_are_taken(store: Store) -> None:
     assert left.items == (made[0],)
 
 
+async def test_what_says_itself_how_long_it_is_kept(store: Store) -> None:
+    """No policy takes it away, and its own time does; it is told by the end, the longest over first."""
+    hour, day = timedelta(hours=1), timedelta(days=1)
+    long, short, plain = [await finish(store, retention=span) for span in (day, hour, None)]
+    open_one = await start(store, retention=hour)
+    assert await store.discard_kept(NOW + hour, 9) == 0
+    assert await store.discard_kept(NOW + day, 9) == 1
+    assert await store.get_execution(short.id) is None
+    assert await store.get_execution(long.id) == long
+    assert await discard(store, NOW + 9 * day) == 1
+    assert await store.get_execution(plain.id) is None
+    assert await store.discard_kept(NOW + 9 * day, 9) == 1
+    assert await store.get_execution(long.id) is None
+    assert await store.get_execution(open_one.id) == open_one
+    while await store.empty_trash(100):
+        pass
+    assert await store.read_events(short.id) == ()
+
+
 async def test_a_long_history_goes_in_small_steps(store: Store) -> None:
     """Its execution is gone at once; no step deletes more events than asked for."""
     made = await finish(store, outputs=25)

@@ -53,6 +53,30 @@ async def test_aliases_are_the_same_in_every_version(store: Store) -> None:
         assert found.aliases == {"stable": shares}
 
 
+async def test_workflows_are_found_by_labels(store: Store) -> None:
+    """By all that are asked for, in the newest version, with or without a state; page by page."""
+    labels = {"a": {"team": "x", "tier": "1"}, "b": {"team": "x"}, "c": {"team": "y"}, "d": {}}
+    for name, given in labels.items():
+        made = workflow(name)
+        await store.insert_workflow(replace(made, definition=replace(made.definition, labels=given)))
+
+    async def found(state: WorkflowState | None = None, **wanted: str) -> list[str]:
+        return [it.name for it in (await store.list_workflows(state, ALL, wanted)).items]
+
+    assert await found(team="x") == ["a", "b"]
+    assert await found(team="x", tier="1") == ["a"]
+    assert await found(team="x", tier="2") == await found(tea="x") == []
+    assert await found(WorkflowState.PAUSED, team="x") == []
+    assert await found(WorkflowState.ACTIVE, team="y") == ["c"]
+    assert await found() == list(labels)
+    page = await store.list_workflows(None, Page(size=1), {"team": "x"})
+    assert ([it.name for it in page.items], page.more, page.total) == (["a"], True, 2)
+    first = await store.get_workflow("a")
+    assert first is not None
+    await store.update_workflow(next_version(first, "without labels"), first.revision)
+    assert await found(team="x") == ["b"]
+
+
 async def test_a_name_is_taken_once(store: Store) -> None:
     """A second workflow of the name is refused, and nothing of it is stored."""
     await store.insert_workflow(workflow("a"))

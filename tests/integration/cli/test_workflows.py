@@ -249,3 +249,11 @@ def test_aliases_are_listed_and_deleted(server: ScriptedServer, weft: Weft) -> N
     assert [item["name"] for item in listed["items"]] == ["latest", "stable"]
     assert "stable: 2 (90 %), 3 (10 %)" in weft("workflows", "get", "greet").stdout
     assert weft("workflows", "alias", "delete", "greet", "stable").stdout == "greet@stable deleted\n"
+
+
+def test_workflows_are_listed_by_labels(server: ScriptedServer, weft: Weft) -> None:
+    """All that are given have to fit; what is no pair is refused before it is sent."""
+    server.on("ListWorkflows", pb.ListWorkflowsResponse(workflows=[workflow()], total_size=1))
+    assert weft("workflows", "list", "--label", "team=x", "--label", "tier=1").exit_code == 0
+    assert dict(server.last("ListWorkflows").labels) == {"team": "x", "tier": "1"}
+    assert weft("workflows", "list", "--label", "team").exit_code == 2

@@ -18,10 +18,12 @@ from weft.server.execution.model import Execution, Waits
 from weft.server.store.base import (
     Command,
     KeyTakenError,
+    SlotFullError,
     StaleWriteError,
     Store,
     StoreState,
     StoreUnavailableError,
+    WhenFull,
 )
 
 pytestmark = pytest.mark.integration
@@ -150,6 +152,35 @@ async def test_starts_with_one_key_on_all_servers_are_one(open_store: OpenStore)
     )
     kinds = Counter(type(each) for each in results)
     assert kinds == {Execution: 1, KeyTakenError: 29}
+
+
+async def test_a_place_is_given_once_over_all_servers(open_store: OpenStore) -> None:
+    """Where what is too many is refused: of thirty starts on three servers, as many are stored as may run."""
+    stores = [await open_store() for _ in range(3)]
+    refuse = WhenFull(refuse=True)
+    tries = [execution(slot="s", slot_limit=2) for _ in range(30)]
+    results = await asyncio.gather(
+        *(
+            stores[number % 3].insert_execution(each, first_events(each), when_full=refuse)
+            for number, each in enumerate(tries)
+        ),
+        return_exceptions=True,
+    )
+    assert Counter(type(each) for each in results) == {Execution: 2, SlotFullError: 28}
+
+
+async def test_the_server_that_has_the_oldest_is_told_to_end_it(open_store: OpenStore) -> None:
+    """The command that a start at another server leaves reaches the owner, by a hint."""
+    a, b = await open_store(), await open_store()
+    first = await start(a, slot="s", slot_limit=1)
+    told: list[str] = []
+    a.on_change(told.extend)
+    made = execution(slot="s", slot_limit=1)
+    displace = WhenFull(order=("cancel", b"{}"))
+    assert (await b.insert_execution(made, first_events(made), when_full=displace)).waits is Waits.SLOT
+    await until(lambda: first.id in told)
+    assert await b.take_commands() == ()
+    assert await a.take_commands() == (Command(execution_id=first.id, kind="cancel"),)
 
 
 async def test_slots_hold_over_all_servers(open_store: OpenStore) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 
 from weft.server.execution.model import Event, Execution
-from weft.server.store.base import RequestKey, StoreFullError, StoreState, StoreUnavailableError
+from weft.server.store.base import RequestKey, StoreFullError, StoreState, StoreUnavailableError, WhenFull
 from weft.server.store.sqlite import SqliteStore
 
 
@@ -54,10 +54,13 @@ class FlakyStore(SqliteStore):
         key: RequestKey | None = None,
         *,
         reuse_key: bool = False,
+        when_full: WhenFull | None = None,
     ) -> Execution:
         fault = await self._next_fault()
         if fault in {None, Fault.KEPT}:
-            stored = await super().insert_execution(execution, events, key, reuse_key=reuse_key)
+            stored = await super().insert_execution(
+                execution, events, key, reuse_key=reuse_key, when_full=when_full
+            )
             if fault is None:
                 return stored
         raise self._break(fault)

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from tests.unit.execution.world import SERVICE, World, eventually, new_world, quiet
-from weft.core.errors import AlreadyExistsError, PreconditionError, ValidationError
+from weft.core.errors import AlreadyExistsError, ExhaustedError, PreconditionError, ValidationError
 from weft.core.reasons import Reason
-from weft.server.execution.model import ExecutionState, Waits
+from weft.server.execution.model import Execution, ExecutionCancelled, ExecutionState, Waits
 from weft.server.execution.service import RerunCommand
 from weft.server.execution.start import KeyConflict, KeyReuse
 from weft.server.registry.model import Action
-from weft.server.workflow.model import Concurrency, Step
+from weft.server.workflow.model import Concurrency, OnConflict, Step
 
 
 async def test_an_open_execution_has_its_key_alone() -> None:
@@ -77,9 +77,11 @@ async def test_a_crowd_with_one_key_starts_one_execution() -> None:
         assert len(world.engine._room) == 1
 
 
-async def _limited(world: World, limit: int, key: str = "") -> None:
+async def _limited(
+    world: World, limit: int, key: str = "", on_conflict: OnConflict = OnConflict.QUEUE
+) -> None:
     await world.register(Action(name="a"))
-    concurrency = Concurrency(limit=limit, key=key)
+    concurrency = Concurrency(limit=limit, key=key, on_conflict=on_conflict)
     await world.workflow(Step(id="a", service=SERVICE, action="a"), concurrency=concurrency)
 
 
@@ -129,6 +131,60 @@ async def test_one_that_waits_for_its_slot_can_be_cancelled() -> None:
         await eventually(lambda: bool(world.provider.held))
         assert world.provider.held[0].call.execution_id == third.id
         await world.check(second.id)
+
+
+async def test_a_workflow_may_refuse_what_is_too_many() -> None:
+    """Of a crowd as many run as may; the others are refused, with the limit and the key, and hold no room."""
+    async with new_world(hold=["a"]) as world:
+        await _limited(world, 2, "${input.customer}", OnConflict.REJECT)
+        starts = [world.start(value={"customer": "x"}, request_id=f"r-{number}") for number in range(9)]
+        results = await asyncio.gather(*starts, return_exceptions=True)
+        refused = [each for each in results if isinstance(each, ExhaustedError)]
+        assert len(refused) == 7
+        assert {each.reason for each in refused} == {Reason.CONCURRENCY_LIMIT}
+        assert refused[0].metadata == {"workflow": "flow", "limit": "2", "key": "x"}
+        assert len(world.engine._room) == 2
+        other = await world.start(value={"customer": "y"})
+        assert other.waits is Waits.NOTHING
+        (first, *_) = [(number, it) for number, it in enumerate(results) if isinstance(it, Execution)]
+        again = await world.start(value={"customer": "x"}, request_id=f"r-{first[0]}")
+        assert again.id == first[1].id
+        (await world.held("a")).complete()
+        await world.ended(first[1].id)
+        assert (await world.start(value={"customer": "x"})).waits is Waits.NOTHING
+
+
+async def test_a_workflow_may_end_the_oldest_for_the_newest() -> None:
+    """It is CANCELLED, also one that waits; the newest has its turn when that has ended, and says why."""
+    async with new_world(hold=["a"]) as world:
+        await _limited(world, 1, on_conflict=OnConflict.CANCEL_RUNNING)
+        started = []
+        for _ in range(4):
+            started.append(await world.start())
+            await asyncio.sleep(0.002)  # ids are ordered by the millisecond
+        assert [it.waits for it in started] == [Waits.NOTHING] + [Waits.SLOT] * 3
+        for displaced in started[:3]:
+            await world.ended(displaced.id)
+            (*_, last) = await world.check(displaced.id)
+            assert last.body == ExecutionCancelled(
+                reason="another start of its concurrency key took its place"
+            )
+        await eventually(lambda: [it.call.execution_id for it in world.provider.held] == [started[3].id])
+
+
+async def test_the_oldest_is_ended_also_after_a_crash() -> None:
+    """That it has to go is stored together with the newest one."""
+    async with new_world(hold=["a"]) as world:
+        await _limited(world, 1, on_conflict=OnConflict.CANCEL_RUNNING)
+        first = await world.start()
+        await world.held("a")
+        assert world.engine.claims.task is not None
+        world.engine.claims.task.cancel()
+        second = await world.start()
+        await world.restart()
+        await world.ended(first.id)
+        assert await world.state(first.id) is ExecutionState.CANCELLED
+        await eventually(lambda: [it.call.execution_id for it in world.provider.held] == [second.id])
 
 
 def _rerun(execution: str, **more: Any) -> RerunCommand:

@@ -169,7 +169,7 @@ def test_the_form_at_rest_is_frozen() -> None:
         '"workflow_name":"document-pipeline","workflow_version":3,'
         '"context":{"project_id":"p","request_id":"","values":{}},"create_time":1,'
         '"expire_time":1774751400123457,"trace_id":"","key":"","attributes":{},'
-        '"origin":{"execution_id":"","from_step":""},"digest":"","slot":"","slot_limit":0,"alias":""}',
+        '"origin":{"execution_id":"","from_step":""},"digest":"","slot":"","slot_limit":0,"alias":"","retention":null}',
         "RUNNING",
         2,
         "",

@@ -50,6 +50,10 @@ def test_a_faulty_file_is_refused(text: str, fault: str) -> None:
         parse_queries(text, "x.sql")
 
 
+_OF_PARAMETERS = re.compile(r"SCAN \w+ VIRTUAL TABLE INDEX .*|CORRELATED SCALAR SUBQUERY \d+")
+"""What a plan says of JSON in a parameter, or in a row that an index has found."""
+
+
 @pytest.fixture(name="database")
 def migrated_database() -> Iterator[sqlite3.Connection]:
     connection = Database(None, SystemClock()).open()
@@ -72,9 +76,10 @@ def test_a_statement_fits_the_schema(database: sqlite3.Connection, name: str) ->
 def test_a_page_is_found_by_an_index(database: sqlite3.Connection, name: str) -> None:
     """A list neither scans a table nor sorts, however long it is."""
     text = load_queries("sqlite")[name]
-    plan = [row[3] for row in database.execute(f"EXPLAIN QUERY PLAN {text}", (1,) * text.count("?"))]
+    count = max([int(number) for number in re.findall(r"\?(\d)", text)], default=text.count("?"))
+    plan = [row[3] for row in database.execute(f"EXPLAIN QUERY PLAN {text}", (1,) * count)]
     assert plan
-    assert all(step.startswith("SEARCH") for step in plan), plan
+    assert all(step.startswith("SEARCH") or _OF_PARAMETERS.fullmatch(step) for step in plan), plan
 
 
 def test_every_list_has_a_count() -> None:

@@ -82,9 +82,16 @@ async def add(
     age: timedelta,
     state: ExecutionState | None = DONE,
     events: int = 3,
+    retention: timedelta | None = None,
 ) -> Execution:
     at = clock.now() - age
-    made = execution(id=new_id(EXECUTION_PREFIX, at), workflow_id=of.id, create_time=at, expire_time=None)
+    made = execution(
+        id=new_id(EXECUTION_PREFIX, at),
+        workflow_id=of.id,
+        create_time=at,
+        expire_time=None,
+        retention=retention,
+    )
     stored = await store.insert_execution(made, first_events(made))
     if state is None:
         return stored
@@ -92,6 +99,22 @@ async def add(
     last = replace(ended(stored, state), last_event=events, end_time=at)
     await store.append_events(last, [*bodies, Event(events, at, ExecutionCompleted(result=b"{}"))], 2)
     return last
+
+
+async def test_what_says_itself_how_long_it_is_kept_goes_then(store: SqliteStore, clock: ManualClock) -> None:
+    """Whatever the server and the metadata say, longer or shorter; it says so from its start on."""
+    of = workflow("plain", metadata={"retention": {"COMPLETED": "2d"}})
+    await store.insert_workflow(of)
+    goes = [
+        await add(store, clock, of, 4 * DAY, FAILED, retention=3 * DAY),
+        await add(store, clock, of, DAY, retention=timedelta(hours=1)),
+    ]
+    stays = [
+        await add(store, clock, of, 9 * DAY, retention=10 * DAY),
+        await add(store, clock, of, 9 * DAY, None, retention=DAY),
+    ]
+    assert await passed(RetentionRunner(store, Retention.parse("*=1d"), clock), clock) == len(goes)
+    assert await left(store) == {each.id for each in stays}
 
 
 async def passed(runner: RetentionRunner, clock: ManualClock) -> int:

@@ -187,9 +187,15 @@ async def restore(vault: Vault, source: Path) -> Counter[str]:
         with contextlib.closing(_rows(source)) as rows:
             for name, group in groupby(rows, key=lambda row: str(row[0])):
                 what = table(name)
-                while part := [tuple(map(_revived, row[1:])) for row in islice(group, _CHUNK)]:
+                while part := [_whole(what, row[1:]) for row in islice(group, _CHUNK)]:
                     await filler.add(what, part)
     return counts
+
+
+def _whole(what: Table, values: list[Any]) -> Row:
+    """Return a row; columns that there were not when it was backed up are none."""
+    missing = (None,) * (len(what.columns) - len(values))
+    return (*map(_revived, values), *missing)
 
 
 def _rows(source: Path) -> Generator[list[Any], None, None]:

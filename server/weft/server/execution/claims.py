@@ -120,6 +120,10 @@ class Claims:
         self._sweep_due = True
         self._poke.set()
 
+    def commands_left(self) -> None:
+        """Tell that there may be commands for executions that are here, or nobody's."""
+        self._poke.set()
+
     def workflows_changed(self) -> None:
         """Tell that a workflow was paused or resumed."""
         self._sweep_due = True

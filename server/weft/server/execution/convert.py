@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import orjson
-
 from weft.api.execution.v1 import execution_pb2 as pb
 from weft.core.payload import PayloadKind, to_payload, to_struct
 from weft.server.execution.event_convert import (
@@ -14,6 +12,7 @@ from weft.server.execution.event_convert import (
 )
 from weft.server.execution.model import Execution, ExecutionState, StepExecution, Waits
 from weft.server.execution.run import ExecutionDetails
+from weft.server.execution.slots import concurrency_key
 from weft.server.protos import enum_from_proto, enum_to_proto, timestamp
 from weft.server.workflow.model import Step
 
@@ -45,7 +44,7 @@ def execution_to_proto(execution: Execution) -> pb.Execution:
         origin=origin_to_proto(execution.origin),
         waits_for=_waits(execution.waits),
         wait_until=timestamp(execution.due_time if execution.waits else None),
-        concurrency_key=_concurrency_key(execution.slot),
+        concurrency_key=concurrency_key(execution.slot),
         workflow_alias=execution.alias,
         search_attributes=to_struct(execution.attributes) if execution.attributes else None,
     )
@@ -60,16 +59,6 @@ def details_to_proto(details: ExecutionDetails, kind: PayloadKind) -> pb.Executi
     if details.result is not None:
         message.result.CopyFrom(to_payload(details.result, kind))
     return message
-
-
-def _concurrency_key(slot: str) -> str:
-    """Return the key as its expressions made it, of what is stored with the workflow's id before it."""
-    _, _, text = slot.partition("/")
-    try:
-        key = orjson.loads(text) if text else ""
-    except orjson.JSONDecodeError:  # a long one was cut
-        return text
-    return key if isinstance(key, str) else text
 
 
 def _waits(waits: Waits) -> pb.WaitReason.ValueType:

@@ -30,6 +30,7 @@ EXECUTION_FIELDS: Final = Schema(
         "waits": Field(kind=Kind.TEXT),
         "trace_id": Field(kind=Kind.TEXT),
         "origin": Field(kind=Kind.TEXT),
+        "alias": Field(kind=Kind.TEXT),
     },
     maps=(ATTRIBUTES,),
 )

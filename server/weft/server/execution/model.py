@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum, unique
 
 from weft.core.context import CallContext
@@ -162,6 +162,8 @@ class Execution:
     """How many of that key may run at the same time."""
     alias: str = ""
     """By which alias it was started; empty: by none."""
+    retention: timedelta | None = None
+    """How long it is kept after its end; none: as the server, and the workflow's metadata, say then."""
     waits: Waits = Waits.NOTHING
     """What it waits for."""
     due_time: datetime | None = None
@@ -198,6 +200,7 @@ class Execution:
             slot=self.slot,
             slot_limit=self.slot_limit,
             alias=self.alias,
+            retention=self.retention,
             waits=waits,
             due_time=due_time,
         )

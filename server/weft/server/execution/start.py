@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import timedelta
-from enum import StrEnum, unique
 from typing import Final, NamedTuple, Protocol
 
 import orjson
 
 from weft.core.clock import Clock
-from weft.core.context import CallContext
-from weft.core.errors import AlreadyExistsError, PreconditionError, ValidationError, WeftError
+from weft.core.errors import (
+    AlreadyExistsError,
+    PreconditionError,
+    ValidationError,
+    WeftError,
+)
 from weft.core.names import EXECUTION_PREFIX, new_id
-from weft.core.payload import JsonObject, loads
+from weft.core.payload import loads
 from weft.core.reasons import Reason
 from weft.server.execution.attributes import Attributes
+from weft.server.execution.derived import DerivedAttributes
 from weft.server.execution.engine import Engine
 from weft.server.execution.model import Event, Execution, ExecutionStarted, Origin, StepReused, Waits
 from weft.server.execution.plan import Plan
 from weft.server.execution.rerun import resume_point
 from weft.server.execution.run import first_events, number_events
+from weft.server.execution.slots import slot_full, when_full_of
+from weft.server.execution.start_commands import KeyConflict, KeyReuse, RerunCommand, StartCommand
 from weft.server.execution.traces import ExecutionTraces
-from weft.server.store.base import ExecutionStore, KeyTakenError, RequestKey
+from weft.server.store.base import ExecutionStore, KeyTakenError, RequestKey, SlotFullError
 from weft.server.tasks import to_its_end
 from weft.server.workflow.model import Workflow, WorkflowState
 from weft.server.workflow.service import WorkflowService
@@ -34,83 +38,13 @@ __all__ = ["KeyConflict", "KeyReuse", "RerunCommand", "StartCommand", "Starter"]
 _REPLACED: Final = "another start with its key ended it"
 
 
-@unique
-class KeyReuse(StrEnum):
-    """What a start does when its key belongs to executions that have ended."""
-
-    ALLOW = "ALLOW"
-    """It starts another one."""
-    RETURN_EXISTING = "RETURN_EXISTING"
-    """It returns the newest of them."""
-    REJECT = "REJECT"
-    """It is refused."""
-
-
-@unique
-class KeyConflict(StrEnum):
-    """What a start does when its key belongs to an open execution."""
-
-    FAIL = "FAIL"
-    """It is refused."""
-    USE_EXISTING = "USE_EXISTING"
-    """It returns that one."""
-    TERMINATE_EXISTING = "TERMINATE_EXISTING"
-    """It cancels that one and starts another one."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StartCommand:
-    """What to start, and how."""
-
-    workflow: str
-    """Id or name."""
-    version: int
-    """0: what the alias names, or else the latest."""
-    input: JsonObject
-    """What to start it with."""
-    text: bytes
-    """The same as JSON text."""
-    context: CallContext
-    """What travels with it."""
-    timeout: timedelta | None
-    """How long it may take in all; none: the workflow's own."""
-    key: RequestKey | None
-    """Makes the start idempotent."""
-    execution_key: str = ""
-    """The id that the caller chose."""
-    reuse: KeyReuse = KeyReuse.ALLOW
-    """When that one has ended."""
-    conflict: KeyConflict = KeyConflict.FAIL
-    """When that one is open."""
-    origin: Origin = field(default_factory=Origin)
-    """What it repeats."""
-    attributes: Attributes = field(default_factory=dict)
-    """What it can be found by."""
-    alias: str = ""
-    """By which alias it is started, in place of a version."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RerunCommand:
-    """Which execution to run anew, and from where."""
-
-    execution: str
-    """Id or key."""
-    from_step: str
-    """The first step that runs again; empty: the one that failed or was under way."""
-    version: int
-    """Of the workflow; 0: the same."""
-    text: bytes | None
-    """JSON text of another input; none: the same."""
-    key: RequestKey | None
-    """Makes the start idempotent."""
-
-
 class _Place(NamedTuple):
-    """What the engine keeps for an execution that is being stored."""
+    """What the engine keeps for an execution that is being stored, and what its workflow says of it."""
 
     execution_id: str
     slot: str
+    workflow: Workflow
+    attributes: Attributes
 
 
 class Executions(Protocol):
@@ -160,6 +94,7 @@ class Starter:
         self._engine = engine
         self._traces = traces
         self._clock = clock
+        self._derived = DerivedAttributes()
 
     async def start(self, command: StartCommand) -> Execution:
         """Accept an execution durably; a repeat returns the one that the first request started.
@@ -169,7 +104,7 @@ class Starter:
             PreconditionError: WORKFLOW_INACTIVE.
             ValidationError: The input does not fit the workflow's schema.
             AlreadyExistsError: REQUEST_ID_REUSED, EXECUTION_EXISTS.
-            ExhaustedError: ENGINE_FULL.
+            ExhaustedError: ENGINE_FULL, CONCURRENCY_LIMIT.
             ServiceUnavailableError: SERVER_DRAINING, STORE_UNAVAILABLE.
         """
         try:
@@ -177,10 +112,10 @@ class Starter:
             seed = command.execution_key or execution_id
             workflow = await self._startable(command.workflow, command.version, command.alias, seed)
             plan = await self._executions.find_plan(workflow.id, workflow.version)
-            place = self._admit(plan, command, execution_id)
+            place = self._admit(workflow, plan, command, execution_id)
         except WeftError as refusal:
             return await self._first_of(command.key, refusal)
-        return await self._begin(command, plan, place, paused=workflow.state is WorkflowState.PAUSED)
+        return await self._begin(command, plan, place)
 
     async def rerun(self, command: RerunCommand) -> Execution:
         """Run an execution that has ended anew, from one of its steps on, as a new execution.
@@ -213,11 +148,10 @@ class Starter:
             attributes=old.attributes,
         )
         try:
-            place = self._admit(plan, again, new_id(EXECUTION_PREFIX, self._clock.now()))
+            place = self._admit(workflow, plan, again, new_id(EXECUTION_PREFIX, self._clock.now()))
         except WeftError as refusal:
             return await self._first_of(command.key, refusal)
-        paused = workflow.state is WorkflowState.PAUSED
-        return await self._begin(again, plan, place, paused=paused, reused=reused)
+        return await self._begin(again, plan, place, reused=reused)
 
     async def _first_of(self, key: RequestKey | None, refusal: WeftError) -> Execution:
         """Return what a refused request started when it came first, such as before a workflow was deleted."""
@@ -236,12 +170,14 @@ class Starter:
             )
         return workflow
 
-    def _admit(self, plan: Plan, command: StartCommand, execution_id: str) -> _Place:
+    def _admit(self, workflow: Workflow, plan: Plan, command: StartCommand, execution_id: str) -> _Place:
         """Check what can be checked before anything is stored, and keep a place in the engine."""
         violations = plan.input_schema.violations(command.input, "input")
         if violations:
             raise ValidationError(violations, metadata={"workflow": plan.workflow_name})
-        place = _Place(execution_id, plan.slot(command.input, command.context))
+        attributes = self._derived.of(workflow, command.input, command.context, command.attributes)
+        slot = plan.slot(command.input, command.context)
+        place = _Place(execution_id, slot, workflow, attributes)
         self._engine.admit(place.execution_id, len(command.text))
         return place
 
@@ -251,7 +187,6 @@ class Starter:
         plan: Plan,
         place: _Place,
         *,
-        paused: bool,
         reused: Sequence[StepReused] = (),
     ) -> Execution:
         started = ExecutionStarted(
@@ -263,6 +198,7 @@ class Starter:
             trace=self._traces.begin(),
             origin=command.origin,
         )
+        paused = place.workflow.state is WorkflowState.PAUSED
         if place.slot or paused:  # it may have to wait: then no step is scheduled yet
             events = number_events(0, (started, *reused), self._clock)
         else:
@@ -275,7 +211,7 @@ class Starter:
         self, execution: Execution, plan: Plan, events: tuple[Event, ...], command: StartCommand
     ) -> Execution:
         try:
-            stored = await self._insert(execution, events, command)
+            stored = await self._insert(execution, plan, events, command)
             if stored.id == execution.id and not stored.waits:
                 self._engine.own(stored, plan, events, command.input)
         finally:
@@ -283,16 +219,25 @@ class Starter:
         return stored
 
     async def _insert(
-        self, execution: Execution, events: tuple[Event, ...], command: StartCommand
+        self, execution: Execution, plan: Plan, events: tuple[Event, ...], command: StartCommand
     ) -> Execution:
         reuse = command.reuse is KeyReuse.ALLOW
+        when_full = when_full_of(plan.concurrency)
         while True:
             try:
-                return await self._store.insert_execution(execution, events, command.key, reuse_key=reuse)
+                stored = await self._store.insert_execution(
+                    execution, events, command.key, reuse_key=reuse, when_full=when_full
+                )
             except KeyTakenError as taken:
                 existing = await self._existing(taken.execution, execution, command)
                 if existing is not None:
                     return existing
+            except SlotFullError:
+                raise slot_full(plan.workflow_name, execution) from None
+            else:
+                if stored.waits is Waits.SLOT and when_full is not None:
+                    self._engine.claims.commands_left()
+                return stored
 
     async def _existing(
         self, holder: Execution, wanted: Execution, command: StartCommand
@@ -361,9 +306,10 @@ def _accepted(
         trace_id=started.trace.trace_id,
         key=command.execution_key,
         digest=_digest(plan, command) if command.execution_key else "",
-        attributes=command.attributes,
+        attributes=place.attributes,
         origin=command.origin,
         alias=command.alias,
+        retention=place.workflow.definition.retention,
         slot=place.slot,
         slot_limit=plan.concurrency.limit if plan.concurrency else 0,
         waits=Waits.WORKFLOW if paused else Waits.NOTHING,

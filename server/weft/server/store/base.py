@@ -22,7 +22,7 @@ claim it when it is due.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum, unique
@@ -44,6 +44,7 @@ from weft.server.store.values import (
     RequestKey,
     Slice,
     StaleWriteError,
+    WhenFull,
 )
 from weft.server.workflow.model import Workflow, WorkflowState
 
@@ -60,12 +61,14 @@ __all__ = [
     "RegistryStore",
     "RequestKey",
     "Slice",
+    "SlotFullError",
     "StaleWriteError",
     "Store",
     "StoreFullError",
     "StoreInUseError",
     "StoreState",
     "StoreUnavailableError",
+    "WhenFull",
     "WorkflowStore",
 ]
 
@@ -99,6 +102,10 @@ class KeyTakenError(Exception):
     def __init__(self, execution: Execution) -> None:
         super().__init__(f"the key {execution.key!r} belongs to {execution.id}")
         self.execution = execution
+
+
+class SlotFullError(Exception):
+    """As many executions of its slot run as may; nothing was written."""
 
 
 @unique
@@ -284,8 +291,13 @@ class WorkflowStore(Protocol):
         """
         ...
 
-    async def list_workflows(self, state: WorkflowState | None, page: Page) -> Slice[Workflow]:
-        """Return workflows that are not deleted, by name; the paging key is the name."""
+    async def list_workflows(
+        self, state: WorkflowState | None, page: Page, labels: Mapping[str, str] | None = None
+    ) -> Slice[Workflow]:
+        """Return workflows that are not deleted, by name; the paging key is the name.
+
+        With labels: only those that have all of them in their newest version.
+        """
         ...
 
     async def list_workflow_versions(self, workflow_id: str, page: Page) -> Slice[Workflow]:
@@ -308,6 +320,7 @@ class ExecutionStore(Protocol):
         key: RequestKey | None = None,
         *,
         reuse_key: bool = False,
+        when_full: WhenFull | None = None,
     ) -> Execution:
         """Store a new execution with the beginning of its history, and own it.
 
@@ -321,9 +334,11 @@ class ExecutionStore(Protocol):
             events: The beginning of its history.
             key: Makes the start idempotent.
             reuse_key: Whether the key of one that has ended is free again.
+            when_full: What else may happen when as many of the same slot run as may.
 
         Raises:
             AlreadyExistsError: REQUEST_ID_REUSED.
+            SlotFullError: As many of the same slot run as may, and ``when_full`` says to refuse it.
             KeyTakenError: An open execution has its ``key``, or one that has ended while ``reuse_key``
                 is not set.
         """

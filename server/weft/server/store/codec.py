@@ -36,6 +36,7 @@ __all__ = [
     "encode",
     "encode_definition",
     "encode_descriptors",
+    "encode_labels",
     "encode_workflow_head",
     "from_micros",
     "revive_durations",
@@ -127,6 +128,11 @@ def decode_instance(document: str) -> Instance:
 def encode_workflow_head(workflow: Workflow) -> str:
     """Write what all versions of a workflow share."""
     return encode(replace(workflow, definition=_NO_DEFINITION))
+
+
+def encode_labels(labels: Mapping[str, str]) -> str | None:
+    """Write labels; None when there are none."""
+    return orjson.dumps(dict(labels), option=orjson.OPT_SORT_KEYS).decode() if labels else None
 
 
 def encode_definition(definition: Definition) -> str:

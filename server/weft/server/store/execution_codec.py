@@ -7,6 +7,7 @@ event stands beside its document, byte by byte as it came.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -53,9 +54,11 @@ __all__ = [
     "encode_event",
     "encode_execution",
     "encode_failure",
+    "encode_retention",
     "encode_standing",
 ]
 
+_MICROSECOND: Final = timedelta(microseconds=1)
 NO_PAYLOAD: Final = b"{}"
 """What stands for a payload that was not asked for."""
 
@@ -138,6 +141,11 @@ def attribute_rows(execution: Execution) -> list[tuple[str, str, str]]:
     return [(execution.id, name, key_of(value)) for name, value in execution.attributes.items()]
 
 
+def encode_retention(execution: Execution) -> int | None:
+    """Write how long an execution is kept after its end, in microseconds; None: it does not say."""
+    return None if execution.retention is None else execution.retention // _MICROSECOND
+
+
 def encode_standing(execution: Execution) -> tuple[str, int, str, int | None, int | None, str | None]:
     """Write the part of a summary that changes: everything of its row but the head."""
     return (
@@ -157,6 +165,7 @@ def decode_execution(row: ExecutionRow) -> Execution:
     if "origin" in record:
         record["origin"] = Origin(**record["origin"])
     revive_times(record, "create_time", "expire_time")
+    revive_durations(record, "retention")
     return Execution(
         **record,
         state=ExecutionState(row.state),

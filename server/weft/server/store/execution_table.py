@@ -42,9 +42,10 @@ def execution_table(document: Callable[[str], str], encode_time: Callable[[Value
             "waits": Column(name="NULLIF(e.waits, '')", nullable=True),
             "trace_id": Column(name=f"NULLIF({document('trace_id')}, '')", nullable=True),
             "origin": Column(name="e.origin", nullable=True),
+            "alias": Column(name="e.alias", nullable=True),
         },
         maps={"attributes": ValueTable(name="execution_attributes", owner="execution_id")},
-        indexed=frozenset({"workflow", "state", "key", "origin"}),
+        indexed=frozenset({"workflow", "state", "key", "origin", "alias"}),
     )
 
 

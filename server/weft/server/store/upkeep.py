@@ -23,8 +23,15 @@ class UpkeepStore(Protocol):
     ) -> int:
         """Take executions away that reached a final state before a time; return how many.
 
-        From then on they are not found. Their events are left to ``empty_trash``, so
-        that this is a small transaction, however long their histories are.
+        Those with a ``retention`` of their own stay. From then on they are not found. Their events are left
+        to ``empty_trash``, so that this is a small transaction, however long their histories are.
+        """
+        ...
+
+    async def discard_kept(self, now: datetime, limit: int) -> int:
+        """Take executions away that were kept as long as their own ``retention`` says; return how many.
+
+        ``discard_executions`` leaves these alone. Otherwise it is the same.
         """
         ...
 

@@ -17,6 +17,7 @@ __all__ = [
     "RequestKey",
     "Slice",
     "StaleWriteError",
+    "WhenFull",
 ]
 
 T = TypeVar("T")
@@ -29,6 +30,17 @@ WINDOW: Final = 10_000
 
 class StaleWriteError(Exception):
     """What the write was based on has changed; nothing was written."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WhenFull:
+    """What becomes of an execution while as many of its slot run as may; without one it waits."""
+
+    refuse: bool = False
+    """Whether it is refused instead."""
+    order: tuple[str, bytes] | None = None
+    """Kind and body of a command that is left, in the same transaction, for the oldest that are open: for as
+    many that it has its turn when they have ended."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ class Table:
     name: str
     """Of the table."""
     columns: tuple[str, ...]
-    """Those that all adapters have; who owns what is not among them."""
+    """Those that all adapters have; not who owns what. Later ones stand last and may be none."""
     order: tuple[str, ...]
     """By what its rows are sorted."""
 
@@ -61,7 +61,9 @@ class Member:
 TABLES: Final = (
     Table("services", ("id", "name", "state", "revision", "document", "descriptors"), ("id",)),
     Table("instances", ("id", "service_id", "document"), ("id",)),
-    Table("workflows", ("id", "name", "state", "revision", "version", "deleted", "document"), ("id",)),
+    Table(
+        "workflows", ("id", "name", "state", "revision", "version", "deleted", "document", "labels"), ("id",)
+    ),
     Table(
         "workflow_versions",
         ("workflow_id", "version", "create_time", "definition"),
@@ -73,6 +75,7 @@ TABLES: Final = (
             *("document", "state", "last_event", "waits", "due_time", "end_time", "failure"),
             *("id", "workflow_id", "create_time", "key", "slot", "slot_limit", "origin"),
             *("request_method", "request_id", "fingerprint"),
+            *("alias", "retention"),
         ),
         ("id",),
     ),

@@ -20,6 +20,7 @@ from weft.server.protos import (
 from weft.server.requests import MAX_REF, Faults, read_duration, read_metadata
 from weft.server.retention import METADATA_KEY, policy_faults
 from weft.server.workflow.aliases import aliases_to_proto
+from weft.server.workflow.labels import read_labels
 from weft.server.workflow.model import Definition, Problem, Workflow, WorkflowState
 from weft.server.workflow.policy_convert import (
     MAX_KEY,
@@ -64,8 +65,6 @@ CHANGEABLE: Final = ("name", "description", "metadata", *VERSIONED)
 _LEAST_RETENTION: Final = timedelta(minutes=1)
 _MOST_RETENTION: Final = timedelta(days=3_653)
 _MAX_ATTRIBUTES: Final = 32
-_MAX_LABELS: Final = 64
-_MAX_LABEL: Final = 63
 
 
 def metadata_from_proto(message: workflow_pb2.Workflow, faults: Faults) -> JsonObject:
@@ -138,7 +137,7 @@ def definition_from_proto(message: workflow_pb2.Workflow, faults: Faults) -> Def
         defaults=defaults_from_proto(message, faults),
         retention=_time(message, "retention", faults, _LEAST_RETENTION, _MOST_RETENTION),
         search_attributes=_attributes(message, faults),
-        labels=_labels(message, faults),
+        labels=read_labels(message.labels, faults, "workflow.labels"),
     )
 
 
@@ -154,17 +153,6 @@ def _attributes(message: workflow_pb2.Workflow, faults: Faults) -> dict[str, str
     for name in islice(found, _MAX_ATTRIBUTES):
         faults.text(f"workflow.search_attributes.{name[:MAX_REF]}", found[name], MAX_KEY)
     return {name: found[name] for name in islice(found, _MAX_ATTRIBUTES)}
-
-
-def _labels(message: workflow_pb2.Workflow, faults: Faults) -> dict[str, str]:
-    found = message.labels
-    faults.count("workflow.labels", found, _MAX_LABELS)
-    for name in islice(found, _MAX_LABELS):
-        path = f"workflow.labels.{name[:_MAX_LABEL]}"
-        faults.required(path, name)
-        faults.text(path, name, _MAX_LABEL)
-        faults.text(path, found[name], _MAX_LABEL)
-    return {name: found[name] for name in islice(found, _MAX_LABELS)}
 
 
 def _object(message: workflow_pb2.Workflow, field: str, faults: Faults) -> JsonObject | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Protocol
 
@@ -242,9 +242,11 @@ class WorkflowService:
         """
         return ref if is_id(ref, WORKFLOW_PREFIX) else (await self.get(ref)).id
 
-    async def list(self, state: WorkflowState | None, page: Page) -> Slice[Workflow]:
-        """Return workflows by name."""
-        return await self._store.list_workflows(state, page)
+    async def list(
+        self, state: WorkflowState | None, page: Page, labels: Mapping[str, str] | None = None
+    ) -> Slice[Workflow]:
+        """Return workflows by name, those that have all of some labels."""
+        return await self._store.list_workflows(state, page, labels)
 
     async def list_versions(self, ref: str, page: Page) -> Slice[Workflow]:
         """Return the versions of a workflow, newest first.

@@ -14,6 +14,7 @@ from weft.core.reasons import Rule
 from weft.server.requests import Faults, close_page, read_mask, read_page, request_key
 from weft.server.workflow import convert
 from weft.server.workflow.aliases import alias_from_proto, check_alias
+from weft.server.workflow.labels import read_labels
 from weft.server.workflow.model import Problem, Severity, Workflow, WorkflowState
 from weft.server.workflow.service import WorkflowService
 
@@ -146,10 +147,11 @@ class WorkflowServicer(workflow_service_pb2_grpc.WorkflowServiceServicer):
         """List workflows by name."""
         faults = Faults(request)
         state = convert.state_from_proto(request.state)
-        scope = ("workflows", str(state))
+        labels = read_labels(request.labels, faults)
+        scope = ("workflows", str(state), *(part for pair in sorted(labels.items()) for part in pair))
         page = read_page(request, scope, faults)
         faults.raise_any()
-        found = await self._workflows.list(state, page)
+        found = await self._workflows.list(state, page, labels)
         kind = prefer(request.payload_kind)
         messages = [convert.workflow_to_proto(workflow, kind) for workflow in found.items]
         shown, token = close_page(found, messages, lambda workflow: workflow.name, scope)

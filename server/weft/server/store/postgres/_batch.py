@@ -14,6 +14,7 @@ from weft.server.store.execution_codec import (
     EventRow,
     attribute_rows,
     encode_execution,
+    encode_retention,
     encode_standing,
 )
 from weft.server.store.seal import seal_event
@@ -21,7 +22,7 @@ from weft.server.store.seal import seal_event
 __all__ = ["Append", "Insert", "Write", "arguments", "columns"]
 
 _APPEND_COLUMNS: Final = 9
-_INSERT_COLUMNS: Final = 20
+_INSERT_COLUMNS: Final = 22
 _EVENT_COLUMNS: Final = 6
 _ATTRIBUTE_COLUMNS: Final = 3
 
@@ -82,6 +83,8 @@ class Insert(Write):
             execution.slot or None,
             execution.slot_limit,
             execution.origin.execution_id or None,
+            execution.alias or None,
+            encode_retention(execution),
             not execution.waits,
             *request,
         )

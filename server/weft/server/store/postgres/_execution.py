@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import asyncpg
 
 from weft.server.execution.model import Event, Execution, Waits
-from weft.server.store.base import KeyTakenError, RequestKey, StaleWriteError
+from weft.server.store.base import KeyTakenError, RequestKey, SlotFullError, StaleWriteError, WhenFull
 from weft.server.store.execution_codec import EventRow, ExecutionRow
 from weft.server.store.postgres._backend import Backend
 from weft.server.store.postgres._batch import Append, Insert
@@ -25,6 +25,14 @@ COLUMNS = "e.document, e.state, e.last_event, e.waits, e.due_time, e.end_time, e
 """What ``decode_record`` takes, of the table ``e``."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _How:
+    """How an execution is stored whose key or slot others may want."""
+
+    reuse_key: bool
+    when_full: WhenFull | None
+
+
 class PostgresExecutions(Backend):
     """The executions' part of the store; see ``ExecutionStore`` for what each method promises."""
 
@@ -35,10 +43,12 @@ class PostgresExecutions(Backend):
         key: RequestKey | None = None,
         *,
         reuse_key: bool = False,
+        when_full: WhenFull | None = None,
     ) -> Execution:
         """Store a new execution with the beginning of its history, and own it."""
         if execution.key or execution.slot:
-            return await self._insert_in_turn(execution, events, key, reuse_key=reuse_key)
+            how = _How(reuse_key=reuse_key, when_full=when_full)
+            return await self._insert_in_turn(execution, events, key, how)
         while True:
             if await self._require_usable().submit(Insert.of(execution, events, key)):
                 return execution
@@ -48,10 +58,11 @@ class PostgresExecutions(Backend):
                 return first
 
     async def _insert_in_turn(
-        self, execution: Execution, events: Sequence[Event], key: RequestKey | None, *, reuse_key: bool
+        self, execution: Execution, events: Sequence[Event], key: RequestKey | None, how: _How
     ) -> Execution:
         """Store an execution whose key or slot others may want: one after the other, over all servers."""
         locks = self._locks_of(execution, key)
+        ordered: list[str] = []
 
         async def insert(connection: Connection) -> Execution | None:
             await connection.execute(SQL["lock_transaction"], locks)
@@ -59,8 +70,8 @@ class PostgresExecutions(Backend):
             if first is not None:
                 return first
             if execution.key:
-                await _check_key(connection, execution.key, reuse=reuse_key)
-            stored = await _in_turn(connection, execution)
+                await _check_key(connection, execution.key, reuse=how.reuse_key)
+            stored = await _in_turn(connection, execution, how.when_full, ordered)
             write = Insert.of(stored, events, key)
             done = await commit_batch(connection, self._keeper.epoch, [write])
             if done is None:
@@ -71,6 +82,8 @@ class PostgresExecutions(Backend):
         stored = await self._write(insert)
         if stored is None:
             raise self._lost()
+        if ordered:
+            self._keeper.tell(Hint("executions", tuple(ordered)))
         return stored
 
     def _locks_of(self, execution: Execution, key: RequestKey | None) -> list[int]:
@@ -139,13 +152,31 @@ async def _check_key(connection: Connection, key: str, *, reuse: bool) -> None:
         raise KeyTakenError(holder)
 
 
-async def _in_turn(connection: Connection, execution: Execution) -> Execution:
-    """Return an execution as it is to be stored: waiting, when its slot is taken."""
+async def _in_turn(
+    connection: Connection, execution: Execution, when_full: WhenFull | None, ordered: list[str]
+) -> Execution:
+    """Return an execution as it is to be stored: waiting, when its slot is taken.
+
+    Args:
+        connection: In a transaction that has the lock of its slot.
+        execution: Which one.
+        when_full: What else may happen then.
+        ordered: Takes the ids of those for which a command was left.
+
+    Raises:
+        SlotFullError: It is to be refused then.
+    """
     if not execution.slot:
         return execution
     running = await connection.fetchval(SQL["running_in_slot"], execution.slot)
     if running < execution.slot_limit:
         return execution
+    if when_full is not None and when_full.refuse:
+        raise SlotFullError
+    if when_full is not None and when_full.order is not None:
+        values = (*when_full.order, execution.slot, execution.slot_limit)
+        rows = await connection.fetch(SQL["order_oldest_of_slot"], *values)
+        ordered[:] = [row[0] for row in rows]  # a unit of work may run again
     return replace(execution, waits=Waits.SLOT, due_time=execution.expire_time)
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from weft.server.execution.model import Event, Execution, ExecutionState
 from weft.server.store.codec import to_micros
-from weft.server.store.execution_codec import attribute_rows, encode_execution
+from weft.server.store.execution_codec import attribute_rows, encode_execution, encode_retention
 from weft.server.store.postgres._backend import Backend, affected
 from weft.server.store.postgres._batch import columns
 from weft.server.store.postgres._connect import SQL, Connection
@@ -28,11 +28,17 @@ class PostgresUpkeep(Backend):
         self, workflow_id: str, state: ExecutionState, before: datetime, limit: int
     ) -> int:
         """Take executions away that reached a final state before a time; return how many."""
-        values = (workflow_id, state.value, to_micros(before), limit)
+        return await self._discard("discard_ended", workflow_id, state.value, to_micros(before), limit)
+
+    async def discard_kept(self, now: datetime, limit: int) -> int:
+        """Take executions away that were kept as long as their own ``retention`` says; return how many."""
+        return await self._discard("discard_kept", to_micros(now), limit)
+
+    async def _discard(self, query: str, *values: object) -> int:
         now = to_micros(self._clock.now())
 
         async def discard(connection: Connection) -> int:
-            gone = [row[0] for row in await connection.fetch(SQL["discard_ended"], *values)]
+            gone = [row[0] for row in await connection.fetch(SQL[query], *values)]
             if gone:
                 await connection.execute(SQL["discard_attributes"], gone)
                 await connection.execute(SQL["put_in_trash"], gone, now)
@@ -72,6 +78,8 @@ class PostgresUpkeep(Backend):
             execution.slot or None,
             execution.slot_limit,
             execution.origin.execution_id or None,
+            execution.alias or None,
+            encode_retention(execution),
         )
         rows = columns([seal_event(execution.id, event) for event in events], 5)
         attributes = columns(attribute_rows(execution), 3)

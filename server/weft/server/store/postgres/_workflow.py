@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import asyncpg
 
 from weft.core.errors import AlreadyExistsError
@@ -13,6 +15,7 @@ from weft.server.store.codec import (
     decode_workflow_row,
     encode,
     encode_definition,
+    encode_labels,
     encode_workflow_head,
     to_micros,
 )
@@ -21,6 +24,7 @@ from weft.server.store.postgres._connect import SQL, Connection
 from weft.server.store.postgres._pages import read_slice
 from weft.server.store.postgres._registry import Catalog
 from weft.server.store.postgres._requests import recall, record
+from weft.server.store.workflow_lists import labelled
 from weft.server.workflow.model import Workflow, WorkflowState
 
 __all__ = ["PostgresWorkflows"]
@@ -89,9 +93,11 @@ class PostgresWorkflows(Catalog):
         """Return a workflow by id or by name, in its latest version or the one given."""
         return await self._read(lambda connection: _get(connection, ref, version))
 
-    async def list_workflows(self, state: WorkflowState | None, page: Page) -> Slice[Workflow]:
+    async def list_workflows(
+        self, state: WorkflowState | None, page: Page, labels: Mapping[str, str] | None = None
+    ) -> Slice[Workflow]:
         """Return workflows that are not deleted, by name; the paging key is the name."""
-        what, where = ("workflows_by_state", (state.value,)) if state else ("workflows", ())
+        what, where = labelled(state, labels)
         return await self._read(
             lambda connection: read_slice(connection, what, where, page.after, page, _decode)
         )
@@ -110,8 +116,8 @@ class PostgresWorkflows(Catalog):
 
 
 def _row(workflow: Workflow) -> tuple[object, ...]:
-    head = encode_workflow_head(workflow)
-    return workflow.name, workflow.state.value, workflow.revision, workflow.version, head
+    head, labels = encode_workflow_head(workflow), encode_labels(workflow.definition.labels)
+    return workflow.name, workflow.state.value, workflow.revision, workflow.version, head, labels
 
 
 def _decode(row: asyncpg.Record) -> Workflow:

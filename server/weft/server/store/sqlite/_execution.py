@@ -11,7 +11,9 @@ from weft.server.execution.model import Event, Execution, Waits
 from weft.server.store.base import (
     KeyTakenError,
     RequestKey,
+    SlotFullError,
     StaleWriteError,
+    WhenFull,
 )
 from weft.server.store.codec import to_micros
 from weft.server.store.execution_codec import (
@@ -19,6 +21,7 @@ from weft.server.store.execution_codec import (
     ExecutionRow,
     attribute_rows,
     encode_execution,
+    encode_retention,
     encode_standing,
 )
 from weft.server.store.seal import open_events, open_execution, seal_event
@@ -47,18 +50,20 @@ class SqliteExecutions(Backend):
         key: RequestKey | None = None,
         *,
         reuse_key: bool = False,
+        when_full: WhenFull | None = None,
     ) -> Execution:
         """Store a new execution with the beginning of its history, and own it."""
         rows = [(execution.id, *seal_event(execution.id, event)) for event in events]
         attributes = attribute_rows(execution)
 
         def insert(connection: sqlite3.Connection) -> Execution:
-            if execution.key:
+            if execution.key or execution.slot:
                 first = _recall(connection, key) if key else None
                 if first is not None:
                     return first
+            if execution.key:
                 _check_key(connection, execution.key, reuse=reuse_key)
-            stored = _in_turn(connection, execution)
+            stored = _in_turn(connection, execution, when_full)
             values = _new_row(stored, key, self._database.epoch)
             if connection.execute(_INSERT_EXECUTION, values).rowcount == 1:
                 connection.executemany(_INSERT_EVENT, rows)
@@ -142,6 +147,8 @@ def _new_row(execution: Execution, key: RequestKey | None, epoch: int) -> tuple[
         execution.slot or None,
         execution.slot_limit,
         execution.origin.execution_id or None,
+        execution.alias or None,
+        encode_retention(execution),
         None if execution.waits else epoch,
         *request,
     )
@@ -153,13 +160,23 @@ def _check_key(connection: sqlite3.Connection, key: str, *, reuse: bool) -> None
         raise KeyTakenError(holder)
 
 
-def _in_turn(connection: sqlite3.Connection, execution: Execution) -> Execution:
-    """Return an execution as it is to be stored: waiting, when its slot is taken."""
+def _in_turn(connection: sqlite3.Connection, execution: Execution, when_full: WhenFull | None) -> Execution:
+    """Return an execution as it is to be stored: waiting, when its slot is taken.
+
+    Raises:
+        SlotFullError: It is to be refused then.
+    """
     if not execution.slot:
         return execution
     running = connection.execute(SQL["running_in_slot"], (execution.slot,)).fetchone()[0]
     if running < execution.slot_limit:
         return execution
+    if when_full is not None and when_full.refuse:
+        raise SlotFullError
+    if when_full is not None and when_full.order is not None:
+        connection.execute(
+            SQL["order_oldest_of_slot"], (*when_full.order, execution.slot, execution.slot_limit)
+        )
     return replace(execution, waits=Waits.SLOT, due_time=execution.expire_time)
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from weft.server.execution.model import Event, Execution, ExecutionState
 from weft.server.store.codec import to_micros
-from weft.server.store.execution_codec import attribute_rows, encode_execution
+from weft.server.store.execution_codec import attribute_rows, encode_execution, encode_retention
 from weft.server.store.seal import seal_event
 from weft.server.store.sqlite._backend import Backend
 from weft.server.store.sqlite._database import SQL
@@ -29,11 +29,17 @@ class SqliteUpkeep(Backend):
         self, workflow_id: str, state: ExecutionState, before: datetime, limit: int
     ) -> int:
         """Take executions away that reached a final state before a time; return how many."""
-        values = (workflow_id, state.value, to_micros(before), limit)
+        return await self._discard("discard_ended", (workflow_id, state.value, to_micros(before), limit))
+
+    async def discard_kept(self, now: datetime, limit: int) -> int:
+        """Take executions away that were kept as long as their own ``retention`` says; return how many."""
+        return await self._discard("discard_kept", (to_micros(now), limit))
+
+    async def _discard(self, query: str, values: tuple[object, ...]) -> int:
         now = to_micros(self._clock.now())
 
         def discard(connection: sqlite3.Connection) -> int:
-            gone = connection.execute(SQL["discard_ended"], values).fetchall()
+            gone = connection.execute(SQL[query], values).fetchall()
             connection.executemany(SQL["discard_attributes"], gone)
             connection.executemany(SQL["put_in_trash"], [(execution_id, now) for (execution_id,) in gone])
             return len(gone)
@@ -70,6 +76,8 @@ class SqliteUpkeep(Backend):
             execution.slot or None,
             execution.slot_limit,
             execution.origin.execution_id or None,
+            execution.alias or None,
+            encode_retention(execution),
         )
         rows = [(execution.id, *seal_event(execution.id, event)) for event in events]
         attributes = attribute_rows(execution)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 
 from weft.core.errors import AlreadyExistsError
 from weft.core.reasons import Reason
@@ -13,6 +14,7 @@ from weft.server.store.codec import (
     decode_workflow_row,
     encode,
     encode_definition,
+    encode_labels,
     encode_workflow_head,
     to_micros,
 )
@@ -20,6 +22,7 @@ from weft.server.store.sqlite._backend import Backend
 from weft.server.store.sqlite._database import SQL
 from weft.server.store.sqlite._pages import read_slice
 from weft.server.store.sqlite._requests import recall, record
+from weft.server.store.workflow_lists import labelled
 from weft.server.workflow.model import Workflow, WorkflowState
 
 __all__ = ["SqliteWorkflows"]
@@ -39,7 +42,11 @@ class SqliteWorkflows(Backend):
         """Store a new workflow with its first version."""
         now = to_micros(self._clock.now())
         head = encode_workflow_head(workflow)
-        values = (workflow.id, workflow.name, workflow.state, workflow.revision, workflow.version, head)
+        labels = encode_labels(workflow.definition.labels)
+        values = (
+            *(workflow.id, workflow.name, workflow.state, workflow.revision, workflow.version, head),
+            labels,
+        )
 
         def insert(connection: sqlite3.Connection) -> Workflow:
             first = recall(connection, key)
@@ -57,7 +64,8 @@ class SqliteWorkflows(Backend):
         """Replace a workflow that still has the expected revision."""
         now = to_micros(self._clock.now())
         head = encode_workflow_head(workflow)
-        row = (workflow.name, workflow.state, workflow.revision, workflow.version, head)
+        labels = encode_labels(workflow.definition.labels)
+        row = (workflow.name, workflow.state, workflow.revision, workflow.version, head, labels)
         values = (*row, workflow.id, expected_revision)
 
         def update(connection: sqlite3.Connection) -> Workflow:
@@ -91,9 +99,11 @@ class SqliteWorkflows(Backend):
         """Return a workflow by id or by name, in its latest version or the one given."""
         return await self._read(lambda connection: _get(connection, ref, version))
 
-    async def list_workflows(self, state: WorkflowState | None, page: Page) -> Slice[Workflow]:
+    async def list_workflows(
+        self, state: WorkflowState | None, page: Page, labels: Mapping[str, str] | None = None
+    ) -> Slice[Workflow]:
         """Return workflows that are not deleted, by name; the paging key is the name."""
-        what, where = ("workflows_by_state", (state,)) if state else ("workflows", ())
+        what, where = labelled(state, labels)
         return await self._read(
             lambda connection: read_slice(connection, what, where, page.after, page, _decode)
         )

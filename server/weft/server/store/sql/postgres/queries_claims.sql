@@ -82,6 +82,16 @@ SELECT count(*) FROM woken;
 -- Leave a command.
 INSERT INTO commands (execution_id, kind, body) VALUES ($1, $2, $3);
 
+-- name: order_oldest_of_slot
+-- Leave a command for the oldest open executions of a slot: all that have to end for one more to run.
+INSERT INTO commands (execution_id, kind, body)
+SELECT id, $1, $2 FROM executions
+WHERE slot = $3 AND slot IS NOT NULL AND end_time IS NULL
+ORDER BY id LIMIT greatest(0, 1 - $4::bigint + (
+    SELECT count(*) FROM executions WHERE slot = $3 AND slot IS NOT NULL AND end_time IS NULL
+))
+RETURNING execution_id;
+
 -- name: take_commands
 -- Remove the oldest commands for executions that this server owns, or nobody does, and return them.
 WITH alive AS MATERIALIZED (

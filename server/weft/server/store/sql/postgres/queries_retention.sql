@@ -8,8 +8,18 @@ SELECT id FROM workflows ORDER BY id;
 DELETE FROM executions
 WHERE id IN (
     SELECT id FROM executions
-    WHERE workflow_id = $1 AND state = $2 AND end_time IS NOT NULL AND end_time < $3
+    WHERE workflow_id = $1 AND state = $2 AND end_time IS NOT NULL AND retention IS NULL AND end_time < $3
     ORDER BY end_time LIMIT $4 FOR UPDATE SKIP LOCKED
+)
+RETURNING id;
+
+-- name: discard_kept
+-- Take executions out of the table that were kept as long as they say themselves.
+DELETE FROM executions
+WHERE id IN (
+    SELECT id FROM executions
+    WHERE end_time IS NOT NULL AND retention IS NOT NULL AND end_time + retention < $1
+    ORDER BY end_time + retention LIMIT $2 FOR UPDATE SKIP LOCKED
 )
 RETURNING id;
 
@@ -44,8 +54,9 @@ SELECT 1 FROM trash WHERE execution_id = $1;
 -- Store an execution that ended elsewhere, unless it is there.
 INSERT INTO executions
     (document, state, last_event, waits, due_time, end_time, failure,
-     id, workflow_id, workflow_version, trace_id, create_time, key, slot, slot_limit, origin)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+     id, workflow_id, workflow_version, trace_id, create_time, key, slot, slot_limit, origin,
+     alias, retention)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
 ON CONFLICT (id) DO NOTHING;
 
 -- name: insert_events

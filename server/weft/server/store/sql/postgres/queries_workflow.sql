@@ -5,12 +5,13 @@ SELECT id FROM workflows WHERE name = $1 AND deleted = 0;
 
 -- name: insert_workflow
 -- Store a new workflow.
-INSERT INTO workflows (id, name, state, revision, version, document) VALUES ($1, $2, $3, $4, $5, $6);
+INSERT INTO workflows (id, name, state, revision, version, document, labels)
+VALUES ($1, $2, $3, $4, $5, $6, $7);
 
 -- name: update_workflow
 -- Replace a workflow that still has the expected revision.
-UPDATE workflows SET name = $1, state = $2, revision = $3, version = $4, document = $5
-WHERE id = $6 AND revision = $7 AND deleted = 0;
+UPDATE workflows SET name = $1, state = $2, revision = $3, version = $4, document = $5, labels = $6
+WHERE id = $7 AND revision = $8 AND deleted = 0;
 
 -- name: delete_workflow
 -- Mark a workflow that still has the expected revision as deleted.
@@ -56,6 +57,19 @@ ORDER BY w.name LIMIT $3 OFFSET $4;
 -- name: count_workflows_by_state
 -- Count the workflows in one state that are not deleted.
 SELECT count(*) FROM workflows WHERE deleted = 0 AND state = $1;
+
+-- name: list_workflows_by_labels
+-- Page through the workflows that have labels, perhaps in one state, that are not deleted by name.
+SELECT w.document, w.deleted, v.version, v.create_time, v.definition
+FROM workflows AS w
+JOIN workflow_versions AS v ON v.workflow_id = w.id AND v.version = w.version
+WHERE w.deleted = 0 AND ($1 = '' OR w.state = $1) AND w.labels::jsonb @> $2::text::jsonb AND w.name > $3
+ORDER BY w.name LIMIT $4 OFFSET $5;
+
+-- name: count_workflows_by_labels
+-- Count the workflows that have labels, perhaps in one state, that are not deleted.
+SELECT count(*) FROM workflows AS w
+WHERE w.deleted = 0 AND ($1 = '' OR w.state = $1) AND w.labels::jsonb @> $2::text::jsonb;
 
 -- name: list_workflow_versions
 -- Page through the versions of a workflow, newest first.

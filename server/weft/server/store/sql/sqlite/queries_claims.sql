@@ -61,6 +61,15 @@ WHERE waits = 'WORKFLOW' AND waits <> '' AND owner IS NULL AND (due_time IS NULL
 -- Leave a command.
 INSERT INTO commands (execution_id, kind, body) VALUES (?, ?, ?);
 
+-- name: order_oldest_of_slot
+-- Leave a command for the oldest open executions of a slot: all that have to end for one more to run.
+INSERT INTO commands (execution_id, kind, body)
+SELECT id, ?1, ?2 FROM executions
+WHERE slot = ?3 AND slot IS NOT NULL AND end_time IS NULL
+ORDER BY id LIMIT max(0, 1 - ?4 + (
+    SELECT count(*) FROM executions WHERE slot = ?3 AND slot IS NOT NULL AND end_time IS NULL
+));
+
 -- name: any_command
 -- Tell whether there is a command.
 SELECT 1 FROM commands LIMIT 1;

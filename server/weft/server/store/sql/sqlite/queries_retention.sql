@@ -7,8 +7,18 @@ SELECT id FROM workflows ORDER BY id;
 DELETE FROM executions
 WHERE id IN (
     SELECT id FROM executions
-    WHERE workflow_id = ? AND state = ? AND end_time IS NOT NULL AND end_time < ?
+    WHERE workflow_id = ? AND state = ? AND end_time IS NOT NULL AND retention IS NULL AND end_time < ?
     ORDER BY end_time LIMIT ?
+)
+RETURNING id;
+
+-- name: discard_kept
+-- Take executions out of the table that were kept as long as they say themselves.
+DELETE FROM executions
+WHERE id IN (
+    SELECT id FROM executions
+    WHERE end_time IS NOT NULL AND retention IS NOT NULL AND end_time + retention < ?
+    ORDER BY end_time + retention LIMIT ?
 )
 RETURNING id;
 
@@ -43,6 +53,6 @@ SELECT 1 FROM trash WHERE execution_id = ?;
 -- Store an execution that ended elsewhere, unless it is there.
 INSERT INTO executions
     (document, state, last_event, waits, due_time, end_time, failure,
-     id, workflow_id, create_time, key, slot, slot_limit, origin)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+     id, workflow_id, create_time, key, slot, slot_limit, origin, alias, retention)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (id) DO NOTHING;

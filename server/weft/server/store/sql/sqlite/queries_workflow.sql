@@ -4,11 +4,11 @@ SELECT id FROM workflows WHERE name = ? AND deleted = 0;
 
 -- name: insert_workflow
 -- Store a new workflow.
-INSERT INTO workflows (id, name, state, revision, version, document) VALUES (?, ?, ?, ?, ?, ?);
+INSERT INTO workflows (id, name, state, revision, version, document, labels) VALUES (?, ?, ?, ?, ?, ?, ?);
 
 -- name: update_workflow
 -- Replace a workflow that still has the expected revision.
-UPDATE workflows SET name = ?, state = ?, revision = ?, version = ?, document = ?
+UPDATE workflows SET name = ?, state = ?, revision = ?, version = ?, document = ?, labels = ?
 WHERE id = ? AND revision = ? AND deleted = 0;
 
 -- name: delete_workflow
@@ -55,6 +55,32 @@ ORDER BY w.name LIMIT ? OFFSET ?;
 -- name: count_workflows_by_state
 -- Count the workflows in one state that are not deleted.
 SELECT count(*) FROM workflows WHERE deleted = 0 AND state = ?;
+
+-- name: list_workflows_by_labels
+-- Page through the workflows that have labels, perhaps in one state, that are not deleted by name.
+SELECT w.document, w.deleted, v.version, v.create_time, v.definition
+FROM workflows AS w
+JOIN workflow_versions AS v ON v.workflow_id = w.id AND v.version = w.version
+WHERE w.deleted = 0 AND (?1 = '' OR w.state = ?1) AND w.labels IS NOT NULL
+    AND NOT EXISTS (
+        SELECT 1 FROM json_each(?2) AS wanted WHERE NOT EXISTS (
+            SELECT 1 FROM json_each(w.labels) AS label
+            WHERE label.key = wanted.key AND label.value = wanted.value
+        )
+    )
+    AND w.name > ?3
+ORDER BY w.name LIMIT ?4 OFFSET ?5;
+
+-- name: count_workflows_by_labels
+-- Count the workflows that have labels, perhaps in one state, that are not deleted.
+SELECT count(*) FROM workflows AS w
+WHERE w.deleted = 0 AND (?1 = '' OR w.state = ?1) AND w.labels IS NOT NULL
+    AND NOT EXISTS (
+        SELECT 1 FROM json_each(?2) AS wanted WHERE NOT EXISTS (
+            SELECT 1 FROM json_each(w.labels) AS label
+            WHERE label.key = wanted.key AND label.value = wanted.value
+        )
+    );
 
 -- name: list_workflow_versions
 -- Page through the versions of a workflow, newest first.
