@@ -129,6 +129,16 @@ async def test_as_many_run_of_a_slot_as_may(store: Store) -> None:
     assert await store.grant_slots(NOW) == 0
 
 
+async def test_nobody_passes_one_who_waits(store: Store) -> None:
+    """A place that is free and not given yet belongs to the one that waits longest."""
+    first, second = [await start(store, slot="s", slot_limit=1) for _ in range(2)]
+    await store.append_events(ended(first), [Event(3, NOW, ExecutionCompleted(result=b"{}"))], 2)
+    third = await start(store, slot="s", slot_limit=1)
+    assert third.waits is Waits.SLOT
+    assert await store.grant_slots(LATER) == 1
+    assert [each.id for each in await store.claim_due(LATER, 9)] == [second.id]
+
+
 async def test_where_a_slot_is_full_further_ones_can_be_refused(store: Store) -> None:
     """However many come at the same moment, as many are stored as may run; a repeat gets the first."""
     refuse = WhenFull(refuse=True)

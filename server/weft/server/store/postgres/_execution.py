@@ -168,8 +168,8 @@ async def _in_turn(
     """
     if not execution.slot:
         return execution
-    running = await connection.fetchval(SQL["running_in_slot"], execution.slot)
-    if running < execution.slot_limit:
+    before = await connection.fetchval(SQL["open_in_slot"], execution.slot)
+    if before < execution.slot_limit:  # nobody passes one who waits
         return execution
     if when_full is not None and when_full.refuse:
         raise SlotFullError

@@ -168,8 +168,8 @@ def _in_turn(connection: sqlite3.Connection, execution: Execution, when_full: Wh
     """
     if not execution.slot:
         return execution
-    running = connection.execute(SQL["running_in_slot"], (execution.slot,)).fetchone()[0]
-    if running < execution.slot_limit:
+    before = connection.execute(SQL["open_in_slot"], (execution.slot,)).fetchone()[0]
+    if before < execution.slot_limit:  # nobody passes one who waits
         return execution
     if when_full is not None and when_full.refuse:
         raise SlotFullError

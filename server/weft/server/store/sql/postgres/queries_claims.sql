@@ -42,6 +42,10 @@ WHERE owner IS NULL AND due_time IS NOT NULL ORDER BY due_time LIMIT 1;
 -- Read the slots that somebody waits for.
 SELECT DISTINCT slot FROM executions WHERE waits = 'SLOT' AND waits <> '' AND slot IS NOT NULL;
 
+-- name: open_in_slot
+-- Count the open executions of a slot, those that wait for their turn as well.
+SELECT count(*) FROM executions WHERE slot = $1 AND slot IS NOT NULL AND end_time IS NULL;
+
 -- name: running_in_slot
 -- Count the open executions of a slot that have their turn.
 SELECT count(*) FROM executions

@@ -30,6 +30,10 @@ RETURNING document, state, last_event, waits, due_time, end_time, failure;
 SELECT due_time FROM executions
 WHERE owner IS NULL AND due_time IS NOT NULL ORDER BY due_time LIMIT 1;
 
+-- name: open_in_slot
+-- Count the open executions of a slot, those that wait for their turn as well.
+SELECT count(*) FROM executions WHERE slot = ? AND slot IS NOT NULL AND end_time IS NULL;
+
 -- name: running_in_slot
 -- Count the open executions of a slot that have their turn.
 SELECT count(*) FROM executions
