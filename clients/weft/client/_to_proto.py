@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass, replace
 from datetime import timedelta
 from typing import Any, Final, TypeAlias, TypeVar
@@ -11,16 +11,16 @@ from typing import Any, Final, TypeAlias, TypeVar
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
-from google.protobuf.struct_pb2 import Struct
+from google.protobuf.struct_pb2 import Struct, Value
 
 from weft.api.common.v1 import context_pb2, payload_pb2
 from weft.api.registry.v1 import registry_pb2
-from weft.api.workflow.v1 import workflow_pb2
 from weft.client import _enums as enums
 from weft.core.context import CallContext
+from weft.core.definitions import is_list
 from weft.core.errors import ValidationError, Violation
 from weft.core.names import closest
-from weft.core.payload import dumps, loads, to_payload, to_struct
+from weft.core.payload import dumps, loads, to_payload, to_struct, to_value
 from weft.core.reasons import Rule
 
 M = TypeVar("M", bound=Message)
@@ -66,13 +66,13 @@ def _members(values: object, path: str) -> Mapping[Any, Any]:
     if isinstance(values, Mapping):
         return values
     if is_dataclass(values):
-        return {f.name: getattr(values, f.name) for f in fields(values)}
+        return {f.name.rstrip("_"): getattr(values, f.name) for f in fields(values)}
     raise _mismatch(values, path, "an object")
 
 
 def many(kind: Callable[..., M], table: Mapping[str, Reader]) -> Reader:
     """Return the reader of a sequence of such messages."""
-    return _each(lambda value, path: build(kind, table, value, path))
+    return each(lambda value, path: build(kind, table, value, path))
 
 
 def one(kind: Callable[..., M], table: Mapping[str, Reader]) -> Reader:
@@ -80,9 +80,11 @@ def one(kind: Callable[..., M], table: Mapping[str, Reader]) -> Reader:
     return lambda value, path: build(kind, table, value, path)
 
 
-def _each(read: Callable[[Any, str], R]) -> Callable[[Any, str], list[R]]:
+def each(read: Callable[[Any, str], R]) -> Callable[[Any, str], list[R]]:
+    """Return the reader of a sequence."""
+
     def read_all(value: Any, path: str) -> list[R]:
-        if not isinstance(value, Sequence) or isinstance(value, str | bytes):
+        if not is_list(value):
             raise _mismatch(value, path, "a list")
         faults: list[Violation] = []
         found: list[R] = []
@@ -170,6 +172,12 @@ def struct(value: Any, path: str) -> Struct:
     return to_struct(loads(dumps(value, path), path))
 
 
+def value(found: Any, path: str) -> Value:
+    """Take any JSON value."""
+    dumps({"": found}, path)
+    return to_value(found)
+
+
 def texts(value: Any, path: str) -> dict[str, str]:
     """Take an object of texts."""
     if not isinstance(value, Mapping):
@@ -224,7 +232,7 @@ def paging(page_size: int, page_token: str, skip: int) -> dict[str, Any]:
 
 def mask(values: Mapping[str, object]) -> FieldMask:
     """Name the fields that a change sets."""
-    return FieldMask(paths=[name for name, value in values.items() if value is not None])
+    return FieldMask(paths=[name.rstrip("_") for name, value in values.items() if value is not None])
 
 
 def _mismatch(value: object, path: str, wanted: str) -> ValidationError:
@@ -259,46 +267,9 @@ INSTANCE: Final[Mapping[str, Reader]] = {
     "port": whole,
     "protocol": enums.PROTOCOL.number,
     "weight": whole,
-    "tags": _each(text),
+    "tags": each(text),
     "metadata": texts,
     "version": text,
     "zone": text,
     "ttl": span,
-}
-
-RETRY: Final[Mapping[str, Reader]] = {
-    "max_attempts": whole,
-    "initial_backoff": span,
-    "multiplier": number,
-    "max_backoff": span,
-    "jitter": number,
-    "non_retryable_reasons": _each(text),
-    "on_exhausted": enums.ON_EXHAUSTED.number,
-}
-
-CONCURRENCY: Final[Mapping[str, Reader]] = {"limit": whole, "key": text}
-
-STEP: Final[Mapping[str, Reader]] = {
-    "id": text,
-    "service": text,
-    "action": text,
-    "next": text,
-    "input": payload,
-    "timeout": span,
-    "description": text,
-    "service_version": text,
-    "retry": one(workflow_pb2.RetryPolicy, RETRY),
-    "schedule_to_close_timeout": span,
-    "heartbeat_timeout": span,
-}
-
-WORKFLOW: Final[Mapping[str, Reader]] = {
-    "name": text,
-    "description": text,
-    "steps": many(workflow_pb2.Step, STEP),
-    "metadata": struct,
-    "input_schema": payload,
-    "output_schema": payload,
-    "timeout": span,
-    "concurrency": one(workflow_pb2.Concurrency, CONCURRENCY),
 }

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
-from weft.api.workflow.v1 import workflow_pb2
 from weft.api.workflow.v1 import workflow_service_pb2 as pb
 from weft.client import _enums as enums
 from weft.client import _to_proto as write
@@ -13,7 +12,8 @@ from weft.client._calls import new_request_id
 from weft.client._paging import all_pages
 from weft.client._reading import workflow as read
 from weft.client._workflow_aliases import Aliases
-from weft.client.records import Concurrency, Page, Problem, Step, Workflow
+from weft.client._workflow_to_proto import workflow as written
+from weft.client.records import Concurrency, Page, Problem, Step, StepDefaults, Workflow
 
 
 class WorkflowClient(Aliases):
@@ -33,6 +33,11 @@ class WorkflowClient(Aliases):
         output_schema: Mapping[str, Any] | None = None,
         timeout: write.DurationLike | None = None,
         concurrency: Concurrency | Mapping[str, Any] | None = None,
+        finally_: Sequence[Step | Mapping[str, Any]] | None = None,
+        defaults: StepDefaults | Mapping[str, Any] | None = None,
+        retention: write.DurationLike | None = None,
+        search_attributes: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
         request_id: str = "",
     ) -> Workflow:
         """Create a workflow as version 1.
@@ -48,21 +53,33 @@ class WorkflowClient(Aliases):
             timeout: How long an execution may take in all, as a duration or in seconds.
             concurrency: How many executions run at the same time; by default as
                 many as are started.
+            finally_: Steps that run at the end, however it ends.
+            defaults: What steps have that say nothing themselves.
+            retention: How long ended executions are kept, as a duration or in seconds.
+            search_attributes: What executions can be found by: texts with expressions.
+            labels: For people and tools.
             request_id: Idempotency key; made when empty.
 
         Raises:
             ValidationError: Every fault of the definition.
             AlreadyExistsError: The name is taken.
         """
-        definition = _definition(
-            name=name,
-            steps=steps,
-            description=description,
-            metadata=metadata,
-            input_schema=input_schema,
-            output_schema=output_schema,
-            timeout=timeout,
-            concurrency=concurrency,
+        definition = written(
+            {
+                "name": name,
+                "steps": steps,
+                "description": description,
+                "metadata": metadata,
+                "input_schema": input_schema,
+                "output_schema": output_schema,
+                "timeout": timeout,
+                "concurrency": concurrency,
+                "finally_": finally_,
+                "defaults": defaults,
+                "retention": retention,
+                "search_attributes": search_attributes,
+                "labels": labels,
+            }
         )
         request = pb.CreateWorkflowRequest(workflow=definition, request_id=request_id or new_request_id())
         answer = await self._caller.unary(self._stub.CreateWorkflow, request, self._caller.retry.create)
@@ -80,12 +97,17 @@ class WorkflowClient(Aliases):
         output_schema: Mapping[str, Any] | None = None,
         timeout: write.DurationLike | None = None,
         concurrency: Concurrency | Mapping[str, Any] | None = None,
+        finally_: Sequence[Step | Mapping[str, Any]] | None = None,
+        defaults: StepDefaults | Mapping[str, Any] | None = None,
+        retention: write.DurationLike | None = None,
+        search_attributes: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
         etag: str = "",
         request_id: str = "",
     ) -> Workflow:
         """Change what is given; None leaves a field as it is.
 
-        Changed steps, schemas, timeout or concurrency make a new version.
+        Every change but that of name, description and metadata makes a new version.
 
         Raises:
             ValidationError: Every fault of the definition.
@@ -102,8 +124,13 @@ class WorkflowClient(Aliases):
             "output_schema": output_schema,
             "timeout": timeout,
             "concurrency": concurrency,
+            "finally_": finally_,
+            "defaults": defaults,
+            "retention": retention,
+            "search_attributes": search_attributes,
+            "labels": labels,
         }
-        change = _definition(**values)
+        change = written(values)
         change.id = workflow
         request = pb.UpdateWorkflowRequest(
             payload_kind=write.JSON,
@@ -196,6 +223,11 @@ class WorkflowClient(Aliases):
         output_schema: Mapping[str, Any] | None = None,
         timeout: write.DurationLike | None = None,
         concurrency: Concurrency | Mapping[str, Any] | None = None,
+        finally_: Sequence[Step | Mapping[str, Any]] | None = None,
+        defaults: StepDefaults | Mapping[str, Any] | None = None,
+        retention: write.DurationLike | None = None,
+        search_attributes: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
     ) -> tuple[Problem, ...]:
         """Return every problem of a definition, errors first; store nothing.
 
@@ -203,23 +235,26 @@ class WorkflowClient(Aliases):
             ValidationError: It is no definition at all: an unknown field, or
                 a value of a wrong type.
         """
-        definition = _definition(
-            name=name,
-            steps=steps,
-            description=description,
-            metadata=metadata,
-            input_schema=input_schema,
-            output_schema=output_schema,
-            timeout=timeout,
-            concurrency=concurrency,
+        definition = written(
+            {
+                "name": name,
+                "steps": steps,
+                "description": description,
+                "metadata": metadata,
+                "input_schema": input_schema,
+                "output_schema": output_schema,
+                "timeout": timeout,
+                "concurrency": concurrency,
+                "finally_": finally_,
+                "defaults": defaults,
+                "retention": retention,
+                "search_attributes": search_attributes,
+                "labels": labels,
+            }
         )
         request = pb.ValidateWorkflowRequest(workflow=definition)
         answer = await self._caller.unary(self._stub.ValidateWorkflow, request, self._caller.retry.read)
         return tuple(map(read.problem, answer.problems))
-
-
-def _definition(**values: object) -> workflow_pb2.Workflow:
-    return write.build(workflow_pb2.Workflow, write.WORKFLOW, values)
 
 
 def _page(answer: pb.ListWorkflowsResponse | pb.ListWorkflowVersionsResponse) -> Page[Workflow]:

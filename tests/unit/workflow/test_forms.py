@@ -13,13 +13,13 @@ from hypothesis import HealthCheck, given, settings
 from tests.support.definitions import definitions
 from weft.api.common.v1 import payload_pb2
 from weft.api.workflow.v1 import workflow_pb2 as pb
+from weft.core.definitions import MAX_NESTING, MAX_STEPS
 from weft.core.reasons import Rule
 from weft.server.requests import Faults
 from weft.server.store.codec import decode_workflow, encode
 from weft.server.workflow import kinds
 from weft.server.workflow.convert import definition_from_proto, workflow_kind, workflow_to_proto
 from weft.server.workflow.model import Concurrency, Definition, OnConflict, Step, Workflow
-from weft.server.workflow.step_convert import MAX_NESTING, MAX_STEPS
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 STRUCT, JSON = payload_pb2.PAYLOAD_KIND_STRUCT, payload_pb2.PAYLOAD_KIND_JSON

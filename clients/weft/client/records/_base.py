@@ -18,6 +18,9 @@ T = TypeVar("T")
 OMIT_EMPTY: Final = "omit_empty"
 """In the metadata of a field: its plain form leaves it out when it is empty."""
 
+OMIT_NONE: Final = "omit_none"
+"""In the metadata of a field: its plain form leaves it out when it is None."""
+
 _AS_THEY_ARE: Mapping[str, str] = MappingProxyType({})
 
 
@@ -66,11 +69,17 @@ def _plain(value: Any, names: Mapping[str, str]) -> Any:
     if is_dataclass(value):
         members = ((f, getattr(value, f.name)) for f in fields(value))
         return {
-            names.get(f.name, f.name): _plain(member, names)
+            names.get(f.name, f.name.rstrip("_")): _plain(member, names)
             for f, member in members
-            if member or not f.metadata.get(OMIT_EMPTY)
+            if _is_shown(member, f.metadata)
         }
     return value
+
+
+def _is_shown(member: object, metadata: Mapping[str, Any]) -> bool:
+    if metadata.get(OMIT_NONE):
+        return member is not None
+    return bool(member) or not metadata.get(OMIT_EMPTY)
 
 
 _LEAVES: tuple[tuple[type, Callable[[Any], Any]], ...] = (

@@ -1,4 +1,4 @@
-"""Workflows, their steps, and what is found in them."""
+"""Workflows, and what is found in them."""
 
 from __future__ import annotations
 
@@ -7,27 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from weft.client.records._base import Record
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepRetry(Record):
-    """How a step is tried again."""
-
-    max_attempts: int = 3
-    """Failed attempts in all; -1: without end."""
-    initial_backoff: timedelta | None = None
-    """The pause after the first failure; None: 1 s."""
-    multiplier: float = 2.0
-    """By how much each pause is longer than the one before."""
-    max_backoff: timedelta | None = None
-    """The longest pause; None: 60 s."""
-    jitter: float = 0.2
-    """A pause is up to this share longer, by chance."""
-    non_retryable_reasons: tuple[str, ...] = ()
-    """Reasons that are not tried again."""
-    on_exhausted: str = "INCIDENT"
-    """``INCIDENT`` or ``FAIL``: what happens when the attempts are used up."""
+from weft.client.records._base import OMIT_EMPTY, OMIT_NONE, Record
+from weft.client.records._step import Step, StepRetry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,34 +19,22 @@ class Concurrency(Record):
     """How many, of each key."""
     key: str = ""
     """Text with expressions over ``input`` and ``context``; empty: one key for all."""
+    on_conflict: str = "QUEUE"
+    """``QUEUE``, ``REJECT`` or ``CANCEL_RUNNING``: what becomes of further ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step(Record):
-    """One step: a call of an action, and where to go from there."""
+class StepDefaults(Record):
+    """What steps have that say nothing themselves."""
 
-    id: str
-    """Unique in the workflow."""
-    service: str
-    """Name of a registered service."""
-    action: str
-    """Name of one of its actions."""
-    next: str = ""
-    """Id of the step that follows; empty at the end."""
-    input: Mapping[str, Any] | None = None
-    """What the action gets, with expressions as ``${ … }``; None takes what its schema names."""
+    retry: StepRetry | None = None
+    """How calls of actions are tried again."""
     timeout: timedelta | None = None
     """How long one attempt may take."""
-    description: str = ""
-    """For people."""
-    service_version: str = ""
-    """Which versions of the service it takes, such as ``^1.4``; empty: those of the newest API version."""
-    retry: StepRetry | None = None
-    """How it is tried again; None: not at all."""
-    schedule_to_close_timeout: timedelta | None = None
-    """How long all its attempts may take together."""
     heartbeat_timeout: timedelta | None = None
     """How long a running attempt may be silent."""
+    schedule_to_close_timeout: timedelta | None = None
+    """How long all attempts may take together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +107,16 @@ class Workflow(Record):
     """When this version was created."""
     concurrency: Concurrency | None = None
     """How many executions run at the same time; None: as many as are started."""
+    finally_: tuple[Step, ...] = field(default=(), metadata={OMIT_EMPTY: True})
+    """What runs at the end, however the execution ends."""
+    defaults: StepDefaults | None = field(default=None, metadata={OMIT_NONE: True})
+    """What steps have that say nothing themselves."""
+    retention: timedelta | None = field(default=None, metadata={OMIT_NONE: True})
+    """How long ended executions are kept; None: as the server is configured."""
+    search_attributes: Mapping[str, str] = field(default_factory=dict, metadata={OMIT_EMPTY: True})
+    """What executions can be found by: for each name, text with an expression."""
+    labels: Mapping[str, str] = field(default_factory=dict, metadata={OMIT_EMPTY: True})
+    """For people and tools."""
     aliases: tuple[WorkflowAlias, ...] = ()
     """Names of versions, by name; ``latest``, which always is, is not among them."""
     warnings: tuple[Problem, ...] = ()

@@ -6,10 +6,10 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import islice
-from typing import Final
 
 from weft.api.common.v1 import payload_pb2
 from weft.api.workflow.v1 import workflow_pb2
+from weft.core.definitions import MAX_NESTING, MAX_STEPS, TOO_DEEP, too_many_steps
 from weft.core.payload import JsonObject, PayloadKind
 from weft.core.reasons import Rule
 from weft.server.protos import duration, optional_object
@@ -34,12 +34,7 @@ from weft.server.workflow.policy_convert import (
     retry_to_proto,
 )
 
-__all__ = ["MAX_NESTING", "MAX_STEPS", "StepReader", "payloads_of", "steps_to_proto"]
-
-MAX_STEPS: Final = 1_000
-"""How many steps a workflow has at most, at all depths together."""
-MAX_NESTING: Final = 8
-"""How many lists of steps are in each other at most; the workflow's own is the first."""
+__all__ = ["StepReader", "payloads_of", "steps_to_proto"]
 
 
 class StepReader:
@@ -59,8 +54,7 @@ class StepReader:
     ) -> tuple[Step, ...]:
         """Read a list of steps, with all that is inside of them."""
         if nesting > MAX_NESTING and messages:
-            said = f"lists of steps may be {MAX_NESTING} deep in each other, the workflow's own included"
-            self._faults.add(path, said, Rule.TOO_DEEP)
+            self._faults.add(path, TOO_DEEP, Rule.TOO_DEEP)
             return ()
         taken = messages[: self._left]
         self._left -= len(taken)
@@ -72,8 +66,7 @@ class StepReader:
 
     def _refuse_more(self, path: str, count: int) -> None:
         if not self._told:
-            said = f"has {count:,} entries, and a workflow at most {MAX_STEPS:,} steps in all"
-            self._faults.add(path, said, Rule.TOO_MANY)
+            self._faults.extend([too_many_steps(path, count)])
         self._told = True
 
     def _step(self, message: workflow_pb2.Step, path: str, nesting: int) -> Step:
