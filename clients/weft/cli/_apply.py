@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from weft.cli._definitions import Definition, in_files, located
+from weft.cli._forms import meaning
+from weft.cli._workflow_shape import WORKFLOW
 from weft.core.errors import ResourceNotFoundError, ValidationError, Violation
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ async def validate_all(weft: Client, definitions: list[Definition]) -> list[Find
     findings: list[Finding] = []
     for it in definitions:
         try:
-            problems = await weft.workflows.validate(it.name, **it.values)
+            problems = await weft.workflows.validate(it.name, **it.arguments)
         except ValidationError as error:
             raise in_files([located(it.label, fault) for fault in error.violations], [it.source]) from None
         findings.extend(Finding(label=it.label, problem=problem) for problem in problems)
@@ -98,52 +99,21 @@ async def _apply(weft: Client, it: Definition) -> Outcome:
     try:
         current = await weft.workflows.get(it.name)
     except ResourceNotFoundError:
-        return Outcome(what="created", workflow=await weft.workflows.create(it.name, **it.values))
+        return Outcome(what="created", workflow=await weft.workflows.create(it.name, **it.arguments))
     changed = changes(current, it.values)
     if not changed:
         return Outcome(what="unchanged", workflow=current)
-    updated = await weft.workflows.update(current.id, **changed, etag=current.etag)
-    return Outcome(what="updated", workflow=updated, fields=tuple(changed))
+    arguments = it.arguments
+    updated = await weft.workflows.update(
+        current.id,
+        **{name: value for name, value in arguments.items() if name.rstrip("_") in changed},
+        clear=[name for name in changed if name not in it.values],
+        etag=current.etag,
+    )
+    return Outcome(what="updated", workflow=updated, fields=changed)
 
 
-def changes(current: Workflow, wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields that differ, with their wanted values; a key that a file lacks is emptied."""
-    found: dict[str, Any] = {}
-    for name, empty in _EMPTY.items():
-        value = wanted.get(name) or empty
-        if value != (getattr(current, name) or empty):
-            found[name] = value
-    steps = wanted["steps"]
-    if [_step(step) for step in steps] != [_step(_members(step)) for step in current.steps]:
-        found["steps"] = steps
-    return found
-
-
-def _members(step: object) -> dict[str, Any]:
-    return {name: getattr(step, name) for name in _STEP_FIELDS}
-
-
-def _step(step: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a step's members in one form; no input and an empty input are two things."""
-    return {name: step.get(name) if name == "input" else step.get(name) or None for name in _STEP_FIELDS}
-
-
-_STEP_FIELDS: Final = (
-    "id",
-    "service",
-    "action",
-    "next",
-    "input",
-    "timeout",
-    "description",
-    "service_version",
-)
-
-_EMPTY: Final[Mapping[str, Any]] = {
-    "description": "",
-    "metadata": {},
-    "input_schema": {},
-    "output_schema": {},
-    "timeout": timedelta(0),
-}
-"""What clears each field: an empty schema takes anything, a timeout of zero is none."""
+def changes(current: Workflow, wanted: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return which fields differ in what they mean; a key that the file lacks is to be emptied."""
+    before, after = meaning(WORKFLOW, current), meaning(WORKFLOW, wanted)
+    return tuple(name for name in WORKFLOW.fields if name != "name" and before.get(name) != after.get(name))

@@ -18,10 +18,13 @@ from weft.cli._sources import fault, is_yaml, read_bytes, source_name
 from weft.core.errors import ValidationError
 from weft.core.reasons import Rule
 
-__all__ = ["MAX_DEPTH", "one_object", "read_documents"]
+__all__ = ["MAX_DEPTH", "MAX_VALUES", "one_object", "read_documents"]
 
 MAX_DEPTH: Final = 64
 """A workflow holds schemas and inputs, each of at most 32 levels, within its own few."""
+
+MAX_VALUES: Final = 100_000
+"""In the YAML of definitions: objects, lists and scalars, keys and ends included."""
 
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -68,7 +71,7 @@ def read_documents(source: str) -> list[tuple[str, dict[str, Any]]]:
     data = read_bytes(source)
     if not data.strip():
         raise fault(name, "is empty", Rule.REQUIRED)
-    found = [item for item in _parse(data, source) if item is not None]
+    found = [item for item in _parse(data, source, most=MAX_VALUES) if item is not None]
     if not found:
         raise fault(name, "holds no document", Rule.REQUIRED)
     named = [
@@ -95,14 +98,14 @@ def one_object(data: bytes, source: str) -> dict[str, Any]:
     return documents[0]
 
 
-def _parse(data: bytes, source: str) -> list[Any]:
+def _parse(data: bytes, source: str, most: int | None = None) -> list[Any]:
     """Read JSON where the name or the first character says so, YAML elsewhere."""
     name = source_name(source)
     if source.lower().endswith(".json"):
         return [_parse_json(data, name)]
     if not is_yaml(source) and data.lstrip().startswith(b"{"):
         return [_parse_json(data, name)]
-    return _parse_yaml(data, name)
+    return _parse_yaml(data, name, most)
 
 
 def _parse_json(data: bytes, name: str) -> Any:
@@ -112,13 +115,13 @@ def _parse_json(data: bytes, name: str) -> Any:
         raise fault(name, f"is not JSON: {error}", Rule.INVALID) from None
 
 
-def _parse_yaml(data: bytes, name: str) -> list[Any]:
+def _parse_yaml(data: bytes, name: str, most: int | None) -> list[Any]:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise fault(name, f"is not UTF-8: byte {error.start} is {error.reason}", Rule.INVALID) from None
     try:
-        _check_events(text, name)
+        _check_events(text, name, most)
         return list(yaml.load_all(text, Loader=_Loader))
     except yaml.MarkedYAMLError as error:
         raise _yaml_fault(name, _in_words(error, text), error.problem_mark) from None
@@ -126,10 +129,12 @@ def _parse_yaml(data: bytes, name: str) -> list[Any]:
         raise fault(name, f"is not YAML: {error}", Rule.INVALID) from None
 
 
-def _check_events(text: str, name: str) -> None:
-    """Refuse aliases, tags and deep nesting before anything is built."""
+def _check_events(text: str, name: str, most: int | None) -> None:
+    """Refuse aliases, tags, deep nesting and very many values before anything is built."""
     depth = 0
-    for event in yaml.parse(text, Loader=_Loader):
+    for number, event in enumerate(yaml.parse(text, Loader=_Loader)):
+        if most is not None and number > most:
+            raise _yaml_fault(name, f"holds more than {most:,} values", event.start_mark)
         if isinstance(event, yaml.AliasEvent):
             raise _yaml_fault(
                 name, f"the alias *{event.anchor} is not allowed; write it out", event.start_mark

@@ -11,7 +11,7 @@ from weft.cli._sources import STDIN, fault, is_yaml, read_bytes, source_name
 from weft.core.errors import ValidationError
 from weft.core.reasons import Rule
 
-__all__ = ["parse_duration", "read_object", "read_value"]
+__all__ = ["parse_duration", "read_object", "read_value", "show_duration"]
 
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 _NUMBER: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?")
@@ -31,6 +31,21 @@ def parse_duration(value: str | float) -> timedelta:
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise ValueError(f"{text[:40]!r} is no duration; write 500ms, 30s, 5m, 1h30m or a number of seconds")
     return _seconds(sum(float(number) * _UNITS[unit] for number, unit in parts), text)
+
+
+def show_duration(span: timedelta) -> str:
+    """Write a duration so that it can be read again, such as ``1h30m``."""
+    left, parts = span // _MICROSECOND, []
+    for unit, size in _SIZES.items():
+        count, left = divmod(left, size)
+        parts.append(f"{count}{unit}" if count else "")
+    parts.append(f"{left / 1_000:g}ms" if left else "")
+    return "".join(parts) or "0s"
+
+
+_MICROSECOND: Final = timedelta(microseconds=1)
+_SIZES: Final = {"d": 86_400_000_000, "h": 3_600_000_000, "m": 60_000_000, "s": 1_000_000}
+"""In microseconds."""
 
 
 def _seconds(seconds: float, text: str) -> timedelta:

@@ -57,11 +57,13 @@ class State(StrEnum):
 def apply(ctx: typer.Context, files: FilesArgument = None, file: FileOption = None) -> None:
     """Create or update the workflows that YAML or JSON files define.
 
-    Keys: name, description, metadata, input_schema, output_schema, timeout
-    (30s, 5m, or seconds), concurrency (limit, key), and steps, a list of id,
-    service, action, next, input, timeout, description, service_version, retry,
-    schedule_to_close_timeout and heartbeat_timeout. A file may hold several YAML documents; nothing is
-    changed when one of them, in any of the files, has an error.
+    Keys: name, description, labels, metadata, input_schema, output_schema,
+    timeout (30s, 5m, or seconds), retention, search_attributes, concurrency,
+    defaults, steps and finally. A step has an id, and service and action, or
+    one of switch, parallel, map, loop, wait, signal, approval, workflow, set,
+    emit, fail and succeed: docs/workflows.md has them all. A file may hold
+    several YAML documents; nothing is changed when one of them, in any of the
+    files, has an error.
     """
     from weft.cli._apply import apply_all  # noqa: PLC0415 - PyYAML, for the commands that use it
     from weft.cli._definitions import read_workflows  # noqa: PLC0415 - as above

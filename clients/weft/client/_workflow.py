@@ -102,12 +102,14 @@ class WorkflowClient(Aliases):
         retention: write.DurationLike | None = None,
         search_attributes: Mapping[str, str] | None = None,
         labels: Mapping[str, str] | None = None,
+        clear: Sequence[str] = (),
         etag: str = "",
         request_id: str = "",
     ) -> Workflow:
         """Change what is given; None leaves a field as it is.
 
         Every change but that of name, description and metadata makes a new version.
+        ``clear`` names fields that are emptied, such as ``concurrency``.
 
         Raises:
             ValidationError: Every fault of the definition.
@@ -135,7 +137,7 @@ class WorkflowClient(Aliases):
         request = pb.UpdateWorkflowRequest(
             payload_kind=write.JSON,
             workflow=change,
-            update_mask=write.mask(values),
+            update_mask=write.mask({**values, **dict.fromkeys(clear, True)}),
             etag=etag,
             request_id=request_id or new_request_id(),
         )
