@@ -1,4 +1,4 @@
-"""Removes executions that were kept long enough, in small steps."""
+"""Removes executions, and outputs of steps, that were kept long enough, in small steps."""
 
 from __future__ import annotations
 
@@ -60,6 +60,8 @@ class RetentionRunner:
             for state, span in own.over(self._policy).states.items():
                 count += await self._discard(workflow_id, state, span)
         await self._empty_trash()
+        while await self._store.sweep_cache(self._clock.now(), _ROWS):
+            await self._clock.sleep(_STEP_SECONDS)
         return count
 
     async def _discard(self, workflow_id: str, state: ExecutionState, span: timedelta) -> int:

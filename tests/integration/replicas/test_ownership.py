@@ -25,6 +25,7 @@ from weft.server.store.base import (
     StoreUnavailableError,
     WhenFull,
 )
+from weft.server.store.step_shares import Permit
 
 pytestmark = pytest.mark.integration
 
@@ -181,6 +182,36 @@ async def test_the_server_that_has_the_oldest_is_told_to_end_it(open_store: Open
     await until(lambda: first.id in told)
     assert await b.take_commands() == ()
     assert await a.take_commands() == (Command(execution_id=first.id, kind="cancel"),)
+
+
+async def test_a_limit_of_a_step_holds_over_all_servers(open_store: OpenStore) -> None:
+    """However many ask and give back at the same moment; each turn is given once, and its owner is told."""
+    stores = [await open_store() for _ in range(3)]
+    told: list[str] = []
+    made = [await start(stores[number % 3]) for number in range(24)]
+    for store in stores:
+        store.on_change(told.extend)
+    now = datetime.now(UTC)
+    asked = [Permit(scope="s", execution_id=each.id, path="a", concurrency=3) for each in made]
+
+    async def ask(number: int) -> bool:
+        return await stores[number % 3].acquire_permit(asked[number], now) is not None
+
+    waiting, first = set(range(len(asked))), set[int]()
+    while waiting:
+        numbers = sorted(waiting)
+        answers = await asyncio.gather(*map(ask, numbers))
+        begun = {number for number, turn in zip(numbers, answers, strict=True) if turn}
+        assert len(begun) == 3
+        waiting, first = waiting - begun, first or begun
+        # Given back at another server than that which asked.
+        granted = await asyncio.gather(
+            *(stores[(number + 1) % 3].release_permit(asked[number], now) for number in begun)
+        )
+        ids = [each for some in granted for each in some]
+        assert len(ids) == len(set(ids)) == min(3, len(waiting))
+    theirs = {each.id for number, each in enumerate(made) if number not in first}
+    await until(lambda: theirs <= set(told))
 
 
 async def test_slots_hold_over_all_servers(open_store: OpenStore) -> None:

@@ -104,6 +104,8 @@ class Waits(StrEnum):
     """Somebody who resolves an incident."""
     SLOT = "SLOT"
     """An execution before it, of the same concurrency key, to end."""
+    STEP_LIMIT = "STEP_LIMIT"
+    """Its turn, or its rate, at a step with a limit."""
 
 
 @unique

@@ -1,0 +1,114 @@
+-- name: cached_output
+-- Find what is kept under a key.
+SELECT output FROM step_cache WHERE key = $1 AND expire_time > $2;
+
+-- name: cache_output
+-- Keep an output in place of what was kept under its key.
+INSERT INTO step_cache (key, output, expire_time) VALUES ($1, $2, $3)
+ON CONFLICT (key) DO UPDATE SET output = excluded.output, expire_time = excluded.expire_time;
+
+-- name: sweep_cache
+-- Delete some outputs whose time is over.
+DELETE FROM step_cache WHERE key IN (
+    SELECT key FROM step_cache WHERE expire_time <= $1 ORDER BY expire_time LIMIT $2 FOR UPDATE SKIP LOCKED
+);
+
+-- name: ask_permit
+-- Stand in the queue for a permit, unless the call stands there or has one.
+INSERT INTO step_permits (scope, execution_id, path, concurrency, rate, per) VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (execution_id, path) DO NOTHING;
+
+-- name: get_permit
+-- Read from when on a call may begin.
+SELECT begin_time FROM step_permits WHERE execution_id = $1 AND path = $2;
+
+-- name: permits_of
+-- Read of which paths an execution has permits or waits for them.
+SELECT scope, path FROM step_permits WHERE execution_id = $1;
+
+-- name: drop_permit
+-- Forget a call.
+DELETE FROM step_permits WHERE execution_id = $1 AND path = $2;
+
+-- name: next_permit
+-- Find the call that waits longest, and whether its execution is open.
+SELECT p.id, p.execution_id, p.concurrency, p.rate, p.per,
+    EXISTS (SELECT 1 FROM executions AS e WHERE e.id = p.execution_id AND e.end_time IS NULL) AS alive
+FROM step_permits AS p WHERE p.scope = $1 AND p.begin_time IS NULL ORDER BY p.id LIMIT 1;
+
+-- name: drop_permit_by_id
+-- Forget a call.
+DELETE FROM step_permits WHERE id = $1;
+
+-- name: held_permits
+-- Count the permits of a scope whose executions are open.
+SELECT count(*) FROM step_permits AS p
+WHERE p.scope = $1 AND p.begin_time IS NOT NULL
+    AND EXISTS (SELECT 1 FROM executions AS e WHERE e.id = p.execution_id AND e.end_time IS NULL);
+
+-- name: give_permit
+-- Let a call begin at a time.
+UPDATE step_permits SET begin_time = $1 WHERE id = $2;
+
+-- name: get_rate
+-- Read the last window of a scope, and how many begin in it.
+SELECT window_start, used FROM step_rates WHERE scope = $1;
+
+-- name: set_rate
+-- Remember the last window of a scope.
+INSERT INTO step_rates (scope, window_start, used, expire_time) VALUES ($1, $2, $3, $4)
+ON CONFLICT (scope) DO UPDATE
+SET window_start = excluded.window_start, used = excluded.used, expire_time = excluded.expire_time;
+
+-- name: sweep_rates
+-- Forget some windows that are over.
+DELETE FROM step_rates WHERE scope IN (
+    SELECT scope FROM step_rates WHERE expire_time <= $1 ORDER BY expire_time LIMIT $2 FOR UPDATE SKIP LOCKED
+);
+
+-- name: any_permit
+-- Tell whether there is a call with a limit at all.
+SELECT 1 FROM step_permits LIMIT 1;
+
+-- name: drop_dead_permits
+-- Take back what executions hold that have ended.
+DELETE FROM step_permits WHERE begin_time IS NOT NULL AND NOT EXISTS (
+    SELECT 1 FROM executions AS e WHERE e.id = step_permits.execution_id AND e.end_time IS NULL
+);
+
+-- name: free_scopes
+-- Read for which scopes calls wait although one may begin, or wait whose executions have ended.
+SELECT first.scope FROM (
+    SELECT scope, min(id) AS id FROM step_permits WHERE begin_time IS NULL GROUP BY scope
+) AS waiting
+JOIN step_permits AS first ON first.id = waiting.id
+WHERE first.concurrency > (
+    SELECT count(*) FROM step_permits AS p
+    WHERE p.scope = first.scope AND p.begin_time IS NOT NULL
+        AND EXISTS (SELECT 1 FROM executions AS e WHERE e.id = p.execution_id AND e.end_time IS NULL)
+)
+OR NOT EXISTS (SELECT 1 FROM executions AS e WHERE e.id = first.execution_id AND e.end_time IS NULL);
+
+-- name: wake_permitted
+-- Make an execution due that nobody owns, from when on a call of it may begin.
+UPDATE executions SET due_time = (
+    SELECT min(p.begin_time) FROM step_permits AS p
+    WHERE p.execution_id = executions.id AND p.begin_time IS NOT NULL
+)
+WHERE id = $1 AND owner IS NULL AND waits = 'STEP_LIMIT' AND waits <> '' AND EXISTS (
+    SELECT 1 FROM step_permits AS p
+    WHERE p.execution_id = executions.id AND p.begin_time IS NOT NULL
+        AND (executions.due_time IS NULL OR p.begin_time < executions.due_time)
+);
+
+-- name: wake_all_permitted
+-- Make all executions due that nobody owns, from when on a call of them may begin.
+UPDATE executions SET due_time = (
+    SELECT min(p.begin_time) FROM step_permits AS p
+    WHERE p.execution_id = executions.id AND p.begin_time IS NOT NULL
+)
+WHERE owner IS NULL AND waits = 'STEP_LIMIT' AND waits <> '' AND EXISTS (
+    SELECT 1 FROM step_permits AS p
+    WHERE p.execution_id = executions.id AND p.begin_time IS NOT NULL
+        AND (executions.due_time IS NULL OR p.begin_time < executions.due_time)
+);

@@ -1,0 +1,137 @@
+"""What steps share over all executions: outputs that are kept, and turns."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+
+from weft.server.store.codec import from_micros, to_micros
+from weft.server.store.rates import Window, place_in
+from weft.server.store.sqlite._backend import Backend
+from weft.server.store.sqlite._database import SQL
+from weft.server.store.step_shares import Permit
+
+__all__ = ["SqliteSteps"]
+
+_MICROSECOND: Final = timedelta(microseconds=1)
+_SWEPT_RATES: Final = 500
+
+
+class _Waiting(NamedTuple):
+    """The call that waits longest for its permit."""
+
+    number: int
+    execution_id: str
+    concurrency: int
+    rate: int
+    per: int
+    alive: int
+
+
+class SqliteSteps(Backend):
+    """What steps share; see ``StepShareStore`` for what each method promises."""
+
+    async def cached_output(self, key: str, now: datetime) -> bytes | None:
+        """Return what is kept under a key, unless its time is over."""
+        values = (key, to_micros(now))
+        row = await self._read(lambda connection: connection.execute(SQL["cached_output"], values).fetchone())
+        return row[0] if row else None
+
+    async def cache_output(self, key: str, output: bytes, expire_time: datetime) -> None:
+        """Keep an output until a time, in place of what was kept under its key."""
+        values = (key, output, to_micros(expire_time))
+        await self._write(lambda connection: connection.execute(SQL["cache_output"], values).rowcount)
+
+    async def sweep_cache(self, now: datetime, limit: int) -> int:
+        """Delete outputs whose time is over: that many at most; return how many."""
+        values = (to_micros(now), limit)
+        return await self._write(lambda connection: connection.execute(SQL["sweep_cache"], values).rowcount)
+
+    async def acquire_permit(self, permit: Permit, now: datetime) -> datetime | None:
+        """Return from when on a call may begin; None when it has to wait for another one to end."""
+        call = (permit.execution_id, permit.path)
+        asked = (permit.scope, *call, permit.concurrency, permit.rate, permit.per // _MICROSECOND)
+
+        def acquire(connection: sqlite3.Connection) -> int | None:
+            connection.execute(SQL["ask_permit"], asked)
+            _grant(connection, permit.scope, to_micros(now))
+            begin: int | None = connection.execute(SQL["get_permit"], call).fetchone()[0]
+            return begin
+
+        begin = await self._write(acquire)
+        return None if begin is None else from_micros(begin)
+
+    async def release_permit(self, permit: Permit, now: datetime) -> tuple[str, ...]:
+        """Give a permit back, or leave the queue; return the executions of which one was given to a call."""
+
+        def release(connection: sqlite3.Connection) -> list[str]:
+            connection.execute(SQL["drop_permit"], (permit.execution_id, permit.path))
+            return _grant(connection, permit.scope, to_micros(now))
+
+        return tuple(await self._write(release))
+
+    async def release_permits(
+        self, execution_id: str, keep: Collection[str], now: datetime
+    ) -> tuple[str, ...]:
+        """Release all permits of an execution but those of some paths."""
+
+        def release(connection: sqlite3.Connection) -> list[str]:
+            rows = connection.execute(SQL["permits_of"], (execution_id,)).fetchall()
+            gone = [(scope, path) for scope, path in rows if path not in keep]
+            connection.executemany(SQL["drop_permit"], [(execution_id, path) for _, path in gone])
+            scopes = dict.fromkeys(scope for scope, _ in gone)
+            return [each for scope in scopes for each in _grant(connection, scope, to_micros(now))]
+
+        return tuple(await self._write(release))
+
+    async def grant_permits(self, now: datetime) -> tuple[str, ...]:
+        """Take back what executions hold that have ended, and give it on."""
+        if await self._read(lambda connection: connection.execute(SQL["any_permit"]).fetchone()) is None:
+            return ()
+
+        def grant(connection: sqlite3.Connection) -> list[str]:
+            connection.execute(SQL["drop_dead_permits"])
+            connection.execute(SQL["sweep_rates"], (to_micros(now), _SWEPT_RATES))
+            scopes = [scope for (scope,) in connection.execute(SQL["free_scopes"]).fetchall()]
+            granted = [each for scope in scopes for each in _grant(connection, scope, to_micros(now))]
+            connection.execute(SQL["wake_all_permitted"])
+            return granted
+
+        return tuple(await self._write(grant))
+
+    async def wake_permitted(self, execution_id: str) -> bool:
+        """Make an execution due that nobody owns, if a call of it has its permit; tell whether it has."""
+        values = (execution_id,)
+        return await self._write(
+            lambda connection: connection.execute(SQL["wake_permitted"], values).rowcount == 1
+        )
+
+
+def _grant(connection: sqlite3.Connection, scope: str, now: int) -> list[str]:
+    """Give permits of a scope to those that wait, as far as there are some; return their executions."""
+    granted: list[str] = []
+    while (row := connection.execute(SQL["next_permit"], (scope,)).fetchone()) is not None:
+        first = _Waiting._make(row)
+        if not first.alive:
+            connection.execute(SQL["drop_permit_by_id"], (first.number,))
+            continue
+        held = connection.execute(SQL["held_permits"], (scope,)).fetchone()[0] if first.concurrency else -1
+        if first.concurrency and held >= first.concurrency:
+            break
+        begin = _begin(connection, scope, first, now)
+        connection.execute(SQL["give_permit"], (begin, first.number))
+        connection.execute(SQL["wake_permitted"], (first.execution_id,))
+        granted.append(first.execution_id)
+    return granted
+
+
+def _begin(connection: sqlite3.Connection, scope: str, call: _Waiting, now: int) -> int:
+    """Return from when on a call may begin, and keep its place."""
+    if not call.rate:
+        return now
+    row = connection.execute(SQL["get_rate"], (scope,)).fetchone()
+    begin, window = place_in(Window._make(row) if row else None, call.rate, call.per, now)
+    connection.execute(SQL["set_rate"], (scope, *window, window.start + call.per))
+    return begin
