@@ -23,6 +23,7 @@ from weft.cli._options import (
 )
 from weft.cli._session import Settings, call
 from weft.cli._text import clean, humanize_seconds, local_time, plural
+from weft.cli.importing.command import import_workflows
 
 if TYPE_CHECKING:
     from weft.cli._apply import Finding
@@ -104,6 +105,15 @@ def validate(ctx: typer.Context, files: FilesArgument = None, file: FileOption =
         output.line(settings, _warning(finding))
     if faults:
         raise typer.Exit(Exit.INVALID)
+
+
+command(
+    app,
+    "import",
+    "weft workflows import --from asl machine.asl.json > machine.yaml",
+    "weft workflows import --from asl machine.asl.json --strict",
+    "weft workflows import --from asl machine.json --map services.yaml --directory workflows",
+)(import_workflows)
 
 
 def _warning(finding: Finding) -> str:

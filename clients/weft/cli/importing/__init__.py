@@ -1,0 +1,13 @@
+"""Definitions of other workflow languages, as definitions of Weft.
+
+Pure functions: a document in, definitions and notes out. A note says what could
+not be carried over, or what means something slightly different, and where it
+stands in the source.
+
+- ``notes``: what is said about an import.
+- ``naming``: ids, names and reasons made of foreign names.
+- ``cel``, ``nodes``: the data that a foreign expression is about, as expressions of Weft.
+- ``graph``, ``flow``, ``loops``: states and tasks that lead to each other, as lists of steps.
+- ``asl``: the States Language; ``cncf``: Serverless Workflow 1.0.
+- ``writing``: the definitions as YAML; ``command``: ``weft workflows import``.
+"""
