@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from weft.cli._text import humanize_seconds
 
@@ -14,12 +14,16 @@ if TYPE_CHECKING:
 __all__ = ["concurrency_text", "limits_text", "retry_text"]
 
 
+_FURTHER: Final = {"REJECT": "further ones are refused", "CANCEL_RUNNING": "the oldest is cancelled"}
+
+
 def concurrency_text(workflow: Workflow) -> str:
     """Return how many executions run at the same time, such as ``2 of each ${input.customer}``."""
     found = workflow.concurrency
     if found is None:
         return ""
-    return f"{found.limit} of each {found.key}" if found.key else str(found.limit)
+    text = f"{found.limit} of each {found.key}" if found.key else str(found.limit)
+    return f"{text}, {_FURTHER[found.on_conflict]}" if found.on_conflict in _FURTHER else text
 
 
 def limits_text(step: Step) -> str:

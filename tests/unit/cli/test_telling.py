@@ -93,4 +93,6 @@ def test_policies_in_a_few_words() -> None:
     workflow = Workflow(id="w", name="w", concurrency=Concurrency(limit=2, key="${input.customer}"))
     assert concurrency_text(workflow) == "2 of each ${input.customer}"
     assert concurrency_text(Workflow(id="w", name="w", concurrency=Concurrency(limit=3))) == "3"
+    refusing = Concurrency(limit=3, on_conflict="REJECT")
+    assert concurrency_text(Workflow(id="w", name="w", concurrency=refusing)) == "3, further ones are refused"
     assert concurrency_text(Workflow(id="w", name="w")) == ""

@@ -56,7 +56,7 @@ class DerivedAttributes:
                 try:
                     found[name] = template.render(scope)["value"]
                 except PreconditionError as error:
-                    faults.append(Violation(f"{_FIELD}.{name}", error.message, Rule.INVALID))
+                    faults.append(Violation(f"{_FIELD}.{name}", _why(error), Rule.INVALID))
         faults += _faults(found)
         added = {name: item for name, item in found.items() if item is not None}
         faults += attribute_faults({**added, **given}, _FIELD) if not faults else ()
@@ -76,6 +76,12 @@ class DerivedAttributes:
                 self._known.popitem(last=False)
         self._known.move_to_end(key)
         return known
+
+
+def _why(error: PreconditionError) -> str:
+    """Say what is wrong with an expression; where that is, is said beside it."""
+    known = error.metadata
+    return f"{known['expression']!r}: {known['error']}" if "expression" in known else error.message
 
 
 def _faults(found: Mapping[str, Any]) -> Iterator[Violation]:
