@@ -13,6 +13,7 @@ from weft.client._calls import Limit, new_request_id
 from weft.client._execution_calls import ExecutionCalls, optional_span
 from weft.client._reading import execution as read
 from weft.client.records import Execution
+from weft.core.context import CallContext
 from weft.core.errors import DeadlineExceededError
 
 __all__ = ["Starts"]
@@ -128,7 +129,6 @@ class Starts(ExecutionCalls):
             WeftError: As ``start``.
         """
         about = write.call_context(context, request_id)
-        span = None if wait is None else write.duration(wait, "wait")
         request = pb.ExecuteWorkflowRequest(
             workflow=workflow,
             version=version,
@@ -140,6 +140,12 @@ class Starts(ExecutionCalls):
             search_attributes=write.struct(attributes, "attributes") if attributes else None,
             **_key(key, key_reuse, key_conflict),
         )
+        return await self._executed(request, about, None if wait is None else write.duration(wait, "wait"))
+
+    async def _executed(
+        self, request: pb.ExecuteWorkflowRequest, about: CallContext, span: timedelta | None
+    ) -> Execution:
+        """Wait for the end of an execution, for a span at most."""
         try:
             answer = await self._caller.unary(
                 self._stub.ExecuteWorkflow,
@@ -149,7 +155,7 @@ class Starts(ExecutionCalls):
                 limit=Limit(span=span, in_all=True),
             )
         except DeadlineExceededError as error:
-            raise _not_ended(error, workflow, span) from error
+            raise _not_ended(error, request.workflow, span) from error
         return read.execution(answer.execution)
 
     async def rerun(

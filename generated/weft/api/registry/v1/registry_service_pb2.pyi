@@ -697,7 +697,7 @@ class WatchInstancesResponse(_message.Message):
     version: _builtins.int
     """Grows with every change of the set within one run of the server."""
     endpoint: _builtins.str
-    """Where to call the service while it has no instances: `Service.endpoint`."""
+    """Where to call the service while it has no instance that can be called: `Service.endpoint`."""
     @_builtins.property
     def instances(self) -> _containers.RepeatedCompositeFieldContainer[_registry_pb2.Instance]:
         """Every instance, also those that must not be called."""
