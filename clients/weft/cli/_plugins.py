@@ -20,7 +20,7 @@ __all__ = ["GROUP", "Plugin", "find_plugins"]
 GROUP: Final = "weft.cli.commands"
 
 _SUMMARIES: Final = {
-    "admin": "Look after a store: backup, restore, verify, migrate, adopt.",
+    "admin": "Look after a store: backup, restore, verify, migrate, adopt, accept-loss.",
     "server": "Run the Weft server in this terminal.",
 }
 """What ``weft --help`` says of our own; reading it from the command would import the server."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from typer.testing import Result
 from tests.contract.store.samples import execution, first_events
 from tests.integration.admin.conftest import KINDS, MakePlace, Place, Run, apart, fill
 from tests.support.postgres import PASSWORD
+from weft.server.store.base import StoreDamagedError
 from weft.server.store.vault import table
 
 pytestmark = pytest.mark.integration
@@ -211,3 +213,76 @@ def test_wrong_settings_are_told_without_the_password(run: Run, tmp_path: Path) 
     for result in (wrong, gone, missing):
         assert PASSWORD not in result.output
         assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.fixture
+def damaged(tmp_path: Path) -> Place:
+    """A database whose server was killed, and of whose log a bit has flipped since."""
+    live, left = Place(tmp_path / "live", ""), tmp_path / "left"
+
+    async def write() -> None:
+        store = live.store()
+        await store.open()
+        for _ in range(5):
+            made = execution()
+            await store.insert_execution(made, first_events(made))
+        left.mkdir()
+        for name in ("weft.db", "weft.db-wal", "weft.db-acked"):
+            shutil.copy(live.folder / name, left)
+        await store.close()
+
+    apart(write())
+    log = left / "weft.db-wal"
+    content = bytearray(log.read_bytes())
+    content[-5_000] ^= 1
+    log.write_bytes(content)
+    return Place(left, "")
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.glob("weft.db*") if path.suffix != ".db-shm"}
+
+
+def test_a_damaged_log_is_left_alone(damaged: Place, run: Run, tmp_path: Path) -> None:
+    """Neither a server nor a command opens it, as that would make an end of what is damaged."""
+    before = files(damaged.folder)
+
+    async def serve() -> None:
+        store = damaged.store()
+        with pytest.raises(StoreDamagedError) as caught:
+            await store.open()
+        assert caught.value.file == damaged.folder / "weft.db-wal"
+        assert 0 < caught.value.offset < len(before["weft.db-wal"])
+        assert "weft admin accept-loss" in str(caught.value)
+
+    apart(serve())
+    for words in (["verify"], ["backup", str(tmp_path / "b")], ["migrate"]):
+        assert "is damaged at byte" in run(*words, *damaged.options, code=1).stderr
+    assert files(damaged.folder) == before
+
+
+def test_a_loss_can_be_accepted(damaged: Place, run: Run) -> None:
+    """What is before the damage is there again, the files as they were are kept, and once is enough."""
+    before = files(damaged.folder)
+    done = run("accept-loss", *damaged.options)
+    assert "frames are missing that were acknowledged" in done.stdout
+    kept = damaged.folder / "damaged-1"
+    assert files(kept) == {name: before[name] for name in ("weft.db", "weft.db-wal")}
+    assert "4 executions checked, 0 findings" in run("verify", *damaged.options).stdout
+    assert "nothing is known to be missing" in run("accept-loss", *damaged.options).stdout
+
+    async def serve() -> None:
+        store = damaged.store()
+        await store.open()
+        await store.close()
+
+    apart(serve())
+
+
+def test_what_does_not_fit_together_is_not_taken(damaged: Place, run: Run) -> None:
+    """Where the damaged log was written back in part, the rest is no whole: the exit code says so."""
+    with (damaged.folder / "weft.db").open("r+b") as file:
+        file.truncate(0)
+    done = run("accept-loss", *damaged.options, code=1)
+    assert "restore a backup" in done.stderr
+    assert (damaged.folder / "damaged-1" / "weft.db-wal").exists()

@@ -155,7 +155,8 @@ async def test_only_the_owner_may_read_what_is_stored(store: SqliteStore, path: 
     """The directory and every file in it are the server's own."""
     await store.insert_service(service())
     modes = {file.name: mode(file) for file in path.parent.iterdir()}
-    assert modes == dict.fromkeys(("weft.db", "weft.db-shm", "weft.db-wal", "weft.lock"), 0o600)
+    names = ("weft.db", "weft.db-acked", "weft.db-shm", "weft.db-wal", "weft.lock")
+    assert modes == dict.fromkeys(names, 0o600)
     assert mode(path.parent) == 0o700
 
 

@@ -35,7 +35,7 @@ T = TypeVar("T")
 admin = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
-    help="Look after a store: backup, restore, verify, migrate, adopt.",
+    help="Look after a store: backup, restore, verify, migrate, adopt, accept-loss.",
 )
 _executions = typer.Typer(no_args_is_help=True, help="Look after the executions of dead servers.")
 admin.add_typer(_executions, name="executions")
@@ -129,6 +129,31 @@ def migrate(
         typer.echo(f"{'missing' if dry_run else 'applied'}  {name}")
     if not missing:
         typer.echo(f"{vault.name} is up to date")
+
+
+@admin.command("accept-loss")
+def accept_loss(
+    data_dir: DataDir = _DEFAULT_DIR,
+    database_url: DatabaseUrl = "",
+    database_schema: DatabaseSchema = "weft",
+) -> None:
+    """Go on with what is left of a SQLite database that a server refuses to open, as its log is damaged.
+
+    What the log had behind the damage is given up, although it was acknowledged. A
+    folder beside the database keeps the files as they were. Without damage nothing is
+    changed. Run `weft admin verify` afterwards. The exit code is 1 when what is left
+    does not fit together; then only a backup helps.
+
+    Example: weft admin accept-loss --data-dir ./data
+    """
+    vault = _vault(data_dir, database_url, database_schema)
+    done = _run(vault.accept_loss())
+    if done is None:
+        typer.echo(f"{vault.name}: nothing is known to be missing")
+        return
+    typer.echo(f"{vault.name}: given up is {done.lost}; the files as they were are in {done.kept}")
+    if done.faults:
+        raise _refusal(f"what is left is of no use, restore a backup: {'; '.join(done.faults[:3])}", _FAILED)
 
 
 @_executions.command()

@@ -26,6 +26,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum, unique
+from pathlib import Path
 from typing import Protocol
 
 from weft.core.errors import ExhaustedError, ServiceUnavailableError
@@ -65,6 +66,7 @@ __all__ = [
     "SlotFullError",
     "StaleWriteError",
     "Store",
+    "StoreDamagedError",
     "StoreFullError",
     "StoreInUseError",
     "StoreState",
@@ -81,6 +83,26 @@ class StoreUnavailableError(ServiceUnavailableError):
 
     def __init__(self, message: str) -> None:
         super().__init__("store", message, retry_after=timedelta(seconds=1))
+
+
+class StoreDamagedError(StoreUnavailableError):
+    """Something is missing that was acknowledged, so the store is not opened; people have to decide.
+
+    Attributes:
+        file: What is damaged.
+        offset: From where on it is not what was written.
+
+    Args:
+        file: What is damaged.
+        offset: From where on it is not what was written.
+        why: How that is known.
+        hint: What can be done.
+    """
+
+    def __init__(self, file: Path, offset: int, why: str, hint: str) -> None:
+        super().__init__(f"{file} is damaged at byte {offset:,}: {why}. {hint}")
+        self.file = file
+        self.offset = offset
 
 
 class StoreFullError(ExhaustedError):

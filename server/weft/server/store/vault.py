@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Filler",
     "Member",
     "Row",
+    "Salvage",
     "Snapshot",
     "Table",
     "Vault",
@@ -143,6 +145,18 @@ class Filler(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Salvage:
+    """What became of a damaged store."""
+
+    lost: str
+    """What was given up."""
+    kept: Path
+    """Folder with the files as they were."""
+    faults: tuple[str, ...]
+    """What is wrong with the rest; it is of no use then."""
+
+
 class Vault(Protocol):
     """A store, for as long as a command takes."""
 
@@ -175,6 +189,14 @@ class Vault(Protocol):
 
         Raises:
             VaultError: It is in use, or cannot be brought up to date.
+        """
+        ...
+
+    async def accept_loss(self) -> Salvage | None:
+        """Take a damaged store for what is left of it; None when nothing is known to be missing.
+
+        Raises:
+            VaultError: It is in use, or of a kind that looks after itself.
         """
         ...
 

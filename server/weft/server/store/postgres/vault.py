@@ -15,7 +15,7 @@ from weft.server.store.database import DatabaseConfig
 from weft.server.store.migrate import AppliedMigration, load_migrations, pending_migrations
 from weft.server.store.postgres._connect import SQL, Connection, connect
 from weft.server.store.postgres._schema import inspect, prepare
-from weft.server.store.vault import TABLES, Member, Row, Snapshot, Table, VaultError
+from weft.server.store.vault import TABLES, Member, Row, Salvage, Snapshot, Table, VaultError
 
 __all__ = ["PostgresVault"]
 
@@ -79,6 +79,10 @@ class PostgresVault:
             if apply and missing:
                 await self._prepare(connection)
             return missing
+
+    async def accept_loss(self) -> Salvage | None:
+        """Refuse: PostgreSQL does not start on a damaged log."""
+        raise VaultError(f"{self.name}: PostgreSQL looks after its own log")
 
     async def members(self) -> tuple[Member, ...]:
         """Return the servers that have joined."""

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from weft.core.clock import Clock
-from weft.server.store.base import StoreUnavailableError
+from weft.server.store.base import StoreDamagedError, StoreUnavailableError
 from weft.server.store.codec import to_micros
 from weft.server.store.migrate import AppliedMigration, Migration, load_migrations, pending_migrations
 from weft.server.store.queries import load_queries
+from weft.server.store.sqlite._acknowledged import Acknowledged
 from weft.server.store.sqlite._faults import fault_of
 from weft.server.store.sqlite._lock import DirectoryLock
+from weft.server.store.sqlite._log import Damage, opened_log
+from weft.server.store.sqlite._valid import valid_frames
 
 __all__ = ["SQL", "Database", "rollback"]
+
+logger = logging.getLogger("weft.store")
 
 SQL = load_queries("sqlite")
 
 _MINIMUM = (3, 37, 0)
 """The first release with STRICT tables."""
 _BUSY_SECONDS = 5.0
+_PATIENCE = 0.3
+"""Seconds that the owner of the directory is waited for: a command may look at the log before we do."""
 _DIRECTORY_MODE = 0o700
 _FILE_MODE = 0o600
 _FILLER_BYTES = 256 * 1024
@@ -38,6 +47,12 @@ _PRAGMAS = (
 )
 
 
+_HINT = (
+    "Nothing was changed. Copy the folder, then restore a backup; or take what is left with "
+    "`weft admin accept-loss`"
+)
+
+
 class Database:
     """One database and the right to use it.
 
@@ -50,6 +65,7 @@ class Database:
         self.path = path
         self._clock = clock
         self._lock = DirectoryLock(path.parent) if path else None
+        self._acknowledged = Acknowledged(path) if path else None
         self._identity: tuple[int, int] | None = None
         self.epoch = 0
         """Grows each time the database is opened or comes back; what an older one owned is free."""
@@ -64,6 +80,7 @@ class Database:
 
         Raises:
             StoreInUseError: Another process has it.
+            StoreDamagedError: What was acknowledged is not all there.
             StoreUnavailableError: It cannot be opened; the message says why.
         """
         if sqlite3.sqlite_version_info < _MINIMUM:
@@ -73,6 +90,7 @@ class Database:
             )
         try:
             self._own()
+            self.check_log()
             connection = self._connect_and_migrate("rwc")
             try:
                 connection.execute("BEGIN IMMEDIATE")
@@ -96,12 +114,67 @@ class Database:
         if self.path is None or self._lock is None:
             return
         self.path.parent.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
-        self._lock.acquire()
+        self._lock.acquire(_PATIENCE)
         if self.path.is_dir():
             raise IsADirectoryError(f"{self.path} is a directory")
         # Payloads are nobody else's business; SQLite gives the files beside it the same mode.
         with suppress(FileExistsError):
             os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE))
+
+    def damage(self) -> Damage | None:
+        """Tell whether the log lacks what was acknowledged; nobody else has it open."""
+        if self.path is None or self._acknowledged is None:
+            return None
+        with opened_log(self.log) as log:
+            if log.empty:
+                return None
+            return log.damage(valid_frames(self.path, log.salt), self._acknowledged.read())
+
+    @property
+    def log(self) -> Path:
+        """The write-ahead log of the file."""
+        return Path(f"{self.path}-wal")
+
+    @contextmanager
+    def owned(self) -> Iterator[None]:
+        """Keep everybody else out while the block runs.
+
+        Raises:
+            StoreInUseError: Another process has it.
+        """
+        assert self._lock is not None
+        self._lock.acquire()
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    def check_log(self) -> None:
+        """Look at the log; nobody else has it open.
+
+        Raises:
+            StoreDamagedError: What was acknowledged is not all there.
+        """
+        found = self.damage()
+        if found is not None:
+            raise StoreDamagedError(self.log, found.offset, found.why, _HINT)
+
+    def acknowledge(self) -> None:
+        """Take note that all that was committed is on the disk."""
+        if self._acknowledged is not None:
+            with suppress(OSError):  # an older note only says less
+                self._acknowledged.note()
+
+    def write_back(self, connection: sqlite3.Connection) -> None:
+        """Write the log back to the file, so that it is whole by itself, and close."""
+        try:
+            if self._acknowledged is not None:
+                with suppress(OSError):
+                    self._acknowledged.forget()
+            with suppress(sqlite3.Error):
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        finally:
+            connection.close()
 
     def reopen(self) -> sqlite3.Connection:
         """Connect again to the same file; a lost one is not made anew, another one not taken for it."""
@@ -115,7 +188,9 @@ class Database:
         return connection
 
     def release(self) -> None:
-        """Give up ownership."""
+        """Give up ownership, after everything is closed."""
+        if self._acknowledged is not None:
+            self._acknowledged.close()
         if self._lock is not None:
             self._lock.release()
 
@@ -150,6 +225,11 @@ class Database:
             raise
         if self.path is not None:
             self._identity = _identity(self.path)
+        if self._acknowledged is not None:
+            try:
+                self._acknowledged.open()
+            except OSError as error:
+                logger.warning("what is acknowledged cannot be noted beside %s: %s", self.path, error)
         return connection
 
     def _connect(self, mode: str) -> sqlite3.Connection:

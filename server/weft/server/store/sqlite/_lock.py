@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from pathlib import Path
 
 from weft.server.store.base import StoreInUseError
@@ -11,6 +12,7 @@ from weft.server.store.base import StoreInUseError
 __all__ = ["LOCK_NAME", "DirectoryLock"]
 
 LOCK_NAME = "weft.lock"
+_PAUSE = 0.02
 
 
 class DirectoryLock:
@@ -27,8 +29,11 @@ class DirectoryLock:
         self._path = directory / LOCK_NAME
         self._file: int | None = None
 
-    def acquire(self) -> None:
+    def acquire(self, patience: float = 0.0) -> None:
         """Take the lock.
+
+        Args:
+            patience: Seconds that whoever has it is waited for; ``weft admin`` has it for a moment.
 
         Raises:
             StoreInUseError: Somebody else has it.
@@ -36,7 +41,7 @@ class DirectoryLock:
         """
         file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(file, time.monotonic() + patience)
             os.ftruncate(file, 0)
             os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
         except BlockingIOError:
@@ -54,3 +59,13 @@ class DirectoryLock:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+
+def _lock(file: int, until: float) -> None:
+    while True:
+        try:
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(_PAUSE)

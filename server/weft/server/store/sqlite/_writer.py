@@ -117,6 +117,8 @@ class Writer:
         writes = [job for job in jobs if not job.reads]
         try:
             outcomes = commit(connection, writes) if writes else []
+            if writes:
+                self._database.acknowledge()
             if len(writes) < len(jobs):
                 outcomes += [read(connection, job) for job in jobs if job.reads]
         except Exception as error:
@@ -193,9 +195,7 @@ class Writer:
         """Write everything back to the database file, so that it is whole by itself."""
         if self._connection is not None:
             with suppress(sqlite3.Error):
-                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            with suppress(sqlite3.Error):
-                self._connection.close()
+                self._database.write_back(self._connection)
         self._database.release()
         late = [job for job in take(self._queue, _MAX_BATCH, 0) if job is not None]
         self._refuse(late, Fault(f"{self._database.where} is closed", full=False))

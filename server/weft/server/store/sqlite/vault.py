@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from weft.core.clock import SystemClock
 from weft.server.store.base import StoreInUseError, StoreUnavailableError
 from weft.server.store.migrate import AppliedMigration, load_migrations, pending_migrations
 from weft.server.store.sqlite._database import SQL, Database
-from weft.server.store.vault import TABLES, Member, Row, Snapshot, Table, VaultError
+from weft.server.store.sqlite._salvage import cut, file_faults
+from weft.server.store.vault import TABLES, Member, Row, Salvage, Snapshot, Table, VaultError
 
 __all__ = ["SqliteVault"]
 
@@ -78,6 +79,19 @@ class SqliteVault:
             database.release()
         return missing
 
+    async def accept_loss(self) -> Salvage | None:
+        """Cut the log where SQLite ends it, and write the rest back; copies of the files stay."""
+        database = Database(self._path, SystemClock())
+        if not self._path.is_file():
+            raise VaultError(f"there is no database at {self._path}")
+        try:
+            with database.owned():
+                return cut(database)
+        except StoreInUseError as error:
+            raise VaultError(str(error)) from error
+        except (OSError, sqlite3.Error) as error:
+            raise VaultError(f"{self._path}: {error}") from error
+
     async def members(self) -> tuple[Member, ...]:
         """Return nobody: who has the lock of the directory is the only one, and frees what others left."""
         return ()
@@ -90,9 +104,14 @@ class SqliteVault:
     def _reader(self) -> sqlite3.Connection:
         if not self._path.is_file():
             raise VaultError(f"there is no database at {self._path}")
+        database = Database(self._path, SystemClock())
         try:
-            return Database(self._path, SystemClock()).reader()
-        except sqlite3.Error as error:
+            with suppress(StoreInUseError), database.owned():  # who reads a log last writes it back
+                database.check_log()
+            return database.reader()
+        except StoreUnavailableError as error:
+            raise VaultError(error.message) from error
+        except (OSError, sqlite3.Error) as error:
             raise VaultError(f"{self._path}: {error}") from error
 
     def _missing(self, connection: sqlite3.Connection) -> tuple[str, ...]:
@@ -128,12 +147,7 @@ class _Snapshot:
         return frozenset({self._connection.execute(SQL["current_epoch"]).fetchone()[0]})
 
     async def faults(self) -> tuple[str, ...]:
-        found = [row[0] for row in self._connection.execute("PRAGMA integrity_check")]
-        broken = [
-            f"a row of {row[0]} refers to a missing {row[2]}"
-            for row in self._connection.execute("PRAGMA foreign_key_check")
-        ]
-        return (*(text for text in found if text != "ok"), *broken)
+        return file_faults(self._connection)
 
 
 class _Filler:
