@@ -20,6 +20,7 @@ __all__ = [
     "INSTANCE_ID",
     "INSTANCE_PREFIX",
     "NAME",
+    "SCHEDULE_PREFIX",
     "SERVICE_PREFIX",
     "STEP_ID",
     "WORKFLOW_PREFIX",
@@ -36,6 +37,7 @@ INSTANCE_PREFIX = "ins"
 WORKFLOW_PREFIX = "wf"
 EXECUTION_PREFIX = "exe"
 BATCH_PREFIX = "bat"
+SCHEDULE_PREFIX = "sch"
 
 NAME = re.compile(r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?")
 """A service or workflow: a DNS label, so that it is a Consul name as well."""

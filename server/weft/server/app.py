@@ -24,6 +24,7 @@ from weft.api.execution.v1 import (
     execution_service_pb2_grpc,
 )
 from weft.api.registry.v1 import registry_service_pb2, registry_service_pb2_grpc
+from weft.api.schedule.v1 import schedule_service_pb2, schedule_service_pb2_grpc
 from weft.api.workflow.v1 import workflow_service_pb2, workflow_service_pb2_grpc
 from weft.core.clock import Clock, SystemClock
 from weft.core.payload import JsonObject
@@ -63,6 +64,11 @@ from weft.server.registry.resolver import RegistryResolver
 from weft.server.registry.service import RegistryService
 from weft.server.registry.servicer import RegistryServicer
 from weft.server.retention_runner import RetentionRunner
+from weft.server.schedule.runner import ScheduleRunner
+from weft.server.schedule.runs import ScheduleRuns
+from weft.server.schedule.service import ScheduleService
+from weft.server.schedule.servicer import ScheduleServicer
+from weft.server.schedule.starts import ScheduledExecutions
 from weft.server.store.base import Store
 from weft.server.tasks import supervise
 from weft.server.workflow.service import WorkflowService
@@ -85,6 +91,7 @@ _SERVICES = (
     *_ROLES.values(),
     batch_service_pb2.DESCRIPTOR.services_by_name["BatchService"].full_name,
     archive_service_pb2.DESCRIPTOR.services_by_name["ArchiveService"].full_name,
+    schedule_service_pb2.DESCRIPTOR.services_by_name["ScheduleService"].full_name,
 )
 
 
@@ -132,6 +139,7 @@ class WeftServer:
             ("the watch over the store", self._health.run),
             ("the removal of old request keys", lambda: forget_old_requests(self._store, self._clock)),
             ("the work on batches", self._batch_runner.run),
+            ("the work on schedules", self._schedule_runner.run),
             ("the removal of old executions", self._retention.run),
         ):
             self._background.append(asyncio.create_task(supervise(name, job, self._clock)))
@@ -167,6 +175,14 @@ class WeftServer:
         self._lists = ExecutionLists(self._store, self._workflows, clock)
         self._batch_runner = BatchRunner(self._store, operations(self._executions), clock)
         self._batches = BatchService(self._store, self._lists, clock, self._batch_runner.wake)
+        starts = ScheduledExecutions(self._executions, self._store)
+        self._schedule_runner = ScheduleRunner(self._store, starts, clock)
+        self._schedules = ScheduleService(
+            self._store, self._workflows, self._executions, clock, self._schedule_runner.wake
+        )
+        self._schedule_runs = ScheduleRuns(
+            self._schedules, self._store, starts, clock, self._schedule_runner.wake
+        )
         self._retention = RetentionRunner(self._store, self._config.retention, clock)
         self._health = HealthReporter(self._store, _SERVICES, clock)
         self._chain = ServerChain()
@@ -189,6 +205,9 @@ class WeftServer:
         )
         batch_service_pb2_grpc.add_BatchServiceServicer_to_server(
             BatchServicer(self._batches, self._lists), server
+        )
+        schedule_service_pb2_grpc.add_ScheduleServiceServicer_to_server(
+            ScheduleServicer(self._schedules, self._schedule_runs, clock), server
         )
         archive_service_pb2_grpc.add_ArchiveServiceServicer_to_server(
             ArchiveServicer(ArchiveService(self._store)), server

@@ -155,6 +155,10 @@ HARMS = {  # the damage by its code; blanks tell apart those with the same
     "BATCH_COUNTS": (
         "INSERT INTO batches (id, state, total, succeeded, document) VALUES ('b', 'RUNNING', 2, 1, '{}')"
     ),
+    "ORPHAN ": (
+        "INSERT INTO schedule_runs (schedule_id, number, state, buffers, document)"
+        " VALUES ('s', 1, 'SKIPPED', 0, '')"
+    ),
 }
 
 

@@ -33,6 +33,8 @@ async def verify(snapshot: Snapshot) -> AsyncIterator[Finding]:
         yield finding
     async for finding in _batches(snapshot):
         yield finding
+    async for finding in _schedules(snapshot):
+        yield finding
 
 
 _EXECUTIONS: Final = table("executions")
@@ -148,3 +150,11 @@ async def _batches(snapshot: Snapshot) -> AsyncIterator[Finding]:
             yield Finding("BATCH_COUNTS", batch["id"], "its counts are not those of its items")
     async for key in items.skip_to(None):
         yield Finding("ORPHAN", key, "there are items of a batch that is not there")
+
+
+async def _schedules(snapshot: Snapshot) -> AsyncIterator[Finding]:
+    known = {row[0] async for row in snapshot.rows(table("schedules"))}
+    runs = _Groups(snapshot, table("schedule_runs"))
+    async for key in runs.skip_to(None):
+        if key not in known:
+            yield Finding("ORPHAN", key, "there are runs of a schedule that is not there")

@@ -92,7 +92,7 @@ def parse_cron(text: str, path: str = "expression") -> Calendar:
     try:
         fields = _split(text)
     except _FieldError as error:
-        raise ValidationError([Violation(path, str(error), Rule.INVALID)]) from None
+        raise ValidationError([Violation(path, str(error), Rule.CRON_INVALID)]) from None
     return _Reading(fields, path).calendar()
 
 
@@ -207,7 +207,7 @@ class _Reading:
         return WeekDays(numbers=frozenset(numbers), nth=frozenset(nth), last=frozenset(last))
 
     def _fault(self, field: _Field, error: _FieldError) -> None:
-        self._faults.append(Violation(self._path, f"{field.name} {error}", Rule.INVALID))
+        self._faults.append(Violation(self._path, f"{field.name} {error}", Rule.CRON_INVALID))
 
 
 def _range(field: _Field, item: str) -> list[int]:

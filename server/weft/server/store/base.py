@@ -35,6 +35,7 @@ from weft.server.execution.model import Event, Execution
 from weft.server.query.predicate import Ref
 from weft.server.registry.model import Heartbeat, Instance, Service, ServiceState
 from weft.server.store.batches import BatchStore
+from weft.server.store.schedules import ScheduleStore
 from weft.server.store.step_shares import StepShareStore
 from weft.server.store.upkeep import UpkeepStore
 from weft.server.store.values import (
@@ -476,7 +477,16 @@ class ExecutionStore(Protocol):
         ...
 
 
-class Store(RegistryStore, WorkflowStore, ExecutionStore, BatchStore, UpkeepStore, StepShareStore, Protocol):
+class Store(
+    RegistryStore,
+    WorkflowStore,
+    ExecutionStore,
+    BatchStore,
+    ScheduleStore,
+    UpkeepStore,
+    StepShareStore,
+    Protocol,
+):
     """Everything that is kept, in one place."""
 
     @property

@@ -98,6 +98,19 @@ TABLES: Final = (
         ("batch_id", "number", "execution_id", "state", "failure", "result_id"),
         ("batch_id", "number"),
     ),
+    Table(
+        "schedules",
+        (
+            *("id", "name", "workflow_id", "state", "revision", "due_time", "last_run"),
+            *("started", "skipped", "missed", "failed", "plan", "document"),
+        ),
+        ("id",),
+    ),
+    Table(
+        "schedule_runs",
+        ("schedule_id", "number", "state", "buffers", "document"),
+        ("schedule_id", "number"),
+    ),
     Table("commands", ("execution_id", "kind", "body"), ("id",)),
     Table(
         "requests",

@@ -7,6 +7,7 @@ from weft.server.store.postgres._claims import PostgresClaims
 from weft.server.store.postgres._execution import PostgresExecutions
 from weft.server.store.postgres._lists import PostgresLists
 from weft.server.store.postgres._registry import PostgresRegistry
+from weft.server.store.postgres._schedules import PostgresSchedules
 from weft.server.store.postgres._steps import PostgresSteps
 from weft.server.store.postgres._upkeep import PostgresUpkeep
 from weft.server.store.postgres._workflow import PostgresWorkflows
@@ -21,6 +22,7 @@ class PostgresStore(
     PostgresClaims,
     PostgresLists,
     PostgresBatches,
+    PostgresSchedules,
     PostgresUpkeep,
     PostgresSteps,
 ):

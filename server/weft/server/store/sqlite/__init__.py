@@ -7,6 +7,7 @@ from weft.server.store.sqlite._claims import SqliteClaims
 from weft.server.store.sqlite._execution import SqliteExecutions
 from weft.server.store.sqlite._lists import SqliteLists
 from weft.server.store.sqlite._registry import SqliteRegistry
+from weft.server.store.sqlite._schedules import SqliteSchedules
 from weft.server.store.sqlite._steps import SqliteSteps
 from weft.server.store.sqlite._upkeep import SqliteUpkeep
 from weft.server.store.sqlite._workflow import SqliteWorkflows
@@ -21,6 +22,7 @@ class SqliteStore(
     SqliteClaims,
     SqliteLists,
     SqliteBatches,
+    SqliteSchedules,
     SqliteUpkeep,
     SqliteSteps,
 ):
