@@ -21,6 +21,7 @@ from weft.api.execution.v1 import (
     execution_service_pb2_grpc,
 )
 from weft.api.registry.v1 import registry_service_pb2, registry_service_pb2_grpc
+from weft.api.schedule.v1 import schedule_service_pb2, schedule_service_pb2_grpc
 from weft.api.workflow.v1 import workflow_service_pb2, workflow_service_pb2_grpc
 from weft.core.errors import Code
 from weft.core.payload import JsonObject, PayloadKind, from_payload, to_payload
@@ -36,6 +37,7 @@ SERVICES = (
     workflow_service_pb2.DESCRIPTOR.services_by_name["WorkflowService"],
     execution_service_pb2.DESCRIPTOR.services_by_name["ExecutionService"],
     batch_service_pb2.DESCRIPTOR.services_by_name["BatchService"],
+    schedule_service_pb2.DESCRIPTOR.services_by_name["ScheduleService"],
 )
 METHODS = {method.name: method for service in SERVICES for method in service.methods}
 """Every RPC; the names are unique among them."""
@@ -79,11 +81,12 @@ class Wire:
         self.workflows = workflow_service_pb2_grpc.WorkflowServiceStub(channel)
         self.executions = execution_service_pb2_grpc.ExecutionServiceStub(channel)
         self.batches = batch_service_pb2_grpc.BatchServiceStub(channel)
+        self.schedules = schedule_service_pb2_grpc.ScheduleServiceStub(channel)
         self.archives = archive_service_pb2_grpc.ArchiveServiceStub(channel)
 
     async def call(self, method: str, request: Message, timeout: float = 20.0) -> Any:
         """Make a call by the name of its RPC; of a stream, return the first message."""
-        for stub in (self.registry, self.workflows, self.executions, self.batches):
+        for stub in (self.registry, self.workflows, self.executions, self.batches, self.schedules):
             if hasattr(stub, method):
                 made = getattr(stub, method)(request, timeout=timeout)
                 if not METHODS[method].server_streaming:

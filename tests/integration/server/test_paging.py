@@ -227,4 +227,6 @@ async def test_every_list_is_covered() -> None:
         "GetExecutionHistory",
         "ListBatches",
         "ListBatchItems",
+        "ListSchedules",
+        "ListScheduleRuns",
     } == paged

@@ -23,6 +23,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
 
 COUNT = step("count", "texts", "count", mapping={"text": "${ 'abc' }"})
 TEXT = {"text": "a"}
+SCHEDULES = ("Create", "Update", "Delete", "Pause", "Resume", "Trigger", "Backfill")
 
 
 @dataclass(frozen=True)
@@ -201,7 +202,7 @@ async def test_a_repeat_returns_the_first_result_and_other_content_is_refused(
 
 
 async def test_every_mutation_is_covered() -> None:
-    """Each RPC with a request_id has a row, but for those of control, lists and aliases."""
+    """Each RPC with a request_id has a row, but for those of control, lists, aliases and schedules."""
     with_ids = {name for name, method in METHODS.items() if "request_id" in method.input_type.fields_by_name}
     assert {mutation.method for mutation in MUTATIONS} | {
         "CancelExecution",
@@ -209,6 +210,7 @@ async def test_every_mutation_is_covered() -> None:
         "StartBatch",
         "RerunExecution",
         "DeleteWorkflowAlias",
+        *(f"{what}Schedule" for what in SCHEDULES),
     } == with_ids
 
 

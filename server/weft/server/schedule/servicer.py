@@ -8,7 +8,7 @@ from typing import Any, Final
 from weft.api.schedule.v1 import schedule_pb2, schedule_service_pb2_grpc
 from weft.api.schedule.v1 import schedule_service_pb2 as pb
 from weft.core.clock import Clock
-from weft.core.payload import UNSAID, kind_of, prefer
+from weft.core.payload import kind_of, prefer
 from weft.core.reasons import Rule
 from weft.server.protos import timestamp
 from weft.server.requests import Faults, close_page, read_mask, read_page, request_key, require_ref
@@ -94,7 +94,7 @@ class ScheduleServicer(schedule_service_pb2_grpc.ScheduleServiceServicer):
             return replace(current, **parts)
 
         changed = await self._schedules.update(request.schedule.id, request.etag, change, key)
-        kind = kind_of(request.schedule.action.input)
+        kind = kind_of(request.schedule.action.input, asked=request.payload_kind)
         return pb.UpdateScheduleResponse(schedule=convert.schedule_to_proto(changed, kind))
 
     async def DeleteSchedule(
@@ -140,7 +140,9 @@ class ScheduleServicer(schedule_service_pb2_grpc.ScheduleServiceServicer):
         faults.text("note", request.note, _MAX_NOTE)
         faults.raise_any()
         found = await self._schedules.pause(request.schedule, request.note, request.etag, key)
-        return pb.PauseScheduleResponse(schedule=convert.schedule_to_proto(found, prefer(UNSAID)))
+        return pb.PauseScheduleResponse(
+            schedule=convert.schedule_to_proto(found, prefer(request.payload_kind))
+        )
 
     async def ResumeSchedule(
         self, request: pb.ResumeScheduleRequest, context: object
@@ -152,7 +154,9 @@ class ScheduleServicer(schedule_service_pb2_grpc.ScheduleServiceServicer):
         faults.text("note", request.note, _MAX_NOTE)
         faults.raise_any()
         found = await self._schedules.resume(request.schedule, request.note, request.etag, key)
-        return pb.ResumeScheduleResponse(schedule=convert.schedule_to_proto(found, prefer(UNSAID)))
+        return pb.ResumeScheduleResponse(
+            schedule=convert.schedule_to_proto(found, prefer(request.payload_kind))
+        )
 
     async def TriggerSchedule(
         self, request: pb.TriggerScheduleRequest, context: object

@@ -27,7 +27,7 @@ _HORIZON: Final = datetime(LAST_YEAR + 1, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _SECOND: Final = timedelta(seconds=1)
 _DAY_AND_MORE: Final = timedelta(hours=25)
-_FIRST_STEPS: Final = 10_000
+_FIRST_STEPS: Final = 4_000
 _STEPS_EACH: Final = 60
 """How much is computed for a moment before the search is given up: for specs that exclude almost all."""
 

@@ -92,10 +92,13 @@ class UpdateScheduleRequest(_message.Message):
     UPDATE_MASK_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PAYLOAD_KIND_FIELD_NUMBER: _builtins.int
     etag: _builtins.str
     """The etag the change is based on; empty overwrites whatever is there."""
     request_id: _builtins.str
     """Idempotency key."""
+    payload_kind: _payload_pb2.PayloadKind.ValueType
+    """In which kind the answer carries payloads, when the request has none of its own."""
     @_builtins.property
     def schedule(self) -> _schedule_pb2.Schedule:
         """Required: id (an id or a name) and the fields to change."""
@@ -113,10 +116,11 @@ class UpdateScheduleRequest(_message.Message):
         update_mask: _field_mask_pb2.FieldMask | None = ...,
         etag: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        payload_kind: _payload_pb2.PayloadKind.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["schedule", b"schedule", "update_mask", b"update_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "request_id", b"request_id", "schedule", b"schedule", "update_mask", b"update_mask"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "payload_kind", b"payload_kind", "request_id", b"request_id", "schedule", b"schedule", "update_mask", b"update_mask"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -327,6 +331,7 @@ class PauseScheduleRequest(_message.Message):
     NOTE_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PAYLOAD_KIND_FIELD_NUMBER: _builtins.int
     schedule: _builtins.str
     """Required: id or name."""
     note: _builtins.str
@@ -335,6 +340,8 @@ class PauseScheduleRequest(_message.Message):
     """The etag the change is based on; may be empty."""
     request_id: _builtins.str
     """Idempotency key."""
+    payload_kind: _payload_pb2.PayloadKind.ValueType
+    """In which kind the answer carries payloads."""
     def __init__(
         self,
         *,
@@ -342,10 +349,11 @@ class PauseScheduleRequest(_message.Message):
         note: _builtins.str = ...,
         etag: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        payload_kind: _payload_pb2.PayloadKind.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "note", b"note", "request_id", b"request_id", "schedule", b"schedule"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "note", b"note", "payload_kind", b"payload_kind", "request_id", b"request_id", "schedule", b"schedule"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -385,6 +393,7 @@ class ResumeScheduleRequest(_message.Message):
     NOTE_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PAYLOAD_KIND_FIELD_NUMBER: _builtins.int
     schedule: _builtins.str
     """Required: id or name."""
     note: _builtins.str
@@ -393,6 +402,8 @@ class ResumeScheduleRequest(_message.Message):
     """The etag the change is based on; may be empty."""
     request_id: _builtins.str
     """Idempotency key."""
+    payload_kind: _payload_pb2.PayloadKind.ValueType
+    """In which kind the answer carries payloads."""
     def __init__(
         self,
         *,
@@ -400,10 +411,11 @@ class ResumeScheduleRequest(_message.Message):
         note: _builtins.str = ...,
         etag: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        payload_kind: _payload_pb2.PayloadKind.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "note", b"note", "request_id", b"request_id", "schedule", b"schedule"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "note", b"note", "payload_kind", b"payload_kind", "request_id", b"request_id", "schedule", b"schedule"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

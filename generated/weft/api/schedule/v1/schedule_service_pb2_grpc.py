@@ -130,7 +130,7 @@ class ScheduleServiceServicer:
         whatever happens to servers.
 
         Errors:
-        INVALID_ARGUMENT  VALIDATION_FAILED: faults of the spec (UNKNOWN_TIME_ZONE,
+        INVALID_ARGUMENT  VALIDATION_FAILED: faults of the spec (TIME_ZONE_UNKNOWN,
         SCHEDULE_NEVER_FIRES, …), the input does not fit the workflow's schema.
         NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND.
         ALREADY_EXISTS  SCHEDULE_EXISTS: the name is taken.

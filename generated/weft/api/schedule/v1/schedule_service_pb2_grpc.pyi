@@ -51,7 +51,7 @@ class ScheduleServiceStub:
     whatever happens to servers.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: faults of the spec (UNKNOWN_TIME_ZONE,
+      INVALID_ARGUMENT  VALIDATION_FAILED: faults of the spec (TIME_ZONE_UNKNOWN,
         SCHEDULE_NEVER_FIRES, …), the input does not fit the workflow's schema.
       NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND.
       ALREADY_EXISTS  SCHEDULE_EXISTS: the name is taken.
@@ -164,7 +164,7 @@ class ScheduleServiceAsyncStub(ScheduleServiceStub):
     whatever happens to servers.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: faults of the spec (UNKNOWN_TIME_ZONE,
+      INVALID_ARGUMENT  VALIDATION_FAILED: faults of the spec (TIME_ZONE_UNKNOWN,
         SCHEDULE_NEVER_FIRES, …), the input does not fit the workflow's schema.
       NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND.
       ALREADY_EXISTS  SCHEDULE_EXISTS: the name is taken.
@@ -280,7 +280,7 @@ class ScheduleServiceServicer(metaclass=_abc_1.ABCMeta):
         whatever happens to servers.
 
         Errors:
-          INVALID_ARGUMENT  VALIDATION_FAILED: faults of the spec (UNKNOWN_TIME_ZONE,
+          INVALID_ARGUMENT  VALIDATION_FAILED: faults of the spec (TIME_ZONE_UNKNOWN,
             SCHEDULE_NEVER_FIRES, …), the input does not fit the workflow's schema.
           NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND.
           ALREADY_EXISTS  SCHEDULE_EXISTS: the name is taken.
