@@ -64,7 +64,7 @@ async def runs_of(wire: Wire, schedule: str) -> list[model.ScheduleRun]:
 
 async def until(done: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(20):
-        while not await done():
+        while not await done():  # noqa: ASYNC110 - the server tells nobody
             await asyncio.sleep(0.05)
 
 
@@ -440,7 +440,7 @@ CASES = [
     faulty(
         "a list's faults",
         "ListSchedules",
-        pb.ListSchedulesRequest(workflow="x" * 129, page_size=-1, skip=-1, page_token="?"),  # noqa: S106
+        pb.ListSchedulesRequest(workflow="x" * 129, page_size=-1, skip=-1, page_token="?"),
         ("workflow", Rule.TOO_LONG),
         ("page_size", Rule.OUT_OF_RANGE),
         ("skip", Rule.OUT_OF_RANGE),
@@ -502,7 +502,7 @@ async def test_what_depends_on_a_schedule_is_refused(world: World) -> None:
     made = await create(world.wire)
     minutely = await create(world.wire, spec(crons=[cron("* * * * *")]))
     await world.wire.schedules.PauseSchedule(pb.PauseScheduleRequest(schedule=made.name))
-    day = {"start_time": moment("2026-01-01T00:00:00Z"), "end_time": moment("2026-01-02T00:00:00Z")}
+    begin, end = moment("2026-01-01T00:00:00Z"), moment("2026-01-02T00:00:00Z")
     cases = [
         taken("the name", "CreateSchedule", creating(name=made.name), Reason.SCHEDULE_EXISTS),
         stale("DeleteSchedule", pb.DeleteScheduleRequest(schedule=made.id, etag=made.etag)),
@@ -515,14 +515,14 @@ async def test_what_depends_on_a_schedule_is_refused(world: World) -> None:
             "no times",
             "BackfillSchedule",
             pb.BackfillScheduleRequest(
-                schedule=made.id, start_time=day["start_time"], end_time=moment("2026-01-01T01:00:00Z")
+                schedule=made.id, start_time=begin, end_time=moment("2026-01-01T01:00:00Z")
             ),
             ("start_time", Rule.INVALID),
         ),
         faulty(
             "too many times",
             "BackfillSchedule",
-            pb.BackfillScheduleRequest(schedule=minutely.id, **day),
+            pb.BackfillScheduleRequest(schedule=minutely.id, start_time=begin, end_time=end),
             ("end_time", Rule.TOO_MANY),
         ),
     ]

@@ -73,6 +73,7 @@ class Fake:
         return {each: self.all[each] for each in execution_ids if each in self.all}
 
     async def end(self, execution_ids: Sequence[str], reason: str, *, at_once: bool) -> None:
+        assert reason == "schedule nightly starts anew"
         for each in execution_ids:
             self.ended.append((each, at_once))
             if not self.slow_to_end:
