@@ -1,9 +1,10 @@
-"""The form of a definition: ids, names, timeouts, and where each step leads."""
+"""The form of a definition and of each step: ids, limits, and the actions that are called."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 from weft.core.errors import ValidationError, Violation
@@ -12,215 +13,143 @@ from weft.core.reasons import Rule
 from weft.core.version import VersionRange
 from weft.server.registry.model import Service, ServiceState, ServiceVersion
 from weft.server.registry.versions import choose
-from weft.server.workflow._report import AFTER_STEPS, BEFORE_STEPS, Known, Report
-from weft.server.workflow.model import Definition, Severity, Step
+from weft.server.workflow._catalog import offer_for
+from weft.server.workflow._members import check_members
+from weft.server.workflow._places import Outline, Place, Spot, cut
+from weft.server.workflow._policies import check_policies, check_whole
+from weft.server.workflow._report import Known, Report
+from weft.server.workflow.model import Definition, Step
 
-__all__ = ["MAX_DESCRIPTION_LENGTH", "MAX_STEPS", "MAX_STEP_TIMEOUT", "MAX_TIMEOUT", "check_structure"]
+__all__ = ["MAX_DESCRIPTION_LENGTH", "check_structure"]
 
-MAX_STEPS: Final = 1_000
 MAX_DESCRIPTION_LENGTH: Final = 8_192
-MAX_STEP_TIMEOUT: Final = timedelta(hours=24)
-MAX_TIMEOUT: Final = timedelta(days=365)
-
-_SHOWN: Final = 10
-"""Steps of a cycle that a message names."""
 
 
 def check_structure(
-    definition: Definition, services: Mapping[str, Service], known: Known, order: list[Step], report: Report
+    definition: Definition, services: Mapping[str, Service], known: Known, whole: Outline, report: Report
 ) -> None:
-    """Report everything that needs no look at schemas or templates."""
-    _check_whole(definition, report)
-    _check_ids(definition.steps, report)
-    for index, step in enumerate(definition.steps):
-        _check_fields(index, step, report)
-        _check_action(index, step, services, known, report)
-    _check_next(definition.steps, report)
-    _check_cycles(definition.steps, report)
-    _check_reach(definition.steps, order, report)
+    """Report everything that needs no look at schemas or templates, and no way through the steps."""
+    check_whole(definition, report)
+    calls = _Calls(services, known)
+    for place in sorted(whole.places, key=lambda place: place.at):
+        spot = Spot(place.at, place.path, report)
+        _check_id(place, whole, spot)
+        check_members(place, spot)
+        check_policies(place.step, spot)
+        _check_description(place, spot)
+        if place.step.does is None:
+            calls.check(spot, place.step.service, place.step.action, place.step.service_version)
+        if place.step.compensate is not None:
+            calls.check_undo(spot, place)
 
 
-def _check_whole(definition: Definition, report: Report) -> None:
-    count = len(definition.steps)
-    if not count:
-        report.add(BEFORE_STEPS, "steps", Rule.REQUIRED, "a workflow has at least one step")
-    if count > MAX_STEPS:
-        report.add(
-            BEFORE_STEPS, "steps", Rule.TOO_MANY, f"{count:,} steps are over the limit of {MAX_STEPS:,}"
-        )
-    timeout = definition.timeout
-    if timeout is not None and not timedelta(0) <= timeout <= MAX_TIMEOUT:
-        report.add(
-            AFTER_STEPS,
-            "timeout",
-            Rule.OUT_OF_RANGE,
-            f"{timeout} is not between 0 and {MAX_TIMEOUT.days} days",
-        )
+def _check_id(place: Place, whole: Outline, spot: Spot) -> None:
+    path = f"{place.path}.id"
+    name = place.step.id
+    spot.extend(check_name(path, name, STEP_ID))
+    first = whole.by_id.get(name)
+    if first is not None and first is not place:
+        spot.add("id", Rule.STEP_ID_DUPLICATE, f"{cut(name)!r} is the id of {first.path} already")
 
 
-def _check_ids(steps: tuple[Step, ...], report: Report) -> None:
-    first: dict[str, int] = {}
-    for index, step in enumerate(steps):
-        path = f"steps[{index}].id"
-        _add(report, index, check_name(path, step.id, STEP_ID))
-        if step.id in first:
-            message = f"{_cut(step.id)!r} is the id of steps[{first[step.id]}] already"
-            report.add(index, path, Rule.STEP_ID_DUPLICATE, message)
-        elif step.id:
-            first[step.id] = index
-
-
-def _check_fields(index: int, step: Step, report: Report) -> None:
-    timeout, length = step.timeout, len(step.description)
-    _check_range(index, step, report)
-    if timeout is not None and not timedelta(0) < timeout <= MAX_STEP_TIMEOUT:
-        message = f"{timeout} is not above 0 and at most 24 hours"
-        report.add(index, f"steps[{index}].timeout", Rule.OUT_OF_RANGE, message)
+def _check_description(place: Place, spot: Spot) -> None:
+    length = len(place.step.description)
     if length > MAX_DESCRIPTION_LENGTH:
         message = f"{length:,} characters are over the limit of {MAX_DESCRIPTION_LENGTH:,}"
-        report.add(index, f"steps[{index}].description", Rule.TOO_LONG, message)
+        spot.add("description", Rule.TOO_LONG, message)
 
 
-def _check_range(index: int, step: Step, report: Report) -> None:
+class _Calls:
+    """Holds what steps call against what is registered."""
+
+    def __init__(self, services: Mapping[str, Service], known: Known) -> None:
+        self._services = services
+        self._known = known
+
+    def check(self, spot: Spot, service: str, action: str, versions: str, member: str = "") -> None:
+        """Check a call; ``member`` is where its names stand in the step, with a dot."""
+        wanted = _range(spot, versions)
+        if not action:
+            spot.add(f"{member}action", Rule.REQUIRED, "is required")
+        found = self._services.get(service)
+        if not service:
+            spot.add(f"{member}service", Rule.REQUIRED, "is required")
+        elif found is None:
+            message = f"there is no service {cut(service)!r}"
+            hint = partial(self._known.hint, service)
+            spot.add(f"{member}service", Rule.SERVICE_UNKNOWN, message, hint)
+        else:
+            _check_state(spot, found, member)
+            offer = _check_version(spot, wanted, versions, found)
+            if offer is not None and action and offer.action(action) is None:
+                _unknown_action(spot, f"{member}action", action, (found, offer))
+
+    def check_undo(self, spot: Spot, place: Place) -> None:
+        """Check the action that undoes a step: by default one of the same service."""
+        undo = place.step.compensate
+        assert undo is not None  # it is asked for those that have one
+        if undo.service:
+            self.check(spot, undo.service, undo.action, "", "compensate.")
+        elif not place.step.service:
+            hint = "name the service of the action"
+            spot.add("compensate.service", Rule.REQUIRED, "is required", hint)
+        elif not undo.action:
+            spot.add("compensate.action", Rule.REQUIRED, "is required")
+        else:
+            self._check_own(spot, place.step, undo.action)
+
+    def _check_own(self, spot: Spot, step: Step, action: str) -> None:
+        """Check an action of the step's own service; what is wrong with the service is told at the step."""
+        service = self._services.get(step.service)
+        offer = offer_for(step.service_version, service) if service else None
+        if service and offer and offer.action(action) is None:
+            _unknown_action(spot, "compensate.action", action, (service, offer))
+
+
+def _range(spot: Spot, versions: str) -> VersionRange | None:
+    """Return which versions a step takes; None when that cannot be read, which is reported."""
     try:
-        VersionRange.parse(step.service_version, f"steps[{index}].service_version")
+        return VersionRange.parse(versions, spot.path_of("service_version"))
     except ValidationError as error:
-        _add(report, index, list(error.violations))
+        spot.extend(error.violations)
+        return None
 
 
-def _check_action(
-    index: int, step: Step, services: Mapping[str, Service], known: Known, report: Report
-) -> None:
-    path = f"steps[{index}]"
-    if not step.action:
-        report.add(index, f"{path}.action", Rule.REQUIRED, "is required")
-    service = services.get(step.service)
-    if not step.service:
-        report.add(index, f"{path}.service", Rule.REQUIRED, "is required")
-    elif service is None:
-        message = f"there is no service {_cut(step.service)!r}"
-        report.add(
-            index, f"{path}.service", Rule.SERVICE_UNKNOWN, message, hint=lambda: known.hint(step.service)
-        )
-    else:
-        _check_state(index, service, report)
-        offer = _check_version(index, step, service, report)
-        if offer is not None and step.action and offer.action(step.action) is None:
-            _unknown_action(index, step, service, offer, report)
-
-
-def _check_state(index: int, service: Service, report: Report) -> None:
-    path = f"steps[{index}].service"
+def _check_state(spot: Spot, service: Service, member: str) -> None:
+    path = f"{member}service"
     if service.state is ServiceState.DEPRECATED:
         message = f"the service {service.name!r} is deprecated: no new workflow may use it"
-        report.add(index, path, Rule.SERVICE_NOT_USABLE, message)
+        spot.add(path, Rule.SERVICE_NOT_USABLE, message)
     elif service.state is ServiceState.INACTIVE:
         message = f"the service {service.name!r} is inactive: the step fails until it is active"
-        report.add(index, path, Rule.SERVICE_NOT_USABLE, message, severity=Severity.WARNING)
+        spot.warn(path, Rule.SERVICE_NOT_USABLE, message)
 
 
-def _check_version(index: int, step: Step, service: Service, report: Report) -> ServiceVersion | None:
+def _check_version(
+    spot: Spot, wanted: VersionRange | None, text: str, service: Service
+) -> ServiceVersion | None:
     """Report a range that no API version is in; return the one whose actions the step calls."""
-    wanted = _range(step)
     choice = choose(service, wanted) if wanted is not None else None
     if wanted is None or (choice is not None and choice.registered):
         return choice.offer if choice else None
-    path = f"steps[{index}].service_version"
     known = ", ".join(it.version for it in service.versions)
-    message = f"the service {service.name!r} has no version in {_cut(step.service_version)!r}"
+    message = f"the service {service.name!r} has no version in {cut(text)!r}"
     hint = f"it is registered as {known}"
     if choice is None:
-        report.add(index, path, Rule.SERVICE_NOT_USABLE, message, hint=hint)
+        spot.add("service_version", Rule.SERVICE_NOT_USABLE, message, hint)
         return None
     message += ": the step fails until it has an instance of one"
-    report.add(index, path, Rule.SERVICE_NOT_USABLE, message, hint=hint, severity=Severity.WARNING)
+    spot.warn("service_version", Rule.SERVICE_NOT_USABLE, message, hint)
     return choice.offer
 
 
-def _range(step: Step) -> VersionRange | None:
-    """Return which versions a step takes; None when that cannot be read, which is reported elsewhere."""
-    try:
-        return VersionRange.parse(step.service_version)
-    except ValidationError:
-        return None
-
-
-def _unknown_action(index: int, step: Step, service: Service, offer: ServiceVersion, report: Report) -> None:
+def _unknown_action(spot: Spot, path: str, action: str, found: tuple[Service, ServiceVersion]) -> None:
+    service, offer = found
     which = f" in version {offer.version}" if service.other_versions else ""
-    message = f"the service {service.name!r} has no action {_cut(step.action)!r}{which}"
-    report.add(
-        index,
-        f"steps[{index}].action",
+    message = f"the service {service.name!r} has no action {cut(action)!r}{which}"
+    spot.add(
+        path,
         Rule.ACTION_UNKNOWN,
         message,
-        hint=lambda: Known(action.name for action in offer.actions).hint(step.action),
+        lambda: Known(it.name for it in offer.actions).hint(action),
     )
-
-
-def _check_next(steps: tuple[Step, ...], report: Report) -> None:
-    known = Known(step.id for step in steps)
-    for index, step in enumerate(steps):
-        if step.next and step.next not in known:
-            report.add(
-                index,
-                f"steps[{index}].next",
-                Rule.STEP_UNKNOWN,
-                f"there is no step {_cut(step.next)!r}",
-                hint=lambda name=step.next: known.hint(name),  # type: ignore[misc] # mypy infers no default
-            )
-
-
-def _check_cycles(steps: tuple[Step, ...], report: Report) -> None:
-    """Follow every step until one that was seen; in the same pass that closes a cycle."""
-    first = _by_id(steps)
-    seen: dict[int, int] = {}
-    for start in range(len(steps)):
-        trail: list[int] = []
-        at: int | None = start
-        while at is not None and at not in seen:
-            seen[at] = start
-            trail.append(at)
-            at = first.get(steps[at].next) if steps[at].next else None
-        if at is not None and trail and seen[at] == start:
-            cycle = [_cut(steps[index].id) for index in trail[trail.index(at) :]]
-            report.add(
-                trail[-1],
-                f"steps[{trail[-1]}].next",
-                Rule.STEP_CYCLE,
-                f"closes the cycle {_show_cycle(cycle)}",
-            )
-
-
-def _show_cycle(ids: list[str]) -> str:
-    shown = ids if len(ids) <= _SHOWN else [*ids[: _SHOWN - 1], "…", ids[-1]]
-    return " → ".join([*shown, ids[0]])
-
-
-def _check_reach(steps: tuple[Step, ...], order: list[Step], report: Report) -> None:
-    """Report each step that the first does not lead to; repeated ids are reported as such."""
-    reached = {step.id for step in order}
-    for index, step in enumerate(steps):
-        if step.id and step.id not in reached:
-            report.add(
-                index,
-                f"steps[{index}]",
-                Rule.STEP_UNREACHABLE,
-                f"no step leads from {_cut(steps[0].id)!r} to {_cut(step.id)!r}",
-                hint="name it as the `next` of another step, or remove it",
-            )
-
-
-def _by_id(steps: tuple[Step, ...]) -> dict[str, int]:
-    first: dict[str, int] = {}
-    for index, step in enumerate(steps):
-        first.setdefault(step.id, index)
-    return first
-
-
-def _add(report: Report, at: int, violations: list[Violation]) -> None:
-    for violation in violations:
-        report.add(at, violation.field, violation.reason, violation.description)
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= 80 else text[:79] + "…"

@@ -25,22 +25,23 @@ _INSTANT: Final = re.compile(
 _MAX_TEXT: Final = 200
 
 
-def parse_span(text: str, path: str = "") -> timedelta:
+def parse_span(text: str, path: str = "", limit: timedelta = MAX_SPAN) -> timedelta:
     """Read ``90s``, ``1h30m``, ``2d`` or ``250ms``.
 
     Args:
         text: What to read.
         path: Where it stands, for the error.
+        limit: What is longer is refused.
 
     Raises:
-        PreconditionError: EXPRESSION_FAILED: it is none, or longer than a year.
+        PreconditionError: EXPRESSION_FAILED: it is none, or longer than the limit.
     """
     given = text.strip()
     if len(given) > _MAX_TEXT or _WHOLE.fullmatch(given) is None:
         raise _fault(path, given, "is no span of time such as 90s, 1h30m, 2d or 250ms")
     seconds = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(given))
-    if seconds > MAX_SPAN.total_seconds():
-        raise _fault(path, given, "is longer than a year")
+    if seconds > limit.total_seconds():
+        raise _fault(path, given, f"is longer than {limit.days} days")
     return timedelta(seconds=seconds)
 
 

@@ -1,0 +1,78 @@
+"""Which members of a step belong to its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from weft.core.reasons import Rule
+from weft.server.workflow._kind_rules import check_kind
+from weft.server.workflow._places import Place, Spot
+from weft.server.workflow.kinds import Map
+from weft.server.workflow.model import Step
+
+__all__ = ["check_members"]
+
+_CALLS: Final = (
+    "service",
+    "action",
+    "service_version",
+    "retry",
+    "schedule_to_close_timeout",
+    "heartbeat_timeout",
+    "cache",
+    "limit",
+    "at_most_once",
+)
+"""What only calls of actions take."""
+_ENDINGS: Final = frozenset({"fail", "succeed"})
+_WAITING: Final = frozenset({"action", "signal", "approval"})
+_UNDONE: Final = frozenset({"action", "workflow"})
+
+_HINTS: Final = {
+    ("switch", "next"): "its cases and `default` say where to go on",
+    ("fail", "next"): "its `on_error` says where to go on",
+    ("wait", "timeout"): "`duration` says how long it waits",
+}
+
+
+def check_members(place: Place, spot: Spot) -> None:
+    """Report members that the kind of a step does not take, and then what its own members say."""
+    step = place.step
+    for member in _given(step):
+        if not _takes(step, member):
+            hint = _HINTS.get((step.kind, member), "")
+            spot.add(member, Rule.MEMBER_NOT_ALLOWED, f"a step with `{step.kind}` takes no `{member}`", hint)
+    check_kind(step, spot)
+
+
+def _given(step: Step) -> Iterator[str]:
+    values: dict[str, Any] = {
+        **{name: getattr(step, name) for name in _CALLS},
+        "next": step.next,
+        "input": step.input,
+        "output": step.output,
+        "timeout": step.timeout,
+        "on_error": step.on_error,
+        "compensate": step.compensate,
+    }
+    for name, value in values.items():
+        if value is not None and value not in ("", (), False):
+            yield name
+
+
+def _takes(step: Step, member: str) -> bool:
+    kind = step.kind
+    match member:
+        case "next" | "output":
+            return kind != "switch" and kind not in _ENDINGS
+        case "on_error":
+            return kind != "succeed"
+        case "input":
+            return kind in _UNDONE or (isinstance(step.does, Map) and step.does.workflow is not None)
+        case "timeout":
+            return kind in _WAITING
+        case "compensate":
+            return kind in _UNDONE
+        case _:
+            return kind == "action"
