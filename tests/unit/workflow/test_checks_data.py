@@ -193,7 +193,7 @@ LINES: JsonObject = {
 }
 ORDER = {
     **schema("q", "p", "t", "u", "lines", "line", q="integer", p="number", t="string", u={}, lines=LINES),
-    "$defs": {"Line": schema(n="integer", price="number", label="string")},
+    "$defs": {"Line": schema("n", "price", "label", n="integer", price="number", label="string")},
 }
 ORDER["properties"]["line"] = {"$ref": "#/$defs/Line"}
 ORDER["properties"]["maybe"] = {"type": ["integer", "null"]}

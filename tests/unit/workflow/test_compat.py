@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from weft.core.schema import compile_schema
-from weft.server.workflow._compat import Shape, Types, allows_objects, disjoint
+from weft.server.workflow._compat import Types, allows_objects, disjoint
+from weft.server.workflow._shapes import Shape
 
 DEFS = {
     "$defs": {
@@ -77,7 +78,7 @@ def test_types_exclude_each_other_only_when_that_is_certain(some: Any, other: An
 )
 def test_a_shape_knows_how_much_it_knows(definition: Any, strict: bool, vague: bool, lacks: bool) -> None:  # noqa: FBT001 - columns of the table
     """Members that are not named are impossible, or unlikely, or to be expected."""
-    shape = Shape(compile_schema(definition))
+    shape = Shape.of_schema(compile_schema(definition))
     assert (shape.strict, shape.vague, shape.lacks("x")) == (strict, vague, lacks)
 
 

@@ -11,12 +11,11 @@ from weft.core.errors import ValidationError, Violation
 from weft.core.payload import JsonObject
 from weft.core.schema import Schema, compile_schema
 from weft.core.version import VersionRange
-from weft.server.registry.model import Action, Service, ServiceVersion
+from weft.server.registry.model import Service, ServiceVersion
 from weft.server.registry.versions import choose
-from weft.server.workflow._compat import ANY_SHAPE, Shape
-from weft.server.workflow.model import Step
+from weft.server.workflow._shapes import ANY_SHAPE, Shape
 
-__all__ = ["ANY_PORTS", "Catalog", "Ports", "offer_for"]
+__all__ = ["ANY_PORTS", "Catalog", "Ports", "offer_for", "ports_of", "shape_of"]
 
 _KEPT: Final = ("$schema", "$defs", "definitions")
 
@@ -38,6 +37,8 @@ class Ports:
     def _members(self) -> Schema | None:
         """Return the input schema without what it says of the object as a whole."""
         schema = self.input.schema
+        if schema is None:
+            return None
         kept = {key: schema.definition[key] for key in _KEPT if key in schema.definition}
         try:
             return compile_schema({**kept, "properties": dict(schema.properties)})
@@ -50,41 +51,42 @@ ANY_PORTS: Final = Ports()
 
 
 class Catalog:
-    """Finds what the action of a step takes and gives."""
+    """Finds what an action takes and gives."""
 
     def __init__(self, services: Mapping[str, Service]) -> None:
         self._services = services
         self._ports: dict[tuple[str, str, str], Ports | None] = {}
 
-    def ports(self, step: Step) -> Ports | None:
-        """Return what the step's action takes and gives; nothing for an unknown action."""
-        key = (step.service, step.service_version, step.action)
+    def ports(self, service: str, action: str, versions: str = "") -> Ports | None:
+        """Return what an action takes and gives; nothing for an unknown one."""
+        key = (service, versions, action)
         if key not in self._ports:
-            service = self._services.get(step.service)
-            offer = offer_for(step, service) if service else None
-            action = offer.action(step.action) if offer else None
-            self._ports[key] = _ports_of(action) if action else None
+            known = self._services.get(service)
+            offer = offer_for(versions, known) if known else None
+            found = offer.action(action) if offer else None
+            self._ports[key] = ports_of(found.input_schema, found.output_schema) if found else None
         return self._ports[key]
 
 
-def offer_for(step: Step, service: Service) -> ServiceVersion | None:
+def offer_for(versions: str, service: Service) -> ServiceVersion | None:
     """Return the API version whose actions a step calls; None when there is none, or its range is none."""
     try:
-        choice = choose(service, VersionRange.parse(step.service_version))
+        choice = choose(service, VersionRange.parse(versions))
     except ValidationError:
         return None
     return choice.offer if choice else None
 
 
-def _ports_of(action: Action) -> Ports:
-    return Ports(input=_shape(action.input_schema), output=_shape(action.output_schema))
+def ports_of(takes: JsonObject | None, gives: JsonObject | None) -> Ports:
+    """Return what somebody takes and gives, from the schemas of that."""
+    return Ports(input=shape_of(takes), output=shape_of(gives))
 
 
-def _shape(definition: JsonObject | None) -> Shape:
+def shape_of(definition: JsonObject | None) -> Shape:
     """Compile a registered schema; one that a later release refuses tells nothing."""
     if definition is None:
         return ANY_SHAPE
     try:
-        return Shape(compile_schema(definition))
+        return Shape.of_schema(compile_schema(definition))
     except ValidationError:
         return ANY_SHAPE

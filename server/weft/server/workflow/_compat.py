@@ -19,6 +19,8 @@ ALL_TYPES: Final = frozenset({"null", "boolean", "object", "array", "string", "i
 
 _MAX_DEPTH: Final = 16
 """References and branches followed; what lies deeper may be anything."""
+
+
 def disjoint(some: frozenset[str], others: frozenset[str]) -> bool:
     """Tell whether no value has a type of both; a side that allows nothing says nothing."""
     return bool(some) and bool(others) and some.isdisjoint(others)

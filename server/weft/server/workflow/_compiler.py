@@ -45,6 +45,8 @@ class Names:
     """Its chains."""
     whole: Mention | None = None
     """The path that the string as a whole stands for, when the expression is only that."""
+    alone: bool = False
+    """Whether the string is this expression and nothing else, so that it has its type."""
 
     @property
     def variables(self) -> frozenset[str]:
@@ -180,6 +182,7 @@ class Compiler:
                 functions=expression.functions,
                 group=expression.group,
                 whole=expression.path_only if whole else None,
+                alone=whole,
             )
         )
 

@@ -6,14 +6,18 @@ from dataclasses import dataclass
 from typing import Final
 
 from weft.core.reasons import Rule
-from weft.server.workflow._catalog import Ports
-from weft.server.workflow._compat import ALL_TYPES, Shape, disjoint, show_types
-from weft.server.workflow._report import Known, Report
-from weft.server.workflow.model import Severity, Step
+from weft.server.workflow._compat import ALL_TYPES, disjoint, show_types
+from weft.server.workflow._places import Spot
+from weft.server.workflow._report import Known
+from weft.server.workflow._shapes import Shape
+from weft.server.workflow._state import Ledger, Room, State
+from weft.server.workflow.model import Severity
 
-__all__ = ["Pool", "Source", "check_implicit"]
+__all__ = ["Pool", "Source", "Taker", "check_implicit"]
 
 _NEVER: Final[frozenset[str]] = frozenset()
+_MOST: Final = 100
+"""Sources of one name that are looked at; those before them may give anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,60 +30,132 @@ class Source:
     """What it may be."""
     certain: bool
     """Whether it is always there."""
+    why: str
+    """Why it may not be there."""
+
+
+_MANY: Final = Source("earlier steps", ALL_TYPES, certain=True, why="")
 
 
 class Pool:
-    """What is there before a step: the workflow input and all earlier outputs, later ones winning."""
+    """What is there before a step: the workflow input, variables, the item, and all earlier outputs.
 
-    def __init__(self) -> None:
-        self._sources: dict[str, list[Source]] = {}
-        self.open = False
+    Later ones win. What may have any member hides what is known of those before it.
 
-    def add(self, shape: Shape, label: str) -> None:
-        """Merge another object; one that may have any member hides what is known so far."""
-        if shape.vague:
-            self.open = True
-            self._sources.clear()
-        for name in dict.fromkeys((*shape.schema.properties, *shape.schema.required)):
-            source = Source(label, shape.types(name), shape.requires(name))
-            self._sources[name] = [source] if source.certain else [*self._sources.get(name, []), source]
+    Attributes:
+        open: Whether any name may be there.
+    """
+
+    def __init__(self, ledger: Ledger, state: State, room: Room) -> None:
+        self._ledger = ledger
+        self._state = state
+        self._room = room
+        self._vague = ledger.last_vague(state)
+        self._item = room.item is not None and "object" in room.item.types
+        self._item_vague = self._item and room.item is not None and room.item.shape.vague
+        self.open = self._vague >= 0 or self._item_vague or ledger.input.vague
+        self._found: dict[str, list[Source]] = {}
 
     def sources(self, name: str) -> list[Source]:
         """Return where the value may come from; the last one wins if it is there."""
-        return self._sources.get(name, [])
+        if name not in self._found:
+            self._found[name] = self._find(name)
+        return self._found[name]
+
+    def _find(self, name: str) -> list[Source]:
+        found: list[Source] = []
+        for place, shape, sure in self._ledger.makers(name, self._state, self._vague - 1):
+            found.append(_of_step(place.step.id, shape, name, sure=sure))
+            if len(found) > _MOST:
+                found[-1] = _MANY
+            if found[-1].certain:
+                break
+        else:
+            if self._vague < 0:
+                found += self._before_steps(name)
+        return found[::-1]
+
+    def _before_steps(self, name: str) -> list[Source]:
+        found: list[Source] = []
+        item = self._room.item
+        if item is not None and self._item and not _is_absent(item.shape, name):
+            certain = item.types == {"object"} and item.shape.requires(name)
+            found.append(Source("the item", item.shape.types(name), certain, "it is optional in the item"))
+            if certain:
+                return found
+        if self._item_vague:
+            return found
+        value, sure, possible = self._ledger.variable(name, self._state)
+        if possible:
+            why = f"the variable {name!r} is not set on every way here"
+            found.append(Source(f"the variable {name!r}", value.types, sure, why))
+            if sure:
+                return found
+        if not _is_absent(self._ledger.input, name):
+            found.append(_of_shape(self._ledger.input, name, "the workflow input"))
+        return found
 
     def is_certain(self, name: str) -> bool:
-        """Tell whether one of the sources always has it."""
-        return any(source.certain for source in self.sources(name))
+        """Tell whether it is always there: in one of the sources, or in one on each way."""
+        if any(source.certain for source in self.sources(name)):
+            return True
+        return self._vague < 0 and name in self._state.joint
 
     def is_known(self, name: str) -> bool:
         """Tell whether the value can come from nowhere but the sources."""
-        return bool(self.sources(name)) and (self.is_certain(name) or not self.open)
+        sources = self.sources(name)
+        return bool(sources) and (self.is_certain(name) or not self.open)
 
     def known(self) -> Known:
         """Return the names that are there."""
-        return Known(self._sources)
+        item = self._room.item.shape.names if self._room.item is not None else []
+        names = (*self._ledger.input.names, *self._ledger.variables, *item)
+        return Known((*names, *self._ledger.names(self._state)))
 
 
-def check_implicit(at: int, step: Step, ports: Ports, pool: Pool, report: Report) -> None:
-    """Report what the action needs and nobody gives, and what cannot be of its type."""
-    takes = ports.input
-    for name in dict.fromkeys((*takes.schema.required, *takes.schema.properties)):
-        required = takes.requires(name)
-        if required and not pool.sources(name) and not pool.open:
-            _missing(at, step, name, pool, report)
-        elif required and not pool.is_certain(name) and not pool.open:
-            _perhaps_missing(at, step, name, pool, report)
+def _is_absent(shape: Shape, name: str) -> bool:
+    return name not in shape.names and not shape.requires(name)
+
+
+def _of_shape(shape: Shape, name: str, label: str) -> Source:
+    return Source(label, shape.types(name), shape.requires(name), f"it is optional in {label}")
+
+
+def _of_step(step_id: str, shape: Shape, name: str, *, sure: bool) -> Source:
+    label = f"the output of step {step_id!r}"
+    if sure:
+        return _of_shape(shape, name, label)
+    return Source(label, shape.types(name), certain=False, why=f"{step_id!r} does not run on every way here")
+
+
+@dataclass(frozen=True, slots=True)
+class Taker:
+    """Who takes values by name."""
+
+    label: str
+    """Such as ``the action 'take' of 's'``."""
+    takes: Shape
+    """What it takes."""
+    member: str = ""
+    """Where it stands in its step; empty: it is the step."""
+
+
+def check_implicit(spot: Spot, taker: Taker, pool: Pool) -> None:
+    """Report what somebody needs and nobody gives, and what cannot be of its type."""
+    takes = taker.takes
+    for name in dict.fromkeys((*takes.required, *takes.names)):
+        if takes.requires(name) and not pool.open:
+            if not pool.sources(name):
+                _missing(spot, taker, name, pool)
+            elif not pool.is_certain(name):
+                _perhaps_missing(spot, taker, name, pool)
         if pool.is_known(name):
-            _check_types(at, step, name, takes, pool, report)
+            _check_types(spot, taker, name, pool)
 
 
-def _missing(at: int, step: Step, name: str, pool: Pool, report: Report) -> None:
-    message = (
-        f"the action {step.action!r} of {step.service!r} requires {name!r}, which neither the workflow input "
-        "nor an earlier step gives"
-    )
-    report.add(at, f"steps[{at}]", Rule.INPUT_MISSING, message, hint=_suggest(name, pool))
+def _missing(spot: Spot, taker: Taker, name: str, pool: Pool) -> None:
+    message = f"{taker.label} requires {name!r}, which neither the workflow input nor an earlier step gives"
+    spot.add(taker.member, Rule.INPUT_MISSING, message, lambda: _suggest(name, pool))
 
 
 def _suggest(name: str, pool: Pool) -> str:
@@ -88,25 +164,22 @@ def _suggest(name: str, pool: Pool) -> str:
     return f"{hint} Otherwise {advice}" if hint else advice
 
 
-def _perhaps_missing(at: int, step: Step, name: str, pool: Pool, report: Report) -> None:
-    label = pool.sources(name)[-1].label
-    message = (
-        f"{name!r} may be missing: it is optional in {label}, but the action {step.action!r} of "
-        f"{step.service!r} requires it"
-    )
-    report.add(at, f"steps[{at}]", Rule.INPUT_MISSING, message, severity=Severity.WARNING)
+def _perhaps_missing(spot: Spot, taker: Taker, name: str, pool: Pool) -> None:
+    why = pool.sources(name)[-1].why
+    message = f"{name!r} may be missing: {why}, but {taker.label} requires it"
+    spot.warn(taker.member, Rule.INPUT_MISSING, message)
 
 
-def _check_types(at: int, step: Step, name: str, takes: Shape, pool: Pool, report: Report) -> None:
-    wanted = takes.types(name)
+def _check_types(spot: Spot, taker: Taker, name: str, pool: Pool) -> None:
+    wanted = taker.takes.types(name)
     sources = pool.sources(name)
     if wanted in {ALL_TYPES, _NEVER} or not all(disjoint(source.types, wanted) for source in sources):
         return
     last = sources[-1]
     message = (
-        f"{name!r} is {show_types(last.types)} in {last.label} but the action {step.action!r} of "
-        f"{step.service!r} takes {show_types(wanted)}"
+        f"{name!r} is {show_types(last.types)} in {last.label} but {taker.label} takes {show_types(wanted)}"
     )
-    certain = takes.requires(name) or pool.is_certain(name)
-    severity = Severity.ERROR if certain else Severity.WARNING
-    report.add(at, f"steps[{at}]", Rule.TYPE_MISMATCH, message, severity=severity)
+    certain = taker.takes.requires(name) or pool.is_certain(name)
+    spot.add(
+        taker.member, Rule.TYPE_MISMATCH, message, severity=Severity.ERROR if certain else Severity.WARNING
+    )

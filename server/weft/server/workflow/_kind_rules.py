@@ -1,9 +1,12 @@
-"""What the members of each kind of step have to be, as far as that is no expression."""
+"""What the members of each kind of step have to be, as far as that is no expression.
+
+Counts and ranges of numbers are checked when a definition is read.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any, Final
 
@@ -19,58 +22,36 @@ from weft.server.workflow.spans import MAX_SPAN, parse_instant, parse_span
 __all__ = ["REASON", "check_kind"]
 
 REASON: Final = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*")
-_MAX_REASON: Final = 128
-_MAX_CASES: Final = 100
-_MAX_BRANCHES: Final = 100
-_MAX_OUTCOMES: Final = 50
-_MAX_ASSIGNEES: Final = 100
-_MAX_CONCURRENCY: Final = 1_000
-_MAX_ITERATIONS: Final = 100_000
 _ERRORS: Final = "errors"
 """What the output of a `parallel` holds beside its branches."""
 
 
 def check_kind(step: Step, spot: Spot) -> None:
     """Report what is wrong with a step's own kind."""
-    match step.does:
-        case kinds.Switch() as it:
-            _check_switch(it, spot)
-        case kinds.Parallel() as it:
-            _check_parallel(it, spot)
-        case kinds.Map() as it:
-            _check_map(it, spot)
-        case kinds.Loop() as it:
-            _check_loop(it, spot)
-        case kinds.Wait() as it:
-            _check_wait(it, spot)
-        case kinds.Signal() as it:
-            spot.extend(check_name(spot.path_of("signal.name"), it.name, STEP_ID))
-        case kinds.Approval() as it:
-            _check_approval(it, spot)
-        case kinds.Child() as it:
-            _check_child(it, spot, "workflow")
-        case kinds.SetVariables() as it:
-            _check_set(it, spot)
-        case kinds.Emit() as it:
-            spot.extend(check_name(spot.path_of("emit.type"), it.type, ACTION_NAME))
-        case kinds.Fail() as it:
-            _check_fail(it, spot)
-        case _:
-            pass
+    check = _CHECKS.get(step.kind)
+    if check is not None:
+        check(step.does, spot)
+
+
+def _check_signal(it: kinds.Signal, spot: Spot) -> None:
+    spot.extend(check_name(spot.path_of("signal.name"), it.name, STEP_ID))
+
+
+def _check_emit(it: kinds.Emit, spot: Spot) -> None:
+    spot.extend(check_name(spot.path_of("emit.type"), it.type, ACTION_NAME))
 
 
 def _check_switch(it: kinds.Switch, spot: Spot) -> None:
-    _count(spot, "switch.cases", len(it.cases), _MAX_CASES)
     if not it.cases:
         spot.add("switch.cases", Rule.REQUIRED, "a switch has at least one case")
     for number, case in enumerate(it.cases):
         if not case.when.strip():
-            spot.add(f"switch.cases[{number}].when", Rule.REQUIRED, "is required", "use `default` for the rest")
+            spot.add(
+                f"switch.cases[{number}].when", Rule.REQUIRED, "is required", "use `default` for the rest"
+            )
 
 
 def _check_parallel(it: kinds.Parallel, spot: Spot) -> None:
-    count = len(it.branches)
-    _count(spot, "parallel.branches", count, _MAX_BRANCHES)
     if not it.branches:
         spot.add("parallel.branches", Rule.REQUIRED, "a `parallel` has at least one branch")
     names = [(f"parallel.branches[{at}].name", branch.name) for at, branch in enumerate(it.branches)]
@@ -78,10 +59,8 @@ def _check_parallel(it: kinds.Parallel, spot: Spot) -> None:
     for path, name in names:
         if name == _ERRORS:
             spot.add(path, Rule.INVALID, f"{_ERRORS!r} is what failed, in the output of the step")
-    if it.join < 0:
-        spot.add("parallel.join", Rule.OUT_OF_RANGE, f"{it.join} is not 0 or more")
-    elif it.branches and it.join > count:
-        message = f"waits for {it.join:,} branches of {count}: it never completes"
+    if it.branches and it.join > len(it.branches):
+        message = f"waits for {it.join:,} branches of {len(it.branches)}: it never completes"
         spot.add("parallel.join", Rule.JOIN_IMPOSSIBLE, message, "0 waits for all of them")
 
 
@@ -102,9 +81,6 @@ def _check_map(it: kinds.Map, spot: Spot) -> None:
             message = "a map has either `steps` or a `workflow`, not both"
             spot.add("map.workflow", Rule.MEMBER_NOT_ALLOWED, message)
     check_items(it.items, spot)
-    _in_range(spot, "map.max_concurrency", it.max_concurrency, 0, _MAX_CONCURRENCY)
-    if it.tolerated_failures < -1:
-        spot.add("map.tolerated_failures", Rule.OUT_OF_RANGE, f"{it.tolerated_failures} is not -1 or more")
 
 
 def _check_loop(it: kinds.Loop, spot: Spot) -> None:
@@ -112,7 +88,6 @@ def _check_loop(it: kinds.Loop, spot: Spot) -> None:
         spot.add("loop.until", Rule.MEMBER_NOT_ALLOWED, "a loop has either `while` or `until`, not both")
     if not it.while_.strip() and not it.until.strip():
         spot.add("loop.while", Rule.REQUIRED, "a loop has `while` or `until`, so that it ends")
-    _in_range(spot, "loop.max_iterations", it.max_iterations, 0, _MAX_ITERATIONS)
 
 
 def _check_wait(it: kinds.Wait, spot: Spot) -> None:
@@ -151,19 +126,15 @@ def _check_instant(spot: Spot, member: str, text: str) -> None:
 def _check_approval(it: kinds.Approval, spot: Spot) -> None:
     if not it.title.strip():
         spot.add("approval.title", Rule.REQUIRED, "an approval says what is asked")
-    _count(spot, "approval.assignees", len(it.assignees), _MAX_ASSIGNEES)
-    _count(spot, "approval.outcomes", len(it.outcomes), _MAX_OUTCOMES)
     if not it.outcomes:
         spot.add("approval.outcomes", Rule.REQUIRED, "an approval has at least one outcome")
     _check_names(spot, [(f"approval.outcomes[{at}]", name) for at, name in enumerate(it.outcomes)])
     _check_span(spot, "approval.due", it.due)
 
 
-def _check_child(it: kinds.Child, spot: Spot, member: str) -> None:
+def _check_child(it: kinds.Child, spot: Spot, member: str = "workflow") -> None:
     if not it.name:
         spot.add(f"{member}.name", Rule.REQUIRED, "is required")
-    if it.version < 0:
-        spot.add(f"{member}.version", Rule.OUT_OF_RANGE, f"{it.version} is not 0 or more")
     if it.version and it.alias:
         message = "a child has either a `version` or an `alias`, not both"
         spot.add(f"{member}.alias", Rule.MEMBER_NOT_ALLOWED, message)
@@ -182,20 +153,24 @@ def _check_set(it: kinds.SetVariables, spot: Spot) -> None:
 def _check_fail(it: kinds.Fail, spot: Spot) -> None:
     if not it.reason:
         spot.add("fail.reason", Rule.REQUIRED, "is required")
-    elif len(it.reason) > _MAX_REASON:
-        message = f"{len(it.reason):,} characters are over the limit of {_MAX_REASON}"
-        spot.add("fail.reason", Rule.TOO_LONG, message)
     elif REASON.fullmatch(it.reason) is None:
-        words = re.sub(r"[^A-Z0-9]+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", it.reason).upper()).strip("_")
+        words = re.sub(r"[^A-Z0-9]+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", it.reason).upper()).strip(
+            "_"
+        )
         hint = f"did you mean {words!r}?" if REASON.fullmatch(words) else ""
         spot.add("fail.reason", Rule.INVALID, f"{cut(it.reason)!r} is not UPPER_SNAKE_CASE", hint)
 
 
-def _count(spot: Spot, member: str, count: int, most: int) -> None:
-    if count > most:
-        spot.add(member, Rule.TOO_MANY, f"{count:,} are over the limit of {most:,}")
-
-
-def _in_range(spot: Spot, member: str, value: int, least: int, most: int) -> None:
-    if not least <= value <= most:
-        spot.add(member, Rule.OUT_OF_RANGE, f"{value:,} is not between {least:,} and {most:,}")
+_CHECKS: Final[dict[str, Callable[[Any, Spot], None]]] = {
+    "switch": _check_switch,
+    "parallel": _check_parallel,
+    "map": _check_map,
+    "loop": _check_loop,
+    "wait": _check_wait,
+    "signal": _check_signal,
+    "approval": _check_approval,
+    "workflow": _check_child,
+    "set": _check_set,
+    "emit": _check_emit,
+    "fail": _check_fail,
+}

@@ -8,14 +8,14 @@ from typing import Final
 
 from weft.core.errors import Violation
 from weft.core.reasons import Rule
-from weft.server.workflow._report import BEFORE_STEPS, Report
+from weft.server.workflow._report import Report
 from weft.server.workflow.kinds import Fail, Loop, Map, Parallel, Succeed, Switch
 from weft.server.workflow.model import Definition, Severity, Step
 
-__all__ = ["MAX_NESTING", "Listing", "Place", "Spot", "Target", "cut", "outline"]
+__all__ = ["MAX_NESTING", "Listing", "Outline", "Place", "Spot", "Target", "cut", "outline"]
 
 MAX_NESTING: Final = 8
-"""Lists within lists, below the workflow's own."""
+"""Lists of steps in each other, the workflow's own included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +84,8 @@ class Place:
     """Its ways on, none for one that ends the execution."""
     index: int = -1
     """Its number among the steps that run, in an order in which they may; -1: none leads there."""
+    first: int = 0
+    """The number of the first step in it; its own when there is none."""
 
 
 @dataclass(slots=True, eq=False)
@@ -156,11 +158,11 @@ def _fill(made: Outline, listing: Listing, steps: tuple[Step, ...], counter: int
         for path, name, body in _bodies(step):
             inner = Listing(f"{place.path}.{path}", place, listing.depth + 1, name)
             place.bodies.append(inner)
-            if inner.depth > MAX_NESTING:
-                message = f"stands in {inner.depth} lists of other steps; {MAX_NESTING} are the limit"
-                report.add(
-                    BEFORE_STEPS, inner.path, Rule.NESTING_TOO_DEEP, message, hint="use a workflow of its own"
+            if inner.depth >= MAX_NESTING:
+                message = (
+                    f"lists of steps may be {MAX_NESTING} deep in each other, the workflow's own included"
                 )
+                report.add(place.at, inner.path, Rule.TOO_DEEP, message, hint="use a workflow of its own")
                 continue
             counter = _fill(made, inner, body, counter, report)
     return counter

@@ -12,7 +12,17 @@ from typing import Any, Final
 from weft.core.schema import ANY_OBJECT, Schema
 from weft.server.workflow._compat import ALL_TYPES, Types, types_of_value
 
-__all__ = ["ANY_SHAPE", "ANY_VALUE", "Shape", "Value", "made", "text_or", "union", "value_of_json"]
+__all__ = [
+    "ANY_SHAPE",
+    "ANY_VALUE",
+    "Shape",
+    "Value",
+    "made",
+    "text_or",
+    "union",
+    "union_of",
+    "value_of_json",
+]
 
 _OPENING: Final = frozenset(
     {
@@ -245,7 +255,7 @@ class _Either(Value):
     @property
     def shape(self) -> Shape:
         if self._shape is None:
-            self._shape = _union_of([value.shape for value in self._values if "object" in value.types])
+            self._shape = union_of([value.shape for value in self._values if "object" in value.types])
         return self._shape
 
     @property
@@ -255,7 +265,8 @@ class _Either(Value):
         return self._element
 
 
-def _union_of(shapes: list[Shape]) -> Shape:
+def union_of(shapes: list[Shape]) -> Shape:
+    """Return what an object is that is one of several."""
     if not shapes:
         return ANY_SHAPE
     names = dict.fromkeys(name for shape in shapes for name in shape.names)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
 from functools import partial
 from typing import Final
 
-from weft.core.errors import ValidationError, Violation
+from weft.core.errors import ValidationError
 from weft.core.names import STEP_ID, check_name
 from weft.core.reasons import Rule
 from weft.core.version import VersionRange
@@ -16,20 +15,17 @@ from weft.server.registry.versions import choose
 from weft.server.workflow._catalog import offer_for
 from weft.server.workflow._members import check_members
 from weft.server.workflow._places import Outline, Place, Spot, cut
-from weft.server.workflow._policies import check_policies, check_whole
+from weft.server.workflow._policies import check_policies
 from weft.server.workflow._report import Known, Report
-from weft.server.workflow.model import Definition, Step
+from weft.server.workflow.model import Step
 
 __all__ = ["MAX_DESCRIPTION_LENGTH", "check_structure"]
 
 MAX_DESCRIPTION_LENGTH: Final = 8_192
 
 
-def check_structure(
-    definition: Definition, services: Mapping[str, Service], known: Known, whole: Outline, report: Report
-) -> None:
+def check_structure(whole: Outline, services: Mapping[str, Service], known: Known, report: Report) -> None:
     """Report everything that needs no look at schemas or templates, and no way through the steps."""
-    check_whole(definition, report)
     calls = _Calls(services, known)
     for place in sorted(whole.places, key=lambda place: place.at):
         spot = Spot(place.at, place.path, report)

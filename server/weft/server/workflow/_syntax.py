@@ -45,7 +45,7 @@ class UnclosedError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """A number or a string."""
+    """A number, a string, a sign, or a member such as ``.a`` of what stands before it."""
 
     text: str
     """As it is written."""
@@ -183,11 +183,12 @@ class _Parser:
         return Mention(name, tuple(self._members()), tested)
 
     def _member(self, *, tested: bool) -> Iterator[Node]:
-        """Read what follows a dot behind something that is no variable, or a call."""
+        """Read what follows a dot behind something that is no variable: a member, or a call."""
         if self._peek()[0] != "name":
             return
         _, name = self._take()
         if self._peek() != ("open", "("):
+            yield Literal(f".{name}")
             return
         self._take()
         arguments = self.group("(", tested=tested)

@@ -1,0 +1,194 @@
+"""What is there at a point of a definition: on every way that leads to it, or on some."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from weft.server.workflow._places import Listing, Place
+from weft.server.workflow._shapes import ANY_SHAPE, ANY_VALUE, Shape, Value, union
+from weft.server.workflow.kinds import SetVariables
+
+__all__ = ["START", "Ledger", "Room", "State"]
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Sets of steps as bits, by the number that each has in the ledger."""
+
+    sure: int = 0
+    """Steps whose output is there, whatever way was taken."""
+    maybe: int = 0
+    """Steps whose output may be there: those, and more."""
+    set_sure: int = 0
+    """Steps with `set` that have run."""
+    set_maybe: int = 0
+    """Steps with `set` that may have run."""
+    error_sure: bool = False
+    """Whether a failure was handled."""
+    error_maybe: bool = False
+    """Whether one may have been."""
+    joint: frozenset[str] = frozenset()
+    """Members that some step gives on every way, though not the same one."""
+    joint_sets: frozenset[str] = frozenset()
+    """Variables that some step sets on every way, though not the same one."""
+
+    def after(self, bit: int, *, sets: bool) -> State:
+        """Return what is there when one more step is completed."""
+        mask = 1 << bit
+        more = mask if sets else 0
+        return replace(
+            self,
+            sure=self.sure | mask,
+            maybe=self.maybe | mask,
+            set_sure=self.set_sure | more,
+            set_maybe=self.set_maybe | more,
+        )
+
+    def handled(self) -> State:
+        """Return what is there behind a handler."""
+        return replace(self, error_sure=True, error_maybe=True)
+
+
+START: Final = State()
+"""Where an execution begins."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """What a list of steps brings, beside what ran."""
+
+    item: Value | None = None
+    """The item of the innermost map."""
+    iteration: bool = False
+    """Whether it stands in a loop."""
+    lost: bool = False
+    """Whether nothing leads here: then what ran before is not known."""
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What each step gives, in an order in which they may run."""
+
+    input: Shape
+    """The workflow's input."""
+    _given: list[tuple[Place, Shape]] = field(default_factory=list)
+    _bits: dict[str, int] = field(default_factory=dict)
+    _values: dict[int, Value] = field(default_factory=dict)
+    _sets: dict[str, dict[int, Value]] = field(default_factory=dict)
+    _makers: dict[str, list[int]] = field(default_factory=dict)
+    _vague: int = 0
+    setters: int = 0
+    """All steps with `set`."""
+
+    def number(self, listing: Listing) -> None:
+        """Give the steps that run their numbers, in their order, what stands in a step before it."""
+        for place in listing.order:
+            place.first = len(self._given)
+            for body in place.bodies:
+                self.number(body)
+            place.index = len(self._given)
+            self._given.append((place, ANY_SHAPE))
+            self._bits.setdefault(place.step.id, place.index)
+            if isinstance(place.step.does, SetVariables):
+                self.setters |= 1 << place.index
+                for name in place.step.does.values:
+                    self._sets.setdefault(name, {})[place.index] = ANY_VALUE
+
+    def note(self, place: Place, value: Value) -> None:
+        """Take down what a step gives."""
+        shape = value.shape
+        self._given[place.index] = (place, shape)
+        self._values[place.index] = value
+        if shape.vague:
+            self._vague |= 1 << place.index
+        for name in dict.fromkeys((*shape.names, *shape.required)):
+            self._makers.setdefault(name, []).append(place.index)
+
+    def note_variable(self, place: Place, name: str, value: Value) -> None:
+        """Take down what a step sets a variable to."""
+        self._sets[name][place.index] = value
+
+    def bit(self, step_id: str) -> int:
+        """Return the number of a step; -1 for one that never runs."""
+        return self._bits.get(step_id, -1)
+
+    def value(self, step_id: str) -> Value:
+        """Return what a step gives."""
+        return self._values.get(self.bit(step_id), ANY_VALUE)
+
+    @property
+    def variables(self) -> Iterable[str]:
+        """The names of all variables."""
+        return self._sets
+
+    def variable(self, name: str, state: State) -> tuple[Value, bool, bool]:
+        """Return what a variable is there: its value, whether it is sure, whether it may be."""
+        sets = self._sets.get(name, {})
+        found = [(bit, value) for bit, value in sets.items() if state.set_maybe >> bit & 1]
+        sure = name in state.joint_sets or any(state.set_sure >> bit & 1 for bit, _ in found)
+        return union([value for _, value in found]), sure, bool(found)
+
+    def merge(self, states: Iterable[State]) -> State | None:
+        """Return what is there where several ways come together; nothing when none does."""
+        found: State | None = None
+        for state in states:
+            found = state if found is None or found == state else self._both(found, state)
+        return found
+
+    def _both(self, one: State, other: State) -> State:
+        return State(
+            sure=one.sure & other.sure,
+            maybe=one.maybe | other.maybe,
+            set_sure=one.set_sure & other.set_sure,
+            set_maybe=one.set_maybe | other.set_maybe,
+            error_sure=one.error_sure and other.error_sure,
+            error_maybe=one.error_maybe or other.error_maybe,
+            joint=(one.joint | self._given_by(one.sure & ~other.sure))
+            & (other.joint | self._given_by(other.sure & ~one.sure)),
+            joint_sets=(one.joint_sets | self._set_by(one.set_sure & ~other.set_sure))
+            & (other.joint_sets | self._set_by(other.set_sure & ~one.set_sure)),
+        )
+
+    def _given_by(self, bits: int) -> frozenset[str]:
+        """Return the members that some of these steps always give."""
+        return frozenset(name for bit in _each(bits) for name in self._given[bit][1].required)
+
+    def _set_by(self, bits: int) -> frozenset[str]:
+        return frozenset(
+            name
+            for bit in _each(bits)
+            if isinstance(does := self._given[bit][0].step.does, SetVariables)
+            for name in does.values
+        )
+
+    def inside(self, place: Place) -> int:
+        """Return the steps with `set` that stand in a step."""
+        return self.setters & ((1 << place.index) - (1 << place.first))
+
+    def last_vague(self, state: State) -> int:
+        """Return the number of the last step that may give anything; -1 when there is none."""
+        return (self._vague & state.maybe).bit_length() - 1
+
+    def makers(self, name: str, state: State, after: int) -> Iterator[tuple[Place, Shape, bool]]:
+        """Yield the steps that give a member, the last first, and whether each is sure to have run."""
+        for bit in reversed(self._makers.get(name, [])):
+            if bit <= after:
+                return
+            if state.maybe >> bit & 1:
+                yield (*self._given[bit], bool(state.sure >> bit & 1))
+
+    def names(self, state: State) -> Iterator[str]:
+        """Yield the members that are given by what may have run."""
+        for name, bits in self._makers.items():
+            if any(state.maybe >> bit & 1 for bit in bits):
+                yield name
+
+
+def _each(bits: int) -> Iterator[int]:
+    """Yield the numbers in a set."""
+    while bits:
+        low = bits & -bits
+        yield low.bit_length() - 1
+        bits ^= low
