@@ -8,11 +8,12 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.definitions import definitions as whole_definitions
 from tests.unit.workflow.builders import action, schema, service, services
 from weft.core.errors import PreconditionError
 from weft.core.payload import JsonObject, dumps
-from weft.core.reasons import Reason
-from weft.server.workflow.checks import find_problems
+from weft.core.reasons import Reason, Rule
+from weft.server.workflow.checks import KnownWorkflow, find_problems
 from weft.server.workflow.dataflow import walk
 from weft.server.workflow.model import Definition, Severity, Step
 from weft.server.workflow.template import compile_template
@@ -27,12 +28,13 @@ SCALARS = (
     | st.floats(allow_nan=False, allow_infinity=False)
     | TEXT
 )
+NAMES_OF_MEMBERS = TEXT.filter(lambda text: text != "...")
 JSON = st.recursive(
     SCALARS,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES_OF_MEMBERS, inner, max_size=4),
     max_leaves=12,
 )
-OBJECTS = st.dictionaries(TEXT, JSON, max_size=5)
+OBJECTS = st.dictionaries(NAMES_OF_MEMBERS, JSON, max_size=5)
 
 PIECES = st.sampled_from(
     [
@@ -208,6 +210,18 @@ def test_no_definition_breaks_the_checks(definition: Definition, registered: lis
     severities = [problem.severity for problem in problems]
     assert severities == sorted(severities, key=[Severity.ERROR, Severity.WARNING].index)
     assert all(problem.message and problem.code for problem in problems)
+
+
+@given(whole_definitions)
+@settings(FEW, max_examples=150)
+def test_no_definition_of_the_whole_language_breaks_the_checks(definition: Definition) -> None:
+    """Steps of all kinds, well formed or not, in each other: each problem has a path that is there."""
+    known = services(service("a", action("a"), action("b")), service("order", action("order")))
+    workflows = {"a": KnownWorkflow(name="a", latest=1, definitions={1: definition})}
+    problems = find_problems(definition, known, workflows=workflows, other_workflows=(), name="b")
+    starts = ("steps", "finally", "input_schema", "output_schema", "concurrency", "search_attributes")
+    assert all(problem.path.startswith(starts) for problem in problems)
+    assert all(problem.message and problem.code in set(Rule) for problem in problems)
 
 
 @given(TEMPLATES)

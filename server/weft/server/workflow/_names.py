@@ -50,6 +50,7 @@ class _Check:
         self._visible = visible
         self._spot = Spot(spot.at, names.path, spot.report)
         self._roots = visible.names
+        self._told: set[str] = set()
         self._tested = {(it.root, *it.members) for it in names.mentions if it.tested}
 
     def add(self, rule: Rule, message: str, hint: object = "", severity: Severity = Severity.ERROR) -> None:
@@ -131,6 +132,9 @@ class _Check:
         self.add(Rule.EXPRESSION_NAME_UNKNOWN, message, hint)
 
     def _perhaps_not_run(self, name: str) -> None:
+        if name in self._told:
+            return
+        self._told.add(name)
         test = f"has(steps.{name})" if name.isidentifier() else f'"{name}" in steps'
         message = f"the step {cut(name)!r} does not run on every way here; without its output the step fails"
         self.add(Rule.INPUT_MISSING, message, f"use {test} ? … : …", Severity.WARNING)

@@ -89,7 +89,7 @@ class Visible:
             return
         value, label, start = found
         for depth, member in enumerate(mention.members[start:], start):
-            if "object" not in value.types:
+            if ("object" if isinstance(member, str) else "array") not in value.types:
                 return
             if isinstance(member, str):
                 yield Taken(label, value.shape, member, depth)
