@@ -123,11 +123,12 @@ class Faults:
             return default
 
     async def gather(self, check: Awaitable[object]) -> None:
-        """Wait for a further check, noting its faults."""
+        """Wait for a further check, noting its faults that are not noted yet."""
         try:
             await check
         except ValidationError as error:
-            self.extend(error.violations)
+            told = {(it.field, it.reason) for it in self.found}
+            self.extend([it for it in error.violations if (it.field, it.reason) not in told])
 
     def raise_any(self) -> None:
         """End the request when any fault was found.

@@ -327,8 +327,8 @@ def test_ids_are_unique_at_all_depths() -> None:
             (does(Loop(until="true", steps=(step("in", "a", "out"),)), "l", next="out"), step("out", "a")),
             "steps[0].loop.steps[0].next",
             (
-                "the step 'out' stands in the workflow's own list: there are no jumps between lists, and this "
-                "is the list of 'l'"
+                "the step 'out' stands in the workflow's own list: there are no jumps between lists, and "
+                "this is the list of 'l'"
             ),
             "end this list (no `next`): the step that holds it goes on",
         ),

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.unit.workflow.builders import NOW, action, service, step
-from weft.core.errors import ResourceNotFoundError
-from weft.core.reasons import Reason
+from weft.core.errors import ResourceNotFoundError, ValidationError
+from weft.core.reasons import Reason, Rule
 from weft.core.testing import ManualClock
 from weft.server.registry.model import Action
 from weft.server.registry.service import RegistryService
 from weft.server.store.base import Store
 from weft.server.store.sqlite import SqliteStore
-from weft.server.workflow.model import Definition, Step, Workflow
+from weft.server.workflow.kinds import Child, Loop, Succeed
+from weft.server.workflow.model import Compensation, Definition, Step, Workflow
 from weft.server.workflow.service import WorkflowService
 
 
@@ -125,3 +128,57 @@ async def test_actions_that_a_new_registration_removes_are_logged(
     await register(registry, "greeter", action("greet"))
     (message,) = caplog.messages
     assert message.startswith("service greeter was registered again without its actions ask, more, shout;")
+
+
+def runs(name: str, step_id: str = "run", **rest: Any) -> Step:
+    return Step(id=step_id, does=Child(name=name, **rest))
+
+
+def draft(name: str, *steps: Step) -> Workflow:
+    return Workflow(
+        id="",
+        name=name,
+        definition=Definition(steps=steps),
+        create_time=NOW,
+        update_time=NOW,
+        version_create_time=NOW,
+    )
+
+
+def done() -> Step:
+    return Step(id="done", does=Succeed())
+
+
+async def test_workflows_that_a_definition_runs_are_looked_up(workflows: WorkflowService) -> None:
+    """By name, version and alias, at any depth; the name that is meant is suggested."""
+    await workflows.create(draft("book", done()), None)
+    inner = Step(id="again", does=Loop(until="true", steps=(runs("bok"),)), next="two")
+    definition = Definition(steps=(inner, runs("book", "two", version=2)))
+    first, second = await workflows.problems(definition)
+    assert (first.path, first.hint) == ("steps[0].loop.steps[0].workflow.name", "did you mean 'book'?")
+    assert (second.path, second.code) == ("steps[1].workflow.version", Rule.WORKFLOW_UNKNOWN)
+    assert await workflows.problems(Definition(steps=(runs("book", version=1),))) == ()
+
+
+async def test_a_workflow_that_would_run_itself_is_not_stored(workflows: WorkflowService) -> None:
+    """Neither when it is created, nor when a change of another one closes the circle."""
+    with pytest.raises(ValidationError) as caught:
+        await workflows.create(draft("me", runs("me")), None)
+    assert [it.reason for it in caught.value.violations] == [Rule.WORKFLOW_ENDLESS]
+    await workflows.create(draft("one", done()), None)
+    await workflows.create(draft("two", runs("one")), None)
+    with pytest.raises(ValidationError, match="one → two → one"):
+        await workflows.update(
+            "one", "", lambda old: replace(old, definition=Definition(steps=(runs("two"),))), None
+        )
+
+
+async def test_services_in_bodies_and_of_compensations_are_looked_up(
+    registry: RegistryService, workflows: WorkflowService
+) -> None:
+    """Whatever the depth."""
+    await register(registry, "s", action("a"))
+    await register(registry, "t", action("undo"))
+    call = step("a", compensate=Compensation(service="t", action="undo"))
+    deep = Step(id="again", does=Loop(until="true", steps=(call,)))
+    assert await workflows.problems(Definition(steps=(deep,))) == ()

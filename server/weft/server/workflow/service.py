@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Protocol
+from typing import Final, Protocol
 
 from weft.core.clock import Clock
 from weft.core.errors import ConflictError, ResourceNotFoundError, ValidationError, Violation
 from weft.core.names import WORKFLOW_PREFIX, is_id, new_id
 from weft.core.reasons import Reason
-from weft.server.registry.model import Service, ServiceState
 from weft.server.registry.suggest import not_found
 from weft.server.store.base import Page, RequestKey, Slice, StaleWriteError, StoreState, WorkflowStore
 from weft.server.tasks import to_its_end
 from weft.server.workflow.aliases import choose_version, with_alias, without_alias
-from weft.server.workflow.checks import find_problems
 from weft.server.workflow.model import Definition, Problem, Severity, Share, Workflow, WorkflowState
+from weft.server.workflow.surroundings import FindService, Names, Surroundings
 
 __all__ = ["WorkflowService"]
 
-FindService = Callable[[str], Awaitable[Service | None]]
-ServiceNames = Callable[[], AsyncIterator[str]]
+_NAMES_AT_ONCE: Final = 500
 
 
 class StateListener(Protocol):
@@ -47,11 +45,15 @@ class WorkflowService:
         find_service: FindService,
         clock: Clock,
         *,
-        service_names: ServiceNames | None = None,
+        service_names: Names | None = None,
     ) -> None:
-        self._service_names = service_names
         self._store = store
-        self._find_service = find_service
+        self._surroundings = Surroundings(
+            find_service=find_service,
+            service_names=service_names,
+            find_workflow=self.find,
+            workflow_names=self._names,
+        )
         self._clock = clock
         self._cache: dict[tuple[str, int], Workflow] = {}
         self._state_listeners: list[StateListener] = []
@@ -67,7 +69,7 @@ class WorkflowService:
         """
         if key is not None and (first := await self._store.recall_workflow(key)) is not None:
             return first, ()
-        warnings = await self.check(draft.definition)
+        warnings = await self.check(draft.definition, name=draft.name)
         now = self._clock.now()
         fresh = replace(
             draft,
@@ -102,7 +104,7 @@ class WorkflowService:
             elif key is None:
                 return current, ()  # with a key it is written as it is, so that the key is remembered
             if new.definition != current.definition:
-                warnings = await self.check(new.definition, known=current.definition)
+                warnings = await self.check(new.definition, known=current.definition, name=new.name)
                 new = replace(new, version=current.version + 1, version_create_time=now)
             try:
                 return await to_its_end(
@@ -119,7 +121,8 @@ class WorkflowService:
         """
         current = await self.find(ref)
         if current is not None and not current.deleted:
-            await self.check(change(current).definition, known=current.definition)
+            new = change(current)
+            await self.check(new.definition, known=current.definition, name=new.name)
 
     async def set_state(self, ref: str, state: WorkflowState, etag: str, key: RequestKey | None) -> Workflow:
         """Move a workflow to another state.
@@ -257,35 +260,38 @@ class WorkflowService:
         workflow = await self.get(ref)
         return await self._store.list_workflow_versions(workflow.id, page)
 
-    async def problems(self, definition: Definition, known: Definition | None = None) -> tuple[Problem, ...]:
-        """Find everything that is wrong with a definition, against the registry as it is.
+    async def problems(
+        self, definition: Definition, known: Definition | None = None, name: str = ""
+    ) -> tuple[Problem, ...]:
+        """Find everything that is wrong with a definition, against services and workflows as they are.
 
         Args:
             definition: What to check.
             known: What it follows on: a deprecated service that stands there may stay.
+            name: The workflow that it is one of.
         """
-        names = {step.service for step in definition.steps if step.service}
-        kept = {step.service for step in known.steps} if known else set[str]()
-        services: dict[str, Service] = {}
-        for name in sorted(names):
-            service = await self._find_service(name)
-            if service is not None:
-                tolerated = service.state is ServiceState.DEPRECATED and name in kept
-                services[name] = replace(service, state=ServiceState.ACTIVE) if tolerated else service
-        others = await self._other_names() if len(services) < len(names) else ()
-        return tuple(find_problems(definition, services, others))
+        return await self._surroundings.problems(definition, name=name, kept=known)
 
-    async def _other_names(self) -> Iterable[str]:
-        """Return what else is registered, for the hint at a service that is not."""
-        return [name async for name in self._service_names()] if self._service_names else []
+    async def _names(self) -> AsyncIterator[str]:
+        """Yield the names of all workflows."""
+        after = ""
+        while True:
+            page = await self._store.list_workflows(None, Page(size=_NAMES_AT_ONCE, after=after))
+            for workflow in page.items:
+                yield workflow.name
+            if len(page.items) < _NAMES_AT_ONCE:
+                return
+            after = page.items[-1].name
 
-    async def check(self, definition: Definition, known: Definition | None = None) -> tuple[Problem, ...]:
+    async def check(
+        self, definition: Definition, known: Definition | None = None, name: str = ""
+    ) -> tuple[Problem, ...]:
         """Return the warnings of a definition that has no error.
 
         Raises:
             ValidationError: With every error.
         """
-        problems = await self.problems(definition, known)
+        problems = await self.problems(definition, known, name)
         errors = [problem for problem in problems if problem.severity is Severity.ERROR]
         if errors:
             raise ValidationError([_violation(problem) for problem in errors])

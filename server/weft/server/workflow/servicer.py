@@ -55,7 +55,7 @@ class WorkflowServicer(workflow_service_pb2_grpc.WorkflowServiceServicer):
     async def _add_problems(self, draft: Workflow, faults: Faults) -> None:
         """When the message has faults, look for those of the definition too: one answer for all."""
         if faults.found:
-            await faults.gather(self._workflows.check(draft.definition))
+            await faults.gather(self._workflows.check(draft.definition, name=draft.name))
             faults.raise_any()
 
     async def UpdateWorkflow(
@@ -182,10 +182,12 @@ class WorkflowServicer(workflow_service_pb2_grpc.WorkflowServiceServicer):
         faults.text("workflow.description", request.workflow.description)
         convert.metadata_from_proto(request.workflow, faults)
         definition = convert.definition_from_proto(request.workflow, faults)
-        of_message = (
+        of_message = [
             Problem(v.field.removeprefix("workflow."), v.reason, v.description) for v in faults.found
-        )
-        problems = (*of_message, *await self._workflows.problems(definition))
+        ]
+        found = await self._workflows.problems(definition, name=request.workflow.name)
+        told = {(problem.path, problem.code) for problem in of_message}
+        problems = (*of_message, *(it for it in found if (it.path, it.code) not in told))
         return pb.ValidateWorkflowResponse(
             problems=[convert.problem_to_proto(problem) for problem in problems],
             valid=all(problem.severity is not Severity.ERROR for problem in problems),
