@@ -45,11 +45,13 @@ imports: $(VENV)/.dev ## The dependency rule: who may import whom
 
 proto: $(VENV)/.dev ## Write generated/ anew from protos/
 	@$(BIN)/python tools/generate.py generated
+	@$(BIN)/python tools/schema.py
 
 proto-check: $(VENV)/.dev ## buf lint, buf breaking, and: generated/ is up to date
 	@$(BIN)/buf lint
 	@$(BIN)/buf breaking --against protos/baseline.binpb
 	@$(BIN)/python tools/generate.py --check generated
+	@$(BIN)/python tools/schema.py --check
 
 proto-baseline: $(VENV)/.dev ## Take today's contracts as what must not break (at a release)
 	@$(BIN)/buf build -o protos/baseline.binpb

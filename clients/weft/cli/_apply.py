@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from weft.cli._definitions import Definition, in_files, located
+from weft.cli._diff import differences
 from weft.cli._forms import meaning
 from weft.cli._workflow_shape import WORKFLOW
 from weft.core.errors import ResourceNotFoundError, ValidationError, Violation
@@ -116,4 +117,5 @@ async def _apply(weft: Client, it: Definition) -> Outcome:
 def changes(current: Workflow, wanted: Mapping[str, Any]) -> tuple[str, ...]:
     """Return which fields differ in what they mean; a key that the file lacks is to be emptied."""
     before, after = meaning(WORKFLOW, current), meaning(WORKFLOW, wanted)
-    return tuple(name for name in WORKFLOW.fields if name != "name" and before.get(name) != after.get(name))
+    changed = {change.path.partition(".")[0] for change in differences(before, after)}
+    return tuple(name for name in WORKFLOW.fields if name in changed and name != "name")

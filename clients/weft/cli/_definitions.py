@@ -20,7 +20,15 @@ from weft.core.definitions import too_large
 from weft.core.errors import ValidationError, Violation
 from weft.core.reasons import Rule
 
-__all__ = ["Definition", "in_files", "located", "read_services", "read_workflows"]
+__all__ = [
+    "Definition",
+    "check_size",
+    "in_files",
+    "located",
+    "only_workflow",
+    "read_services",
+    "read_workflows",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +56,7 @@ def read_workflows(sources: Sequence[str]) -> list[Definition]:
     Raises:
         ValidationError: A file or a definition in it has faults; those of all are listed.
     """
-    return _read(sources, WORKFLOW, _check_size)
+    return _read(sources, WORKFLOW, check_size)
 
 
 def read_services(sources: Sequence[str]) -> list[Definition]:
@@ -60,7 +68,20 @@ def read_services(sources: Sequence[str]) -> list[Definition]:
     return _read(sources, SERVICE)
 
 
-def _check_size(document: Mapping[str, Any]) -> None:
+def only_workflow(source: str) -> Definition:
+    """Read a file that defines one workflow.
+
+    Raises:
+        ValidationError: It has faults, or defines several.
+    """
+    found = read_workflows([source])
+    if len(found) > 1:
+        name = source_name(source)
+        raise ValidationError([Violation(name, f"holds {len(found)} workflows, not one", Rule.INVALID)])
+    return found[0]
+
+
+def check_size(document: Mapping[str, Any]) -> None:
     """Refuse a definition that is too large before anything of it is read."""
     fault = too_large(document)
     if fault is not None:

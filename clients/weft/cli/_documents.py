@@ -18,7 +18,16 @@ from weft.cli._sources import fault, is_yaml, read_bytes, source_name
 from weft.core.errors import ValidationError
 from weft.core.reasons import Rule
 
-__all__ = ["MAX_DEPTH", "MAX_VALUES", "one_object", "read_documents"]
+__all__ = [
+    "LOADER",
+    "MAX_DEPTH",
+    "MAX_VALUES",
+    "documents_of",
+    "is_json",
+    "one_object",
+    "read_documents",
+    "text_of",
+]
 
 MAX_DEPTH: Final = 64
 """A workflow holds schemas and inputs, each of at most 32 levels, within its own few."""
@@ -61,17 +70,29 @@ for _tag, _pattern, _first in (
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), _first)
 
 
+LOADER: Final[Any] = _Loader
+"""What reads YAML."""
+
+
 def read_documents(source: str) -> list[tuple[str, dict[str, Any]]]:
     """Read every object of a file (``-``: stdin), each with the name that messages give it.
 
     Raises:
         ValidationError: The file cannot be read, is too large, or is no JSON or YAML of objects.
     """
+    return documents_of(read_bytes(source), source)
+
+
+def documents_of(data: bytes, source: str) -> list[tuple[str, dict[str, Any]]]:
+    """Read the same from the content of the file.
+
+    Raises:
+        ValidationError: It is no JSON or YAML of objects.
+    """
     name = source_name(source)
-    data = read_bytes(source)
     if not data.strip():
         raise fault(name, "is empty", Rule.REQUIRED)
-    found = [item for item in _parse(data, source, most=MAX_VALUES) if item is not None]
+    found = [item for item in _parse(data, source, MAX_VALUES) if item is not None]
     if not found:
         raise fault(name, "holds no document", Rule.REQUIRED)
     named = [
@@ -101,11 +122,12 @@ def one_object(data: bytes, source: str) -> dict[str, Any]:
 def _parse(data: bytes, source: str, most: int | None = None) -> list[Any]:
     """Read JSON where the name or the first character says so, YAML elsewhere."""
     name = source_name(source)
-    if source.lower().endswith(".json"):
-        return [_parse_json(data, name)]
-    if not is_yaml(source) and data.lstrip().startswith(b"{"):
-        return [_parse_json(data, name)]
-    return _parse_yaml(data, name, most)
+    return [_parse_json(data, name)] if is_json(data, source) else _parse_yaml(data, name, most)
+
+
+def is_json(data: bytes, source: str) -> bool:
+    """Tell whether a file is JSON: its name says so, or says nothing and it begins like an object."""
+    return source.lower().endswith(".json") or (not is_yaml(source) and data.lstrip().startswith(b"{"))
 
 
 def _parse_json(data: bytes, name: str) -> Any:
@@ -116,10 +138,7 @@ def _parse_json(data: bytes, name: str) -> Any:
 
 
 def _parse_yaml(data: bytes, name: str, most: int | None) -> list[Any]:
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise fault(name, f"is not UTF-8: byte {error.start} is {error.reason}", Rule.INVALID) from None
+    text = text_of(data, name)
     try:
         _check_events(text, name, most)
         return list(yaml.load_all(text, Loader=_Loader))
@@ -127,6 +146,18 @@ def _parse_yaml(data: bytes, name: str, most: int | None) -> list[Any]:
         raise _yaml_fault(name, _in_words(error, text), error.problem_mark) from None
     except (yaml.YAMLError, ValueError) as error:
         raise fault(name, f"is not YAML: {error}", Rule.INVALID) from None
+
+
+def text_of(data: bytes, name: str) -> str:
+    """Return the text of a YAML file.
+
+    Raises:
+        ValidationError: It is not UTF-8.
+    """
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise fault(name, f"is not UTF-8: byte {error.start} is {error.reason}", Rule.INVALID) from None
 
 
 def _check_events(text: str, name: str, most: int | None) -> None:

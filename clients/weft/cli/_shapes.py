@@ -70,6 +70,7 @@ class Shape:
         name: What the schema calls it.
         required: Members that have to be there.
         check: Finds further faults of an object, given it and its path.
+        rule: The same as JSON Schema.
     """
 
     def __init__(
@@ -77,10 +78,12 @@ class Shape:
         name: str,
         required: tuple[str, ...] = (),
         check: Callable[[Mapping[str, Any], str], list[Violation]] | None = None,
+        rule: Mapping[str, Any] | None = None,
     ) -> None:
         self.name = name
         self.required = required
         self.fields: dict[str, Field] = {}
+        self.rule = rule or {}
         self._check = check
 
     def having(self, fields: Mapping[str, Field]) -> Shape:
@@ -91,7 +94,7 @@ class Shape:
     @property
     def field(self) -> Field:
         """A member that is such an object."""
-        return Field(read=self.read, schema={"$ref": f"#/$defs/{self.name}"}, shape=self)
+        return Field(read=self.read, schema={"$ref": f"#/definitions/{self.name}"}, shape=self)
 
     def read(self, value: Any, path: str) -> dict[str, Any]:
         """Read an object; null is as good as absent.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Final
@@ -9,7 +11,7 @@ from typing import Final
 from weft.core.errors import ValidationError, Violation
 from weft.core.reasons import Rule
 
-__all__ = ["MAX_FILE_BYTES", "STDIN", "fault", "is_yaml", "read_bytes", "source_name"]
+__all__ = ["MAX_FILE_BYTES", "STDIN", "fault", "is_yaml", "read_bytes", "replace_text", "source_name"]
 
 MAX_FILE_BYTES: Final = 1024 * 1024
 STDIN: Final = "-"
@@ -44,6 +46,25 @@ def read_bytes(source: str) -> bytes:
     if len(data) > MAX_FILE_BYTES:
         raise fault(name, f"is larger than {MAX_FILE_BYTES:,} bytes", Rule.PAYLOAD_TOO_LARGE)
     return data
+
+
+def replace_text(source: str, text: str) -> None:
+    """Write a file anew; it is never there by half.
+
+    Raises:
+        ValidationError: It cannot be written.
+    """
+    path = Path(source).resolve()
+    new = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        try:
+            new.write_text(text, encoding="utf-8")
+            shutil.copymode(path, new)
+            new.replace(path)
+        finally:
+            new.unlink(missing_ok=True)
+    except OSError as error:
+        raise fault(source, f"cannot be written: {error.strerror or error}", Rule.INVALID) from None
 
 
 def fault(field: str, description: str, rule: Rule) -> ValidationError:

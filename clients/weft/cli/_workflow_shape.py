@@ -91,7 +91,11 @@ _LIMIT: Final = Shape("StepLimit").having(
     {"concurrency": WHOLE, "rate": WHOLE, "per": SPAN.meaning(_SECOND), "key": TEXT}
 )
 
-STEP: Final = Shape("Step", ("id",), _check_step)
+_ONE_KIND: Final = {
+    "oneOf": [{"required": ["service", "action"]}, *({"required": [it]} for it in STEP_KINDS)]
+}
+
+STEP: Final = Shape("Step", ("id",), _check_step, _ONE_KIND)
 """A step; its members follow below, as some of them hold steps."""
 
 _STEPS: Final = list_of(STEP.field, MAX_STEPS)

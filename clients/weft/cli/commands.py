@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from weft.cli import attempts, batches, calling, executions, resolving, services, workflows
+from weft.cli import attempts, batches, calling, executions, forms, resolving, services, workflows
 from weft.cli import doctor as doctor_
 from weft.cli import health as health_
 from weft.cli import run as run_
@@ -57,6 +57,27 @@ def _root(
 
 app.add_typer(services.app, name="services")
 app.add_typer(workflows.app, name="workflows")
+command(
+    workflows.app,
+    "format",
+    "weft workflows format pipeline.yaml",
+    "weft workflows format --check first.yaml second.yaml",
+    "cat pipeline.yaml | weft workflows format -",
+)(forms.format_files)
+command(
+    workflows.app,
+    "graph",
+    "weft workflows graph document-processing",
+    "weft workflows graph -f pipeline.yaml --format svg > pipeline.svg",
+)(forms.graph)
+command(
+    workflows.app,
+    "diff",
+    "weft workflows diff document-processing",
+    "weft workflows diff document-processing --from 1 --to 3",
+    "weft workflows diff -f pipeline.yaml",
+)(forms.diff)
+command(workflows.app, "schema", "weft workflows schema > workflow.schema.json")(forms.schema)
 app.add_typer(executions.app, name="executions")
 app.add_typer(batches.app, name="batches")
 app.add_typer(attempts.app, name="attempts")

@@ -1,0 +1,105 @@
+"""``weft workflows format``, ``graph``, ``diff`` and ``schema`` as commands."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.integration.cli.conftest import Weft
+from tests.integration.cli.samples import workflow
+from tests.integration.cli.scripted import ScriptedServer
+from weft.api.workflow.v1 import workflow_service_pb2 as pb
+from weft.core.errors import ResourceNotFoundError
+
+pytestmark = pytest.mark.integration
+
+UNTIDY = "name: greet\nsteps: [{action: say, id: first, service: hello}]\n"
+TIDY = "name: greet\nsteps:\n  - id: first\n    service: hello\n    action: say\n"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    found = tmp_path / "greet.yaml"
+    found.write_text(UNTIDY)
+    return found
+
+
+def test_format_changes_files(weft: Weft, file: Path) -> None:
+    """And says which; a second time there is nothing to do."""
+    assert weft("workflows", "format", str(file)).stdout == f"{file} changed\n"
+    assert file.read_text() == TIDY
+    assert weft("workflows", "format", str(file)).stdout == ""
+
+
+def test_format_can_only_look(weft: Weft, file: Path) -> None:
+    """For CI: the exit code says whether something would change."""
+    result = weft("workflows", "format", "--check", str(file))
+    assert (result.exit_code, result.stdout, file.read_text()) == (1, f"{file} would change\n", UNTIDY)
+    file.write_text(TIDY)
+    assert weft("workflows", "format", "--check", str(file)).exit_code == 0
+
+
+def test_format_is_a_filter(weft: Weft) -> None:
+    """What comes from stdin goes to stdout."""
+    assert weft("workflows", "format", "-", stdin=UNTIDY).stdout == TIDY
+
+
+def test_a_faulty_file_stops_all(weft: Weft, file: Path, tmp_path: Path) -> None:
+    """None is changed when one of them cannot be read."""
+    other = tmp_path / "other.yaml"
+    other.write_text("name: [\n")
+    result = weft("workflows", "format", str(file), str(other))
+    assert (result.exit_code, file.read_text()) == (4, UNTIDY)
+
+
+def test_graph_of_a_file(weft: Weft, file: Path) -> None:
+    """No server is asked."""
+    assert 'n2["first<br/>hello.say"]' in weft("workflows", "graph", "-f", str(file)).stdout
+    assert weft("workflows", "graph", "-f", str(file), "--format", "svg").stdout.startswith("<svg ")
+
+
+def test_graph_of_a_version(server: ScriptedServer, weft: Weft) -> None:
+    """Of the server."""
+    server.on("GetWorkflow", pb.GetWorkflowResponse(workflow=workflow()))
+    result = weft("workflows", "graph", "greet", "--version", "2")
+    assert result.stdout.startswith("flowchart TD\n")
+    assert server.last("GetWorkflow").version == 2
+
+
+def test_graph_is_of_one_thing(weft: Weft, file: Path) -> None:
+    """A name or a file, not both, and not nothing."""
+    assert weft("workflows", "graph").exit_code == 2
+    assert weft("workflows", "graph", "greet", "-f", str(file)).exit_code == 2
+
+
+def test_diff_of_a_file_and_the_server(server: ScriptedServer, weft: Weft, file: Path) -> None:
+    """Shows what apply would change, and says by the exit code that there is something."""
+    server.on("GetWorkflow", pb.GetWorkflowResponse(workflow=workflow()))
+    result = weft("workflows", "diff", "-f", str(file))
+    assert result.exit_code == 1
+    assert "steps.second removed: " in result.stdout
+    assert server.last("GetWorkflow").workflow == "greet"
+    result = weft("workflows", "diff", "-f", str(file), "--output", "json")
+    found = json.loads(result.stdout)
+    assert found["different"] is True
+    assert {"path", "what", "before", "after"} == set(found["changes"][0])
+
+
+def test_diff_of_the_same(server: ScriptedServer, weft: Weft) -> None:
+    """Two versions that mean the same have no difference."""
+    server.on("GetWorkflow", pb.GetWorkflowResponse(workflow=workflow()))
+    result = weft("workflows", "diff", "greet", "--from", "1", "--to", "2")
+    assert (result.exit_code, result.stdout) == (0, "No difference.\n")
+
+
+def test_diff_of_what_is_not_there(server: ScriptedServer, weft: Weft) -> None:
+    """Is an error, not a difference."""
+    server.on("GetWorkflow", ResourceNotFoundError("workflow", "greet"))
+    assert weft("workflows", "diff", "greet").exit_code == 3
+
+
+def test_schema_is_printed(weft: Weft) -> None:
+    """For editors."""
+    assert json.loads(weft("workflows", "schema").stdout)["title"] == "A workflow of Weft"
