@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["EVERYTHING"]
 
-EVERYTHING = """
+EVERYTHING: str = """
 name: everything
 description: All that can be said.
 labels: {team: a}

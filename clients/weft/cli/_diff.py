@@ -43,10 +43,10 @@ def _compared(name: str, before: Any, after: Any, path: str) -> Iterator[Change]
         yield Change(path=path, what="added", after=after)
     elif after is _NONE:
         yield Change(path=path, what="removed", before=before)
-    elif isinstance(before, Mapping) and isinstance(after, Mapping):
-        yield from differences(before, after, path)
     elif name in _NAMES and _are_named(name, before) and _are_named(name, after):
         yield from _compared_lists(_NAMES[name], before, after, path)
+    elif isinstance(before, Mapping) and isinstance(after, Mapping):
+        yield from differences(before, after, path)
     elif not _is_same(before, after):
         yield Change(path=path, what="changed", before=before, after=after)
 
