@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -19,6 +21,7 @@ from weft.server.execution.convert import details_to_proto
 from weft.server.execution.engine import EngineLimits
 from weft.server.execution.model import ExecutionState, StepScheduled, StepState
 from weft.server.execution.plan import Plan
+from weft.server.store.sqlite import SqliteStore
 
 
 async def test_recovery_goes_on_where_the_history_ends() -> None:
@@ -201,3 +204,63 @@ async def test_a_crowd_larger_than_the_limit_is_taken_on_as_others_leave() -> No
         await eventually(lambda: world.provider.steps().count("a") == 100)
         await eventually(lambda: world.engine.open_count == 0)
         assert await open_executions(world.store) == ()
+
+
+async def test_an_order_beside_recovery_runs_no_attempt_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who reads an execution while another one drives it finds out, and leaves it to that one.
+
+    Found by the fault rig on PostgreSQL, seed 20261210: attempt 2 of a step ran twice.
+    """
+    async with new_world(hold=["a", "b"]) as world:
+        await world.chain("a", "b")
+        execution = await world.start()
+        await world.held("a")
+        await world.restart(recover=False)
+        world.provider.calls.clear()
+        gates = {name: Gate() for name in ("recovery reads", "the order claims", "the order reads")}
+
+        async def read_events(*args: Any, **options: Any) -> Any:
+            found = await SqliteStore.read_events(store, *args, **options)
+            ours = asyncio.current_task() is world.engine.claims.task
+            await gates["recovery reads" if ours else "the order reads"].passed()
+            return found
+
+        async def claim_execution(*args: Any) -> Any:
+            found = await SqliteStore.claim_execution(store, *args)
+            await gates["the order claims"].passed()
+            return found
+
+        store: Any = world.store
+        monkeypatch.setattr(store, "read_events", read_events)
+        monkeypatch.setattr(store, "claim_execution", claim_execution)
+        world.engine.start_recovery()
+        await gates["recovery reads"].reached.wait()
+        cancelling = asyncio.create_task(world.executions.cancel(execution.id, "stop"))
+        with suppress(TimeoutError):  # it comes there only while recovery does not keep it out
+            async with asyncio.timeout(0.5):
+                await gates["the order claims"].reached.wait()
+        gates["recovery reads"].open.set()
+        held = await world.held("a")
+        gates["the order claims"].open.set()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await gates["the order reads"].reached.wait()
+        held.complete()
+        await eventually(lambda: "b" in world.provider.steps())
+        gates["the order reads"].open.set()
+        assert (await asyncio.wait_for(cancelling, 5)).state.final
+        await quiet()
+        called = [(call.step_id, call.attempt) for call in world.provider.calls]
+        assert len(called) == len(set(called)), called
+
+
+class Gate:
+    """Where somebody waits until a test lets everybody through."""
+
+    def __init__(self) -> None:
+        self.reached = asyncio.Event()
+        self.open = asyncio.Event()
+
+    async def passed(self) -> None:
+        self.reached.set()
+        await self.open.wait()

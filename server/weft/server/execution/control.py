@@ -106,17 +106,17 @@ class Control:
             if not claim.granted or claim.execution.state.final:
                 return None
             run = await self._engine.claims.take_in(claim.execution)
-            if run is None:
-                return None
+            if run is None or self._engine.owned(order.execution_id) is not None:
+                return None  # it cannot go on, or was taken on here while it was read
             self._engine.hold(run)
         finally:
             self._engine.settled(order.execution_id)
         try:
             first = self._engine.claims.first(run, "it was claimed")
-            await self._engine.record(run, lambda _: first)
+            await self._engine.command(run, lambda _: first)
             await self._engine.command(run, order.decide)
         finally:
-            if not run.released:
+            if self._engine.owned(order.execution_id) is run:  # else it is not as it was read: somebody drives it
                 self._engine.go(run)
         return run.execution
 
