@@ -33,6 +33,9 @@ _DRAIN: Final = 600.0
 """For how many seconds a drain may take in all."""
 _ENDLESS: Final = float("inf")
 _AT_ONCE: Final = 16
+_SOME: Final = 0.03
+_LEAST: Final = 30
+"""Which part of the sessions, and how many at least, may begin beside each fault."""
 
 
 @dataclass(kw_only=True)
@@ -51,6 +54,14 @@ class Progress:
 
     def reached(self, part: float) -> bool:
         return self.done / self.all >= part
+
+    def disturbed(self, part: float) -> None:
+        """Let some sessions begin beside the fault that was planned for a part: it needs somebody to disturb.
+
+        Those that it was planned for may have begun at other servers while it was late.
+        """
+        some = max(_SOME * self.all, _LEAST)
+        self.next_fault = max(part + 2 * self.ahead, (self.done + some) / self.all - self.ahead)
 
     def may_begin(self, number: int) -> bool:
         """Hold sessions back while a fault is late, so that it still has something to disturb."""
@@ -126,7 +137,7 @@ async def _do_faults(plan: Plan, cluster: Cluster, progress: Progress) -> None:
         progress.next_fault = fault.at
         await until(partial(progress.reached, fault.at), _ENDLESS)
         await asyncio.sleep(fault.delay)
-        progress.next_fault += 2 * plan.ahead  # it needs somebody to disturb
+        progress.disturbed(fault.at)
         await _do(fault, cluster, progress)
         await asyncio.sleep(plan.calm)
     progress.next_fault = _ENDLESS

@@ -116,7 +116,7 @@ class Control:
             await self._engine.command(run, lambda _: first)
             await self._engine.command(run, order.decide)
         finally:
-            if self._engine.owned(order.execution_id) is run:  # else it is not as it was read: somebody drives it
+            if self._engine.owned(order.execution_id) is run:  # else somebody drives it already
                 self._engine.go(run)
         return run.execution
 
