@@ -111,7 +111,7 @@ command(
     app,
     "import",
     "weft workflows import --from asl machine.asl.json > machine.yaml",
-    "weft workflows import --from asl machine.asl.json --strict",
+    "weft workflows import --from cncf orders.yaml --strict",
     "weft workflows import --from asl machine.json --map services.yaml --directory workflows",
 )(import_workflows)
 

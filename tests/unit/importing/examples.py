@@ -11,14 +11,16 @@ from typing import Any
 
 from weft.cli._documents import read_documents
 from weft.cli.importing.asl import import_asl
+from weft.cli.importing.cncf import import_cncf
 from weft.cli.importing.naming import service_name
 from weft.cli.importing.notes import Imported
 from weft.cli.importing.writing import as_yaml
 
 HERE = Path(__file__).parent
 ASL = sorted((HERE / "asl").glob("*.json"))
+CNCF = sorted((HERE / "cncf").glob("*.yaml"))
 
-LANGUAGES = {"asl": import_asl}
+LANGUAGES = {"asl": import_asl, "cncf": import_cncf}
 
 
 def imported(file: Path) -> Imported:
@@ -41,10 +43,10 @@ def read(file: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    for file in ASL:
+    for file in (*ASL, *CNCF):
         golden(file).parent.mkdir(exist_ok=True)
         golden(file).write_text(written(file), encoding="utf-8")
-    sys.stdout.write(f"{len(ASL)} examples\n")
+    sys.stdout.write(f"{len(ASL)} and {len(CNCF)} examples\n")
 
 
 if __name__ == "__main__":

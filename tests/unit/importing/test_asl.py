@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import copy
-import json
 import random
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.unit.importing.damage import damaged
 from tests.unit.importing.examples import ASL, golden, read, written
 from weft.cli.importing.asl import import_asl
 from weft.core.errors import ValidationError
 
+TRIES = 40
 FUNCTION = "arn:aws:lambda:eu-west-1:1:function:"
 
 
@@ -196,46 +196,6 @@ def test_damaged_documents_are_imported_or_refused(file: Path) -> None:
     """Whatever is wrong with them, and however often: never anything but a fault with its place."""
     chance = random.Random(file.stem)
     document = read(file)
-    for _ in range(40):
-        damaged = copy.deepcopy(document)
-        for _ in range(chance.randint(1, 3)):
-            _damage(damaged, chance)
+    for _ in range(TRIES):
         with contextlib.suppress(ValidationError):
-            import_asl(damaged, "w", {})
-
-
-def _damage(document: Any, chance: random.Random) -> None:
-    """Replace, remove or add something somewhere."""
-    places: list[tuple[Any, Any]] = []
-    waiting = [document]
-    while waiting:
-        value = waiting.pop()
-        pairs = value.items() if isinstance(value, dict) else enumerate(value)
-        for key, item in pairs:
-            places.append((value, key))
-            if isinstance(item, dict | list):
-                waiting.append(item)
-    if not places:
-        return
-    owner, key = chance.choice(places)
-    odd: list[Any] = [
-        None,
-        0,
-        -1,
-        1.5,
-        True,
-        "",
-        "$",
-        "$.",
-        "$..x",
-        "States.X(",
-        "{% $ %}",
-        [],
-        {},
-        [[]],
-        {"a": 1},
-    ]
-    if chance.random() < 0.2 and isinstance(owner, dict):
-        del owner[key]
-    else:
-        owner[key] = json.loads(json.dumps(chance.choice(odd)))
+            import_asl(damaged(document, chance), "w", {})

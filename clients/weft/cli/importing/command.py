@@ -29,6 +29,7 @@ class Language(StrEnum):
     """Which language the files are in."""
 
     ASL = "asl"
+    CNCF = "cncf"
 
 
 def import_workflows(
@@ -38,7 +39,7 @@ def import_workflows(
         typer.Option(
             "--from",
             case_sensitive=False,
-            help="asl: States Language of Amazon.",
+            help="asl: States Language of Amazon; cncf: Serverless Workflow 1.0.",
         ),
     ],
     files: FilesArgument = None,
@@ -95,7 +96,10 @@ def _import_all(
         try:
             for label, document in read_documents(source):
                 found.append(
-                    (label, _import_one(document, language, name or _name_of(source), mapping, label))
+                    (
+                        label,
+                        _import_one(document, language, name or _name_of(source, language), mapping, label),
+                    )
                 )
         except ValidationError as error:
             faults.extend(error.violations)
@@ -112,9 +116,10 @@ def _import_one(
     label: str,
 ) -> Imported:
     from weft.cli.importing.asl import import_asl  # noqa: PLC0415 - for this command only
+    from weft.cli.importing.cncf import import_cncf  # noqa: PLC0415 - as above
 
     try:
-        return {Language.ASL: import_asl}[language](document, name, mapping)
+        return {Language.ASL: import_asl, Language.CNCF: import_cncf}[language](document, name, mapping)
     except ValidationError as error:
         named = [
             Violation(f"{label}: {it.field}" if it.field else label, it.description, it.reason)
@@ -123,9 +128,12 @@ def _import_one(
         raise ValidationError(named) from None
 
 
-def _name_of(source: str) -> str:
+def _name_of(source: str, language: Language) -> str:
+    """Return a name for a document that has none itself."""
     from weft.cli.importing.naming import service_name  # noqa: PLC0415 - for this command only
 
+    if language is Language.CNCF:
+        return ""
     return service_name(Path(source_name(source)).name.split(".")[0], "workflow")
 
 

@@ -92,7 +92,7 @@ class Piece:
     """What one state or task became."""
 
     steps: list[StepDict]
-    """In order; the first is where it begins."""
+    """In order; the first is where it begins. None: it only changes the data, and has one exit."""
     exits: list[Exit] = field(default_factory=list)
     """Where it leads to."""
 
@@ -110,6 +110,10 @@ class Source(Protocol):
 
     def path(self, name: str) -> str:
         """Return where it stands."""
+        ...
+
+    def label(self, name: str) -> str:
+        """Return its name, for people."""
         ...
 
 
@@ -131,10 +135,14 @@ class Flow:
 
     def build(self, entry: str, state: Node) -> tuple[list[StepDict], bool]:
         """Return the list, and whether its output is the data in the member ``result``."""
+        steps, ends = self.open(entry, state)
+        return steps, self.finish(steps, ends)
+
+    def open(self, entry: str, state: Node) -> tuple[list[StepDict], list[Exit]]:
+        """Return the list, and where it ends: for who makes something of the data there."""
         begin = Exit(target=entry, state=state, connect=_nowhere)
         self.reached = {name for unit in order(self._edges, entry, self._edges) for name in unit.members}
-        steps, ends = self._list(self._edges, begin, back_to="")
-        return steps, self._finish(steps, ends)
+        return self._list(self._edges, begin, back_to="")
 
     def _list(self, names: Collection[str], begin: Exit, back_to: str) -> tuple[list[StepDict], list[Exit]]:
         units = order(self._edges, begin.target, names, back_to)
@@ -157,7 +165,11 @@ class Flow:
             return []  # every way to it was a jump that is not there
         state = self._merged(arrivals, always=unit.repeats)
         piece = self._loop(unit, state) if unit.repeats else self._source.translate(unit.head, state)
-        self._arrive(arrivals, state, str(piece.steps[0]["id"]), steps)
+        if not piece.steps:
+            self._pass(arrivals, state, piece.exits[0], steps)
+            return piece.exits
+        for connect in self._arrive(arrivals, state, str(piece.steps[0]["id"]), steps):
+            connect(str(piece.steps[0]["id"]))
         steps.extend(piece.steps)
         return piece.exits
 
@@ -167,25 +179,43 @@ class Flow:
         known = all(each.state.is_object for each in arrivals)
         return Expr(f"vars.{self._scope.data()}", object=True if known else None)
 
-    def _arrive(self, arrivals: list[Exit], state: Node, head: str, steps: list[StepDict]) -> None:
+    def _pass(self, arrivals: list[Exit], state: Node, way: Exit, steps: list[StepDict]) -> None:
+        """Let what arrives go on as if there were nothing here."""
+        connects = self._arrive(arrivals, state, self._label(way.target), steps)
+
+        def connect(to: str) -> None:
+            for each in connects:
+                each(to)
+
+        way.connect = connect
+        way.step = arrivals[0].step if len(arrivals) == 1 else None
+
+    def _arrive(
+        self, arrivals: list[Exit], state: Node, head: str, steps: list[StepDict]
+    ) -> list[Callable[[str], None]]:
+        """Put steps between that set the data where it has to be; return what is still to be connected."""
+        connects: list[Callable[[str], None]] = []
         for group in _alike(arrivals, with_target=False):
             if _written(group[0].state) == _written(state):
-                _connect(group, head)
+                connects += [each.connect for each in group]
                 continue
             values = {self._scope.data(): group[0].state.template()}
-            step: StepDict = {"id": self._scope.ids(f"{head}_state"), "set": values, "next": head}
+            step: StepDict = {"id": self._scope.ids(f"{head}_state"), "set": values}
             _connect(group, step["id"])
             steps.append(step)
+            connects.append(_next(step))
+        return connects
 
     def _loop(self, unit: Unit, state: Node) -> Piece:
-        goes = self._scope.names(f"{unit.head} goes", "goes")
+        head = self._source.label(unit.head)
+        goes = self._scope.names(f"{head} goes", "goes")
         begin = Exit(target=unit.head, state=state, connect=_nowhere)
         body, leaving = self._list(unit.members, begin, back_to=unit.head)
         ways = self._ways(unit.head, leaving)
         for group in _alike(leaving, with_target=True):
             body.append(self._way(group, state, {goes: ways.get(group[0].target, "")}, unit.head))
         step: StepDict = {
-            "id": self._scope.ids(f"{unit.head} loop"),
+            "id": self._scope.ids(f"{head} loop"),
             "loop": {
                 "until": f'${{vars.{goes} != ""}}',
                 "max_iterations": MAX_ITERATIONS,
@@ -199,16 +229,18 @@ class Flow:
         last = group[0]
         if _written(last.state) != _written(state):
             values = {self._scope.data(): last.state.template(), **values}
-        name = f"{head} again" if last.target == head else f"to {last.target or 'end'}"
+        name = f"{self._label(head)} again" if last.target == head else f"to {self._label(last.target)}"
         step: StepDict = {"id": self._scope.ids(name), "set": values}
         _connect(group, step["id"])
         return step
 
-    @staticmethod
-    def _ways(head: str, leaving: list[Exit]) -> dict[str, str]:
+    def _label(self, target: str) -> str:
+        return self._source.label(target) if target else "end"
+
+    def _ways(self, head: str, leaving: list[Exit]) -> dict[str, str]:
         named = Namer()
         targets = dict.fromkeys(each.target for each in leaving if each.target != head)
-        return {target: named(target or "end", "way") for target in targets}
+        return {target: named(self._label(target), "way") for target in targets}
 
     def _behind(self, step: StepDict, goes: str, ways: dict[str, str], state: Node) -> Piece:
         """Go on behind a loop: to the only place there is, or by a switch."""
@@ -234,7 +266,7 @@ class Flow:
         steps.append({"id": self._scope.ids("jump"), "fail": fail})
         exit_.connect(steps[-1]["id"])
 
-    def _finish(self, steps: list[StepDict], ends: list[Exit]) -> bool:
+    def finish(self, steps: list[StepDict], ends: list[Exit]) -> bool:
         """Make the data at each end the output of the last step there."""
         wrap = self._scope.wraps and any(each.state.is_object is not True for each in ends)
         for group in _alike(ends, with_target=False):
@@ -280,6 +312,10 @@ def _alike(exits: Iterable[Exit], *, with_target: bool) -> list[list[Exit]]:
 def _connect(exits: Iterable[Exit], step_id: str) -> None:
     for each in exits:
         each.connect(step_id)
+
+
+def _next(step: StepDict) -> Callable[[str], None]:
+    return lambda to: step.update(next=to)
 
 
 def _case(case: dict[str, Any]) -> Callable[[str], None]:

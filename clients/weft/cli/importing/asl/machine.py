@@ -101,6 +101,10 @@ class Machine:
         """Return where a state stands."""
         return f"{self._path}States.{name}"
 
+    def label(self, name: str) -> str:
+        """Return the name of a state."""
+        return name
+
     def targets(self, name: str) -> Sequence[str]:
         """Return the states that may follow."""
         state = self.states[name]
