@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum, unique
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,14 +11,14 @@ import typer
 from weft.cli import _output as output
 from weft.cli._app import command, group
 from weft.cli._complete import service_names
-from weft.cli._options import FileOption, FilesArgument, LimitOption, PageTokenOption, chosen_files
+from weft.cli._options import FileOption, FilesArgument, LimitOption, PageTokenOption
+from weft.cli._registering import Address, How, register_files, register_named, show_broken
 from weft.cli._schemas import summary
 from weft.cli._session import Settings, call
 from weft.cli._text import humanize_seconds, local_time, plural
-from weft.core.errors import ValidationError, WeftError
+from weft.core.errors import WeftError
 
 if TYPE_CHECKING:
-    from weft.cli._definitions import Definition
     from weft.client import Action, Client, Instance, Page, Service, ServiceHealth
 
 __all__ = ["app"]
@@ -167,7 +166,7 @@ def show_instances(settings: Settings, instances: tuple[Instance, ...]) -> None:
     app,
     "register",
     "weft services register -f services.yaml",
-    "weft services register -f services.yaml --replace",
+    "weft services register -f services.yaml --replace --reject-breaking",
     "weft services register carts --endpoint grpc://127.0.0.1:50051",
 )
 def register(
@@ -176,6 +175,10 @@ def register(
     file: FileOption = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="Change a service that is registered already.")
+    ] = False,
+    reject_breaking: Annotated[
+        bool,
+        typer.Option("--reject-breaking", help="Refuse new schemas that would break workflows."),
     ] = False,
     endpoint: Annotated[
         str, typer.Option(metavar="URL", help="Register one service, NAME, by where it is.")
@@ -203,76 +206,19 @@ def register(
     With --endpoint or --descriptor-set the argument is no file but the NAME.
     """
     settings = Settings.of(ctx)
+    how = How(replace=replace, reject_breaking=reject_breaking)
     if endpoint or descriptor_set or grpc_service or version:
-        named = _Address(endpoint, descriptor_set, tuple(grpc_service or ()), version)
-        found = [_register_named(ctx, named, files, file, replace=replace)]
+        named = Address(endpoint, descriptor_set, tuple(grpc_service or ()), version)
+        found = [register_named(ctx, named, files, file, how)]
     else:
-        found = _register_files(ctx, files, file, replace=replace)
+        found = register_files(ctx, files, file, how)
     if settings.for_people:
         for service in found:
             actions = plural(len(service.actions), "action")
             output.line(settings, f"{service.name} ", f"registered ({actions}, revision {service.revision})")
+            show_broken(settings, service)
     else:
         output.document(settings, {"items": [service.to_dict() for service in found]})
-
-
-@dataclass(frozen=True, slots=True)
-class _Address:
-    """One service that is registered without a file."""
-
-    endpoint: str
-    descriptor_set: Path | None
-    grpc_services: tuple[str, ...]
-    version: str
-
-
-def _register_named(
-    ctx: typer.Context, given: _Address, names: list[str] | None, file: list[str] | None, *, replace: bool
-) -> Service:
-    if file or not names or len(names) != 1:
-        raise typer.BadParameter("these options are about one service: write its NAME, and no file", ctx=ctx)
-    (name,) = names
-    content = _read_descriptors(ctx, given.descriptor_set)
-    return call(
-        Settings.of(ctx),
-        lambda weft: weft.registry.register(
-            name,
-            endpoint=given.endpoint,
-            descriptor_set=content,
-            grpc_services=given.grpc_services,
-            version=given.version,
-            replace=replace,
-        ),
-    )
-
-
-def _read_descriptors(ctx: typer.Context, path: Path | None) -> bytes:
-    try:
-        return path.read_bytes() if path else b""
-    except OSError as error:
-        text = f"{path}: {error.strerror or error}"
-        raise typer.BadParameter(text, ctx=ctx, param_hint="--descriptor-set") from None
-
-
-def _register_files(
-    ctx: typer.Context, files: list[str] | None, file: list[str] | None, *, replace: bool
-) -> list[Service]:
-    from weft.cli._definitions import read_services  # noqa: PLC0415 - PyYAML, for the commands that use it
-
-    definitions = read_services(chosen_files(ctx, files, file))
-    return call(Settings.of(ctx), lambda weft: _register_all(weft, definitions, replace=replace))
-
-
-async def _register_all(weft: Client, definitions: list[Definition], *, replace: bool) -> list[Service]:
-    from weft.cli._definitions import in_files, located  # noqa: PLC0415 - as above
-
-    found = []
-    for it in definitions:
-        try:
-            found.append(await weft.registry.register(it.name, **it.values, replace=replace))
-        except ValidationError as error:
-            raise in_files([located(it.label, fault) for fault in error.violations], [it.source]) from None
-    return found
 
 
 @command(app, "deregister", "weft services deregister text-extraction")

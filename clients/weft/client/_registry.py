@@ -45,6 +45,7 @@ class RegistryClient:
         descriptor_set: bytes = b"",
         grpc_services: Sequence[str] = (),
         replace: bool = False,
+        reject_breaking: bool = False,
         request_id: str = "",
     ) -> Service:
         """Register a service.
@@ -62,12 +63,15 @@ class RegistryClient:
             descriptor_set: A serialized FileDescriptorSet to read the actions from.
             grpc_services: Full names of the gRPC services to read actions of; none: all.
             replace: Whether to take the place of a service of that name.
+            reject_breaking: Whether to refuse schemas that would break workflows; otherwise
+                the answer names what is ``broken``.
             request_id: Idempotency key; made when empty.
 
         Raises:
             ValidationError: A name, endpoint, schema or limit.
             AlreadyExistsError: The name is taken.
-            PreconditionError: The actions cannot be read from the endpoint.
+            PreconditionError: The actions cannot be read from the endpoint, or the change
+                would break workflows.
         """
         values = {
             "name": name,
@@ -84,9 +88,10 @@ class RegistryClient:
             on_conflict=policy,
             request_id=request_id or new_request_id(),
             grpc_services=grpc_services,
+            reject_breaking=reject_breaking,
         )
         answer = await self._caller.unary(self._stub.RegisterService, request, self._caller.retry.create)
-        return read.service(answer.service)
+        return read.service(answer.service, tuple(map(read.broken, answer.broken)))
 
     async def update(
         self,
@@ -98,6 +103,7 @@ class RegistryClient:
         actions: Sequence[Action | Mapping[str, Any]] | None = None,
         metadata: Mapping[str, Any] | None = None,
         etag: str = "",
+        reject_breaking: bool = False,
         request_id: str = "",
     ) -> Service:
         """Change what is given; None leaves a field as it is.
@@ -107,6 +113,7 @@ class RegistryClient:
             ResourceNotFoundError: There is no such service.
             AlreadyExistsError: The new name is taken.
             ConflictError: It changed since the etag was read.
+            PreconditionError: With ``reject_breaking``: the change would break workflows.
         """
         values = {
             "name": name,
@@ -122,10 +129,11 @@ class RegistryClient:
             service=change,
             update_mask=write.mask(values),
             etag=etag,
+            reject_breaking=reject_breaking,
             request_id=request_id or new_request_id(),
         )
         answer = await self._caller.unary(self._stub.UpdateService, request, self._caller.retry.update)
-        return read.service(answer.service)
+        return read.service(answer.service, tuple(map(read.broken, answer.broken)))
 
     async def set_state(self, service: str, state: str, *, etag: str = "", request_id: str = "") -> Service:
         """Move a service to ``ACTIVE``, ``INACTIVE`` or ``DEPRECATED``."""

@@ -56,6 +56,7 @@ from weft.server.execution.service import ExecutionService
 from weft.server.execution.servicer import ExecutionServicer
 from weft.server.health import HealthReporter
 from weft.server.housekeeping import forget_old_requests
+from weft.server.impact import Impact
 from weft.server.interceptors import ServerChain
 from weft.server.registry.derive import Deriver
 from weft.server.registry.instance_service import InstanceService
@@ -194,7 +195,13 @@ class WeftServer:
         dependencies = {"store": self._store.check, "engine": self._check_engine}
         deriver = Deriver(GrpcActionSource(self._dial))
         registry = RegistryServicer(
-            self._registry, self._instances, clock, dependencies, self._about, deriver
+            self._registry,
+            self._instances,
+            clock,
+            dependencies,
+            self._about,
+            deriver,
+            Impact(self._workflows, self._store),
         )
         registry_service_pb2_grpc.add_RegistryServiceServicer_to_server(registry, server)
         workflow_service_pb2_grpc.add_WorkflowServiceServicer_to_server(

@@ -5,8 +5,10 @@ from __future__ import annotations
 from weft.api.registry.v1 import registry_pb2, registry_service_pb2
 from weft.client import _enums as enums
 from weft.client._reading.fields import object_of, span_of, time_of
+from weft.client._reading.workflow import problem
 from weft.client.records import (
     Action,
+    BrokenWorkflow,
     DependencyHealth,
     Instance,
     IntegrationHealth,
@@ -18,6 +20,7 @@ from weft.core.payload import from_struct
 
 __all__ = [
     "action",
+    "broken",
     "dependency_health",
     "instance",
     "integration_health",
@@ -50,7 +53,18 @@ def service_version(message: registry_pb2.ServiceVersion) -> ServiceVersion:
     )
 
 
-def service(message: registry_pb2.Service) -> Service:
+def broken(message: registry_service_pb2.BrokenWorkflow) -> BrokenWorkflow:
+    """Read what a change has broken."""
+    return BrokenWorkflow(
+        workflow=message.workflow,
+        version=message.version,
+        latest=message.latest,
+        open_executions=message.open_executions,
+        problems=tuple(map(problem, message.problems)),
+    )
+
+
+def service(message: registry_pb2.Service, breaks: tuple[BrokenWorkflow, ...] = ()) -> Service:
     """Read a service."""
     return Service(
         id=message.id,
@@ -67,6 +81,7 @@ def service(message: registry_pb2.Service) -> Service:
         etag=message.etag,
         create_time=time_of(message, "create_time"),
         update_time=time_of(message, "update_time"),
+        broken=breaks,
     )
 
 

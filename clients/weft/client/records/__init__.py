@@ -31,6 +31,7 @@ from weft.client.records._kinds import (
 )
 from weft.client.records._registry import (
     Action,
+    BrokenWorkflow,
     DependencyHealth,
     Instance,
     IntegrationHealth,
@@ -61,6 +62,7 @@ __all__ = [
     "Batch",
     "BatchItem",
     "Branch",
+    "BrokenWorkflow",
     "ChildStep",
     "Compensation",
     "Concurrency",

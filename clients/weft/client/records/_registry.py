@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from weft.client.records._base import OMIT_EMPTY, Record
+from weft.client.records._workflow import Problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +46,22 @@ class ServiceVersion(Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BrokenWorkflow(Record):
+    """A version of a workflow that was right before a service changed, and is not any more."""
+
+    workflow: str
+    """Its name."""
+    version: int
+    """Which version."""
+    latest: bool = False
+    """Whether new executions run it."""
+    open_executions: int = 0
+    """How many executions of it have not ended."""
+    problems: tuple[Problem, ...] = ()
+    """The errors that are new."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Service(Record):
     """A named set of typed actions."""
 
@@ -76,6 +93,8 @@ class Service(Record):
     """The other API versions that live beside this one, newest first."""
     descriptor_set: bytes = field(default=b"", repr=False, metadata={OMIT_EMPTY: True})
     """Serialized descriptors of the RPCs behind ``actions``; read by ``get`` only."""
+    broken: tuple[BrokenWorkflow, ...] = field(default=(), metadata={OMIT_EMPTY: True})
+    """What the change has broken; only in the answer to one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

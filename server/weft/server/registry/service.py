@@ -18,7 +18,7 @@ from weft.server.registry.versions import join, leave
 from weft.server.store.base import Page, RegistryStore, RequestKey, Slice, StaleWriteError, StoreState
 from weft.server.tasks import to_its_end
 
-__all__ = ["RegistryService"]
+__all__ = ["Judge", "RegistryService"]
 
 _log = logging.getLogger("weft.server.registry")
 
@@ -26,6 +26,8 @@ _PAGE: Final = 500
 
 Complete = Callable[[Service], Awaitable[Service]]
 """Adds to a registration what it did not bring itself."""
+Judge = Callable[[Service, Service], Awaitable[None]]
+"""Looks at a service as it is and as it is to be, before that is written; raises to refuse it."""
 
 
 class RegistryService:
@@ -59,6 +61,7 @@ class RegistryService:
         replace_existing: bool,
         key: RequestKey | None,
         complete: Complete | None = None,
+        judge: Judge | None = None,
     ) -> Service:
         """Store a new service, or bring the existing one of that name up to date.
 
@@ -67,11 +70,12 @@ class RegistryService:
             replace_existing: Whether to change a service of that name.
             key: Makes it idempotent.
             complete: Reads what the draft leaves to be read elsewhere; not asked for a repeat.
+            judge: Is asked before a service of that name is changed.
 
         Raises:
             AlreadyExistsError: SERVICE_EXISTS, when it must not be replaced.
             ValidationError: Its API version would be one too many.
-            WeftError: As ``complete``.
+            WeftError: As ``complete`` and ``judge``.
         """
         if key is not None and (first := await self._store.recall_service(key)) is not None:
             return first
@@ -84,9 +88,9 @@ class RegistryService:
         except AlreadyExistsError as error:
             if not replace_existing or error.reason != Reason.SERVICE_EXISTS:
                 raise
-            return await self._replace(fresh, key)
+            return await self._replace(fresh, key, judge)
 
-    async def _replace(self, draft: Service, key: RequestKey | None) -> Service:
+    async def _replace(self, draft: Service, key: RequestKey | None, judge: Judge | None) -> Service:
         removed: set[str] = set()
 
         def change(current: Service) -> Service:
@@ -95,7 +99,7 @@ class RegistryService:
             removed.update(_lost_actions(current, joined))
             return joined
 
-        stored = await self._change(draft.name, "", change, key)
+        stored = await self._change(draft.name, "", change, key, judge)
         if removed:
             _log.warning(
                 "service %s was registered again without its actions %s; steps that call them fail",
@@ -105,16 +109,29 @@ class RegistryService:
         return stored
 
     async def update(
-        self, ref: str, etag: str, change: Callable[[Service], Service], key: RequestKey | None
+        self,
+        ref: str,
+        etag: str,
+        change: Callable[[Service], Service],
+        key: RequestKey | None,
+        judge: Judge | None = None,
     ) -> Service:
         """Change fields of a service.
+
+        Args:
+            ref: Id or name.
+            etag: What the change is based on; empty: whatever is there.
+            change: Gives the new form.
+            key: Makes it idempotent.
+            judge: Is asked before it is changed.
 
         Raises:
             ResourceNotFoundError: SERVICE_NOT_FOUND.
             AlreadyExistsError: SERVICE_EXISTS: the new name is taken.
             ConflictError: ETAG_MISMATCH.
+            WeftError: As ``judge``.
         """
-        return await self._change(ref, etag, change, key)
+        return await self._change(ref, etag, change, key, judge)
 
     async def set_state(self, ref: str, state: ServiceState, etag: str, key: RequestKey | None) -> Service:
         """Move a service to another state.
@@ -126,7 +143,12 @@ class RegistryService:
         return await self._change(ref, etag, lambda current: replace(current, state=state), key)
 
     async def _change(
-        self, ref: str, etag: str, change: Callable[[Service], Service], key: RequestKey | None
+        self,
+        ref: str,
+        etag: str,
+        change: Callable[[Service], Service],
+        key: RequestKey | None,
+        judge: Judge | None = None,
     ) -> Service:
         """Read, change and write until nobody was faster, or the caller's etag says stop."""
         if key is not None and (first := await self._store.recall_service(key)) is not None:
@@ -136,6 +158,8 @@ class RegistryService:
             _check_etag(etag, current)
             new = change(current)
             if new != current:
+                if judge is not None:
+                    await judge(current, new)
                 new = replace(new, revision=current.revision + 1, update_time=self._clock.now())
             elif key is None:
                 return current  # with a key it is written as it is, so that the key is remembered

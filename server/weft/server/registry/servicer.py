@@ -14,6 +14,8 @@ from weft.core.clock import Clock
 from weft.core.payload import JsonObject, prefer, to_struct
 from weft.core.version import check_version
 from weft.discovery.model import Health
+from weft.server.impact import Impact, Judgement
+from weft.server.impact_convert import broken_to_proto
 from weft.server.protos import duration, enum_from_proto, timestamp
 from weft.server.registry import convert
 from weft.server.registry.derive import Deriver
@@ -52,6 +54,7 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
         dependencies: What the platform stands on, by name.
         about: What this server is, for people.
         deriver: Reads the actions that a registration leaves to its endpoint or descriptors.
+        impact: Tells what a change of a service breaks.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
         dependencies: dict[str, DependencyCheck],
         about: Callable[[], JsonObject],
         deriver: Deriver,
+        impact: Impact,
     ) -> None:
         self._registry = registry
         self._instances = instances
@@ -69,6 +73,7 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
         self._dependencies = dependencies
         self._about = about
         self._deriver = deriver
+        self._impact = impact
 
     async def RegisterService(
         self, request: pb.RegisterServiceRequest, context: object
@@ -79,14 +84,18 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
         draft = self._read_service(request.service, faults)
         grpc_services = convert.read_grpc_services(request.grpc_services, faults, "grpc_services")
         faults.raise_any()
+        judgement = Judgement(self._impact, reject=request.reject_breaking)
         service = await self._registry.register(
             draft,
             replace_existing=request.on_conflict == pb.CONFLICT_POLICY_REPLACE,
             key=key,
             complete=lambda it: self._deriver.complete(it, grpc_services),
+            judge=judgement,
         )
         kind = convert.service_kind(request.service)
-        return pb.RegisterServiceResponse(service=convert.service_to_proto(service, kind))
+        return pb.RegisterServiceResponse(
+            service=convert.service_to_proto(service, kind), broken=broken_to_proto(judgement.broken)
+        )
 
     def _read_service(self, message: registry_pb2.Service, faults: Faults) -> Service:
         faults.name("service.name", message.name)
@@ -123,9 +132,12 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
             check_methods(current, changes.get("actions", ()))
             return replace(current, **changes)
 
-        service = await self._registry.update(request.service.id, request.etag, change, key)
+        judgement = Judgement(self._impact, reject=request.reject_breaking)
+        service = await self._registry.update(request.service.id, request.etag, change, key, judgement)
         kind = convert.service_kind(request.service, request.payload_kind)
-        return pb.UpdateServiceResponse(service=convert.service_to_proto(service, kind))
+        return pb.UpdateServiceResponse(
+            service=convert.service_to_proto(service, kind), broken=broken_to_proto(judgement.broken)
+        )
 
     def _read_changes(
         self, message: registry_pb2.Service, fields: frozenset[str], faults: Faults

@@ -10,6 +10,7 @@ from weft.core.clock import Clock
 from weft.core.errors import ConflictError, ResourceNotFoundError, ValidationError, Violation
 from weft.core.names import WORKFLOW_PREFIX, is_id, new_id
 from weft.core.reasons import Reason
+from weft.server.registry.model import Service
 from weft.server.registry.suggest import not_found
 from weft.server.store.base import Page, RequestKey, Slice, StaleWriteError, StoreState, WorkflowStore
 from weft.server.tasks import to_its_end
@@ -271,6 +272,20 @@ class WorkflowService:
             name: The workflow that it is one of.
         """
         return await self._surroundings.problems(definition, name=name, kept=known)
+
+    async def problems_with(
+        self, workflow: Workflow, services: Mapping[str, Service | None]
+    ) -> tuple[Problem, ...]:
+        """Find what would be wrong with a stored workflow if services were as given.
+
+        Args:
+            workflow: In one of its versions.
+            services: By name; None for one that is gone.
+        """
+        definition = workflow.definition
+        return await self._surroundings.problems(
+            definition, name=workflow.name, kept=definition, changed=services
+        )
 
     async def _names(self) -> AsyncIterator[str]:
         """Yield the names of all workflows."""

@@ -48,7 +48,7 @@ class Surroundings:
         *,
         name: str = "",
         kept: Definition | None = None,
-        changed: Mapping[str, Service] | None = None,
+        changed: Mapping[str, Service | None] | None = None,
     ) -> tuple[Problem, ...]:
         """Find everything that is wrong with a definition.
 
@@ -56,7 +56,7 @@ class Surroundings:
             definition: What to check.
             name: The workflow that it is one of.
             kept: What it follows on: a deprecated service that stands there may stay.
-            changed: Services in another form than they are registered, by name.
+            changed: Services in another form than they are registered, by name; None for one that is gone.
         """
         services = await self._services(definition, kept, changed or {})
         missing = services_named(definition) - services.keys()
@@ -71,12 +71,12 @@ class Surroundings:
         )
 
     async def _services(
-        self, definition: Definition, kept: Definition | None, changed: Mapping[str, Service]
+        self, definition: Definition, kept: Definition | None, changed: Mapping[str, Service | None]
     ) -> dict[str, Service]:
         there = services_named(kept) if kept else set[str]()
         services: dict[str, Service] = {}
         for name in sorted(services_named(definition)):
-            service = changed.get(name) or await self.find_service(name)
+            service = changed[name] if name in changed else await self.find_service(name)
             if service is not None:
                 tolerated = service.state is ServiceState.DEPRECATED and name in there
                 services[name] = replace(service, state=ServiceState.ACTIVE) if tolerated else service

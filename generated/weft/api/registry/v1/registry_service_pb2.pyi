@@ -14,6 +14,7 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from weft.api.common.v1 import payload_pb2 as _payload_pb2
 from weft.api.registry.v1 import registry_pb2 as _registry_pb2
+from weft.api.workflow.v1 import workflow_pb2 as _workflow_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -67,10 +68,15 @@ class RegisterServiceRequest(_message.Message):
     ON_CONFLICT_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     GRPC_SERVICES_FIELD_NUMBER: _builtins.int
+    REJECT_BREAKING_FIELD_NUMBER: _builtins.int
     on_conflict: Global___ConflictPolicy.ValueType
     """What to do when the name is taken."""
     request_id: _builtins.str
     """Idempotency key."""
+    reject_breaking: _builtins.bool
+    """Refuse to change a service when workflows that are right now would not be
+    any more: FAILED_PRECONDITION, SCHEMA_BREAKS_WORKFLOWS.
+    """
     @_builtins.property
     def service(self) -> _registry_pb2.Service:
         """Required: name. Output-only fields are ignored."""
@@ -90,10 +96,11 @@ class RegisterServiceRequest(_message.Message):
         on_conflict: Global___ConflictPolicy.ValueType = ...,
         request_id: _builtins.str = ...,
         grpc_services: _abc.Iterable[_builtins.str] | None = ...,
+        reject_breaking: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["service", b"service"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["grpc_services", b"grpc_services", "on_conflict", b"on_conflict", "request_id", b"request_id", "service", b"service"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["grpc_services", b"grpc_services", "on_conflict", b"on_conflict", "reject_breaking", b"reject_breaking", "request_id", b"request_id", "service", b"service"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -106,22 +113,73 @@ class RegisterServiceResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SERVICE_FIELD_NUMBER: _builtins.int
+    BROKEN_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def service(self) -> _registry_pb2.Service:
         """As stored."""
+
+    @_builtins.property
+    def broken(self) -> _containers.RepeatedCompositeFieldContainer[Global___BrokenWorkflow]:
+        """What a change has broken, by name and version; at most 100. A repeat tells
+        nothing of it.
+        """
 
     def __init__(
         self,
         *,
         service: _registry_pb2.Service | None = ...,
+        broken: _abc.Iterable[Global___BrokenWorkflow] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["service", b"service"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["service", b"service"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["broken", b"broken", "service", b"service"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RegisterServiceResponse: _TypeAlias = RegisterServiceResponse  # noqa: Y015
+
+@_typing.final
+class BrokenWorkflow(_message.Message):
+    """A version of a workflow that was right before a service changed, and is not
+    any more. Looked at are the newest versions of workflows that can be started,
+    and every version of which executions are open.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKFLOW_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    LATEST_FIELD_NUMBER: _builtins.int
+    OPEN_EXECUTIONS_FIELD_NUMBER: _builtins.int
+    PROBLEMS_FIELD_NUMBER: _builtins.int
+    workflow: _builtins.str
+    """Name of the workflow."""
+    version: _builtins.int
+    """Which version."""
+    latest: _builtins.bool
+    """Whether it is the newest, so that new executions run it."""
+    open_executions: _builtins.int
+    """How many executions of it have not ended."""
+    @_builtins.property
+    def problems(self) -> _containers.RepeatedCompositeFieldContainer[_workflow_pb2.Problem]:
+        """The errors that are new."""
+
+    def __init__(
+        self,
+        *,
+        workflow: _builtins.str = ...,
+        version: _builtins.int = ...,
+        latest: _builtins.bool = ...,
+        open_executions: _builtins.int = ...,
+        problems: _abc.Iterable[_workflow_pb2.Problem] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["latest", b"latest", "open_executions", b"open_executions", "problems", b"problems", "version", b"version", "workflow", b"workflow"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BrokenWorkflow: _TypeAlias = BrokenWorkflow  # noqa: Y015
 
 @_typing.final
 class UpdateServiceRequest(_message.Message):
@@ -134,12 +192,15 @@ class UpdateServiceRequest(_message.Message):
     ETAG_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     PAYLOAD_KIND_FIELD_NUMBER: _builtins.int
+    REJECT_BREAKING_FIELD_NUMBER: _builtins.int
     etag: _builtins.str
     """The etag the change is based on; empty overwrites whatever is there."""
     request_id: _builtins.str
     """Idempotency key."""
     payload_kind: _payload_pb2.PayloadKind.ValueType
     """In which kind the answer carries payloads, when the request has none of its own."""
+    reject_breaking: _builtins.bool
+    """As in RegisterServiceRequest."""
     @_builtins.property
     def service(self) -> _registry_pb2.Service:
         """Required: id (an id or a name) and the fields to change."""
@@ -159,10 +220,11 @@ class UpdateServiceRequest(_message.Message):
         etag: _builtins.str = ...,
         request_id: _builtins.str = ...,
         payload_kind: _payload_pb2.PayloadKind.ValueType = ...,
+        reject_breaking: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["service", b"service", "update_mask", b"update_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "payload_kind", b"payload_kind", "request_id", b"request_id", "service", b"service", "update_mask", b"update_mask"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "payload_kind", b"payload_kind", "reject_breaking", b"reject_breaking", "request_id", b"request_id", "service", b"service", "update_mask", b"update_mask"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -175,18 +237,24 @@ class UpdateServiceResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SERVICE_FIELD_NUMBER: _builtins.int
+    BROKEN_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def service(self) -> _registry_pb2.Service:
         """As stored."""
+
+    @_builtins.property
+    def broken(self) -> _containers.RepeatedCompositeFieldContainer[Global___BrokenWorkflow]:
+        """As in RegisterServiceResponse."""
 
     def __init__(
         self,
         *,
         service: _registry_pb2.Service | None = ...,
+        broken: _abc.Iterable[Global___BrokenWorkflow] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["service", b"service"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["service", b"service"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["broken", b"broken", "service", b"service"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

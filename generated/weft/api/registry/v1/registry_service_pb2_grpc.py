@@ -144,6 +144,7 @@ class RegistryServiceServicer:
         ALREADY_EXISTS  SERVICE_EXISTS: the name is taken and on_conflict is FAIL.
         FAILED_PRECONDITION  DESCRIPTORS_UNAVAILABLE: the actions were to be read from the endpoint, and it
         cannot be reached, refuses reflection, or has nothing to call.
+        SCHEMA_BREAKS_WORKFLOWS: with reject_breaking, it would break workflows.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -157,6 +158,7 @@ class RegistryServiceServicer:
         NOT_FOUND  SERVICE_NOT_FOUND.
         ALREADY_EXISTS  SERVICE_EXISTS: the new name is taken.
         ABORTED  ETAG_MISMATCH: the service changed since the etag was read.
+        FAILED_PRECONDITION  SCHEMA_BREAKS_WORKFLOWS: with reject_breaking, it would break workflows.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

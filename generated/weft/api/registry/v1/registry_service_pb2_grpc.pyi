@@ -58,6 +58,7 @@ class RegistryServiceStub:
       ALREADY_EXISTS  SERVICE_EXISTS: the name is taken and on_conflict is FAIL.
       FAILED_PRECONDITION  DESCRIPTORS_UNAVAILABLE: the actions were to be read from the endpoint, and it
         cannot be reached, refuses reflection, or has nothing to call.
+        SCHEMA_BREAKS_WORKFLOWS: with reject_breaking, it would break workflows.
     """
     UpdateService: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.UpdateServiceRequest, _registry_service_pb2.UpdateServiceResponse]
     """Changes the fields named by the mask.
@@ -67,6 +68,7 @@ class RegistryServiceStub:
       NOT_FOUND  SERVICE_NOT_FOUND.
       ALREADY_EXISTS  SERVICE_EXISTS: the new name is taken.
       ABORTED  ETAG_MISMATCH: the service changed since the etag was read.
+      FAILED_PRECONDITION  SCHEMA_BREAKS_WORKFLOWS: with reject_breaking, it would break workflows.
     """
     SetServiceState: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.SetServiceStateRequest, _registry_service_pb2.SetServiceStateResponse]
     """Moves a service to another state. A repeat changes nothing.
@@ -174,6 +176,7 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
       ALREADY_EXISTS  SERVICE_EXISTS: the name is taken and on_conflict is FAIL.
       FAILED_PRECONDITION  DESCRIPTORS_UNAVAILABLE: the actions were to be read from the endpoint, and it
         cannot be reached, refuses reflection, or has nothing to call.
+        SCHEMA_BREAKS_WORKFLOWS: with reject_breaking, it would break workflows.
     """
     UpdateService: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.UpdateServiceRequest, _registry_service_pb2.UpdateServiceResponse]  # type: ignore[assignment]
     """Changes the fields named by the mask.
@@ -183,6 +186,7 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
       NOT_FOUND  SERVICE_NOT_FOUND.
       ALREADY_EXISTS  SERVICE_EXISTS: the new name is taken.
       ABORTED  ETAG_MISMATCH: the service changed since the etag was read.
+      FAILED_PRECONDITION  SCHEMA_BREAKS_WORKFLOWS: with reject_breaking, it would break workflows.
     """
     SetServiceState: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.SetServiceStateRequest, _registry_service_pb2.SetServiceStateResponse]  # type: ignore[assignment]
     """Moves a service to another state. A repeat changes nothing.
@@ -293,6 +297,7 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
           ALREADY_EXISTS  SERVICE_EXISTS: the name is taken and on_conflict is FAIL.
           FAILED_PRECONDITION  DESCRIPTORS_UNAVAILABLE: the actions were to be read from the endpoint, and it
             cannot be reached, refuses reflection, or has nothing to call.
+            SCHEMA_BREAKS_WORKFLOWS: with reject_breaking, it would break workflows.
         """
 
     @_abc_1.abstractmethod
@@ -308,6 +313,7 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
           NOT_FOUND  SERVICE_NOT_FOUND.
           ALREADY_EXISTS  SERVICE_EXISTS: the new name is taken.
           ABORTED  ETAG_MISMATCH: the service changed since the etag was read.
+          FAILED_PRECONDITION  SCHEMA_BREAKS_WORKFLOWS: with reject_breaking, it would break workflows.
         """
 
     @_abc_1.abstractmethod
