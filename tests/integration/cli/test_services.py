@@ -13,6 +13,7 @@ from tests.integration.cli.samples import instance, service, services
 from tests.integration.cli.scripted import ScriptedServer
 from weft.api.registry.v1 import registry_pb2
 from weft.api.registry.v1 import registry_service_pb2 as pb
+from weft.api.workflow.v1 import workflow_pb2
 from weft.core.errors import AlreadyExistsError
 from weft.core.payload import from_payload
 from weft.core.reasons import Reason
@@ -140,6 +141,25 @@ def test_register_sends_what_the_file_says(server: ScriptedServer, weft: Weft, t
     assert sent.service.actions[0].timeout.seconds == 90
     assert sent.service.actions[0].idempotent
     assert from_payload(sent.service.actions[0].input_schema) == {"type": "object"}
+
+
+def test_register_says_what_it_breaks(server: ScriptedServer, weft: Weft, tmp_path: Path) -> None:
+    """Each workflow with its first problem; --reject-breaking asks the server to refuse that."""
+    problem = workflow_pb2.Problem(path="steps[1]", code="INPUT_MISSING", message="'a' is missing")
+    broken = pb.BrokenWorkflow(workflow="orders", version=3, open_executions=2, problems=[problem])
+    server.on("RegisterService", pb.RegisterServiceResponse(service=service(), broken=[broken]))
+    file = tmp_path / "service.yaml"
+    file.write_text(SERVICE_FILE)
+    result = weft("services", "register", "-f", str(file), "--replace", "--reject-breaking")
+    assert result.stdout.splitlines() == [
+        "sentiment registered (1 action, revision 3)",
+        "  breaks orders@3 (2 open executions)",
+        "    steps[1]: 'a' is missing",
+    ]
+    assert server.last("RegisterService").reject_breaking
+    shown = json.loads(weft("services", "register", "-f", str(file), "-o", "json").stdout)
+    assert shown["items"][0]["broken"][0]["workflow"] == "orders"
+    assert not server.last("RegisterService").reject_breaking
 
 
 def test_register_by_address(server: ScriptedServer, weft: Weft, tmp_path: Path) -> None:
