@@ -256,6 +256,7 @@ def test_a_damaged_log_is_left_alone(damaged: Place, run: Run, tmp_path: Path) -
         with pytest.raises(StoreDamagedError) as caught:
             await store.open()
         assert caught.value.file == damaged.folder / "weft.db-wal"
+        assert caught.value.offset is not None
         assert 0 < caught.value.offset < len(before["weft.db-wal"])
         assert "weft admin accept-loss" in str(caught.value)
 

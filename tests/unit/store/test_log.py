@@ -9,10 +9,14 @@ import struct
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from weft.core.clock import SystemClock
+from weft.server.store.base import StoreDamagedError
 from weft.server.store.sqlite._acknowledged import Acknowledged
+from weft.server.store.sqlite._database import Database
 from weft.server.store.sqlite._log import INDEX_HEADER, Damage, Log, Position, opened_log, read_index
 from weft.server.store.sqlite._valid import valid_frames
 
@@ -209,3 +213,18 @@ def test_what_is_noted_is_what_is_committed(tmp_path: Path) -> None:
         notes.forget()
         assert notes.read() is None
     notes.close()
+
+
+def test_a_log_that_is_opened_again_is_missed_what_was_noted(tmp_path: Path) -> None:
+    """After a fault of the disk the process opens it anew, and knows how far it was."""
+    database = Database(tmp_path / "data" / "weft.db", SystemClock())
+    with closing(database.open()) as connection:
+        database.acknowledge()
+        connection.execute("PRAGMA user_version = 7")
+        database.acknowledge()
+        database.reopen().close()
+        notes: Any = database._acknowledged
+        notes._last = Position(notes._last.salt, notes._last.frames + 3)
+        with pytest.raises(StoreDamagedError, match="3 frames are missing that were acknowledged"):
+            database.reopen()
+    database.release()

@@ -91,7 +91,7 @@ class StoreDamagedError(StoreUnavailableError):
 
     Attributes:
         file: What is damaged.
-        offset: From where on it is not what was written.
+        offset: From where on it is not what was written; None where that is not known.
 
     Args:
         file: What is damaged.
@@ -100,8 +100,9 @@ class StoreDamagedError(StoreUnavailableError):
         hint: What can be done.
     """
 
-    def __init__(self, file: Path, offset: int, why: str, hint: str) -> None:
-        super().__init__(f"{file} is damaged at byte {offset:,}: {why}. {hint}")
+    def __init__(self, file: Path, offset: int | None, why: str, hint: str) -> None:
+        place = "" if offset is None else f" at byte {offset:,}"
+        super().__init__(f"{file} is damaged{place}: {why}. {hint}")
         self.file = file
         self.offset = offset
 

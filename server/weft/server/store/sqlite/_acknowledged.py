@@ -67,11 +67,19 @@ class Acknowledged:
 
     def note(self) -> None:
         """Take note that all that the log has now is on the disk."""
-        if self._index is None:
-            return
-        found = read_index(os.pread(self._index, INDEX_HEADER, 0))
+        found = self._now()
         if found is not None and found != self._last:
             self._write(found)
+
+    def missing(self) -> int:
+        """Return how many frames the log that is open lacks of those that were noted by this process."""
+        found = self._now()
+        if found is None or found.salt != self._last.salt:
+            return 0
+        return max(0, self._last.frames - found.frames)
+
+    def _now(self) -> Position | None:
+        return None if self._index is None else read_index(os.pread(self._index, INDEX_HEADER, 0))
 
     def forget(self) -> None:
         """Say nothing more of the log, as it will be written back and go; waits for the disk."""

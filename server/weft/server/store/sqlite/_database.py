@@ -220,17 +220,26 @@ class Database:
         try:
             self._require_wal(connection)
             migrate(connection, load_migrations("sqlite"), self.where, self._clock)
+            self._begin_notes()
         except BaseException:
             connection.close()
             raise
         if self.path is not None:
             self._identity = _identity(self.path)
-        if self._acknowledged is not None:
-            try:
-                self._acknowledged.open()
-            except OSError as error:
-                logger.warning("what is acknowledged cannot be noted beside %s: %s", self.path, error)
         return connection
+
+    def _begin_notes(self) -> None:
+        """Go on taking notes, unless the log that SQLite has opened ends before what was noted."""
+        if self._acknowledged is None:
+            return
+        try:
+            self._acknowledged.open()
+        except OSError as error:
+            logger.warning("what is acknowledged cannot be noted beside %s: %s", self.path, error)
+        if missing := self._acknowledged.missing():
+            raise StoreDamagedError(
+                self.log, None, f"{missing} frames are missing that were acknowledged", _HINT
+            )
 
     def _connect(self, mode: str) -> sqlite3.Connection:
         target = f"{self.path.absolute().as_uri()}?mode={mode}" if self.path else ":memory:"
