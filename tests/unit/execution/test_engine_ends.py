@@ -17,8 +17,8 @@ from weft.server.execution.model import (
     ExecutionCancelled,
     ExecutionState,
     ExecutionTimedOut,
-    StepState,
 )
+from weft.server.execution.step_states import StepState
 from weft.server.registry.model import Action
 from weft.server.workflow.model import Step
 

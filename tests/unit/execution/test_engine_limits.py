@@ -98,7 +98,7 @@ async def test_nothing_is_kept_of_services_that_nobody_waits_for() -> None:
         await world.chain("a")
         await world.run()
         await eventually(lambda: world.engine.open_count == 0)
-        assert not world.engine._driver._turns.services
+        assert not world.engine._driver._attempts._turns.services
 
 
 async def test_payloads_of_open_executions_have_a_limit() -> None:

@@ -33,8 +33,8 @@ from weft.server.execution.model import (
     StepCompleted,
     StepFailed,
     StepScheduled,
-    StepState,
 )
+from weft.server.execution.step_states import StepState
 from weft.server.registry.model import Action, ServiceState
 from weft.server.workflow.model import Step, WorkflowState
 

@@ -20,15 +20,12 @@ from weft.server.execution.model import (
     ExecutionTimedOut,
     Failure,
     StepCompleted,
-    StepExecution,
     StepFailed,
     StepScheduled,
-    StepState,
-    fold_event,
-    fold_steps,
 )
 from weft.server.execution.run import number_events
 from weft.server.execution.standing import Standing
+from weft.server.execution.step_states import StepExecution, Steps, StepState, fold_steps
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 FAILURE = Failure(reason="NO", message="no", code=Code.ABORTED)
@@ -100,10 +97,10 @@ def test_folding_one_by_one_is_folding_all() -> None:
     events = history(
         STARTED, scheduled("a"), completed("a"), scheduled("b"), scheduled("b", 2), ExecutionCancelled()
     )
-    steps: dict[str, StepExecution] = {}
+    steps = Steps()
     for count, event in enumerate(events, start=1):
-        fold_event(steps, event)
-        assert steps == fold_steps(events[:count])
+        steps.apply(event)
+        assert steps.by_path == fold_steps(events[:count])
 
 
 def test_numbers_follow_on_and_share_a_moment() -> None:
@@ -133,15 +130,3 @@ def test_the_state_after_each_event(body: EventBody, state: ExecutionState) -> N
         standing.apply(event)
     assert standing.state is state
     assert state.final is (state is not ExecutionState.RUNNING)
-
-
-def test_a_copy_of_where_it_stands_has_all_of_it_and_goes_its_own_way() -> None:
-    """Every attribute, so that what is tried on a copy is what will hold."""
-    standing = Standing()
-    for event in history(STARTED, scheduled("a"), StepFailed(step_id="a", attempt=1, failure=FAILURE)):
-        standing.apply(event)
-    other = standing.copy()
-    for name in Standing.__slots__:
-        assert getattr(other, name) == getattr(standing, name)
-    other.apply(history(ExecutionFailed(failure=FAILURE))[0])
-    assert standing.final is None

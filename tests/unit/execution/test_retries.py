@@ -19,11 +19,11 @@ from weft.server.execution.model import (
     IncidentRaised,
     StepRetryScheduled,
     StepScheduled,
-    StepState,
     Waits,
 )
 from weft.server.execution.orders import Resolve
 from weft.server.execution.retry import backoff
+from weft.server.execution.step_states import StepState
 from weft.server.registry.model import Action
 from weft.server.workflow.model import Exhausted, RetryPolicy, Step
 

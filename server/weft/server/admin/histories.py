@@ -12,9 +12,9 @@ from weft.server.execution.model import (
     ExecutionStarted,
     StepCompleted,
     StepReused,
-    fold_steps,
 )
 from weft.server.execution.standing import Standing
+from weft.server.execution.step_states import fold_steps
 from weft.server.store.execution_codec import EventRow, ExecutionRow, attribute_rows
 from weft.server.store.seal import open_events, open_execution
 from weft.server.store.vault import Row

@@ -20,8 +20,8 @@ from weft.server.execution.model import (
     ExecutionStarted,
     ExecutionState,
     ExecutionTimedOut,
-    fold_steps,
 )
+from weft.server.execution.step_states import fold_steps
 
 __all__ = ["history_faults"]
 

@@ -8,15 +8,16 @@ from typing import Final, Protocol
 
 from weft.core.clock import Clock
 from weft.core.errors import PreconditionError, ValidationError, Violation, WeftError
-from weft.core.names import EXECUTION_PREFIX, STEP_ID, is_id
+from weft.core.names import EXECUTION_PREFIX, is_id
 from weft.core.reasons import Reason, Rule
 from weft.server.execution.control import Control
 from weft.server.execution.dispatch import Dispatcher
 from weft.server.execution.engine import Engine
 from weft.server.execution.model import Execution, ExecutionState
-from weft.server.execution.orders import Complete, Order, Progress, check_attempt
+from weft.server.execution.orders import Complete, Order, Progress, check_attempt, stale
+from weft.server.execution.paths import UNDO, is_path, scope_of
+from weft.server.execution.place import Phase
 from weft.server.execution.plan import Plan, PlannedStep
-from weft.server.execution.standing import Phase
 
 __all__ = ["AttemptReports", "AttemptToken"]
 
@@ -43,8 +44,8 @@ class AttemptToken:
             ValidationError: It is none.
         """
         execution_id, _, rest = text.partition("/")
-        step_id, _, number = rest.partition("/")
-        known = is_id(execution_id, EXECUTION_PREFIX) and STEP_ID.fullmatch(step_id)
+        step_id, _, number = rest.rpartition("/")
+        known = is_id(execution_id, EXECUTION_PREFIX) and is_path(step_id)
         if not known or not (number.isascii() and number.isdecimal() and len(number) <= 9):
             raise ValidationError(
                 [Violation("attempt_token", "is no token that an action was given", Rule.INVALID)]
@@ -96,9 +97,10 @@ class AttemptReports:
             PreconditionError: ATTEMPT_STALE.
         """
         run = self._engine.owned(token.execution_id)
-        if run is not None and run.pulse is not None:
+        pulse = run.pulses.get(token.step_id) if run is not None else None
+        if run is not None and pulse is not None:
             check_attempt(run.standing, token.step_id, token.attempt)
-            run.pulse(details)
+            pulse(details)
             return False
         execution = await self._executions.find(token.execution_id)
         if execution.state in {ExecutionState.CANCELLED, ExecutionState.TIMED_OUT}:
@@ -120,12 +122,12 @@ class AttemptReports:
             PreconditionError: ATTEMPT_STALE.
         """
         standing = await self._control.standing(execution)
-        check_attempt(standing, token.step_id, token.attempt)
+        place = check_attempt(standing, token.step_id, token.attempt)
         limit = (await self._planned(execution, token)).step.heartbeat_timeout
         apart = min(_APART, limit / 4) if limit else _APART
-        heard = standing.heard_time
-        alone = standing.phase is Phase.ACCEPTED  # what runs at another server is for that one to judge
-        return alone and bool(standing.progress) and heard is not None and self._clock.now() - heard < apart
+        heard = place.heard_time
+        alone = place.phase is Phase.ACCEPTED  # what runs at another server is for that one to judge
+        return alone and bool(place.progress) and heard is not None and self._clock.now() - heard < apart
 
     async def complete(self, token: AttemptToken, output: bytes) -> None:
         """Record the output of an attempt that an action took on before.
@@ -152,9 +154,11 @@ class AttemptReports:
 
     async def _planned(self, execution: Execution, token: AttemptToken) -> PlannedStep:
         plan = await self._executions.find_plan(execution.workflow_id, execution.workflow_version)
-        planned = plan.steps.get(token.step_id)
+        planned = plan.at(token.step_id)
+        if planned is not None and scope_of(token.step_id) == UNDO:
+            planned = planned.undo
         if planned is None:
-            raise _stale(token)
+            raise stale(token.step_id, token.attempt)
         return planned
 
     async def _report(self, token: AttemptToken, order: Order) -> None:
@@ -162,13 +166,5 @@ class AttemptReports:
             await self._control.carry_out(order)
         except PreconditionError as error:
             if error.reason == Reason.EXECUTION_ENDED:
-                raise _stale(token) from None
+                raise stale(token.step_id, token.attempt) from None
             raise
-
-
-def _stale(token: AttemptToken) -> PreconditionError:
-    return PreconditionError(
-        f"attempt {token.attempt} of step {token.step_id} is over; what it tells now is not recorded",
-        reason=Reason.ATTEMPT_STALE,
-        metadata={"step_id": token.step_id, "attempt": str(token.attempt)},
-    )

@@ -10,7 +10,8 @@ from datetime import datetime
 from typing import Final, Protocol
 
 from weft.core.clock import Clock
-from weft.core.errors import InternalError, WeftError
+from weft.core.errors import Code, InternalError, WeftError
+from weft.core.reasons import Reason
 from weft.server.execution.hub import Hub
 from weft.server.execution.model import (
     Event,
@@ -19,14 +20,16 @@ from weft.server.execution.model import (
     ExecutionFailed,
     ExecutionTimedOut,
     Failure,
+    IncidentRaised,
     StepScheduled,
 )
+from weft.server.execution.place import Phase, Place
 from weft.server.execution.plan import Plan
 from weft.server.execution.run import Run, number_events, summarize
-from weft.server.execution.standing import Phase, Standing
+from weft.server.execution.standing import Standing
 from weft.server.store.base import Claim, Command, ExecutionStore, StoreFullError, StoreUnavailableError
 
-__all__ = ["Claims", "FindPlan", "give_up"]
+__all__ = ["Claims", "FindPlan", "again", "give_up", "lost"]
 
 _log = logging.getLogger("weft.server.engine")
 
@@ -245,9 +248,32 @@ class Claims:
         expire = run.execution.expire_time
         if expire is not None and expire <= self._clock.now():
             return (ExecutionTimedOut(timeout=expire - run.execution.create_time),)
-        if run.standing.phase is not Phase.SCHEDULED or run.standing.paused:
+        if run.standing.paused:
             return ()
-        return (StepScheduled(step_id=run.step_id, attempt=run.attempt + 1, cause=cause),)
+        return tuple(again(run, place, cause) for place in lost(run))
+
+
+def lost(run: Run) -> list[Place]:
+    """Return where an attempt is scheduled that nobody runs."""
+    return [
+        place
+        for place in run.standing.in_phase(Phase.SCHEDULED)
+        if place.path not in run.in_flight and ((it := run.planned(place)) is None or it.step.does is None)
+    ]
+
+
+def again(run: Run, place: Place, cause: str) -> EventBody:
+    """Return what is recorded of an attempt that is lost: another one, unless it must not run twice."""
+    planned = run.planned(place)
+    if planned is None or not planned.step.at_most_once:
+        return StepScheduled(step_id=place.path, attempt=place.attempt + 1, cause=cause)
+    failure = Failure(
+        reason=str(Reason.OUTCOME_UNKNOWN),
+        message=f"whether attempt {place.attempt} of {place.path} ran is not known: {cause}",
+        code=Code.UNKNOWN,
+        metadata={"step_id": place.path, "attempt": str(place.attempt)},
+    )
+    return IncidentRaised(step_id=place.path, attempt=place.attempt, failure=failure)
 
 
 async def give_up(

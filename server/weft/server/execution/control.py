@@ -12,7 +12,8 @@ from weft.core.errors import PreconditionError, ResourceNotFoundError, ServiceUn
 from weft.core.reasons import Reason
 from weft.server.execution.engine import Engine, draining
 from weft.server.execution.model import Event, Execution
-from weft.server.execution.orders import Order, read_order
+from weft.server.execution.order_forms import read_order
+from weft.server.execution.orders import Order
 from weft.server.execution.standing import Standing
 from weft.server.store.base import Command, ExecutionStore, StaleWriteError
 from weft.server.tasks import to_its_end
@@ -83,6 +84,18 @@ class Control:
             if loop.time() > give_up:
                 raise _unheard(order.execution_id)
             await self.look_again(order.execution_id)
+
+    async def nudge(self, order: Order) -> None:
+        """Do something, or leave it for whoever can, without waiting for that.
+
+        Raises:
+            WeftError: It cannot be done.
+        """
+        if await self._carry_out_here(order) is not None:
+            return
+        execution = await self._store.get_execution(order.execution_id)
+        if execution is not None and not execution.state.final:
+            await self._store.post_command(order.command())
 
     async def _carry_out_here(self, order: Order) -> Execution | None:
         """Do what is asked of an execution that is here or nobody's; None when it is neither.

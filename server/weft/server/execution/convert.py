@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Final
+
 from weft.api.execution.v1 import execution_pb2 as pb
 from weft.core.payload import PayloadKind, to_payload, to_struct
 from weft.server.execution.event_convert import (
@@ -10,10 +14,15 @@ from weft.server.execution.event_convert import (
     failure_to_proto,
     origin_to_proto,
 )
-from weft.server.execution.model import Execution, ExecutionState, StepExecution, Waits
+from weft.server.execution.language_convert import asked_to_proto, waits_to_proto
+from weft.server.execution.model import Execution, ExecutionState, Waits
+from weft.server.execution.paths import UNDO, id_of, scope_of
+from weft.server.execution.plan import RUN_SUFFIX
 from weft.server.execution.run import ExecutionDetails
 from weft.server.execution.slots import concurrency_key
+from weft.server.execution.step_states import StepExecution
 from weft.server.protos import enum_from_proto, enum_to_proto, timestamp
+from weft.server.workflow.kinds import Child
 from weft.server.workflow.model import Step
 
 __all__ = [
@@ -24,9 +33,13 @@ __all__ = [
     "state_to_proto",
 ]
 
+_MAX_STEPS: Final = 5_000
+"""Steps that one message shows."""
+
 
 def execution_to_proto(execution: Execution) -> pb.Execution:
     """Show the summary of an execution."""
+    parent = execution.parent
     return pb.Execution(
         id=execution.id,
         workflow_id=execution.workflow_id,
@@ -42,18 +55,23 @@ def execution_to_proto(execution: Execution) -> pb.Execution:
         trace_id=execution.trace_id,
         key=execution.key,
         origin=origin_to_proto(execution.origin),
-        waits_for=_waits(execution.waits),
+        waits_for=waits_to_proto(execution.waits),
         wait_until=timestamp(execution.due_time if execution.waits else None),
         concurrency_key=concurrency_key(execution.slot),
         workflow_alias=execution.alias,
         search_attributes=to_struct(execution.attributes) if execution.attributes else None,
+        parent=pb.Parent(execution_id=parent.execution_id, step_id=parent.step_id)
+        if parent.execution_id
+        else None,
     )
 
 
 def details_to_proto(details: ExecutionDetails, kind: PayloadKind) -> pb.Execution:
     """Show an execution with its steps and, where they were read, its payloads."""
     message = execution_to_proto(details.execution)
-    message.steps.extend(_step(step, details.defined.get(step.step_id), kind) for step in details.steps)
+    message.steps.extend(_step(step, _defined(details, step), kind) for step in _shown(details.steps))
+    if details.variables:
+        message.variables.CopyFrom(to_struct(details.variables))
     if details.input is not None:
         message.input.CopyFrom(to_payload(details.input, kind))
     if details.result is not None:
@@ -61,11 +79,23 @@ def details_to_proto(details: ExecutionDetails, kind: PayloadKind) -> pb.Executi
     return message
 
 
-def _waits(waits: Waits) -> pb.WaitReason.ValueType:
-    if waits is Waits.NOTHING:
-        return pb.WAIT_REASON_UNSPECIFIED
-    number: pb.WaitReason.ValueType = enum_to_proto(pb.WaitReason, "WAIT_REASON", waits)
-    return number
+def _shown(steps: Sequence[StepExecution]) -> Iterable[StepExecution]:
+    """Leave out steps of bodies that are done, where there are too many; the history has them."""
+    if len(steps) <= _MAX_STEPS:
+        return steps
+    open_or_top = [step for step in steps if step.end_time is None or "/" not in step.step_id]
+    return open_or_top[:_MAX_STEPS]
+
+
+def _defined(details: ExecutionDetails, step: StepExecution) -> Step | None:
+    step_id = id_of(step.step_id)
+    if step_id.endswith(RUN_SUFFIX):
+        return Step(id=step_id, does=Child())
+    found = details.defined.get(step_id)
+    if found is None or found.compensate is None or scope_of(step.step_id) != UNDO:
+        return found
+    how = found.compensate
+    return replace(found, does=None, service=how.service or found.service, action=how.action)
 
 
 def _step(step: StepExecution, defined: Step | None, kind: PayloadKind) -> pb.StepExecution:
@@ -80,6 +110,14 @@ def _step(step: StepExecution, defined: Step | None, kind: PayloadKind) -> pb.St
         failure=failure_to_proto(step.failure),
         retry_time=timestamp(step.retry_time),
         progress=None if step.progress is None else to_payload(step.progress, kind),
+        kind=defined.kind if defined else "",
+        waits_for=waits_to_proto(step.waits if step.end_time is None else Waits.NOTHING),
+        wait_until=timestamp(step.until),
+        child_execution_id=step.child,
+        approval=asked_to_proto(step.asked),
+        map=None
+        if step.items is None
+        else pb.MapProgress(count=step.items.count, completed=step.items.completed, failed=step.items.failed),
     )
 
 

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from weft.core.clock import Clock
-from weft.core.errors import DeadlineExceededError, WeftError
+from weft.core.errors import DeadlineExceededError, ExhaustedError, WeftError
 from weft.core.reasons import Reason
-from weft.server.execution.limits import Turns
-from weft.server.execution.model import EventBody, Failure, StepCompleted, StepScheduled, Waits
+from weft.server.execution.attempting import Attempts
+from weft.server.execution.children import Children
+from weft.server.execution.endings import completed, failed
+from weft.server.execution.model import EventBody, Failure, StepScheduled, Waits
+from weft.server.execution.place import Phase, Place
 from weft.server.execution.run import Decide, Run
-from weft.server.execution.standing import Phase
 from weft.server.execution.steps import StepRunner
+from weft.server.execution.waits import LOOK_AT_CHILD, due_time, rest
+from weft.server.store.base import StaleWriteError
 
 __all__ = ["Driver"]
 
 _NOTHING: Final[tuple[EventBody, ...]] = ()
+_TIMED: Final = (Phase.RETRYING, Phase.ACCEPTED, Phase.WAITING)
+
+
+def _is_over(run: Run) -> bool:
+    return run.released or run.torn
 
 
 class Owner(Protocol):
@@ -30,25 +39,20 @@ class Owner(Protocol):
         """Whether no step is to be started any more."""
         ...
 
-    def require_lease(self) -> None:
-        """Raise ``StoreUnavailableError`` when others may have by now what is owned here."""
+    def held(self, run: Run) -> bool:
+        """Tell whether no step of it is to be scheduled now."""
         ...
 
-    @property
-    def paused_workflows(self) -> Collection[str]:
-        """Whose executions schedule no step."""
+    def workflow_paused(self, run: Run) -> bool:
+        """Tell whether its workflow is paused."""
         ...
 
     async def record(self, run: Run, decide: Decide) -> None:
-        """Record what happened."""
+        """Record what happened, and what follows."""
         ...
 
-    async def park(self, run: Run, waits: Waits) -> None:
+    async def park(self, run: Run, waits: Waits, due: datetime | None) -> None:
         """Let it wait in the store."""
-        ...
-
-    def release(self, run: Run, error: WeftError) -> None:
-        """Let go of it in memory."""
         ...
 
 
@@ -57,15 +61,19 @@ class Driver:
 
     Args:
         owner: Who has them.
-        steps: Runs their attempts.
-        turns: How many attempts run at the same time.
-        clock: Tells when an attempt is due.
+        steps: Says what is recorded of failures.
+        attempts: Runs attempts.
+        children: Starts child executions, and looks how they ended.
+        clock: Tells when something is due.
     """
 
-    def __init__(self, owner: Owner, steps: StepRunner, turns: Turns, clock: Clock) -> None:
+    def __init__(
+        self, owner: Owner, steps: StepRunner, attempts: Attempts, children: Children, clock: Clock
+    ) -> None:
         self._owner = owner
         self._steps = steps
-        self._turns = turns
+        self._attempts = attempts
+        self._children = children
         self._clock = clock
 
     async def drive(self, run: Run) -> None:
@@ -75,126 +83,172 @@ class Driver:
             StaleWriteError: It is not this server's any more.
             StoreUnavailableError: Of the store.
         """
-        while not run.released and not self._owner.draining:
-            await self._advance(run)
+        if run.standing.final is not None:
+            raise StaleWriteError  # it ended before it came here
+        running = self._attempts.of(run)
+        try:
+            while not run.released and not self._owner.draining:
+                run.news.clear()
+                await self._go_on(run)
+                if _is_over(run):
+                    break
+                if run.plan.flat and run.standing.closing is None:
+                    await running.run_one()
+                else:
+                    running.start_all()
+                    running.stop_orphans()
+                await self._rest(run)
+            if self._owner.draining and not run.released:
+                await running.finish()
+        finally:
+            await running.stop()
 
-    async def _advance(self, run: Run) -> None:
-        standing = run.standing
-        if standing.paused and standing.phase is not Phase.ACCEPTED:
-            await self._owner.park(run, Waits.RESUME)
-            return
-        match standing.phase:
-            case Phase.READY:
-                await self._go_on(run, run.next_step())
-            case Phase.SCHEDULED:
-                await self._attempt(run)
+    async def _go_on(self, run: Run) -> None:
+        """Record what is due, and what follows from what was recorded while it was held."""
+        if run.standing.final is not None:
+            return  # its end is on its way to the disk
+        now = self._clock.now()
+        due = [place for place in run.standing.in_phase(*_TIMED) if self._is_due(run, place, now)]
+        for place in due:
+            if place.waiting is not None and place.waiting.waits is Waits.CHILD:
+                await self._look_at_child(run, place)
+        if due or (run.standing.touched and not self._owner.held(run)):
+            await self._owner.record(run, lambda run: self._fire(run, now))
+        for place in list(run.standing.in_phase(Phase.WAITING)):
+            if place.waiting is not None and place.waiting.child and not place.seen:
+                await self._look_at_child(run, place)
+
+    def _is_due(self, run: Run, place: Place, now: datetime) -> bool:
+        due = due_time(run, place)
+        if due is None or due > now:
+            return False
+        return place.phase is not Phase.RETRYING or not (run.standing.paused or self._owner.held(run))
+
+    def _fire(self, run: Run, now: datetime) -> Sequence[EventBody]:
+        """Return what is recorded of everything that is due."""
+        bodies: list[EventBody] = []
+        for place in run.standing.in_phase(*_TIMED):
+            if self._is_due(run, place, now):
+                bodies += self._due(run, place, now)
+        return bodies
+
+    def _due(self, run: Run, place: Place, now: datetime) -> Sequence[EventBody]:
+        match place.phase:
             case Phase.RETRYING:
-                await self._retry(run)
+                return (StepScheduled(step_id=place.path, attempt=place.attempt + 1, cause="retry"),)
             case Phase.ACCEPTED:
-                await self._await_outcome(run)
+                return self._steps.failed(run, place, Failure.of(_silent(place, now)))
             case _:
-                await self._owner.park(run, Waits.INCIDENT)
+                return _waited(run, place, now)
 
-    def _held(self, run: Run) -> bool:
-        """Tell whether no step of it is to be scheduled now."""
-        return self._owner.draining or run.execution.workflow_id in self._owner.paused_workflows
-
-    async def _go_on(self, run: Run, step: StepScheduled) -> None:
-        """Schedule an attempt, unless the execution or its workflow is paused."""
-        if run.execution.workflow_id in self._owner.paused_workflows:
-            await self._owner.park(run, Waits.WORKFLOW)
+    async def _look_at_child(self, run: Run, place: Place) -> None:
+        """Start a child that is not there yet, and record its end."""
+        waiting = place.waiting
+        assert waiting is not None  # it waits for a child
+        place.seen, place.looked_time = True, self._clock.now()
+        try:
+            outcome = await self._children.outcome(run, place, waiting.child)
+        except ExhaustedError:  # there is no room for it now
+            place.looked_time = self._clock.now() - LOOK_AT_CHILD + _AGAIN
             return
-        phase = run.standing.phase
-
-        def decide(run: Run) -> tuple[EventBody, ...]:
-            standing = run.standing
-            return _NOTHING if standing.paused or standing.phase is not phase else (step,)
-
-        await self._owner.record(run, decide)
-
-    async def _attempt(self, run: Run) -> None:
-        """Run the scheduled attempt, and record how it went and what follows."""
-        attempt = run.attempt
-        async with self._turns.turn(run.service):
-            if self._owner.draining or run.released:
-                return  # its turn came too late
-            self._owner.require_lease()
-            run.in_flight = True
-            try:
-                bodies = await self._steps.run(run)
-            finally:
-                run.in_flight = False
-
-        def decide(run: Run) -> tuple[EventBody, ...]:
-            standing = run.standing
-            if standing.phase is not Phase.SCHEDULED or standing.attempt != attempt:
-                return _NOTHING  # its outcome was told meanwhile
-            return bodies if self._held(run) or standing.paused else _with_next(run, bodies)
-
-        await self._owner.record(run, decide)
-
-    async def _retry(self, run: Run) -> None:
-        """Wait until the next attempt is due, and schedule it."""
-        standing = run.standing
-        if standing.retry_time is not None and not await self._wait_until(run, standing.retry_time):
-            return
-        await self._go_on(run, StepScheduled(step_id=run.step_id, attempt=run.attempt + 1, cause="retry"))
-
-    async def _await_outcome(self, run: Run) -> None:
-        """Wait until somebody tells how an attempt went; when nobody does in time, it failed."""
-        planned = run.planned
-        heartbeat = planned.step.heartbeat_timeout if planned else None
-        until = run.standing.silent_at(heartbeat)
-        if until is None or not await self._wait_until(run, until):
-            return
-        error = _silent(run, late=until == run.standing.close_time)
-        attempt = run.attempt
-
-        def decide(run: Run) -> tuple[EventBody, ...]:
-            standing = run.standing
-            if standing.phase is not Phase.ACCEPTED or standing.attempt != attempt:
-                return _NOTHING
-            return (
-                self._steps.failed(run, Failure.of(error))
-                if standing.silent_at(heartbeat) == until
-                else _NOTHING
+        if outcome is not None:
+            await self._owner.record(
+                run, lambda run: outcome(run, place) if place.waiting is waiting else _NOTHING
             )
 
-        await self._owner.record(run, decide)
+    async def _rest(self, run: Run) -> None:
+        """Wait for the next thing to happen; what would take long waits in the store."""
+        standing = run.standing
+        if _is_over(run) or run.news.is_set():
+            return
+        if run.in_flight or standing.final is not None:
+            await self._wait(run, self._next_due(run))
+            return
+        if standing.touched and not self._owner.held(run) and not standing.paused:
+            return  # there is more to settle
+        waits, due = self._waits(run)
+        if waits is Waits.NOTHING:
+            return
+        if due is None or (due - self._clock.now()).total_seconds() > _STAY_SECONDS:
+            await self._owner.park(run, waits, due)
+        else:
+            await self._wait(run, due)
 
-    async def _wait_until(self, run: Run, moment: datetime) -> bool:
-        """Wait for a time; tell whether it came before any news of the run."""
-        run.news.clear()
-        while (left := (moment - self._clock.now()).total_seconds()) > 0:
-            sleeping = asyncio.create_task(self._clock.sleep(left))
-            news = asyncio.create_task(run.news.wait())
-            try:
-                await asyncio.wait((sleeping, news), return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for task in (sleeping, news):
-                    task.cancel()
-                    with suppress(asyncio.CancelledError):
-                        await task
-            if run.news.is_set():
-                return False
-        return True
+    def _waits(self, run: Run) -> tuple[Waits, datetime | None]:
+        if self._owner.workflow_paused(run) and not run.standing.paused:
+            return Waits.WORKFLOW, None
+        return rest(run)
+
+    def _next_due(self, run: Run) -> datetime | None:
+        paused = run.standing.paused or self._owner.held(run)
+        dues = (
+            due_time(run, place)
+            for place in run.standing.in_phase(*_TIMED)
+            if not (paused and place.phase is Phase.RETRYING)
+        )
+        return min((due for due in dues if due is not None), default=None)
+
+    async def _wait(self, run: Run, moment: datetime | None) -> None:
+        """Wait for news of the run, or until a time."""
+        left = None if moment is None else (moment - self._clock.now()).total_seconds()
+        if left is not None and left <= 0:
+            return
+        news = asyncio.create_task(run.news.wait())
+        waiting = {news} if left is None else {news, asyncio.create_task(_asleep(self._clock, left))}
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waiting:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
 
 
-def _with_next(run: Run, bodies: tuple[EventBody, ...]) -> tuple[EventBody, ...]:
-    """Add that the next step is scheduled, where a step is done and another one follows."""
-    planned = run.planned
-    if len(bodies) != 1 or planned is None or not isinstance(bodies[0], StepCompleted):
-        return bodies
-    return *bodies, StepScheduled(step_id=planned.step.next)
+_STAY_SECONDS: Final = 30.0
+_AGAIN: Final = timedelta(seconds=2)
+"""After how long a child is started again for which there was no room."""
 
 
-def _silent(run: Run, *, late: bool) -> DeadlineExceededError:
-    if late:
+async def _asleep(clock: Clock, seconds: float) -> bool:
+    await clock.sleep(seconds)
+    return True
+
+
+def _waited(run: Run, place: Place, now: datetime) -> Sequence[EventBody]:
+    """Return what is recorded of a wait that is over."""
+    waiting = place.waiting
+    if waiting is None or waiting.until is None or waiting.until > now:
+        return _NOTHING
+    try:
+        if waiting.waits is Waits.TIMER:
+            text = b'{"until":"%s"}' % waiting.until.isoformat().encode()
+            return (completed(run, place, text),)
+        return (failed(run, place, Failure.of(_too_late(place, waiting.waits))),)
+    except WeftError as error:
+        return (failed(run, place, Failure.of(error)),)
+
+
+_TOO_LATE: Final = {
+    Waits.SIGNAL: ("no message came in time", Reason.SIGNAL_TIMEOUT),
+    Waits.APPROVAL: ("nobody decided in time", Reason.APPROVAL_TIMEOUT),
+    Waits.CHILD: ("the child execution did not end in time", Reason.CHILD_TIMEOUT),
+}
+
+
+def _too_late(place: Place, waits: Waits) -> DeadlineExceededError:
+    text, reason = _TOO_LATE[waits]
+    return DeadlineExceededError(
+        f"step {place.path}: {text}", reason=reason, metadata={"step_id": place.path}
+    )
+
+
+def _silent(place: Place, now: datetime) -> DeadlineExceededError:
+    if place.close_time is not None and place.close_time <= now:
         text, reason = "did not tell its outcome in time", Reason.ACTION_TIMEOUT
     else:
         text, reason = "was not heard of for its heartbeat timeout", Reason.HEARTBEAT_TIMEOUT
     return DeadlineExceededError(
-        f"step {run.step_id}, attempt {run.attempt}, {text}",
+        f"step {place.path}, attempt {place.attempt}, {text}",
         reason=reason,
-        metadata={"step_id": run.step_id, "attempt": str(run.attempt)},
+        metadata={"step_id": place.path, "attempt": str(place.attempt)},
     )

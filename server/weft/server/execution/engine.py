@@ -11,22 +11,27 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
+from typing import Protocol
 
 from weft.core.clock import Clock
 from weft.core.context import bind_log_context
 from weft.core.errors import InternalError, ServiceUnavailableError, WeftError
 from weft.core.payload import JsonObject
 from weft.core.reasons import Reason
+from weft.server.execution.attempting import Attempts
+from weft.server.execution.children import Children
 from weft.server.execution.claims import Claims, FindPlan, give_up
 from weft.server.execution.dispatch import Dispatcher
 from weft.server.execution.driver import Driver
 from weft.server.execution.hub import Hub
 from weft.server.execution.limits import EngineLimits, Room, Turns
 from weft.server.execution.model import Event, EventBody, Execution, ExecutionTimedOut, StepProgressed, Waits
+from weft.server.execution.place import Phase, Place
 from weft.server.execution.plan import Plan
 from weft.server.execution.run import Decide, Run
+from weft.server.execution.settle import settling
 from weft.server.execution.steps import StepRunner
 from weft.server.execution.traces import ExecutionTraces
 from weft.server.store.base import (
@@ -43,6 +48,18 @@ __all__ = ["Engine", "EngineLimits", "draining"]
 _log = logging.getLogger("weft.server.engine")
 
 
+class Family(Protocol):
+    """Tells executions of each other."""
+
+    def ended(self, child: Execution) -> None:
+        """Tell a parent that its child has ended."""
+        ...
+
+    def orphaned(self, child_id: str) -> None:
+        """Cancel a child that is not needed any more."""
+        ...
+
+
 class Engine:
     """Runs the executions of this server.
 
@@ -56,6 +73,8 @@ class Engine:
 
     Attributes:
         hub: Wakes whoever follows an execution.
+        children: Starts child executions, and looks how they ended.
+        family: Is told of executions whose parents or children have to know; set by who can reach them.
         paused_workflows: Whose executions schedule no step.
     """
 
@@ -77,9 +96,13 @@ class Engine:
         self._draining = False
         self.hub = Hub()
         self.paused_workflows: frozenset[str] = frozenset()
+        self.family: Family | None = None
         self.claims = Claims(self, store, find_plan, self.hub, clock)
         self._steps = StepRunner(dispatcher, self._traces, clock, self._note_progress)
-        self._driver = Driver(self, self._steps, Turns(limits or EngineLimits()), clock)
+        self.children = Children(store)
+        attempts = Attempts(self, self._steps, Turns(limits or EngineLimits()))
+        self._driver = Driver(self, self._steps, attempts, self.children, clock)
+        self._settle = settling(self.held)
 
     # ---- taking on and letting go
 
@@ -216,6 +239,14 @@ class Engine:
         """Whether it is stopping."""
         return self._draining
 
+    def workflow_paused(self, run: Run) -> bool:
+        """Tell whether the workflow of a run is paused."""
+        return run.execution.workflow_id in self.paused_workflows
+
+    def held(self, run: Run) -> bool:
+        """Tell whether no step of a run is to be scheduled now."""
+        return self._draining or run.execution.workflow_id in self.paused_workflows
+
     def require_lease(self) -> None:
         """Check that what is owned here is not another server's by now.
 
@@ -250,15 +281,27 @@ class Engine:
             StaleWriteError: It has ended, or is nobody's or another's.
             StoreUnavailableError: Whether it is recorded is not known.
         """
-        await run.record(self._store, self.hub, self._clock, decide)
+        try:
+            await run.record(self._store, self.hub, self._clock, decide, self._settle)
+        finally:
+            self._after(run)
         if run.released:
             self._let_go(run)
         elif self._runs.get(run.execution.id) is run:
             self._room.hold(run.execution.id, run.size)
 
-    async def park(self, run: Run, waits: Waits) -> None:
+    def _after(self, run: Run) -> None:
+        """Tell those who have to do with what was recorded."""
+        if run.torn or self.family is None:
+            return
+        for child_id in run.orphans():
+            self.family.orphaned(child_id)
+        if run.execution.state.final and run.execution.parent.execution_id:
+            self.family.ended(run.execution)
+
+    async def park(self, run: Run, waits: Waits, due: datetime | None) -> None:
         """Let a run wait in the store."""
-        await run.park(self._store, waits)
+        await run.park(self._store, waits, due)
         self._let_go(run)
 
     def _let_go(self, run: Run) -> None:
@@ -291,8 +334,17 @@ class Engine:
         except StaleWriteError:
             self._stale(run)
             raise
-        if run.released and run.task is not None:
+        except BaseException:
+            if run.torn:
+                self._stale(run)
+            raise
+        if run.task is None:
+            return
+        if run.released:
             run.task.cancel()
+        elif run.standing.closing is not None and run.plan.flat and run.in_flight:
+            run.task.cancel()  # the attempt is its own; what is left to do is driven anew
+            self.go(run)
 
     def _stale(self, run: Run) -> None:
         """Let go of a run that was refused a write, unless it is let go of already; read it again."""
@@ -303,16 +355,19 @@ class Engine:
         if not self._draining:
             self.claims.read_again(run.execution.id)
 
-    def _note_progress(self, run: Run, details: bytes) -> None:
-        progress = StepProgressed(step_id=run.step_id, attempt=run.attempt, details=details)
+    def _note_progress(self, run: Run, place: Place, details: bytes) -> None:
+        progress = StepProgressed(step_id=place.path, attempt=place.attempt, details=details)
         noting = asyncio.create_task(self._note(run, progress), name=f"progress of {run.execution.id}")
         self._notes.add(noting)
         noting.add_done_callback(self._notes.discard)
 
     async def _note(self, run: Run, progress: StepProgressed) -> None:
         def decide(run: Run) -> tuple[EventBody, ...]:
-            current = (run.step_id, run.attempt) == (progress.step_id, progress.attempt)
-            return (progress,) if current and run.in_flight else ()
+            place = run.standing.at(progress.step_id)
+            current = (
+                place is not None and place.phase is Phase.SCHEDULED and place.attempt == progress.attempt
+            )
+            return (progress,) if current and progress.step_id in run.in_flight else ()
 
         with contextlib.suppress(StaleWriteError, StoreUnavailableError, StoreFullError):
             await self.record(run, decide)

@@ -6,12 +6,13 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from weft.api.common.v1 import context_pb2, failure_pb2
+from weft.api.common.v1 import context_pb2
 from weft.api.execution.v1 import execution_pb2 as pb
 from weft.core.context import CallContext
 from weft.core.payload import PayloadKind, to_payload
 from weft.server.execution import model
-from weft.server.execution.model import Event, EventBody, Failure, Origin
+from weft.server.execution.language_convert import failure_to_proto, language_body
+from weft.server.execution.model import Event, EventBody, Origin
 from weft.server.protos import duration, enum_to_proto, timestamp
 
 __all__ = ["context_to_proto", "event_to_proto", "failure_to_proto", "origin_to_proto"]
@@ -32,15 +33,16 @@ def _body(body: EventBody, kind: PayloadKind) -> tuple[str, Message]:
             return _of_step(body, kind)
         case model.StepFailed() | model.StepRetryScheduled() | model.IncidentRaised():
             return _of_failure(body)
-        case model.IncidentResolved():
-            return "incident_resolved", pb.IncidentResolved(
-                step_id=body.step_id,
-                resolution=enum_to_proto(pb.IncidentResolution, "INCIDENT_RESOLUTION", body.resolution),
-                input=None if body.input is None else to_payload(body.input, kind),
-                note=body.note,
-            )
-        case model.ExecutionPaused() | model.ExecutionResumed():
-            return _of_pause(body)
+        case (
+            model.MapStarted()
+            | model.StepWaiting()
+            | model.SignalReceived()
+            | model.ScopeCompleted()
+            | model.ScopeFailed()
+            | model.EventEmitted()
+            | model.ExecutionClosing()
+        ):
+            return language_body(body, kind)
         case _:
             return _of_execution(body, kind)
 
@@ -51,7 +53,12 @@ def _of_attempt(body: model.StepScheduled | model.StepCompleted, kind: PayloadKi
         return "step_scheduled", pb.StepScheduled(step_id=step_id, attempt=attempt, cause=body.cause)
     output = to_payload(body.output, kind)
     completed = pb.StepCompleted(
-        step_id=step_id, attempt=attempt, output=output, instance_id=body.instance_id
+        step_id=step_id,
+        attempt=attempt,
+        output=output,
+        instance_id=body.instance_id,
+        next=body.next or "",
+        signal_id=body.signal_id,
     )
     return "step_completed", completed
 
@@ -87,7 +94,12 @@ def _of_failure(
     match body:
         case model.StepFailed():
             return "step_failed", pb.StepFailed(
-                step_id=step_id, attempt=attempt, failure=failure, instance_id=instance_id
+                step_id=step_id,
+                attempt=attempt,
+                failure=failure,
+                instance_id=instance_id,
+                handled=body.handled,
+                next=body.next,
             )
         case model.StepRetryScheduled():
             return "step_retry_scheduled", pb.StepRetryScheduled(
@@ -113,6 +125,21 @@ def _of_execution(body: EventBody, kind: PayloadKind) -> tuple[str, Message]:
     match body:
         case model.ExecutionStarted():
             return "execution_started", _started(body, kind)
+        case model.IncidentResolved():
+            return "incident_resolved", pb.IncidentResolved(
+                step_id=body.step_id,
+                resolution=enum_to_proto(pb.IncidentResolution, "INCIDENT_RESOLUTION", body.resolution),
+                input=None if body.input is None else to_payload(body.input, kind),
+                note=body.note,
+            )
+        case model.ExecutionPaused() | model.ExecutionResumed():
+            return _of_pause(body)
+        case _:
+            return _of_end(body, kind)
+
+
+def _of_end(body: EventBody, kind: PayloadKind) -> tuple[str, Message]:
+    match body:
         case model.ExecutionCompleted():
             return "execution_completed", pb.ExecutionCompleted(result=to_payload(body.result, kind))
         case model.ExecutionFailed():
@@ -148,22 +175,4 @@ def context_to_proto(context: CallContext) -> context_pb2.CallContext:
     """Show what travels with an execution."""
     return context_pb2.CallContext(
         project_id=context.project_id, request_id=context.request_id, values=context.values
-    )
-
-
-def failure_to_proto(failure: Failure | None) -> failure_pb2.Failure | None:
-    """Show a failure."""
-    if failure is None:
-        return None
-    return failure_pb2.Failure(
-        reason=failure.reason,
-        message=failure.message,
-        code=int(failure.code),
-        metadata=failure.metadata,
-        violations=[
-            failure_pb2.FieldViolation(field=v.field, description=v.description, reason=v.reason)
-            for v in failure.violations
-        ],
-        retryable=failure.retryable,
-        domain=failure.domain,
     )

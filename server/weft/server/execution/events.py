@@ -11,6 +11,15 @@ from typing import Any
 from weft.core.context import CallContext
 from weft.core.errors import Code, Violation, WeftError
 from weft.core.reasons import DOMAIN
+from weft.server.execution.language_events import (
+    EventEmitted,
+    ExecutionClosing,
+    MapStarted,
+    ScopeCompleted,
+    ScopeFailed,
+    SignalReceived,
+    StepWaiting,
+)
 
 __all__ = [
     "Event",
@@ -26,6 +35,7 @@ __all__ = [
     "IncidentRaised",
     "IncidentResolved",
     "Origin",
+    "Parent",
     "Resolution",
     "StepAccepted",
     "StepCompleted",
@@ -122,6 +132,20 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Parent:
+    """Whose child an execution is."""
+
+    execution_id: str = ""
+    """The execution; empty for one that is nobody's."""
+    step_id: str = ""
+    """The path of the step."""
+    abandon: bool = False
+    """Whether it outlives its parent."""
+    depth: int = 0
+    """How many executions are above it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionStarted:
     """The execution was accepted."""
 
@@ -139,6 +163,8 @@ class ExecutionStarted:
     """Its trace."""
     origin: Origin = field(default_factory=Origin)
     """What it repeats."""
+    parent: Parent = field(default_factory=Parent)
+    """Whose child it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -263,6 +289,12 @@ class StepCompleted:
     """JSON text."""
     instance_id: str = ""
     """Who ran it."""
+    next: str | None = None
+    """Where its list goes on, where the step itself chose that; empty: nowhere."""
+    signal_id: str = ""
+    """The message that it took."""
+    undo: str = ""
+    """The action that undoes it, where that was registered with its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,6 +309,10 @@ class StepFailed:
     """Why."""
     instance_id: str = ""
     """Who ran it, if anybody was reached."""
+    handled: bool = False
+    """Whether a handler of the step took the failure."""
+    next: str = ""
+    """Where its list goes on then; empty: nowhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -328,6 +364,13 @@ EventBody = (
     | ExecutionFailed
     | ExecutionCancelled
     | ExecutionTimedOut
+    | MapStarted
+    | StepWaiting
+    | SignalReceived
+    | ScopeCompleted
+    | ScopeFailed
+    | EventEmitted
+    | ExecutionClosing
 )
 
 

@@ -10,6 +10,7 @@ from typing import Final, Self
 
 from weft.core.errors import DeadlineExceededError
 from weft.core.reasons import Reason
+from weft.server.execution.place import Place
 from weft.server.execution.run import Run
 
 __all__ = ["Pulse"]
@@ -23,6 +24,7 @@ class Pulse:
 
     Args:
         run: Whose attempt.
+        place: Where it runs.
         limit: How long it may be silent, from the moment when it is given to an instance; None: to its end.
         tell: Is given details, now and then, for the history.
 
@@ -33,10 +35,13 @@ class Pulse:
         DeadlineExceededError: HEARTBEAT_TIMEOUT, of the block.
     """
 
-    __slots__ = ("_limit", "_run", "_tell", "_timeout", "_told", "untold")
+    __slots__ = ("_limit", "_place", "_run", "_tell", "_timeout", "_told", "untold")
 
-    def __init__(self, run: Run, limit: timedelta | None, tell: Callable[[Run, bytes], None]) -> None:
+    def __init__(
+        self, run: Run, place: Place, limit: timedelta | None, tell: Callable[[Run, Place, bytes], None]
+    ) -> None:
         self._run = run
+        self._place = place
         self._limit = limit
         self._tell = tell
         self._told = float("-inf")
@@ -54,10 +59,10 @@ class Pulse:
             self.untold = details
             return
         self._told, self.untold = now, b""
-        self._tell(self._run, details)
+        self._tell(self._run, self._place, details)
 
     async def __aenter__(self) -> Self:
-        self._run.pulse = self
+        self._run.pulses[self._place.path] = self
         if self._limit is not None:
             self._timeout = asyncio.timeout(None)
             await self._timeout.__aenter__()
@@ -69,19 +74,19 @@ class Pulse:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._run.pulse = None
+        self._run.pulses.pop(self._place.path, None)
         if self._timeout is None:
             return
         try:
             await self._timeout.__aexit__(kind, error, trace)
         except TimeoutError:
-            raise _silent(self._run, self._limit) from None
+            raise _silent(self._place, self._limit) from None
 
 
-def _silent(run: Run, limit: timedelta | None) -> DeadlineExceededError:
+def _silent(place: Place, limit: timedelta | None) -> DeadlineExceededError:
     seconds = f"{limit.total_seconds():g}" if limit else ""
     return DeadlineExceededError(
-        f"step {run.step_id} was not heard of for {seconds} s",
+        f"step {place.path} was not heard of for {seconds} s",
         reason=Reason.HEARTBEAT_TIMEOUT,
-        metadata={"step_id": run.step_id, "attempt": str(run.attempt), "timeout_seconds": seconds},
+        metadata={"step_id": place.path, "attempt": str(place.attempt), "timeout_seconds": seconds},
     )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum, unique
 
@@ -22,6 +22,7 @@ from weft.server.execution.events import (
     IncidentRaised,
     IncidentResolved,
     Origin,
+    Parent,
     Resolution,
     StepAccepted,
     StepCompleted,
@@ -32,12 +33,27 @@ from weft.server.execution.events import (
     StepScheduled,
     TraceLink,
 )
+from weft.server.execution.language_events import (
+    Asked,
+    EventEmitted,
+    ExecutionClosing,
+    MapStarted,
+    Outcome,
+    ScopeCompleted,
+    ScopeFailed,
+    SignalReceived,
+    StepWaiting,
+    Waits,
+)
 
 __all__ = [
+    "Asked",
     "Event",
     "EventBody",
+    "EventEmitted",
     "Execution",
     "ExecutionCancelled",
+    "ExecutionClosing",
     "ExecutionCompleted",
     "ExecutionFailed",
     "ExecutionPaused",
@@ -48,21 +64,24 @@ __all__ = [
     "Failure",
     "IncidentRaised",
     "IncidentResolved",
+    "MapStarted",
     "Origin",
+    "Outcome",
+    "Parent",
     "Resolution",
+    "ScopeCompleted",
+    "ScopeFailed",
+    "SignalReceived",
     "StepAccepted",
     "StepCompleted",
-    "StepExecution",
     "StepFailed",
     "StepProgressed",
     "StepRetryScheduled",
     "StepReused",
     "StepScheduled",
-    "StepState",
+    "StepWaiting",
     "TraceLink",
     "Waits",
-    "fold_event",
-    "fold_steps",
 ]
 
 
@@ -85,41 +104,6 @@ class ExecutionState(StrEnum):
 
 
 _OPEN = frozenset({ExecutionState.RUNNING, ExecutionState.PAUSED, ExecutionState.INCIDENT})
-
-
-@unique
-class Waits(StrEnum):
-    """What an open execution waits for before its next step; empty while it is worked on."""
-
-    NOTHING = ""
-    RETRY = "RETRY"
-    """The time of the next attempt."""
-    COMPLETION = "COMPLETION"
-    """The outcome of an action that answers later."""
-    RESUME = "RESUME"
-    """Somebody who resumes the execution."""
-    WORKFLOW = "WORKFLOW"
-    """Somebody who resumes its workflow."""
-    INCIDENT = "INCIDENT"
-    """Somebody who resolves an incident."""
-    SLOT = "SLOT"
-    """An execution before it, of the same concurrency key, to end."""
-    STEP_LIMIT = "STEP_LIMIT"
-    """Its turn, or its rate, at a step with a limit."""
-
-
-@unique
-class StepState(StrEnum):
-    """Where a step stands."""
-
-    SCHEDULED = "SCHEDULED"
-    RETRYING = "RETRYING"
-    """An attempt failed; the next one has its time."""
-    INCIDENT = "INCIDENT"
-    """Its attempts are used up; somebody has to look at it."""
-    COMPLETED = "COMPLETED"
-    FAILED = "FAILED"
-    CANCELLED = "CANCELLED"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +140,8 @@ class Execution:
     """What its caller can find it by."""
     origin: Origin = field(default_factory=Origin)
     """What it repeats."""
+    parent: Parent = field(default_factory=Parent)
+    """Whose child it is."""
     digest: str = ""
     """Tells whether another start with its key asks for the same: a hash of workflow and input."""
     slot: str = ""
@@ -198,6 +184,7 @@ class Execution:
             key=self.key,
             attributes=self.attributes,
             origin=self.origin,
+            parent=self.parent,
             digest=self.digest,
             slot=self.slot,
             slot_limit=self.slot_limit,
@@ -206,101 +193,3 @@ class Execution:
             waits=waits,
             due_time=due_time,
         )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepExecution:
-    """Where one step of an execution stands."""
-
-    step_id: str
-    """Which step."""
-    state: StepState
-    """Where it stands."""
-    attempt: int
-    """How often it was dispatched, as far as is recorded."""
-    schedule_time: datetime
-    """When it was first scheduled."""
-    end_time: datetime | None = None
-    """When it reached its final state."""
-    failure: Failure | None = None
-    """Why it failed, or its last attempt."""
-    retry_time: datetime | None = None
-    """When its next attempt is due."""
-    progress: bytes | None = None
-    """JSON text of what an attempt told last."""
-
-
-def fold_steps(events: Iterable[Event]) -> dict[str, StepExecution]:
-    """Derive where every step stands from a history (from its beginning)."""
-    steps: dict[str, StepExecution] = {}
-    for event in events:
-        fold_event(steps, event)
-    return steps
-
-
-def fold_event(steps: dict[str, StepExecution], event: Event) -> None:
-    """Bring where every step stands up to date with one more event."""
-    body = event.body
-    match body:
-        case StepScheduled():
-            _schedule(steps, body, event.time)
-        case StepReused():
-            steps[body.step_id] = StepExecution(
-                step_id=body.step_id,
-                state=StepState.COMPLETED,
-                attempt=0,
-                schedule_time=event.time,
-                end_time=event.time,
-            )
-        case StepProgressed() | StepRetryScheduled() | IncidentRaised():
-            steps[body.step_id] = _go_on(steps[body.step_id], body)
-        case StepCompleted():
-            _end(steps, body.step_id, StepState.COMPLETED, event.time)
-        case StepFailed():
-            _end(steps, body.step_id, StepState.FAILED, event.time, body.failure)
-        case ExecutionCancelled() | ExecutionTimedOut() | ExecutionFailed():
-            for step in list(steps.values()):
-                if step.end_time is None:
-                    _end(steps, step.step_id, StepState.CANCELLED, event.time, step.failure)
-        case _:
-            pass
-
-
-def _go_on(step: StepExecution, body: StepProgressed | StepRetryScheduled | IncidentRaised) -> StepExecution:
-    match body:
-        case StepProgressed():
-            return replace(step, progress=body.details)
-        case StepRetryScheduled():
-            return replace(step, state=StepState.RETRYING, failure=body.failure, retry_time=body.retry_time)
-        case IncidentRaised():
-            return replace(step, state=StepState.INCIDENT, failure=body.failure, retry_time=None)
-
-
-def _schedule(steps: dict[str, StepExecution], body: StepScheduled, time: datetime) -> None:
-    known = steps.get(body.step_id)
-    steps[body.step_id] = StepExecution(
-        step_id=body.step_id,
-        state=StepState.SCHEDULED,
-        attempt=body.attempt,
-        schedule_time=known.schedule_time if known else time,
-        progress=known.progress if known else None,
-    )
-
-
-def _end(
-    steps: dict[str, StepExecution],
-    step_id: str,
-    state: StepState,
-    time: datetime,
-    failure: Failure | None = None,
-) -> None:
-    step = steps[step_id]
-    steps[step_id] = StepExecution(
-        step_id=step_id,
-        state=state,
-        attempt=step.attempt,
-        schedule_time=step.schedule_time,
-        end_time=time,
-        failure=failure,
-        progress=step.progress,
-    )

@@ -12,42 +12,49 @@ from typing import Any, ClassVar, Final
 
 import orjson
 
-from weft.core.errors import PreconditionError, WeftError
-from weft.core.reasons import Reason
+from weft.core.errors import PreconditionError, ValidationError, Violation, WeftError
+from weft.core.reasons import Reason, Rule
+from weft.server.execution.claims import again, lost
+from weft.server.execution.endings import ending, failed
 from weft.server.execution.model import (
     EventBody,
     ExecutionCancelled,
-    ExecutionFailed,
+    ExecutionClosing,
     ExecutionPaused,
     ExecutionResumed,
     ExecutionState,
     Failure,
     IncidentRaised,
     IncidentResolved,
+    Outcome,
     Resolution,
     StepCompleted,
     StepFailed,
     StepProgressed,
     StepRetryScheduled,
-    StepScheduled,
 )
+from weft.server.execution.place import Phase, Place
 from weft.server.execution.run import Run
-from weft.server.execution.standing import Phase, Standing
+from weft.server.execution.standing import Standing
 from weft.server.store.base import Command
 
 __all__ = [
     "Cancel",
     "Complete",
+    "LookAtChild",
     "Order",
     "Pause",
     "Progress",
     "Resolve",
     "Resume",
     "check_attempt",
-    "read_order",
+    "stale",
 ]
 
 _NOTHING: Final[tuple[EventBody, ...]] = ()
+_RUNNING: Final = (Phase.SCHEDULED, Phase.ACCEPTED)
+_NAMED: Final = 10
+"""Steps that a message names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,24 +106,35 @@ def _plain(value: object) -> object:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cancel(Order):
-    """End it."""
+    """End it; what was done is undone first, and what runs at the end runs."""
 
     kind = "cancel"
 
     reason: str = ""
     """Why."""
+    at_once: bool = False
+    """Whether nothing more is run."""
 
     def decide(self, run: Run) -> Sequence[EventBody]:
-        """Return that it is cancelled."""
-        return (ExecutionCancelled(reason=self.reason),)
+        """Return that it is cancelled, or that it closes."""
+        if self.at_once:
+            return (ExecutionCancelled(reason=self.reason),)
+        if run.standing.closing is not None:
+            return _NOTHING
+        return (ending(run, cancelled=self.reason),)
 
     def recorded(self, body: EventBody) -> bool:
         """Tell whether an event says that it was cancelled."""
+        if isinstance(body, ExecutionClosing):
+            return body.outcome is Outcome.CANCELLED and not self.at_once
         return isinstance(body, ExecutionCancelled)
 
     def met(self, standing: Standing) -> bool:
         """Tell whether it was cancelled; one that ended otherwise was not."""
-        return standing.final is ExecutionState.CANCELLED
+        closing = standing.closing
+        if standing.final is not None or closing is None or self.at_once:
+            return standing.final is ExecutionState.CANCELLED
+        return closing.outcome is Outcome.CANCELLED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,11 +168,8 @@ class Resume(Order):
         """Return that it goes on; an attempt that was scheduled and never ran is scheduled anew."""
         if not run.standing.paused:
             return _NOTHING
-        resumed = ExecutionResumed(reason=self.reason)
-        if run.standing.phase is not Phase.SCHEDULED or run.in_flight:
-            return (resumed,)
         cause = "the execution was resumed"
-        return resumed, StepScheduled(step_id=run.step_id, attempt=run.attempt + 1, cause=cause)
+        return ExecutionResumed(reason=self.reason), *(again(run, place, cause) for place in lost(run))
 
     def met(self, standing: Standing) -> bool:
         """Tell whether it goes on."""
@@ -173,6 +188,8 @@ class Resolve(Order):
     """JSON text that further attempts take."""
     note: str = ""
     """What whoever resolves it says."""
+    step_id: str = ""
+    """Which step; empty: the only one."""
 
     @classmethod
     def read(cls, execution_id: str, body: dict[str, Any]) -> Order:
@@ -182,30 +199,41 @@ class Resolve(Order):
 
     def decide(self, run: Run) -> Sequence[EventBody]:
         """Return that the incident is resolved."""
-        standing = run.standing
-        self.check(standing)
+        place = self._incident(run.standing)
         resolution = Resolution(self.resolution)
         resolved = IncidentResolved(
-            step_id=standing.step_id, resolution=resolution, input=self.input, note=self.note
+            step_id=place.path, resolution=resolution, input=self.input, note=self.note
         )
         if resolution is Resolution.RETRY:
             return (resolved,)
-        assert standing.failure is not None  # an incident has one
-        failed = StepFailed(step_id=standing.step_id, attempt=standing.attempt, failure=standing.failure)
-        return resolved, failed, ExecutionFailed(failure=standing.failure)
+        assert place.failure is not None  # an incident has one
+        return resolved, failed(run, place, place.failure)
 
     def check(self, standing: Standing) -> None:
         """Refuse to resolve what is no incident."""
-        if standing.phase is not Phase.INCIDENT:
+        self._incident(standing)
+
+    def _incident(self, standing: Standing) -> Place:
+        found = list(standing.in_phase(Phase.INCIDENT))
+        if self.step_id:
+            found = [place for place in found if place.path == self.step_id]
+        if not found:
             raise no_incident(self.execution_id)
+        if len(found) > 1:
+            paths = ", ".join(sorted(place.path for place in found)[:_NAMED])
+            raise ValidationError(
+                [Violation("step_id", f"{len(found)} steps have incidents: {paths}", Rule.REQUIRED)]
+            )
+        return found[0]
 
     def recorded(self, body: EventBody) -> bool:
         """Tell whether an event says that an incident was resolved."""
-        return isinstance(body, IncidentResolved)
+        return isinstance(body, IncidentResolved) and self.step_id in {"", body.step_id}
 
     def met(self, standing: Standing) -> bool:
         """Tell whether there is no incident."""
-        return standing.phase is not Phase.INCIDENT
+        found = standing.in_phase(Phase.INCIDENT)
+        return not any(self.step_id in {"", place.path} for place in found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,11 +256,12 @@ class Progress(Order):
 
     def decide(self, run: Run) -> Sequence[EventBody]:
         """Return that the attempt made progress."""
-        self.check(run.standing)
-        if run.pulse is not None:  # it is listened to here, and not everything goes into the history
-            run.pulse(self.details)
+        place = check_attempt(run.standing, self.step_id, self.attempt)
+        pulse = run.pulses.get(self.step_id)
+        if pulse is not None:  # it is listened to here, and not everything goes into the history
+            pulse(self.details)
             return _NOTHING
-        details = self.details or run.standing.progress or b"{}"
+        details = self.details or place.progress or b"{}"
         return (StepProgressed(step_id=self.step_id, attempt=self.attempt, details=details),)
 
     def check(self, standing: Standing) -> None:
@@ -282,11 +311,11 @@ class Complete(Order):
 
     def decide(self, run: Run) -> Sequence[EventBody]:
         """Return what is recorded of the attempt."""
-        self.check(run.standing)
+        place = check_attempt(run.standing, self.step_id, self.attempt)
         assert run.outcomes is not None  # whoever drives a run knows what follows
         if self.output is not None:
-            return run.outcomes.told(run, self.output)
-        return run.outcomes.failed(run, Failure.read(self.failure))
+            return run.outcomes.told(run, place, self.output)
+        return run.outcomes.failed(run, place, Failure.read(self.failure))
 
     def check(self, standing: Standing) -> None:
         """Refuse what is told of an attempt that is over."""
@@ -299,20 +328,47 @@ class Complete(Order):
 
     def met(self, standing: Standing) -> bool:
         """Tell whether the attempt is over."""
-        current = standing.step_id == self.step_id and standing.attempt == self.attempt
-        return not current or standing.phase not in {Phase.SCHEDULED, Phase.ACCEPTED}
+        place = standing.at(self.step_id)
+        return place is None or place.attempt != self.attempt or place.phase not in _RUNNING
 
 
-def check_attempt(standing: Standing, step_id: str, attempt: int) -> None:
-    """Refuse what is told of an attempt that is not the newest, or is over.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookAtChild(Order):
+    """Look at a child: it has ended."""
+
+    kind = "look_at_child"
+
+    step_id: str
+    """The step that waits for it."""
+
+    def decide(self, run: Run) -> Sequence[EventBody]:
+        """Let whoever drives the run look."""
+        place = run.standing.at(self.step_id)
+        if place is not None:
+            place.seen = False
+            run.news.set()
+        return _NOTHING
+
+    def met(self, standing: Standing) -> bool:
+        """Nobody waits for it."""
+        return True
+
+
+def check_attempt(standing: Standing, step_id: str, attempt: int) -> Place:
+    """Refuse what is told of an attempt that is not the newest, or is over; return where it runs.
 
     Raises:
         PreconditionError: ATTEMPT_STALE.
     """
-    current = standing.step_id == step_id and standing.attempt == attempt
-    if current and standing.phase in {Phase.SCHEDULED, Phase.ACCEPTED}:
-        return
-    raise PreconditionError(
+    place = standing.at(step_id)
+    if place is None or place.attempt != attempt or place.phase not in _RUNNING:
+        raise stale(step_id, attempt)
+    return place
+
+
+def stale(step_id: str, attempt: int) -> PreconditionError:
+    """Say that an attempt is over."""
+    return PreconditionError(
         f"attempt {attempt} of step {step_id} is over; what it tells now is not recorded",
         reason=Reason.ATTEMPT_STALE,
         metadata={"step_id": step_id, "attempt": str(attempt)},
@@ -326,14 +382,3 @@ def no_incident(execution_id: str) -> PreconditionError:
         reason=Reason.NO_INCIDENT,
         metadata={"execution_id": execution_id},
     )
-
-
-_ORDERS: Final[Mapping[str, type[Order]]] = {
-    order.kind: order for order in (Cancel, Pause, Resume, Resolve, Progress, Complete)
-}
-
-
-def read_order(command: Command) -> Order | None:
-    """Read what another server asks; None when this release does not know it."""
-    order = _ORDERS.get(command.kind)
-    return order.read(command.execution_id, orjson.loads(command.body)) if order else None

@@ -10,6 +10,7 @@ from typing import Final
 
 from weft.core.errors import ResourceNotFoundError
 from weft.core.names import EXECUTION_PREFIX, is_id
+from weft.core.payload import JsonObject, loads
 from weft.server.execution.engine import Engine, draining
 from weft.server.execution.model import (
     Event,
@@ -17,12 +18,14 @@ from weft.server.execution.model import (
     ExecutionCompleted,
     ExecutionStarted,
     ExecutionState,
-    StepExecution,
+    StepCompleted,
     StepProgressed,
-    fold_steps,
+    StepReused,
 )
+from weft.server.execution.paths import id_of
 from weft.server.execution.run import ExecutionDetails
 from weft.server.execution.standing import Standing
+from weft.server.execution.step_states import StepExecution, fold_steps
 from weft.server.store.base import ExecutionStore
 from weft.server.workflow.model import Step
 from weft.server.workflow.service import WorkflowService
@@ -70,8 +73,10 @@ class ExecutionReader:
             if execution.state is ExecutionState.COMPLETED:
                 after = execution.last_event - 1
                 last = (await self._store.read_events(execution.id, after=after, limit=1))[0].body
+        sets = any(step.kind == "set" for step in defined.values())
         return ExecutionDetails(
             execution=execution,
+            variables=await self._variables(execution, defined) if sets and payloads else None,
             steps=tuple(steps.values()),
             defined=defined,
             input=first.input if isinstance(first, ExecutionStarted) else None,
@@ -91,7 +96,18 @@ class ExecutionReader:
     async def _defined(self, execution: Execution) -> Mapping[str, Step]:
         """Return the steps of its workflow's version as they are stored: to show them they need not run."""
         workflow = await self._workflows.find(execution.workflow_id, execution.workflow_version)
-        return {step.id: step for step in workflow.definition.steps} if workflow else {}
+        return {step.id: step for step in workflow.definition.every_step()} if workflow else {}
+
+    async def _variables(self, execution: Execution, defined: Mapping[str, Step]) -> JsonObject | None:
+        """Return what the ``set`` steps of an execution have set."""
+        found: JsonObject = {}
+        for event in await self.all_events(execution, payloads=True):
+            body = event.body
+            if isinstance(body, StepCompleted | StepReused):
+                step = defined.get(id_of(body.step_id))
+                if step is not None and step.kind == "set":
+                    found.update(loads(body.output))
+        return found or None
 
     async def all_events(self, execution: Execution, *, payloads: bool) -> list[Event]:
         """Read the history as it was when the summary was."""

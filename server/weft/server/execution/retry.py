@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from weft.core.errors import Code
-from weft.core.reasons import DOMAIN
+from weft.core.reasons import DOMAIN, Reason
+from weft.server.execution.endings import handler_of
 from weft.server.execution.events import (
     EventBody,
-    ExecutionFailed,
     Failure,
     IncidentRaised,
-    StepFailed,
     StepRetryScheduled,
 )
-from weft.server.execution.standing import Standing
+from weft.server.execution.paths import UNDO
+from weft.server.execution.place import Place
 from weft.server.workflow.model import Exhausted, RetryPolicy, Step
 
 __all__ = ["after_failure", "backoff"]
@@ -33,63 +34,82 @@ _RETRYABLE: Final = frozenset(
 )
 """Codes of failures that another attempt may not have; the others speak of the input, or are meant."""
 
+_UNKNOWN_OUTCOME: Final = frozenset(
+    {Reason.ACTION_UNAVAILABLE, Reason.ACTION_TIMEOUT, Reason.HEARTBEAT_TIMEOUT, Reason.OUTCOME_UNKNOWN}
+)
+"""Reasons of failures after which the action may have run, or may still run."""
+
 
 def after_failure(
     step: Step,
-    standing: Standing,
+    place: Place,
     failure: Failure,
     now: datetime,
     chance: Callable[[], float],
     instance_id: str = "",
 ) -> tuple[EventBody, ...]:
-    """Return what is recorded of a failed attempt.
+    """Return what is recorded of a failed attempt; nothing when the step failed for good.
 
     Args:
-        step: The step; without a retry policy its first failure ends the execution.
-        standing: Where the execution stands: the attempt that failed is its newest one.
+        step: The step; one without a retry policy has a single attempt.
+        place: Where it stands: the attempt that failed is its newest one.
         failure: Why.
         now: When.
         chance: Returns numbers in [0, 1).
         instance_id: Who ran it, if anybody was reached.
     """
+    if step.at_most_once and failure.reason in _UNKNOWN_OUTCOME:
+        return (_incident(place, failure, instance_id),)
     policy = step.retry
-    if policy is not None:
-        retry_time = _retry_time(step, policy, standing, failure, now, chance)
-        if retry_time is not None:
-            retry = StepRetryScheduled(
-                step_id=step.id,
-                attempt=standing.attempt,
-                failure=failure,
-                retry_time=retry_time,
-                instance_id=instance_id,
-            )
-            return (retry,)
-        if policy.exhausted is Exhausted.INCIDENT and not _meant(failure, policy):
-            incident = IncidentRaised(
-                step_id=step.id, attempt=standing.attempt, failure=failure, instance_id=instance_id
-            )
-            return (incident,)
-    failed = StepFailed(step_id=step.id, attempt=standing.attempt, failure=failure, instance_id=instance_id)
-    return failed, ExecutionFailed(failure=failure)
+    retry_time = _retry_time(step, policy, place, failure, now, chance) if policy is not None else None
+    if retry_time is not None:
+        retry = StepRetryScheduled(
+            step_id=place.path,
+            attempt=place.attempt,
+            failure=failure,
+            retry_time=retry_time,
+            instance_id=instance_id,
+        )
+        return (retry,)
+    if place.scope == UNDO:
+        return (_incident(place, _not_undone(place, failure), instance_id),)
+    if policy is None or policy.exhausted is not Exhausted.INCIDENT or _meant(failure, policy):
+        return ()
+    return () if handler_of(step, failure) is not None else (_incident(place, failure, instance_id),)
+
+
+def _incident(place: Place, failure: Failure, instance_id: str) -> IncidentRaised:
+    return IncidentRaised(step_id=place.path, attempt=place.attempt, failure=failure, instance_id=instance_id)
+
+
+def _not_undone(place: Place, failure: Failure) -> Failure:
+    """Say that a step could not be undone: somebody has to look, whatever the reason was."""
+    return replace(
+        failure,
+        reason=str(Reason.COMPENSATION_FAILED),
+        message=f"{place.path} could not be undone: {failure.message}",
+        metadata={**failure.metadata, "cause": failure.reason},
+        domain=DOMAIN,
+    )
 
 
 def _retry_time(
     step: Step,
     policy: RetryPolicy,
-    standing: Standing,
+    place: Place,
     failure: Failure,
     now: datetime,
     chance: Callable[[], float],
 ) -> datetime | None:
     """Return when the next attempt is due; None when there is none."""
-    failures = standing.failures + 1
+    failures = place.failures + 1
     if failure.code not in _RETRYABLE or failure.reason in policy.non_retryable:
         return None
     if policy.max_attempts and failures >= policy.max_attempts:
         return None
     retry_time = now + backoff(policy, failures, chance())
     limit = step.schedule_to_close_timeout
-    if limit is not None and retry_time >= (standing.since or now) + limit:
+    if limit is not None and retry_time >= (place.since or now) + limit:
         return None
     return retry_time
 

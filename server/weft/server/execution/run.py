@@ -6,8 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from itertools import islice
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from weft.core.clock import Clock
 from weft.core.payload import JsonObject, loads
@@ -18,21 +17,36 @@ from weft.server.execution.model import (
     Execution,
     ExecutionCompleted,
     ExecutionStarted,
+    ExecutionState,
     Failure,
     StepCompleted,
-    StepExecution,
     StepReused,
     StepScheduled,
+    StepWaiting,
     TraceLink,
     Waits,
-    fold_steps,
 )
-from weft.server.execution.plan import Plan, PlannedStep
-from weft.server.execution.standing import Phase, Standing
+from weft.server.execution.paths import TOP, UNDO, container_of, scope_of
+from weft.server.execution.place import Parsed, Phase, Place
+from weft.server.execution.plan import Plan, PlannedStep, undo_by_action
+from weft.server.execution.standing import Standing
+from weft.server.execution.step_states import StepExecution, Steps
+from weft.server.execution.waits import rest
 from weft.server.store.base import ExecutionStore, StaleWriteError
+from weft.server.workflow.kinds import Child, Loop, SetVariables
 from weft.server.workflow.model import Step
 
-__all__ = ["Decide", "ExecutionDetails", "Run", "first_events", "number_events", "summarize"]
+__all__ = [
+    "Decide",
+    "Done",
+    "ExecutionDetails",
+    "Recording",
+    "Run",
+    "Settle",
+    "first_events",
+    "number_events",
+    "summarize",
+]
 
 
 _KEEP_PARSED: Final = 64 * 1024
@@ -58,33 +72,62 @@ class ExecutionDetails:
     """JSON text; none when it was not asked for."""
     result: bytes | None
     """JSON text; none unless it is COMPLETED and was asked for."""
+    variables: JsonObject | None = None
+    """What ``set`` has set; none when it was not asked for."""
 
 
-class _Parsed:
-    """Input and outputs as they were read."""
+class Done(NamedTuple):
+    """A completed step that can be undone."""
 
-    __slots__ = ("input", "merged", "outputs")
-
-    def __init__(self, value: JsonObject) -> None:
-        self.input = value
-        self.outputs: dict[str, JsonObject] = {}
-        self.merged: JsonObject = dict(value)
-
-    def add(self, step_id: str, output: JsonObject) -> None:
-        self.outputs[step_id] = output
-        self.merged.update(output)
+    path: str
+    """Which step."""
+    output: bytes
+    """JSON text of what it gave."""
+    place: Place
+    """Where it ran: what it saw can be seen again."""
+    child: str = ""
+    """Id of the child that it was."""
+    action: str = ""
+    """The action that undoes it, where that was registered with its own."""
 
 
 class Outcomes(Protocol):
     """Says what is recorded of an attempt that ended."""
 
-    def told(self, run: Run, output: bytes) -> Sequence[EventBody]:
+    def told(self, run: Run, place: Place, output: bytes) -> Sequence[EventBody]:
         """Return what is recorded of an output that fits its schema."""
         ...
 
-    def failed(self, run: Run, failure: Failure) -> Sequence[EventBody]:
+    def failed(self, run: Run, place: Place, failure: Failure) -> Sequence[EventBody]:
         """Return what is recorded of a failure."""
         ...
+
+
+class Recording:
+    """What is recorded in one commit; each event counts at once for what is decided next.
+
+    Attributes:
+        events: So far.
+        now: When.
+    """
+
+    __slots__ = ("_run", "events", "now")
+
+    def __init__(self, run: Run, now: datetime) -> None:
+        self._run = run
+        self.events: list[Event] = []
+        self.now = now
+
+    def add(self, *bodies: EventBody) -> None:
+        """Add what happened."""
+        for body in bodies:
+            event = Event(self._run.execution.last_event + len(self.events) + 1, self.now, body)
+            self.events.append(event)
+            self._run.apply(event)
+
+
+Settle = Callable[["Run", Recording], None]
+"""Adds what follows from what was recorded."""
 
 
 class Run:
@@ -96,25 +139,29 @@ class Run:
     Attributes:
         execution: Its summary, as stored.
         plan: What it runs.
-        standing: Where it stands.
-        in_flight: Whether this server runs an attempt of its step.
+        standing: Where it stands; ahead of the store while something is being written.
+        in_flight: Paths of the steps whose attempts run at this server.
         released: Whether it is nobody's any more: it waits in the store, or has ended.
+        torn: Whether the memory is ahead of the store for good: a write failed.
         result: JSON text of the result; empty until it is COMPLETED.
         trace: How it hangs in its trace.
         ended: Resolves with the summary in its final state, or fails when this
             server lets go of the execution before that.
         news: Set whenever something was recorded.
         outcomes: Says what is recorded of an attempt that ended.
-        pulse: Takes the heartbeats of the attempt that runs here.
+        pulses: Take the heartbeats of the attempts that run here, by path.
         size: How many bytes of payload it holds.
+        variables: What its ``set`` steps have set.
+        done: Completed steps that can be undone, in that order.
     """
 
     def __init__(self, execution: Execution, plan: Plan, history: Iterable[Event]) -> None:
         self.execution = execution
         self.plan = plan
         self.standing = Standing()
-        self.in_flight = False
+        self.in_flight: set[str] = set()
         self.released = False
+        self.torn = False
         self.result = b""
         self.trace = TraceLink()
         self.ended: asyncio.Future[Execution] = asyncio.get_running_loop().create_future()
@@ -123,49 +170,64 @@ class Run:
         self.lock = asyncio.Lock()
         self.news = asyncio.Event()
         self.outcomes: Outcomes | None = None
-        self.pulse: Callable[[bytes], None] | None = None
+        self.pulses: dict[str, Callable[[bytes], None]] = {}
         self.size = 0
+        self.variables: JsonObject = {}
+        self.done: list[Done] = []
+        self._children: dict[str, str] = {}
         self._input = b"{}"
-        self._outputs: dict[str, bytes] = {}
-        self._events: list[Event] = []
-        self._parsed: _Parsed | None = None
+        self._steps = Steps()
+        self._unfolded: list[Event] = []
+        self._input_value: JsonObject | None = None
         self._known: tuple[bytes | None, JsonObject] = _NOTHING_KNOWN
         for event in history:
-            self.standing.apply(event)
-            self._cache(event)
+            self.apply(event)
+            self._unfolded.append(event)
+        self._stored_variables = self.variables
 
     @property
-    def step_id(self) -> str:
-        """The step that it is about."""
-        return self.standing.step_id
+    def closing_step(self) -> str:
+        """Id of the step that the end begins with; empty: none, as where a child is only undone."""
+        only_undoes = bool(self.execution.origin.execution_id) and not self.execution.origin.from_step
+        return "" if only_undoes else self.plan.closing
 
-    @property
-    def attempt(self) -> int:
-        """The newest attempt of it."""
-        return self.standing.attempt
+    def planned(self, place: Place) -> PlannedStep | None:
+        """Return the step that a place is about, if the workflow has it."""
+        if place.scope == UNDO:
+            return self.undo_of(place.path.removeprefix(UNDO + "/"))
+        return self.plan.at(place.path)
 
-    @property
-    def planned(self) -> PlannedStep | None:
-        """The step that it is about, if the workflow has it."""
-        return self.plan.steps.get(self.standing.step_id)
+    def undo_of(self, path: str) -> PlannedStep | None:
+        """Return what undoes a completed step."""
+        found = self.plan.at(path)
+        if found is None or found.undo is not None:
+            return found.undo if found is not None else None
+        done = next((it for it in reversed(self.done) if it.path == path), None)
+        return undo_by_action(found.step, done.action) if done is not None and done.action else None
 
-    @property
-    def service(self) -> str:
-        """Whose turn the scheduled step needs; an unknown step needs nobody's."""
-        planned = self.planned
-        return planned.step.service if planned else ""
+    # ---- what is known
 
     def input(self) -> JsonObject:
         """Return what it was started with; not to be changed."""
-        return self._read().input
+        if self._input_value is not None:
+            return self._input_value
+        value = self.value(self._input)
+        if self.size <= _KEEP_PARSED:
+            self._input_value = value
+        return value
 
-    def outputs(self) -> Mapping[str, JsonObject]:
-        """Return what its steps gave so far, in that order; not to be changed."""
-        return self._read().outputs
-
-    def merged(self) -> JsonObject:
-        """Return its input merged with all outputs so far, later ones winning; not to be changed."""
-        return self._read().merged
+    def parsed(self, place: Place) -> Parsed:
+        """Return what the steps of one list gave; at the top merged with the input. Not to be changed."""
+        parsed = place.parsed
+        if parsed is None:
+            parsed = Parsed(dict(self.input()) if place.scope == TOP else {})
+            place.fresh = list(place.outputs)
+        for step_id in place.fresh:
+            parsed.add(step_id, self.value(place.outputs[step_id]))
+        place.fresh = []
+        place.parsed = parsed if self.size <= _KEEP_PARSED else None
+        self._known = _NOTHING_KNOWN
+        return parsed
 
     def know(self, text: bytes, value: JsonObject) -> None:
         """Keep what the newest text says, for who reads it next: it was parsed already."""
@@ -175,25 +237,16 @@ class Run:
         """Keep what its input says, likewise."""
         self.know(self._input, value)
 
-    def _read(self) -> _Parsed:
-        """Parse what is not parsed yet; of a large execution nothing is kept parsed."""
-        parsed = self._parsed or _Parsed(self._value(self._input))
-        for step_id, text in islice(self._outputs.items(), len(parsed.outputs), None):
-            parsed.add(step_id, self._value(text))
-        self._parsed = parsed if self.size <= _KEEP_PARSED else None
-        self._known = _NOTHING_KNOWN
-        return parsed
-
-    def _value(self, text: bytes) -> JsonObject:
+    def value(self, text: bytes) -> JsonObject:
+        """Read a text, unless it is the one that was just written."""
         known, value = self._known
         return value if known is text else loads(text)
 
-    def next_step(self) -> StepScheduled:
-        """Return that the next step is scheduled, when it is READY."""
-        planned = self.planned
-        return StepScheduled(step_id=planned.step.next if planned else self.plan.first)
+    # ---- recording
 
-    async def record(self, store: ExecutionStore, hub: Hub, clock: Clock, decide: Decide) -> None:
+    async def record(
+        self, store: ExecutionStore, hub: Hub, clock: Clock, decide: Decide, settle: Settle | None = None
+    ) -> None:
         """Add to the history durably, then to this cache of it.
 
         Args:
@@ -201,22 +254,31 @@ class Run:
             hub: Is told.
             clock: Dates it.
             decide: Says what is recorded, with nobody recording anything else meanwhile.
+            settle: Adds what follows from it.
 
         Raises:
             StaleWriteError: The execution has ended, or is not this server's.
             StoreUnavailableError: Whether it is recorded is not known.
         """
         async with self.lock:
-            if self.released:
+            if self.released or self.torn:
                 raise StaleWriteError
-            bodies = decide(self)
-            if not bodies:
-                return
-            events = number_events(self.execution.last_event, bodies, clock)
-            await self._append(store, events, events[0].time)
+            recording = Recording(self, clock.now())
+            try:
+                recording.add(*decide(self))
+                if settle is not None and self.standing.final is None:
+                    settle(self, recording)
+                if not recording.events:
+                    return
+                await self._append(store, recording)
+            except BaseException:
+                # The memory is ahead of the store now, so it is of no use any more.
+                self.torn = bool(recording.events)
+                self.news.set()
+                raise
         hub.changed(self.execution.id)
 
-    async def park(self, store: ExecutionStore, waits: Waits) -> None:
+    async def park(self, store: ExecutionStore, waits: Waits, due: datetime | None = None) -> None:
         """Let go of an execution that waits, without anything new in its history.
 
         Raises:
@@ -224,81 +286,131 @@ class Run:
             StoreUnavailableError: Whether it is recorded is not known.
         """
         async with self.lock:
-            if self.released:
+            if self.released or self.torn:
                 return
-            due = self.execution.expire_time
+            expire = self.execution.expire_time
+            due = min(due, expire) if due and expire else due or expire
             waiting = replace(self.execution, waits=waits, due_time=due)
             await store.append_events(waiting, (), self.execution.last_event, release=True)
             self.execution = waiting
             self.released = True
 
-    async def _append(self, store: ExecutionStore, events: Sequence[Event], now: datetime) -> None:
-        standing = self.standing.copy()
-        for event in events:
-            standing.apply(event)
-        waits, due = self._rest(standing, now)
+    async def _append(self, store: ExecutionStore, recording: Recording) -> None:
+        standing, events, now = self.standing, recording.events, recording.now
+        waits, due = self._rest(now)
         new = summarize(self.execution, standing, events[-1], waits, due)
         released = new.state.final or (waits is not Waits.NOTHING and (due is None or due - now > _STAY))
         await store.append_events(new, events, self.execution.last_event, release=released)
-        self.execution, self.standing, self.released = new, standing, released
-        for event in events:
-            self._cache(event)
+        self.execution, self.released = new, released
+        self._unfolded += events
+        self._stored_variables = self.variables
         self.news.set()
         if new.state.final and not self.ended.done():
             self.ended.set_result(new)
 
-    def _rest(self, standing: Standing, now: datetime) -> tuple[Waits, datetime | None]:
+    def _rest(self, now: datetime) -> tuple[Waits, datetime | None]:
         """Return what is waited for, and until when."""
-        if standing.phase is Phase.ENDED:
+        if self.standing.final is not None:
             return Waits.NOTHING, None
-        waits, due = _waits(standing, self)
+        waits, due = rest(self)
         if waits is Waits.NOTHING:
             since = self.execution.due_time
             return waits, since if since is not None and since <= now else now
         expire = self.execution.expire_time
         return waits, min(due, expire) if due and expire else due or expire
 
+    def orphans(self) -> list[str]:
+        """Return the children whose steps are over, each once; also those that have ended."""
+        if not self._children:
+            return []
+        found = []
+        for path, child_id in list(self._children.items()):
+            place = self.standing.at(path)
+            if place is None or place.phase is not Phase.WAITING:
+                del self._children[path]
+                planned = self.plan.at(path)
+                does = planned.step.does if planned is not None else None
+                if not (isinstance(does, Child) and does.abandon):
+                    found.append(child_id)
+        return found
+
     def details(self) -> ExecutionDetails:
-        """Return everything that the history adds up to."""
+        """Return everything that the stored history adds up to."""
+        for event in self._unfolded:
+            self._steps.apply(event)
+        self._unfolded.clear()
         return ExecutionDetails(
             execution=self.execution,
-            steps=tuple(fold_steps(self._events).values()),
+            steps=tuple(self._steps.by_path.values()),
             defined=self.plan.defined,
             input=self._input,
-            result=self.result or None,
+            result=self.result if self.execution.state is ExecutionState.COMPLETED else None,
+            variables=self._stored_variables or None,
         )
 
-    def _cache(self, event: Event) -> None:
-        self._events.append(event)
+    def apply(self, event: Event) -> None:
+        """Go on by one event."""
+        self.standing.apply(event)
         body = event.body
         match body:
+            case StepScheduled():
+                self._scheduled(body.step_id)
+            case StepCompleted() | StepReused():
+                self.size += len(body.output)
+                self._completed(body)
+            case StepWaiting():
+                if body.child:
+                    self._children[body.step_id] = body.child
             case ExecutionStarted():
                 self._input, self.trace = body.input, body.trace
                 self.size += len(body.input)
-            case StepCompleted() | StepReused():
-                self._outputs[body.step_id] = body.output
-                self.size += len(body.output)
             case ExecutionCompleted():
                 self.result = body.result
             case _:
                 pass
 
+    def _scheduled(self, path: str) -> None:
+        scope = scope_of(path)
+        planned = self.plan.at(path)
+        if planned is not None and planned.step.does is not None:
+            self.standing.touched[scope] = self.standing.places[scope]
+        else:
+            self.standing.touched.pop(scope, None)  # nothing to decide before its action has ended
+        if scope.endswith("]"):
+            self._inherit(scope)
+
+    def _inherit(self, scope: str) -> None:
+        """Let an iteration of a loop see what the one before left."""
+        place = self.standing.places[scope]
+        holder = place.holder
+        if holder is None or holder.previous is None or place.outputs or place.attempt > 1:
+            return
+        container, _ = container_of(scope)
+        planned = self.plan.at(container)
+        if planned is not None and isinstance(planned.step.does, Loop):
+            place.outputs = dict(holder.previous.outputs)
+            place.fresh = list(place.outputs)
+
+    def _completed(self, body: StepCompleted | StepReused) -> None:
+        planned = self.plan.at(body.step_id)
+        if planned is None:
+            return
+        if isinstance(planned.step.does, SetVariables):
+            self.variables = {**self.variables, **loads(body.output)}
+        undo = body.undo if isinstance(body, StepCompleted) else ""
+        if (
+            (planned.undo is not None or undo)
+            and not body.step_id.startswith(UNDO + "/")
+            and isinstance(body, StepCompleted)
+        ):
+            place = self.standing.places[scope_of(body.step_id)]
+            self.done.append(
+                Done(body.step_id, body.output, place, self._children.get(body.step_id, ""), undo)
+            )
+
 
 Decide = Callable[[Run], Sequence[EventBody]]
 """Returns what is to be recorded of a run, as it stands; nothing, when there is nothing to say."""
-
-
-def _waits(standing: Standing, run: Run) -> tuple[Waits, datetime | None]:
-    if standing.phase is Phase.ACCEPTED:
-        planned = run.planned
-        return Waits.COMPLETION, standing.silent_at(planned.step.heartbeat_timeout if planned else None)
-    if standing.paused and not (run.in_flight and standing.phase is Phase.SCHEDULED):
-        return Waits.RESUME, None
-    if standing.phase is Phase.INCIDENT:
-        return Waits.INCIDENT, None
-    if standing.phase is Phase.RETRYING:
-        return Waits.RETRY, standing.retry_time
-    return Waits.NOTHING, None
 
 
 def first_events(
@@ -335,7 +447,7 @@ def summarize(
     return execution.after(
         last_event=newest.number,
         state=standing.state,
-        failure=standing.failure if final or standing.phase is Phase.INCIDENT else None,
+        failure=standing.failure if final else standing.incident,
         end_time=newest.time if final else None,
         waits=waits,
         due_time=due_time,

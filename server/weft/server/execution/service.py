@@ -16,9 +16,12 @@ from weft.core.reasons import Reason
 from weft.core.schema import Schema
 from weft.core.version import VersionRange
 from weft.server.execution.attempts import AttemptReports
+from weft.server.execution.child_start import ChildStarter
 from weft.server.execution.control import Control
 from weft.server.execution.dispatch import CallIdentity, Dispatcher, Outcome
 from weft.server.execution.engine import Engine, EngineLimits, draining
+from weft.server.execution.family import Relatives
+from weft.server.execution.interactions import Interactions
 from weft.server.execution.model import Execution, ExecutionState
 from weft.server.execution.orders import Cancel, Order
 from weft.server.execution.plan import Plan, PlanCache
@@ -46,6 +49,7 @@ class ExecutionService(ExecutionReader):
         tracer_provider: Where spans go; None follows the global provider of OpenTelemetry.
 
     Attributes:
+        interactions: Brings something to executions from outside.
         reports: Takes what actions tell of attempts that run.
     """
 
@@ -65,6 +69,9 @@ class ExecutionService(ExecutionReader):
         self._plans = PlanCache()
         self._control = Control(store, engine)
         self._starter = Starter(self, store, workflows, engine, traces, clock)
+        engine.children.start = ChildStarter(self, self._starter, store, engine, clock)
+        engine.family = Relatives(self._control)
+        self.interactions = Interactions(self, self._control, clock)
         self.reports = AttemptReports(self, engine, self._control, dispatcher, clock)
         workflows.on_state_change(engine.workflow_changed)
         workflows.on_change_elsewhere(engine.claims.workflows_changed)

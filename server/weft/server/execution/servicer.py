@@ -5,42 +5,35 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
 import grpc.aio
-import orjson
 
-from weft.api.common.v1 import context_pb2
 from weft.api.execution.v1 import execution_pb2
 from weft.api.execution.v1 import execution_service_pb2 as pb
-from weft.core.context import CallContext, current_log_context
 from weft.core.metadata import EXECUTION_ID
-from weft.core.names import EXECUTION_KEY, check_name, new_id
+from weft.core.names import new_id
 from weft.core.payload import JsonObject, from_payload, kind_of, prefer, to_payload
 from weft.core.reasons import Rule
 from weft.core.version import VersionRange
 from weft.server.execution import convert
-from weft.server.execution.attributes import Attributes, read_attributes
 from weft.server.execution.control_servicer import ControlServicer
-from weft.server.execution.dispatch import CallIdentity, rewrite
+from weft.server.execution.dispatch import CallIdentity
 from weft.server.execution.lists import ExecutionLists
 from weft.server.execution.lists_servicer import ListsServicer
+from weft.server.execution.messages_servicer import MessagesServicer
 from weft.server.execution.service import ExecutionService
-from weft.server.execution.start import KeyConflict, KeyReuse, StartCommand
-from weft.server.protos import enum_from_proto
+from weft.server.execution.start_request import read_start, with_request_id
 from weft.server.requests import (
     Faults,
     close_page,
-    fingerprint,
     read_context,
     read_duration,
     read_page,
     require_ref,
 )
-from weft.server.store.base import RequestKey, Slice
-from weft.server.workflow.aliases import check_alias
+from weft.server.store.base import Slice
 
 __all__ = ["ExecutionServicer"]
 
@@ -61,7 +54,7 @@ _StartRequest = pb.StartExecutionRequest | pb.ExecuteWorkflowRequest
 _Context = grpc.aio.ServicerContext[Any, Any]
 
 
-class ExecutionServicer(ListsServicer, ControlServicer):
+class ExecutionServicer(ListsServicer, ControlServicer, MessagesServicer):
     """Serves executions: how they are started and read; its bases have the rest.
 
     Args:
@@ -72,12 +65,13 @@ class ExecutionServicer(ListsServicer, ControlServicer):
     def __init__(self, executions: ExecutionService, lists: ExecutionLists) -> None:
         ListsServicer.__init__(self, lists)
         ControlServicer.__init__(self, executions)
+        MessagesServicer.__init__(self, executions)
 
     async def StartExecution(
         self, request: pb.StartExecutionRequest, context: object
     ) -> pb.StartExecutionResponse:
         """Accept an execution and return it at once."""
-        execution = await self._executions.start(_read_start(request))
+        execution = await self._executions.start(read_start(request))
         details = await self._executions.show(execution)
         return pb.StartExecutionResponse(execution=convert.details_to_proto(details, kind_of(request.input)))
 
@@ -85,7 +79,7 @@ class ExecutionServicer(ListsServicer, ControlServicer):
         self, request: pb.ExecuteWorkflowRequest, context: _Context
     ) -> pb.ExecuteWorkflowResponse:
         """Accept an execution and wait for its end."""
-        execution = await self._executions.start(_read_start(request))
+        execution = await self._executions.start(read_start(request))
         async with _announced(context, execution.id):
             details = await self._executions.wait(execution)
         return pb.ExecuteWorkflowResponse(execution=convert.details_to_proto(details, kind_of(request.input)))
@@ -155,7 +149,7 @@ class ExecutionServicer(ListsServicer, ControlServicer):
         faults.ref("action", request.action)
         faults.text("idempotency_key", request.idempotency_key, 256)
         value = faults.attempt(lambda: from_payload(request.input, "input"), _NOTHING)
-        call_context = _with_request_id(read_context(request.context, faults))
+        call_context = with_request_id(read_context(request.context, faults))
         versions = faults.attempt(
             lambda: VersionRange.parse(request.service_version, "service_version"), VersionRange()
         )
@@ -195,89 +189,6 @@ async def _announced(context: _Context, execution_id: str) -> AsyncIterator[None
         timer.cancel()
         if telling:
             await asyncio.gather(*telling, return_exceptions=True)
-
-
-def _read_start(request: _StartRequest) -> StartCommand:
-    faults = Faults(request)
-    faults.ref("workflow", request.workflow)
-    if request.version < 0:
-        faults.add("version", "must not be negative", Rule.OUT_OF_RANGE)
-    if request.alias:
-        check_alias("alias", request.alias, faults)
-        if request.version:
-            faults.add("alias", "excludes a version: give one of them")
-    value = faults.attempt(lambda: from_payload(request.input, "input"), _NOTHING)
-    context = read_context(request.context, faults)
-    faults.text("request_id", request.request_id, 128)
-    if request.execution_key:
-        faults.extend(check_name("execution_key", request.execution_key, EXECUTION_KEY))
-    timeout = read_duration(
-        request, "timeout", faults, at_least=timedelta(milliseconds=1), at_most=_MAX_TIMEOUT
-    )
-    attributes = read_attributes(request.search_attributes, faults)
-    # Not the text as it came: what is recorded is what is run, also where JSON leaves room for more readings.
-    text = faults.attempt(lambda: rewrite(value, "input"), b"")
-    faults.raise_any()
-    return StartCommand(
-        workflow=request.workflow,
-        version=request.version,
-        input=value,
-        text=text,
-        context=_with_request_id(context),
-        timeout=timeout,
-        key=_start_key(request, value, attributes),
-        execution_key=request.execution_key,
-        reuse=enum_from_proto(pb.KeyReusePolicy, "KEY_REUSE_POLICY", KeyReuse, request.key_reuse_policy)
-        or KeyReuse.ALLOW,
-        conflict=enum_from_proto(
-            pb.KeyConflictPolicy, "KEY_CONFLICT_POLICY", KeyConflict, request.key_conflict_policy
-        )
-        or KeyConflict.FAIL,
-        attributes=attributes,
-        alias=request.alias,
-    )
-
-
-def _start_key(request: _StartRequest, value: dict[str, Any], attributes: Attributes) -> RequestKey | None:
-    """Return a key whose content is what was asked for, whichever RPC and payload kind was used.
-
-    The context's request id only correlates; a repeat may come with another one.
-    """
-    if not request.request_id:
-        return None
-    context = context_pb2.CallContext()
-    context.CopyFrom(request.context)
-    context.ClearField("request_id")
-    content = fingerprint(
-        request.workflow.encode(),
-        str(request.version).encode(),
-        orjson.dumps(_plain_numbers(value), option=orjson.OPT_SORT_KEYS),
-        context.SerializeToString(deterministic=True),
-        request.timeout.SerializeToString(deterministic=True),
-        request.execution_key.encode(),
-        # Only where there are some, so that a request of before there were any is still a repeat.
-        *([orjson.dumps(attributes, option=orjson.OPT_SORT_KEYS)] if attributes else []),
-        *([b"alias", request.alias.encode()] if request.alias else []),
-    )
-    return RequestKey(_START_KEY, request.request_id, content)
-
-
-def _plain_numbers(value: Any) -> Any:
-    """Write a whole number one way: JSON text may say 1.0 where a Struct is read as 1."""
-    if isinstance(value, float):
-        return int(value) if value.is_integer() and -_INTEGERS <= value < _INTEGERS else value
-    if isinstance(value, dict):
-        return {key: _plain_numbers(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain_numbers(item) for item in value]
-    return value
-
-
-def _with_request_id(context: CallContext) -> CallContext:
-    """Give a request that names no id the one that its log lines have."""
-    if context.request_id:
-        return context
-    return replace(context, request_id=current_log_context().get("request_id") or new_id("req"))
 
 
 def _time_left(context: _Context) -> timedelta | None:

@@ -1,15 +1,21 @@
-"""Where an execution stands, as far as that decides what comes next: a pure fold over its history."""
+"""Where an execution stands, as far as that decides what comes next: a pure fold over its history.
+
+It is a tree of places: each list of steps that runs has one, and one step of it at a
+time is what the place is about. A flat workflow has a single place.
+"""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from enum import Enum, auto, unique
+from collections.abc import Iterator
+from datetime import timedelta
 
 from weft.core.errors import CallCancelledError, DeadlineExceededError
 from weft.core.reasons import Reason
 from weft.server.execution.model import (
     Event,
+    EventBody,
     ExecutionCancelled,
+    ExecutionClosing,
     ExecutionCompleted,
     ExecutionFailed,
     ExecutionPaused,
@@ -19,15 +25,24 @@ from weft.server.execution.model import (
     Failure,
     IncidentRaised,
     IncidentResolved,
+    MapStarted,
+    ScopeCompleted,
+    ScopeFailed,
+    SignalReceived,
     StepAccepted,
     StepCompleted,
+    StepFailed,
     StepProgressed,
     StepRetryScheduled,
     StepReused,
     StepScheduled,
+    StepWaiting,
+    Waits,
 )
+from weft.server.execution.paths import FINALLY, TOP, UNDO, container_of, scope_of
+from weft.server.execution.place import Phase, Place
 
-__all__ = ["Phase", "Standing"]
+__all__ = ["Phase", "Place", "Standing"]
 
 _FINAL = {
     ExecutionCompleted: ExecutionState.COMPLETED,
@@ -37,95 +52,43 @@ _FINAL = {
 }
 
 
-@unique
-class Phase(Enum):
-    """What there is to do."""
-
-    READY = auto()
-    """The step after ``step_id`` is to be scheduled; the first one when that is empty."""
-    SCHEDULED = auto()
-    """An attempt of ``step_id`` runs, or is lost when nobody here runs it."""
-    ACCEPTED = auto()
-    """An attempt runs elsewhere; its outcome will be told."""
-    RETRYING = auto()
-    """The next attempt is due at ``retry_time``."""
-    INCIDENT = auto()
-    """Somebody has to decide."""
-    ENDED = auto()
-    """Nothing."""
-
-
 class Standing:
     """What the events so far add up to.
 
     Attributes:
-        phase: What there is to do.
-        step_id: The step that it is about.
-        attempt: The newest attempt of it; 0 before the first.
-        failures: How many attempts failed since it was first scheduled, or its incident was resolved.
-        since: When that was.
-        start_time: When the newest attempt was scheduled.
-        close_time: When it has to be over, if it runs elsewhere.
-        heard_time: When it was heard of last.
-        retry_time: When the next attempt is due.
+        top: The place of the workflow's own list; it stays also when nothing runs there any more.
+        places: Every place where something runs, by its scope.
+        touched: The places where something may be decided, by scope.
         paused: Whether it is paused.
-        progress: JSON text of what an attempt of the step told last; empty: nothing.
-        input: JSON text that replaces the input that the step would make.
-        failure: Why it ended, or why the last attempt failed.
+        failure: Why it ended.
         final: In which state it ended.
+        closing: What is left to do, once the outcome is decided.
+        signals: Messages that came and were not taken, in that order.
+        known_signals: Ids of all messages that came.
     """
 
     __slots__ = (
-        "attempt",
-        "close_time",
+        "closing",
         "failure",
-        "failures",
         "final",
-        "heard_time",
-        "input",
+        "known_signals",
         "paused",
-        "phase",
-        "progress",
-        "retry_time",
-        "since",
-        "start_time",
-        "step_id",
+        "places",
+        "signals",
+        "top",
+        "touched",
     )
 
     def __init__(self) -> None:
-        self.phase = Phase.READY
-        self.step_id = ""
-        self.attempt = 0
-        self.failures = 0
-        self.since: datetime | None = None
-        self.start_time: datetime | None = None
-        self.close_time: datetime | None = None
-        self.heard_time: datetime | None = None
-        self.retry_time: datetime | None = None
+        self.top = Place(TOP)
+        self.places: dict[str, Place] = {TOP: self.top}
+        self.touched: dict[str, Place] = {TOP: self.top}
         self.paused = False
-        self.progress = b""
-        self.input: bytes | None = None
         self.failure: Failure | None = None
         self.final: ExecutionState | None = None
-
-    def copy(self) -> Standing:
-        """Return one that goes its own way."""
-        other = Standing.__new__(Standing)
-        other.attempt = self.attempt
-        other.close_time = self.close_time
-        other.failure = self.failure
-        other.failures = self.failures
-        other.final = self.final
-        other.heard_time = self.heard_time
-        other.input = self.input
-        other.paused = self.paused
-        other.phase = self.phase
-        other.progress = self.progress
-        other.retry_time = self.retry_time
-        other.since = self.since
-        other.start_time = self.start_time
-        other.step_id = self.step_id
-        return other
+        self.closing: ExecutionClosing | None = None
+        self.signals: dict[str, SignalReceived] = {}
+        self.known_signals: set[str] = set()
 
     @property
     def state(self) -> ExecutionState:
@@ -134,69 +97,146 @@ class Standing:
             return self.final
         if self.paused:
             return ExecutionState.PAUSED
-        return ExecutionState.INCIDENT if self.phase is Phase.INCIDENT else ExecutionState.RUNNING
+        for place in self.places.values():
+            if place.phase is Phase.INCIDENT:
+                return ExecutionState.INCIDENT
+        return ExecutionState.RUNNING
 
-    def silent_at(self, heartbeat_timeout: timedelta | None) -> datetime | None:
-        """Return when an attempt that runs elsewhere has to be over, or to be heard of."""
-        if heartbeat_timeout is None or self.heard_time is None or self.close_time is None:
-            return self.close_time
-        return min(self.close_time, self.heard_time + heartbeat_timeout)
+    @property
+    def incident(self) -> Failure | None:
+        """Why somebody has to decide, if so."""
+        return next((place.failure for place in self.in_phase(Phase.INCIDENT)), None)
+
+    def at(self, path: str) -> Place | None:
+        """Return the place that is about a step now; None when none is."""
+        place = self.places.get(scope_of(path))
+        return place if place is not None and place.path == path else None
+
+    def in_phase(self, *phases: Phase) -> Iterator[Place]:
+        """Yield the places in some phases."""
+        return (place for place in self.places.values() if place.phase in phases)
 
     def apply(self, event: Event) -> None:
         """Go on by one event."""
         body = event.body
         match body:
             case StepScheduled():
-                self._schedule(body, event.time)
+                place = self.places.get(scope_of(body.step_id)) or self._open(scope_of(body.step_id))
+                place.schedule(body, event.time)
             case StepCompleted() | StepReused():
-                self._next(body.step_id)
-            case StepAccepted():
-                self.phase = Phase.ACCEPTED
-                self.heard_time, self.close_time = event.time, body.close_time
-            case StepProgressed():
-                self.progress, self.heard_time = body.details, event.time
-            case StepRetryScheduled():
-                self.phase = Phase.RETRYING
-                self.failures += 1
-                self.failure, self.retry_time = body.failure, body.retry_time
-            case IncidentRaised():
-                self.phase = Phase.INCIDENT
-                self.failure = body.failure
-            case IncidentResolved():
-                self._resolve(body, event.time)
+                self._completed(body)
+            case StepFailed():
+                self._failed(body)
+            case (
+                StepAccepted()
+                | StepProgressed()
+                | StepRetryScheduled()
+                | IncidentRaised()
+                | IncidentResolved()
+            ):
+                place = self._place(body.step_id)
+                place.go_on(body, event.time)
+            case MapStarted() | StepWaiting():
+                place = self._place(body.step_id)
+                place.enter(body, event.time)
+                self.touched[place.scope] = place
+            case ScopeCompleted() | ScopeFailed():
+                self._scope_ended(body)
+            case SignalReceived():
+                self._signal(body)
+            case _:
+                self._whole(body)
+
+    def _whole(self, body: EventBody) -> None:
+        match body:
             case ExecutionPaused() | ExecutionResumed():
                 self.paused = isinstance(body, ExecutionPaused)
+            case ExecutionClosing():
+                self.closing = body
+                self._drop_all()
+                place = self._open(UNDO if body.undo else FINALLY)
+                self.touched[place.scope] = place
             case ExecutionCompleted() | ExecutionFailed() | ExecutionCancelled() | ExecutionTimedOut():
-                self.phase = Phase.ENDED
                 self.final = _FINAL[type(body)]
                 self.failure = _why(body)
+                self._drop_all()
             case _:
                 pass
 
-    def _schedule(self, body: StepScheduled, time: datetime) -> None:
-        if body.step_id != self.step_id or self.since is None:
-            self._next(body.step_id)
-            self.since = time
-        self.phase = Phase.SCHEDULED
-        self.attempt = body.attempt
-        self.start_time = self.heard_time = time
-        self.close_time = self.retry_time = None
+    def _place(self, path: str) -> Place:
+        return self.places[scope_of(path)]
 
-    def _next(self, step_id: str) -> None:
-        """Forget what was about one step, as another one is looked at now."""
-        self.phase = Phase.READY
-        self.step_id = step_id
-        self.attempt = self.failures = 0
-        self.since = self.start_time = self.close_time = self.heard_time = self.retry_time = None
-        self.progress = b""
-        self.input = self.failure = None
+    def _open(self, scope: str) -> Place:
+        if scope == FINALLY and UNDO in self.places:
+            self._drop(self.places[UNDO])
+        path, number = container_of(scope)
+        holder = self.places.get(scope_of(path)) if path else None
+        place = Place(scope, holder, number)
+        self.places[scope] = place
+        if holder is not None:
+            holder.hold(place)
+        return place
 
-    def _resolve(self, body: IncidentResolved, time: datetime) -> None:
-        self.phase = Phase.RETRYING
-        self.retry_time = self.since = time
-        self.failures = 0
-        if body.input is not None:
-            self.input = body.input
+    def _completed(self, body: StepCompleted | StepReused) -> None:
+        place = self.places.get(scope_of(body.step_id))
+        if place is None:  # reused from a body that is not run again: only its variables count
+            return
+        self._drop_inside(place)
+        if isinstance(body, StepCompleted):
+            self.signals.pop(body.signal_id, None)
+            place.complete(body.step_id, body.output, body.next)
+        else:
+            place.complete(body.step_id, body.output, None)
+        self.touched[place.scope] = place
+
+    def _failed(self, body: StepFailed) -> None:
+        place = self._place(body.step_id)
+        self._drop_inside(place)
+        place.fail(body)
+        self.touched[place.scope] = place
+
+    def _scope_ended(self, body: ScopeCompleted | ScopeFailed) -> None:
+        place = self.places[body.scope]
+        holder = place.holder
+        self._drop(place)
+        if holder is None:
+            return
+        if isinstance(body, ScopeCompleted):
+            holder.inside_completed(place, body.output)
+        else:
+            holder.inside_failed(place, body.failure)
+        self.touched[holder.scope] = holder
+
+    def _signal(self, body: SignalReceived) -> None:
+        self.signals[body.signal_id] = body
+        self.known_signals.add(body.signal_id)
+        for place in self.places.values():
+            if (
+                place.phase is Phase.WAITING
+                and place.waiting is not None
+                and place.waiting.waits is Waits.SIGNAL
+            ):
+                self.touched[place.scope] = place
+
+    def _drop_inside(self, place: Place) -> None:
+        """Forget what runs inside of the step that a place is about."""
+        for inner in list(place.inside.values()):
+            self._drop(inner)
+        place.inside.clear()
+
+    def _drop(self, place: Place) -> None:
+        self._drop_inside(place)
+        place.phase = Phase.ENDED
+        self.places.pop(place.scope, None)
+        self.touched.pop(place.scope, None)
+        if place.holder is not None:
+            place.holder.inside.pop(place.number, None)
+
+    def _drop_all(self) -> None:
+        for place in list(self.places.values()):
+            place.phase = Phase.ENDED
+        self.places.clear()
+        self.touched.clear()
 
 
 def _why(
@@ -208,7 +248,7 @@ def _why(
         case ExecutionCancelled():
             return Failure.of(_cancelled(body.reason))
         case ExecutionTimedOut():
-            return Failure.of(_timed_out(body.timeout.total_seconds()))
+            return Failure.of(_timed_out(body.timeout))
         case _:
             return None
 
@@ -218,8 +258,8 @@ def _cancelled(reason: str) -> CallCancelledError:
     return CallCancelledError(text, reason=Reason.EXECUTION_CANCELLED)
 
 
-def _timed_out(limit: float) -> DeadlineExceededError:
-    seconds = f"{limit:g}"
+def _timed_out(limit: timedelta) -> DeadlineExceededError:
+    seconds = f"{limit.total_seconds():g}"
     return DeadlineExceededError(
         f"the execution did not end within {seconds} s",
         reason=Reason.EXECUTION_TIMEOUT,

@@ -21,7 +21,14 @@ from weft.core.reasons import Reason
 from weft.server.execution.attributes import Attributes
 from weft.server.execution.derived import DerivedAttributes
 from weft.server.execution.engine import Engine
-from weft.server.execution.model import Event, Execution, ExecutionStarted, Origin, StepReused, Waits
+from weft.server.execution.model import (
+    Event,
+    Execution,
+    ExecutionStarted,
+    Origin,
+    StepReused,
+    Waits,
+)
 from weft.server.execution.plan import Plan
 from weft.server.execution.rerun import resume_point
 from weft.server.execution.run import first_events, number_events
@@ -107,8 +114,11 @@ class Starter:
             ExhaustedError: ENGINE_FULL, CONCURRENCY_LIMIT.
             ServiceUnavailableError: SERVER_DRAINING, STORE_UNAVAILABLE.
         """
+        return await self.start_as(new_id(EXECUTION_PREFIX, self._clock.now()), command)
+
+    async def start_as(self, execution_id: str, command: StartCommand) -> Execution:
+        """Accept an execution under an id that was chosen before; otherwise as ``start``."""
         try:
-            execution_id = new_id(EXECUTION_PREFIX, self._clock.now())
             seed = command.execution_key or execution_id
             workflow = await self._startable(command.workflow, command.version, command.alias, seed)
             plan = await self._executions.find_plan(workflow.id, workflow.version)
@@ -197,6 +207,7 @@ class Starter:
             timeout=command.timeout or plan.timeout,
             trace=self._traces.begin(),
             origin=command.origin,
+            parent=command.parent,
         )
         paused = place.workflow.state is WorkflowState.PAUSED
         if place.slot or paused:  # it may have to wait: then no step is scheduled yet
@@ -310,6 +321,7 @@ def _accepted(
         origin=command.origin,
         alias=command.alias,
         retention=place.workflow.definition.retention,
+        parent=command.parent,
         slot=place.slot,
         slot_limit=plan.concurrency.limit if plan.concurrency else 0,
         waits=Waits.WORKFLOW if paused else Waits.NOTHING,

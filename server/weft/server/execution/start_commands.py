@@ -9,7 +9,7 @@ from enum import StrEnum, unique
 from weft.core.context import CallContext
 from weft.core.payload import JsonObject
 from weft.server.execution.attributes import Attributes
-from weft.server.execution.model import Origin
+from weft.server.execution.model import Origin, Parent
 from weft.server.store.base import RequestKey
 
 __all__ = ["KeyConflict", "KeyReuse", "RerunCommand", "StartCommand"]
@@ -69,6 +69,8 @@ class StartCommand:
     """What it can be found by."""
     alias: str = ""
     """By which alias it is started, in place of a version."""
+    parent: Parent = field(default_factory=Parent)
+    """Whose child it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,21 +9,22 @@ from datetime import timedelta
 from typing import Final
 
 from weft.core.clock import Clock
-from weft.core.errors import InternalError, PreconditionError, WeftError
+from weft.core.errors import InternalError, WeftError
 from weft.core.payload import JsonObject, loads
-from weft.core.reasons import Reason
 from weft.core.schema import Schema
 from weft.server.execution.dispatch import CallIdentity, Dispatcher, Listening, Outcome
+from weft.server.execution.endings import completed, failed
 from weft.server.execution.heartbeat import Pulse
 from weft.server.execution.model import (
     EventBody,
-    ExecutionCompleted,
     ExecutionFailed,
     Failure,
     StepAccepted,
-    StepCompleted,
     StepProgressed,
 )
+from weft.server.execution.names import merged, names, output_to_undo
+from weft.server.execution.paths import UNDO
+from weft.server.execution.place import Place
 from weft.server.execution.plan import PlannedStep
 from weft.server.execution.retry import after_failure
 from weft.server.execution.run import Run
@@ -54,7 +55,7 @@ class StepRunner:
         dispatcher: Dispatcher,
         traces: ExecutionTraces,
         clock: Clock,
-        note: Callable[[Run, bytes], None],
+        note: Callable[[Run, Place, bytes], None],
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._clock = clock
@@ -63,53 +64,54 @@ class StepRunner:
         self._note = note
         self._chance = chance
 
-    async def run(self, run: Run) -> tuple[EventBody, ...]:
-        """Run the scheduled attempt, and return how it went."""
+    async def run(self, run: Run, place: Place) -> tuple[EventBody, ...]:
+        """Run the attempt that is scheduled at a place, and return how it went."""
         if not self._traces.records:
-            return await self._run(run)
-        with self._traces.attempt(run) as span:
-            bodies = await self._run(run)
+            return await self._run(run, place)
+        with self._traces.attempt(run, place) as span:
+            bodies = await self._run(run, place)
             self._traces.recorded(span, bodies)
         return bodies
 
-    async def _run(self, run: Run) -> tuple[EventBody, ...]:
-        planned = run.planned
-        pulse = Pulse(run, planned.step.heartbeat_timeout if planned else None, self._note)
+    async def _run(self, run: Run, place: Place) -> tuple[EventBody, ...]:
+        planned = run.planned(place)
+        pulse = Pulse(run, place, planned.step.heartbeat_timeout if planned else None, self._note)
         try:
             async with pulse:
-                outcome = await self._call(run, pulse)
-            return self._ended(run, outcome)
+                outcome = await self._call(run, place, planned, pulse)
+            return self._ended(run, place, outcome)
         except WeftError as error:
-            failed = self.failed(run, Failure.of(error), error.metadata.get("instance_id", ""))
+            failed = self.failed(run, place, Failure.of(error), error.metadata.get("instance_id", ""))
         except Exception as error:  # a defect must end the execution, not wedge it
-            _log.exception("step %s: a defect of the engine", run.step_id)
-            failed = self.failed(run, Failure.of(InternalError(f"{type(error).__name__}: {error}")))
+            _log.exception("step %s: a defect of the engine", place.path)
+            failed = self.failed(run, place, Failure.of(InternalError(f"{type(error).__name__}: {error}")))
         # The next attempt is given what this one told last.
-        return (_progress(run, pulse.untold), *failed) if pulse.untold else failed
+        return (_progress(place, pulse.untold), *failed) if pulse.untold else failed
 
-    async def _call(self, run: Run, pulse: Pulse) -> Outcome:
-        planned = _planned(run)
+    async def _call(self, run: Run, place: Place, planned: PlannedStep | None, pulse: Pulse) -> Outcome:
+        if planned is None:
+            raise InternalError(f"the workflow has no step {place.path!r}")
         step = planned.step
         identity = CallIdentity(
             execution_id=run.execution.id,
             workflow_id=run.execution.workflow_id,
-            step_id=step.id,
-            attempt=run.attempt,
-            idempotency_key=f"{run.execution.id}/{step.id}",
+            step_id=place.path,
+            attempt=place.attempt,
+            idempotency_key=f"{run.execution.id}/{place.path}",
             context=run.execution.context,
         )
         return await self._dispatcher.call(
             step.service,
             step.action,
-            lambda schema: _input(run, planned, schema),
+            lambda schema: _input(run, place, planned, schema),
             identity,
             step.timeout,
-            at_most=self._left(run, planned),
+            at_most=self._left(run, place, planned),
             versions=planned.versions,
-            listening=Listening(timeout=step.heartbeat_timeout, details=run.standing.progress, pulse=pulse),
+            listening=Listening(timeout=step.heartbeat_timeout, details=place.progress, pulse=pulse),
         )
 
-    def _left(self, run: Run, planned: PlannedStep) -> timedelta | None:
+    def _left(self, run: Run, place: Place, planned: PlannedStep) -> timedelta | None:
         """Return how long a call may take at the most: what nobody waits for is not worked on."""
         to_close, expire_time = planned.step.schedule_to_close_timeout, run.execution.expire_time
         if to_close is None and expire_time is None:
@@ -118,82 +120,59 @@ class StepRunner:
         if expire_time is not None:
             limits.append(max(expire_time - now, timedelta()) + _MARGIN)
         if to_close is not None:
-            since = run.standing.since or now
+            since = place.since or now
             limits.append(max(since + to_close - now, timedelta()))
         return min(limits, default=None)
 
-    def _ended(self, run: Run, outcome: Outcome) -> tuple[EventBody, ...]:
+    def _ended(self, run: Run, place: Place, outcome: Outcome) -> tuple[EventBody, ...]:
         if not outcome.pending:
-            run.know(outcome.text, outcome.output)
-            return _completed(run, outcome.text, outcome.output, outcome.instance_id)
+            done = completed(run, place, outcome.text, value=outcome.output, instance_id=outcome.instance_id)
+            return (done,)
         accepted = StepAccepted(
-            step_id=run.step_id,
-            attempt=run.attempt,
+            step_id=place.path,
+            attempt=place.attempt,
             close_time=self._clock.now() + outcome.limit,
             instance_id=outcome.instance_id,
         )
         return (accepted,)
 
-    def told(self, run: Run, output: bytes) -> tuple[EventBody, ...]:
+    def told(self, run: Run, place: Place, output: bytes) -> tuple[EventBody, ...]:
         """Return what is recorded of an output that came later, and fits its schema."""
-        return _completed(run, output, loads(output))
+        try:
+            return (completed(run, place, output, value=loads(output)),)
+        except WeftError as error:
+            return self.failed(run, place, Failure.of(error))
 
-    def failed(self, run: Run, failure: Failure, instance_id: str = "") -> tuple[EventBody, ...]:
+    def failed(
+        self, run: Run, place: Place, failure: Failure, instance_id: str = ""
+    ) -> tuple[EventBody, ...]:
         """Return what is recorded of an attempt that failed."""
         # Not the message: it may quote values of the payload, which have no place in a log.
-        _log.info("step %s failed: %s", run.step_id, failure.reason)
-        planned = run.planned
+        _log.info("step %s failed: %s", place.path, failure.reason)
+        planned = run.planned(place)
         if planned is None:  # this release does not know it
             return (ExecutionFailed(failure=failure),)
-        now = self._clock.now()
-        return after_failure(planned.step, run.standing, failure, now, self._chance, instance_id)
+        following = after_failure(planned.step, place, failure, self._clock.now(), self._chance, instance_id)
+        return following or (failed(run, place, failure, instance_id),)
 
 
-def _planned(run: Run) -> PlannedStep:
-    if run.planned is None:
-        raise InternalError(f"the workflow has no step {run.step_id!r}")
-    return run.planned
+def _progress(place: Place, details: bytes) -> StepProgressed:
+    return StepProgressed(step_id=place.path, attempt=place.attempt, details=details)
 
 
-def _progress(run: Run, details: bytes) -> StepProgressed:
-    return StepProgressed(step_id=run.step_id, attempt=run.attempt, details=details)
-
-
-def _completed(run: Run, text: bytes, output: JsonObject, instance_id: str = "") -> tuple[EventBody, ...]:
-    completed = StepCompleted(step_id=run.step_id, attempt=run.attempt, output=text, instance_id=instance_id)
-    if _planned(run).step.next:
-        return (completed,)
-    violations = run.plan.output_schema.violations(output, "result")
-    if not violations:
-        return completed, ExecutionCompleted(result=text)
-    error = PreconditionError(
-        f"the result does not fit the workflow's output schema: {violations[0]}",
-        reason=Reason.RESULT_INVALID,
-        violations=violations,
-    )
-    return completed, ExecutionFailed(failure=Failure.of(error))
-
-
-def _input(run: Run, planned: PlannedStep, schema: Schema) -> JsonObject:
-    if run.standing.input is not None:
-        return loads(run.standing.input)
+def _input(run: Run, place: Place, planned: PlannedStep, schema: Schema) -> JsonObject:
+    if place.input is not None:
+        return loads(place.input)
+    if place.scope == UNDO:
+        return _undo_input(run, place, planned, schema)
     if planned.template is None:
-        return implicit_input(schema, run.merged())
-    return planned.template.render(_scope(run))
+        return implicit_input(schema, merged(run, place))
+    return planned.template.render(names(run, place))
 
 
-def _scope(run: Run) -> dict[str, object]:
-    """Return the names that an expression may use."""
-    execution = run.execution
-    return {
-        "input": run.input(),
-        "steps": run.outputs(),
-        "context": {"project_id": "", "request_id": "", **execution.context.flat()},
-        "execution": {
-            "id": execution.id,
-            "workflow_id": execution.workflow_id,
-            "workflow_name": execution.workflow_name,
-            "workflow_version": execution.workflow_version,
-            "create_time": execution.create_time.isoformat(),
-        },
-    }
+def _undo_input(run: Run, place: Place, planned: PlannedStep, schema: Schema) -> JsonObject:
+    """Make the input of what undoes a step: its output is there by name, and wins over all else."""
+    output = loads(output_to_undo(run, place.path))
+    if planned.template is None:
+        return implicit_input(schema, {**merged(run, place), **output})
+    return planned.template.render({**names(run, place), "output": output})

@@ -27,6 +27,7 @@ from weft.core.metadata import BAGGAGE, TRACEPARENT, TRACESTATE
 from weft.mesh.tracing.context import extract, wire_headers
 from weft.mesh.tracing.spans import Attributes, Tracers, fail
 from weft.server.execution.model import EventBody, Execution, ExecutionState, StepFailed, TraceLink
+from weft.server.execution.place import Place
 from weft.server.execution.run import Run
 
 __all__ = ["ExecutionTraces"]
@@ -80,14 +81,16 @@ class ExecutionTraces:
         return self._tracers.current() is not None
 
     @contextmanager
-    def attempt(self, run: Run) -> Iterator[Span]:
-        """Run the block in the span of one attempt of the scheduled step."""
+    def attempt(self, run: Run, place: Place) -> Iterator[Span]:
+        """Run the block in the span of the attempt that is scheduled at a place."""
         context = otel.get_current()
         span = trace.get_current_span(context)
         if self._tracers.current() is None or not span.get_span_context().trace_flags.sampled:
             yield trace.INVALID_SPAN
             return
-        started = self._tracers.start(f"step {run.step_id}", context, SpanKind.INTERNAL, _of_attempt(run))
+        started = self._tracers.start(
+            f"step {place.path}", context, SpanKind.INTERNAL, _of_attempt(run, place)
+        )
         attached = otel.attach(trace.set_span_in_context(started, context))
         try:
             yield started
@@ -141,16 +144,16 @@ def _context(link: TraceLink) -> Context:
     return extract(header for header in headers if header[1])
 
 
-def _of_attempt(run: Run) -> Attributes:
+def _of_attempt(run: Run, place: Place) -> Attributes:
     known: Attributes = {
         telemetry.EXECUTION_ID: run.execution.id,
         telemetry.WORKFLOW_ID: run.execution.workflow_id,
         telemetry.WORKFLOW_NAME: run.execution.workflow_name,
-        telemetry.STEP_ID: run.step_id,
-        telemetry.ATTEMPT: run.attempt,
-        telemetry.RETRY: run.attempt > 1,
+        telemetry.STEP_ID: place.path,
+        telemetry.ATTEMPT: place.attempt,
+        telemetry.RETRY: place.attempt > 1,
     }
-    planned = run.plan.steps.get(run.step_id)
+    planned = run.planned(place)
     if planned is not None:
         known.update({telemetry.SERVICE: planned.step.service, telemetry.ACTION: planned.step.action})
     return known

@@ -7,6 +7,7 @@ event stands beside its document, byte by byte as it came.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
@@ -14,10 +15,13 @@ import orjson
 
 from weft.core.context import CallContext
 from weft.server.execution.model import (
+    Asked,
     Event,
     EventBody,
+    EventEmitted,
     Execution,
     ExecutionCancelled,
+    ExecutionClosing,
     ExecutionCompleted,
     ExecutionFailed,
     ExecutionPaused,
@@ -28,8 +32,14 @@ from weft.server.execution.model import (
     Failure,
     IncidentRaised,
     IncidentResolved,
+    MapStarted,
     Origin,
+    Outcome,
+    Parent,
     Resolution,
+    ScopeCompleted,
+    ScopeFailed,
+    SignalReceived,
     StepAccepted,
     StepCompleted,
     StepFailed,
@@ -37,6 +47,7 @@ from weft.server.execution.model import (
     StepRetryScheduled,
     StepReused,
     StepScheduled,
+    StepWaiting,
     TraceLink,
     Waits,
 )
@@ -79,15 +90,28 @@ _KINDS: dict[type[EventBody], tuple[str, str]] = {
     ExecutionFailed: ("execution_failed", ""),
     ExecutionCancelled: ("execution_cancelled", ""),
     ExecutionTimedOut: ("execution_timed_out", ""),
+    MapStarted: ("map_started", "items"),
+    StepWaiting: ("step_waiting", ""),
+    SignalReceived: ("signal_received", "payload"),
+    ScopeCompleted: ("scope_completed", "output"),
+    ScopeFailed: ("scope_failed", ""),
+    EventEmitted: ("event_emitted", "data"),
+    ExecutionClosing: ("execution_closing", "result"),
 }
 """The name of each kind of event at rest, and which of its fields is the payload."""
 
 _BODIES = {kind: (body, payload) for body, (kind, payload) in _KINDS.items()}
-_OPTIONAL: Final = frozenset({"incident_resolved"})
+_OPTIONAL: Final = frozenset({"incident_resolved", "execution_closing"})
 """Kinds whose payload may be none."""
 
 _CHANGING: Final = frozenset({"state", "failure", "last_event", "end_time", "waits", "due_time"})
 """Fields of an execution that its head does not have."""
+_SILENT: Final[Mapping[type[EventBody], str]] = {
+    StepCompleted: ',"next":null,"signal_id":"","undo":""}',
+    StepFailed: ',"handled":false,"next":""}',
+    ExecutionStarted: ',"parent":{"execution_id":"","step_id":"","abandon":false,"depth":0}}',
+}
+"""How members end that say nothing, and that releases before them do not know: they are left out."""
 _HEAD: Final = tuple(name for name in Execution.__dataclass_fields__ if name not in _CHANGING)
 
 
@@ -133,6 +157,8 @@ class ExecutionRow(NamedTuple):
 def encode_execution(execution: Execution) -> ExecutionRow:
     """Write the summary of an execution."""
     head = {name: getattr(execution, name) for name in _HEAD}
+    if not execution.parent.execution_id:
+        del head["parent"]
     return ExecutionRow(encode(head), *encode_standing(execution))
 
 
@@ -164,6 +190,8 @@ def decode_execution(row: ExecutionRow) -> Execution:
     record["context"] = CallContext(**record["context"])
     if "origin" in record:
         record["origin"] = Origin(**record["origin"])
+    if "parent" in record:
+        record["parent"] = Parent(**record["parent"])
     revive_times(record, "create_time", "expire_time")
     revive_durations(record, "retention")
     return Execution(
@@ -185,9 +213,18 @@ def encode_event(event: Event) -> EventRow:
         event.number,
         to_micros(event.time),
         kind,
-        encode(body),
+        _attributes(body),
         getattr(body, payload) if payload else None,
     )
+
+
+def _attributes(body: EventBody) -> str:
+    """Write everything but the payload; of what came later only what says something."""
+    text = encode(body)
+    silent = _SILENT.get(type(body))
+    if silent is None or not text.endswith(silent):
+        return text
+    return text[: -len(silent)] + "}"
 
 
 def decode_event(row: EventRow) -> Event:
@@ -202,8 +239,9 @@ def decode_event(row: EventRow) -> Event:
 
 
 def _revive(record: dict[str, Any]) -> None:
-    if "failure" in record:
+    if record.get("failure") is not None:
         record["failure"] = Failure.read(record["failure"])
+    _revive_language(record)
     if "context" in record:
         record["context"] = CallContext(**record["context"])
     if "trace" in record:
@@ -212,8 +250,25 @@ def _revive(record: dict[str, Any]) -> None:
         record["origin"] = Origin(**record["origin"])
     if "resolution" in record:
         record["resolution"] = Resolution(record["resolution"])
-    revive_times(record, "retry_time", "close_time")
+    revive_times(record, "retry_time", "close_time", "until")
     revive_durations(record, "timeout")
+
+
+def _revive_language(record: dict[str, Any]) -> None:
+    if "parent" in record:
+        record["parent"] = Parent(**record["parent"])
+    if "waits" in record:
+        record["waits"] = Waits(record["waits"])
+    if "outcome" in record:
+        record["outcome"] = Outcome(record["outcome"])
+    if isinstance(record.get("undo"), list):
+        record["undo"] = tuple(record["undo"])
+    if record.get("asked") is not None:
+        asked = record["asked"]
+        revive_times(asked, "due_time")
+        record["asked"] = Asked(
+            **{**asked, "assignees": tuple(asked["assignees"]), "outcomes": tuple(asked["outcomes"])}
+        )
 
 
 def encode_failure(failure: Failure) -> str:

@@ -97,6 +97,26 @@ class ExecutionServiceStub:
                 request_serializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.ResolveIncidentRequest.SerializeToString,
                 response_deserializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.ResolveIncidentResponse.FromString,
                 _registered_method=True)
+        self.SignalExecution = channel.unary_unary(
+                '/weft.api.execution.v1.ExecutionService/SignalExecution',
+                request_serializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.SignalExecutionRequest.SerializeToString,
+                response_deserializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.SignalExecutionResponse.FromString,
+                _registered_method=True)
+        self.SignalWithStart = channel.unary_unary(
+                '/weft.api.execution.v1.ExecutionService/SignalWithStart',
+                request_serializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.SignalWithStartRequest.SerializeToString,
+                response_deserializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.SignalWithStartResponse.FromString,
+                _registered_method=True)
+        self.DecideApproval = channel.unary_unary(
+                '/weft.api.execution.v1.ExecutionService/DecideApproval',
+                request_serializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.DecideApprovalRequest.SerializeToString,
+                response_deserializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.DecideApprovalResponse.FromString,
+                _registered_method=True)
+        self.GetCompensationPlan = channel.unary_unary(
+                '/weft.api.execution.v1.ExecutionService/GetCompensationPlan',
+                request_serializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.GetCompensationPlanRequest.SerializeToString,
+                response_deserializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.GetCompensationPlanResponse.FromString,
+                _registered_method=True)
         self.RerunExecution = channel.unary_unary(
                 '/weft.api.execution.v1.ExecutionService/RerunExecution',
                 request_serializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.RerunExecutionRequest.SerializeToString,
@@ -273,6 +293,53 @@ class ExecutionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SignalExecution(self, request, context):
+        """Brings a message to an execution. A `signal` step that waits for it takes it;
+        otherwise it is kept for the next one that does, in the order they came.
+        A repeat with the same `signal_id` changes nothing.
+
+        Errors: as PauseExecution, and
+        INVALID_ARGUMENT  VALIDATION_FAILED: the name, or a payload that does not fit the schema of a step
+        that waits for it.
+        NOT_FOUND  SIGNAL_UNKNOWN: its workflow has no step that takes such a message.
+        RESOURCE_EXHAUSTED  SIGNALS_FULL: 1,000 messages, or 1 MiB of them, are kept already.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SignalWithStart(self, request, context):
+        """Starts an execution, or finds the open one that has the `execution_key`, and
+        brings it a message.
+
+        Errors: those of StartExecution and SignalExecution.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DecideApproval(self, request, context):
+        """Decides an approval.
+
+        Errors: as PauseExecution, and
+        INVALID_ARGUMENT  VALIDATION_FAILED: an outcome that is none of the step's, or data that do not fit.
+        FAILED_PRECONDITION  NO_APPROVAL: the step does not wait for a decision.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetCompensationPlan(self, request, context):
+        """Tells what would be undone, and by what, if the execution failed now, or what
+        was, in order.
+
+        Errors:
+        NOT_FOUND  EXECUTION_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RerunExecution(self, request, context):
         """Runs an execution that has ended anew, as a new execution that is linked to
         it: from the step that failed or was under way, or from any other. Steps
@@ -390,6 +457,26 @@ def add_ExecutionServiceServicer_to_server(servicer, server):
                     servicer.ResolveIncident,
                     request_deserializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.ResolveIncidentRequest.FromString,
                     response_serializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.ResolveIncidentResponse.SerializeToString,
+            ),
+            'SignalExecution': grpc.unary_unary_rpc_method_handler(
+                    servicer.SignalExecution,
+                    request_deserializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.SignalExecutionRequest.FromString,
+                    response_serializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.SignalExecutionResponse.SerializeToString,
+            ),
+            'SignalWithStart': grpc.unary_unary_rpc_method_handler(
+                    servicer.SignalWithStart,
+                    request_deserializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.SignalWithStartRequest.FromString,
+                    response_serializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.SignalWithStartResponse.SerializeToString,
+            ),
+            'DecideApproval': grpc.unary_unary_rpc_method_handler(
+                    servicer.DecideApproval,
+                    request_deserializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.DecideApprovalRequest.FromString,
+                    response_serializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.DecideApprovalResponse.SerializeToString,
+            ),
+            'GetCompensationPlan': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCompensationPlan,
+                    request_deserializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.GetCompensationPlanRequest.FromString,
+                    response_serializer=weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.GetCompensationPlanResponse.SerializeToString,
             ),
             'RerunExecution': grpc.unary_unary_rpc_method_handler(
                     servicer.RerunExecution,
@@ -717,6 +804,114 @@ class ExecutionService:
             '/weft.api.execution.v1.ExecutionService/ResolveIncident',
             weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.ResolveIncidentRequest.SerializeToString,
             weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.ResolveIncidentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SignalExecution(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/weft.api.execution.v1.ExecutionService/SignalExecution',
+            weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.SignalExecutionRequest.SerializeToString,
+            weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.SignalExecutionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SignalWithStart(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/weft.api.execution.v1.ExecutionService/SignalWithStart',
+            weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.SignalWithStartRequest.SerializeToString,
+            weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.SignalWithStartResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DecideApproval(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/weft.api.execution.v1.ExecutionService/DecideApproval',
+            weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.DecideApprovalRequest.SerializeToString,
+            weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.DecideApprovalResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCompensationPlan(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/weft.api.execution.v1.ExecutionService/GetCompensationPlan',
+            weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.GetCompensationPlanRequest.SerializeToString,
+            weft_dot_api_dot_execution_dot_v1_dot_execution__service__pb2.GetCompensationPlanResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -140,6 +140,37 @@ class ExecutionServiceStub:
       INVALID_ARGUMENT  VALIDATION_FAILED: an input together with FAIL.
       FAILED_PRECONDITION  NO_INCIDENT.
     """
+    SignalExecution: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.SignalExecutionRequest, _execution_service_pb2.SignalExecutionResponse]
+    """Brings a message to an execution. A `signal` step that waits for it takes it;
+    otherwise it is kept for the next one that does, in the order they came.
+    A repeat with the same `signal_id` changes nothing.
+
+    Errors: as PauseExecution, and
+      INVALID_ARGUMENT  VALIDATION_FAILED: the name, or a payload that does not fit the schema of a step
+        that waits for it.
+      NOT_FOUND  SIGNAL_UNKNOWN: its workflow has no step that takes such a message.
+      RESOURCE_EXHAUSTED  SIGNALS_FULL: 1,000 messages, or 1 MiB of them, are kept already.
+    """
+    SignalWithStart: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.SignalWithStartRequest, _execution_service_pb2.SignalWithStartResponse]
+    """Starts an execution, or finds the open one that has the `execution_key`, and
+    brings it a message.
+
+    Errors: those of StartExecution and SignalExecution.
+    """
+    DecideApproval: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.DecideApprovalRequest, _execution_service_pb2.DecideApprovalResponse]
+    """Decides an approval.
+
+    Errors: as PauseExecution, and
+      INVALID_ARGUMENT  VALIDATION_FAILED: an outcome that is none of the step's, or data that do not fit.
+      FAILED_PRECONDITION  NO_APPROVAL: the step does not wait for a decision.
+    """
+    GetCompensationPlan: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.GetCompensationPlanRequest, _execution_service_pb2.GetCompensationPlanResponse]
+    """Tells what would be undone, and by what, if the execution failed now, or what
+    was, in order.
+
+    Errors:
+      NOT_FOUND  EXECUTION_NOT_FOUND.
+    """
     RerunExecution: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.RerunExecutionRequest, _execution_service_pb2.RerunExecutionResponse]
     """Runs an execution that has ended anew, as a new execution that is linked to
     it: from the step that failed or was under way, or from any other. Steps
@@ -296,6 +327,37 @@ class ExecutionServiceAsyncStub(ExecutionServiceStub):
     Errors: as PauseExecution, and
       INVALID_ARGUMENT  VALIDATION_FAILED: an input together with FAIL.
       FAILED_PRECONDITION  NO_INCIDENT.
+    """
+    SignalExecution: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.SignalExecutionRequest, _execution_service_pb2.SignalExecutionResponse]  # type: ignore[assignment]
+    """Brings a message to an execution. A `signal` step that waits for it takes it;
+    otherwise it is kept for the next one that does, in the order they came.
+    A repeat with the same `signal_id` changes nothing.
+
+    Errors: as PauseExecution, and
+      INVALID_ARGUMENT  VALIDATION_FAILED: the name, or a payload that does not fit the schema of a step
+        that waits for it.
+      NOT_FOUND  SIGNAL_UNKNOWN: its workflow has no step that takes such a message.
+      RESOURCE_EXHAUSTED  SIGNALS_FULL: 1,000 messages, or 1 MiB of them, are kept already.
+    """
+    SignalWithStart: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.SignalWithStartRequest, _execution_service_pb2.SignalWithStartResponse]  # type: ignore[assignment]
+    """Starts an execution, or finds the open one that has the `execution_key`, and
+    brings it a message.
+
+    Errors: those of StartExecution and SignalExecution.
+    """
+    DecideApproval: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.DecideApprovalRequest, _execution_service_pb2.DecideApprovalResponse]  # type: ignore[assignment]
+    """Decides an approval.
+
+    Errors: as PauseExecution, and
+      INVALID_ARGUMENT  VALIDATION_FAILED: an outcome that is none of the step's, or data that do not fit.
+      FAILED_PRECONDITION  NO_APPROVAL: the step does not wait for a decision.
+    """
+    GetCompensationPlan: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.GetCompensationPlanRequest, _execution_service_pb2.GetCompensationPlanResponse]  # type: ignore[assignment]
+    """Tells what would be undone, and by what, if the execution failed now, or what
+    was, in order.
+
+    Errors:
+      NOT_FOUND  EXECUTION_NOT_FOUND.
     """
     RerunExecution: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.RerunExecutionRequest, _execution_service_pb2.RerunExecutionResponse]  # type: ignore[assignment]
     """Runs an execution that has ended anew, as a new execution that is linked to
@@ -516,6 +578,61 @@ class ExecutionServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors: as PauseExecution, and
           INVALID_ARGUMENT  VALIDATION_FAILED: an input together with FAIL.
           FAILED_PRECONDITION  NO_INCIDENT.
+        """
+
+    @_abc_1.abstractmethod
+    def SignalExecution(
+        self,
+        request: _execution_service_pb2.SignalExecutionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_execution_service_pb2.SignalExecutionResponse, _abc.Awaitable[_execution_service_pb2.SignalExecutionResponse]]:
+        """Brings a message to an execution. A `signal` step that waits for it takes it;
+        otherwise it is kept for the next one that does, in the order they came.
+        A repeat with the same `signal_id` changes nothing.
+
+        Errors: as PauseExecution, and
+          INVALID_ARGUMENT  VALIDATION_FAILED: the name, or a payload that does not fit the schema of a step
+            that waits for it.
+          NOT_FOUND  SIGNAL_UNKNOWN: its workflow has no step that takes such a message.
+          RESOURCE_EXHAUSTED  SIGNALS_FULL: 1,000 messages, or 1 MiB of them, are kept already.
+        """
+
+    @_abc_1.abstractmethod
+    def SignalWithStart(
+        self,
+        request: _execution_service_pb2.SignalWithStartRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_execution_service_pb2.SignalWithStartResponse, _abc.Awaitable[_execution_service_pb2.SignalWithStartResponse]]:
+        """Starts an execution, or finds the open one that has the `execution_key`, and
+        brings it a message.
+
+        Errors: those of StartExecution and SignalExecution.
+        """
+
+    @_abc_1.abstractmethod
+    def DecideApproval(
+        self,
+        request: _execution_service_pb2.DecideApprovalRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_execution_service_pb2.DecideApprovalResponse, _abc.Awaitable[_execution_service_pb2.DecideApprovalResponse]]:
+        """Decides an approval.
+
+        Errors: as PauseExecution, and
+          INVALID_ARGUMENT  VALIDATION_FAILED: an outcome that is none of the step's, or data that do not fit.
+          FAILED_PRECONDITION  NO_APPROVAL: the step does not wait for a decision.
+        """
+
+    @_abc_1.abstractmethod
+    def GetCompensationPlan(
+        self,
+        request: _execution_service_pb2.GetCompensationPlanRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_execution_service_pb2.GetCompensationPlanResponse, _abc.Awaitable[_execution_service_pb2.GetCompensationPlanResponse]]:
+        """Tells what would be undone, and by what, if the execution failed now, or what
+        was, in order.
+
+        Errors:
+          NOT_FOUND  EXECUTION_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod

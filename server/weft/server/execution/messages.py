@@ -1,0 +1,204 @@
+"""What is brought to an execution from outside: messages, and decisions of people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from weft.core.errors import (
+    ExhaustedError,
+    PreconditionError,
+    ResourceNotFoundError,
+    ValidationError,
+    Violation,
+)
+from weft.core.names import closest
+from weft.core.payload import loads
+from weft.core.reasons import Reason, Rule
+from weft.server.execution.endings import completed
+from weft.server.execution.model import EventBody, SignalReceived, StepCompleted, Waits
+from weft.server.execution.orders import Order
+from weft.server.execution.place import Phase, Place
+from weft.server.execution.run import Run
+from weft.server.execution.standing import Standing
+from weft.server.workflow.kinds import Signal
+
+__all__ = ["Decide", "SendSignal", "approval_at"]
+
+_MOST: Final = 1_000
+_MOST_BYTES: Final = 1024 * 1024
+_NOTHING: Final[tuple[EventBody, ...]] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendSignal(Order):
+    """Bring a message."""
+
+    kind = "signal"
+
+    signal_id: str
+    """Unique in the execution."""
+    name: str
+    """Which message."""
+    correlation: str = ""
+    """What it belongs to."""
+    payload: bytes
+    """JSON text."""
+
+    @classmethod
+    def read(cls, execution_id: str, body: dict[str, Any]) -> Order:
+        """Read it."""
+        return cls(execution_id=execution_id, payload=body.pop("payload").encode(), **body)
+
+    def decide(self, run: Run) -> Sequence[EventBody]:
+        """Return that it came; nothing when it had come before."""
+        if self.signal_id in run.standing.known_signals:
+            return _NOTHING
+        if run.standing.closing is not None:
+            raise _closing(self.execution_id)
+        self._check(run)
+        received = SignalReceived(
+            signal_id=self.signal_id, name=self.name, correlation=self.correlation, payload=self.payload
+        )
+        return (received,)
+
+    def _check(self, run: Run) -> None:
+        takers = [
+            planned
+            for planned in run.plan.steps.values()
+            if isinstance(planned.step.does, Signal) and planned.step.does.name == self.name
+        ]
+        if not takers:
+            raise _unknown(run, self.name)
+        value = loads(self.payload)
+        faults = [planned.schema.violations(value, "payload") if planned.schema else [] for planned in takers]
+        if all(faults):
+            raise ValidationError(faults[0])
+        kept = run.standing.signals.values()
+        if len(kept) >= _MOST or sum(len(it.payload) for it in kept) + len(self.payload) > _MOST_BYTES:
+            raise ExhaustedError(
+                f"{len(kept):,} messages are kept that no step has taken",
+                reason=Reason.SIGNALS_FULL,
+                metadata={"execution_id": self.execution_id},
+            )
+
+    def recorded(self, body: EventBody) -> bool:
+        """Tell whether an event says that it came."""
+        return isinstance(body, SignalReceived) and body.signal_id == self.signal_id
+
+    def met(self, standing: Standing) -> bool:
+        """Tell whether it came."""
+        return self.signal_id in standing.known_signals
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decide(Order):
+    """Decide an approval."""
+
+    kind = "decide"
+
+    step_id: str
+    """Which step."""
+    outcome: str
+    """What is decided."""
+    comment: str = ""
+    """Why."""
+    decided_by: str = ""
+    """By whom."""
+    time: str
+    """When, RFC 3339."""
+    data: bytes = b"{}"
+    """JSON text of what else was said."""
+
+    @classmethod
+    def read(cls, execution_id: str, body: dict[str, Any]) -> Order:
+        """Read it."""
+        return cls(execution_id=execution_id, data=body.pop("data").encode(), **body)
+
+    def decide(self, run: Run) -> Sequence[EventBody]:
+        """Return that the step is done."""
+        self.check(run.standing)
+        place = approval_at(run.standing, self.execution_id, self.step_id)
+        data = loads(self.data)
+        planned = run.planned(place)
+        faults = planned.schema.violations(data, "data") if planned and planned.schema else []
+        if faults:
+            raise ValidationError(faults)
+        value = {
+            "outcome": self.outcome,
+            "comment": self.comment,
+            "by": self.decided_by,
+            "time": self.time,
+            "data": data,
+        }
+        return (completed(run, place, orjson.dumps(value), value=value),)
+
+    def check(self, standing: Standing) -> None:
+        """Refuse to decide what is not asked, or not as it is asked."""
+        place = approval_at(standing, self.execution_id, self.step_id)
+        outcomes = place.waiting.asked.outcomes if place.waiting and place.waiting.asked else ()
+        if self.outcome not in outcomes:
+            hint = closest(self.outcome, list(outcomes))
+            raise ValidationError(
+                [
+                    Violation(
+                        "outcome", f"{self.outcome!r} is none of {', '.join(outcomes)}; {hint}", Rule.INVALID
+                    )
+                ]
+            )
+
+    def recorded(self, body: EventBody) -> bool:
+        """Tell whether an event says that the step is done."""
+        return isinstance(body, StepCompleted) and body.step_id == self.step_id
+
+    def met(self, standing: Standing) -> bool:  # noqa: ARG002 - only the history tells what was decided
+        """Tell nothing: see ``recorded``."""
+        return False
+
+
+def approval_at(standing: Standing, execution_id: str, step_id: str) -> Place:
+    """Return the place of a step that waits for a decision; of the only one, when none is named.
+
+    Raises:
+        PreconditionError: NO_APPROVAL.
+        ValidationError: There are several, and none was named.
+    """
+    waiting = [
+        place
+        for place in standing.in_phase(Phase.WAITING)
+        if place.waiting is not None and place.waiting.waits is Waits.APPROVAL
+    ]
+    found = [place for place in waiting if step_id in {"", place.path}]
+    if not found:
+        raise PreconditionError(
+            f"step {step_id!r} does not wait for a decision" if step_id else "no step waits for a decision",
+            reason=Reason.NO_APPROVAL,
+            metadata={"execution_id": execution_id, "step_id": step_id},
+        )
+    if len(found) > 1:
+        paths = ", ".join(sorted(place.path for place in found)[:10])
+        raise ValidationError([Violation("step_id", f"several steps wait: {paths}", Rule.REQUIRED)])
+    return found[0]
+
+
+def _closing(execution_id: str) -> PreconditionError:
+    return PreconditionError(
+        "the outcome of the execution is decided; it takes no more messages",
+        reason=Reason.EXECUTION_ENDED,
+        metadata={"execution_id": execution_id},
+    )
+
+
+def _unknown(run: Run, name: str) -> ResourceNotFoundError:
+    known = sorted({it.step.does.name for it in run.plan.steps.values() if isinstance(it.step.does, Signal)})
+    hint = closest(name, known)
+    return ResourceNotFoundError(
+        "signal",
+        name,
+        message=f"no step of {run.plan.workflow_name!r} takes a message {name!r}{'; ' if hint else ''}{hint}",
+        reason=Reason.SIGNAL_UNKNOWN,
+        metadata={"available": ", ".join(known)},
+    )

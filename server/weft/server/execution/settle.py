@@ -1,0 +1,120 @@
+"""What follows from what happened: the rules of the language, over a run and what is being recorded.
+
+Nothing here waits, and nothing is called: a decision is a function of the history, and
+is recorded with what it follows from, in one commit.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from weft.core.errors import InternalError, WeftError
+from weft.server.execution import closing, containers, single
+from weft.server.execution.endings import fail_step, finish_scope
+from weft.server.execution.model import Failure, StepScheduled
+from weft.server.execution.paths import FINALLY, TOP, UNDO, in_scope
+from weft.server.execution.place import Phase, Place
+from weft.server.execution.run import Recording, Run, Settle
+from weft.server.workflow.kinds import Loop, Map, Parallel
+
+__all__ = ["settle", "settling"]
+
+_AT_ONCE: Final = 1_000
+"""Events after which a commit is made; a loop without actions must not hold up everybody."""
+
+_log = logging.getLogger("weft.server.engine")
+
+
+def settling(held: Callable[[Run], bool]) -> Settle:
+    """Return how to settle runs of which some are to schedule nothing."""
+    return lambda run, recording: settle(run, recording, held=held(run))
+
+
+def settle(run: Run, recording: Recording, *, held: bool = False) -> None:
+    """Add everything that follows, until somebody else's turn comes: an action's, a clock's, a person's.
+
+    Args:
+        run: The execution.
+        recording: What happened.
+        held: Whether nothing new may be scheduled.
+    """
+    standing = run.standing
+    kept: dict[str, Place] = {}
+    while standing.touched and standing.final is None and len(recording.events) < _AT_ONCE:
+        scope, place = standing.touched.popitem()
+        if not _advance(run, recording, place, held=held or standing.paused):
+            kept[scope] = place
+    if standing.final is None:
+        standing.touched.update((scope, place) for scope, place in kept.items() if scope in standing.places)
+
+
+def _advance(run: Run, recording: Recording, place: Place, *, held: bool) -> bool:
+    """Go on at one place; False when there is something to do, but not now."""
+    match place.phase:
+        case Phase.READY:
+            return _next(run, recording, place, held=held)
+        case Phase.SCHEDULED:
+            _work_out(run, recording, place)
+        case Phase.OPEN:
+            return containers.inside_changed(run, recording, place, held=held)
+        case Phase.WAITING:
+            single.look_for_signal(run, recording, place)
+        case Phase.FAILED:
+            _failed(run, recording, place)
+        case _:
+            pass
+    return True
+
+
+def _next(run: Run, recording: Recording, place: Place, *, held: bool) -> bool:
+    if place.scope == UNDO:
+        return closing.undo_next(run, recording, place, held=held)
+    target = place.goto
+    if target is None:
+        planned = run.planned(place)
+        target = planned.step.next if planned is not None else _first(run, place)
+    if not target:
+        if place.scope == FINALLY:
+            closing.end(run, recording)
+        else:
+            finish_scope(run, recording, place)
+        return True
+    if held:
+        return False
+    recording.add(StepScheduled(step_id=in_scope(place.scope, target)))
+    return True
+
+
+def _first(run: Run, place: Place) -> str:
+    """Return the step that a list begins with, which was opened and not begun."""
+    if place.scope == FINALLY:
+        return run.closing_step
+    return run.plan.first if place.scope == TOP else ""
+
+
+def _work_out(run: Run, recording: Recording, place: Place) -> None:
+    """Do at once what is no call of an action."""
+    planned = run.planned(place)
+    if planned is None or planned.step.does is None:
+        return
+    try:
+        if isinstance(planned.step.does, Parallel | Map | Loop):
+            containers.begin(run, recording, place, planned)
+        else:
+            single.begin(run, recording, place, planned)
+    except WeftError as error:
+        fail_step(run, recording, place, Failure.of(error))
+    except Exception as error:  # a defect must end the step, not wedge the execution
+        _log.exception("step %s: a defect of the engine", place.path)
+        fail_step(run, recording, place, Failure.of(InternalError(f"{type(error).__name__}: {error}")))
+
+
+def _failed(run: Run, recording: Recording, place: Place) -> None:
+    if place.scope == UNDO:
+        closing.undo_next(run, recording, place, held=False)
+    elif place.scope == FINALLY:
+        closing.end(run, recording)
+    else:
+        finish_scope(run, recording, place)

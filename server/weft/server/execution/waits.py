@@ -1,0 +1,79 @@
+"""What an open execution waits for, and until when."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from weft.server.execution.model import StepWaiting, Waits
+from weft.server.execution.place import Phase, Place
+
+if TYPE_CHECKING:
+    from weft.server.execution.run import Run
+
+__all__ = ["LOOK_AT_CHILD", "due_time", "rest"]
+
+LOOK_AT_CHILD: Final = timedelta(minutes=1)
+"""How often a parent looks at its child, beside the moments when it is told."""
+
+
+def due_time(run: Run, place: Place) -> datetime | None:
+    """Return when something happens by itself at a place."""
+    match place.phase:
+        case Phase.RETRYING:
+            return place.retry_time
+        case Phase.ACCEPTED:
+            planned = run.planned(place)
+            return place.silent_at(planned.step.heartbeat_timeout if planned else None)
+        case Phase.WAITING if place.waiting is not None:
+            return _until(place.waiting, place)
+        case _:
+            return None
+
+
+def _until(waiting: StepWaiting, place: Place) -> datetime | None:
+    """Return until when a step waits; for a child it looks now and then, as the news may be lost."""
+    if waiting.waits is not Waits.CHILD or place.looked_time is None:
+        return waiting.until
+    look = place.looked_time + LOOK_AT_CHILD
+    return min(look, waiting.until) if waiting.until else look
+
+
+def rest(run: Run) -> tuple[Waits, datetime | None]:
+    """Return what an execution waits for, all of it; NOTHING when there is something to do."""
+    standing = run.standing
+    if len(standing.places) == 1:  # as it is nearly always
+        (place,) = standing.places.values()
+        return _rest_at(run, place)
+    first, first_due = Waits.NOTHING, None
+    for place in standing.places.values():
+        if place.phase is Phase.OPEN and place.inside:
+            continue
+        waits, due = _rest_at(run, place)
+        if waits is Waits.NOTHING:
+            return Waits.NOTHING, None
+        if due is not None and (first_due is None or due < first_due):
+            first, first_due = waits, due
+        elif first is Waits.NOTHING:
+            first = waits
+    return (Waits.RESUME, first_due) if standing.paused and first is Waits.NOTHING else (first, first_due)
+
+
+def _rest_at(run: Run, place: Place) -> tuple[Waits, datetime | None]:
+    waits = _waits_at(run, place)
+    if waits is Waits.NOTHING or place.phase is Phase.INCIDENT:
+        return waits, None
+    return waits, None if waits is Waits.RESUME else due_time(run, place)
+
+
+def _waits_at(run: Run, place: Place) -> Waits:
+    waiting = place.waiting
+    if place.phase is Phase.ACCEPTED:
+        return Waits.COMPLETION
+    if place.phase is Phase.WAITING and waiting is not None:
+        to_look_at = bool(waiting.child) and not place.seen  # it is to be started, or has ended
+        return Waits.NOTHING if to_look_at else waiting.waits
+    if run.standing.paused:
+        runs = place.phase is Phase.SCHEDULED and place.path in run.in_flight
+        return Waits.NOTHING if runs else Waits.RESUME
+    return {Phase.INCIDENT: Waits.INCIDENT, Phase.RETRYING: Waits.RETRY}.get(place.phase, Waits.NOTHING)
