@@ -267,6 +267,8 @@ async def test_history_reads_every_page(weft: Client, peer: Peer) -> None:
                     "domain": "weft",
                 },
                 "instance_id": "",
+                "handled": False,
+                "next": "",
             },
         ),
     ]

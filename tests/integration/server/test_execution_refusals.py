@@ -9,6 +9,7 @@ from google.protobuf import duration_pb2, struct_pb2
 from google.protobuf.message import Message
 
 from tests.integration.server.test_control_refusals import REFUSALS
+from tests.integration.server.test_message_refusals import MESSAGES
 from tests.support.refusals import Case, check, faulty, missing, wrong_state
 from tests.support.wire import STRUCT, nested, payload, raw_json
 from tests.support.world import World
@@ -303,4 +304,4 @@ async def test_a_bad_request_is_refused_without_a_trace(world: World, case: Case
 async def test_every_rpc_is_covered() -> None:
     """Each RPC has a row above, or beside those of the other steering ones."""
     methods = pb.DESCRIPTOR.services_by_name["ExecutionService"].methods
-    assert {case.method for case in (*CASES, *REFUSALS)} == {method.name for method in methods}
+    assert {case.method for case in (*CASES, *REFUSALS, *MESSAGES)} == {method.name for method in methods}

@@ -17,6 +17,7 @@ from weft.server.execution.attempts import AttemptToken
 from weft.server.execution.dispatch import rewrite
 from weft.server.execution.model import Resolution
 from weft.server.execution.orders import Order, Pause, Resolve, Resume
+from weft.server.execution.paths import is_path
 from weft.server.execution.service import ExecutionService, RerunCommand
 from weft.server.protos import enum_from_proto
 from weft.server.requests import Faults, request_key
@@ -133,6 +134,8 @@ def _read_resolve(request: pb.ResolveIncidentRequest) -> Resolve:
     faults = Faults(request)
     faults.ref("execution_id", request.execution_id)
     faults.text("note", request.note, _MAX_REASON)
+    if request.step_id and not is_path(request.step_id):
+        faults.add("step_id", "is no path of a step", Rule.INVALID)
     text = _optional_object(request, "input", faults)
     wanted = enum_from_proto(
         execution_pb2.IncidentResolution, "INCIDENT_RESOLUTION", Resolution, request.resolution
@@ -141,7 +144,9 @@ def _read_resolve(request: pb.ResolveIncidentRequest) -> Resolve:
         faults.add("input", "a step that fails takes none")
     faults.raise_any()
     resolution = str(wanted or Resolution.RETRY)
-    return Resolve(execution_id="", resolution=resolution, input=text, note=request.note)
+    return Resolve(
+        execution_id="", resolution=resolution, input=text, note=request.note, step_id=request.step_id
+    )
 
 
 def _read_token(text: str, faults: Faults) -> AttemptToken:
