@@ -18,7 +18,7 @@ OPEN = ("weft.core", "weft.mesh")
 
 def public_modules() -> list[str]:
     """Return the names of every public module."""
-    found = [*FACADES, "weft.client.integration", "weft.client.records"]
+    found = [*FACADES, "weft.client.flow", "weft.client.integration", "weft.client.records"]
     for package in OPEN:
         root = importlib.import_module(package)
         found += [

@@ -158,7 +158,7 @@ def choice(*names: str, default: str = "") -> Field:
     """Return the field of one of some names, in any case."""
     return Field(
         read=_text,
-        schema={"enum": list(names)},
+        schema={"enum": [*names, *map(str.lower, names)]},
         blanks=("",),
         default=default or None,
         show=str.upper,
