@@ -174,7 +174,8 @@ class Flow:
         return piece.exits
 
     def _merged(self, arrivals: list[Exit], *, always: bool) -> Node:
-        if not always and len({_written(each.state) for each in arrivals}) == 1:
+        one = len(arrivals) == 1 or len({_written(each.state) for each in arrivals}) == 1
+        if one and not always:
             return arrivals[0].state
         known = all(each.state.is_object for each in arrivals)
         return Expr(f"vars.{self._scope.data()}", object=True if known else None)
@@ -194,6 +195,8 @@ class Flow:
         self, arrivals: list[Exit], state: Node, head: str, steps: list[StepDict]
     ) -> list[Callable[[str], None]]:
         """Put steps between that set the data where it has to be; return what is still to be connected."""
+        if all(each.state is state for each in arrivals):
+            return [each.connect for each in arrivals]
         connects: list[Callable[[str], None]] = []
         for group in _alike(arrivals, with_target=False):
             if _written(group[0].state) == _written(state):
