@@ -60,19 +60,25 @@ def for_task(view: TaskView) -> Piece:
     data = scope.names(f"{view.vertex.name} data", "data")
     items = scope.names(f"{view.vertex.name} items", "items")
     item, index = scope.names(each, "item"), scope.names(at, "index")
+    following = scope.names(f"{view.vertex.name} next", "next")
+    source = view.expression(spec.get("in"), "for.in").template()
     begin: StepDict = {
         "id": scope.ids(f"{view.vertex.name} begins"),
-        "set": {items: view.expression(spec.get("in"), "for.in").template(), data: view.input.template()},
+        "set": {items: source, following: 0, data: view.input.template()},
         "next": view.id,
     }
     body, first = _body(view, {f"${each}": Expr(f"vars.{item}"), f"${at}": Expr(f"vars.{index}")}, data)
     taken: StepDict = {
         "id": scope.ids(f"{view.vertex.name} takes"),
-        "set": {item: f"${{vars.{items}[iteration]}}", index: "${iteration}"},
+        "set": {
+            item: f"${{vars.{items}[vars.{following}]}}",
+            index: f"${{vars.{following}}}",
+            following: f"${{vars.{following} + 1}}",
+        },
         "next": first,
     }
     loop = {
-        "while": _while(view, items, data, (each, at)),
+        "while": _while(view, (items, following, data), (each, at)),
         "max_iterations": MAX_ITERATIONS,
         "steps": [taken, *body],
     }
@@ -101,11 +107,13 @@ def _keep(view: TaskView, steps: list[StepDict], end: Exit, data: str) -> None:
     end.connect(str(keep["id"]))
 
 
-def _while(view: TaskView, items: str, data: str, variables: tuple[str, str]) -> str:
-    more = f"iteration < size(vars.{items})"
+def _while(view: TaskView, kept: tuple[str, str, str], variables: tuple[str, str]) -> str:
+    items, following, data = kept
+    more = f"vars.{following} < size(vars.{items})"
     if "while" not in view.task:
         return f"${{{more}}}"
-    names = {f"${variables[0]}": Expr(f"vars.{items}[iteration]"), f"${variables[1]}": Expr("iteration")}
+    item = Expr(f"vars.{items}[vars.{following}]")
+    names = {f"${variables[0]}": item, f"${variables[1]}": Expr(f"vars.{following}")}
     view.names |= names
     condition = view.condition(view.task["while"], "while", Expr(f"vars.{data}"))[2:-1]
     return f"${{{more} && ({condition})}}"
