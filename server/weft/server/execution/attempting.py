@@ -91,10 +91,8 @@ class RunningAttempts:
         self._trouble: BaseException | None = None
 
     async def run_one(self) -> None:
-        """Run the attempt that is scheduled, if one is, to its end."""
-        place = self._run.standing.top
-        if self._is_to_run(place):
-            await self._attempt(place)
+        """Run the attempt that is scheduled at the top to its end."""
+        await self._attempt(self._run.standing.top)
 
     def start_all(self) -> None:
         """Start every attempt that is scheduled and does not run yet.

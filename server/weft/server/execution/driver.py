@@ -31,6 +31,15 @@ def _is_over(run: Run) -> bool:
     return run.released or run.torn
 
 
+def _is_next_attempt(run: Run) -> bool:
+    """Tell whether the only thing to do is to run an attempt, as it nearly always is in a flat workflow."""
+    standing = run.standing
+    if not run.plan.flat or standing.closing is not None or standing.paused or run.torn:
+        return False
+    top = standing.top
+    return top.phase is Phase.SCHEDULED and (top.planned is None or top.planned.step.does is None)
+
+
 class Owner(Protocol):
     """Who has the executions that are driven."""
 
@@ -88,15 +97,17 @@ class Driver:
         running = self._attempts.of(run)
         try:
             while not run.released and not self._owner.draining:
+                if _is_next_attempt(run):
+                    await running.run_one()
+                    continue
                 run.news.clear()
                 await self._go_on(run)
                 if _is_over(run):
                     break
-                if run.plan.flat and run.standing.closing is None:
-                    await running.run_one()
-                else:
-                    running.start_all()
-                    running.stop_orphans()
+                if _is_next_attempt(run):
+                    continue
+                running.start_all()
+                running.stop_orphans()
                 await self._rest(run)
             if self._owner.draining and not run.released:
                 await running.finish()

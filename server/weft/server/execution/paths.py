@@ -46,14 +46,14 @@ def is_path(text: str) -> bool:
 
 def scope_of(path: str) -> str:
     """Return the scope that a step runs in."""
-    if path.startswith(_UNDO_PREFIX):
-        return UNDO
-    return path.rpartition("/")[0]
+    if "/" not in path:
+        return TOP
+    return UNDO if path.startswith(_UNDO_PREFIX) else path.rpartition("/")[0]
 
 
 def id_of(path: str) -> str:
     """Return the step's id in the definition."""
-    return path.rpartition("/")[2]
+    return path.rpartition("/")[2] if "/" in path else path
 
 
 def in_scope(scope: str, step_id: str) -> str:

@@ -21,6 +21,7 @@ from weft.server.execution.model import (
     StepWaiting,
 )
 from weft.server.execution.paths import id_of
+from weft.server.execution.plan import PlannedStep
 
 __all__ = ["Parsed", "Phase", "Place"]
 
@@ -78,6 +79,7 @@ class Place:
         number: Which branch, item or iteration of that step.
         phase: What there is to do.
         path: The step that it is about; empty before the first.
+        planned: That step as the workflow has it; set by who knows the workflow.
         goto: Which step follows, where the step itself has chosen that; None: as defined.
         attempt: The newest attempt; 0 before the first.
         failures: How many attempts failed since it was first scheduled, or its incident was resolved.
@@ -132,6 +134,7 @@ class Place:
         "parsed",
         "path",
         "phase",
+        "planned",
         "previous",
         "progress",
         "results",
@@ -154,6 +157,7 @@ class Place:
         self.caught: tuple[Failure, str] | None = None
         self.phase = Phase.READY
         self.path = ""
+        self.planned: PlannedStep | None = None
         self.goto: str | None = None
         self._reset()
 

@@ -54,6 +54,8 @@ _KEEP_PARSED: Final = 64 * 1024
 
 _NOTHING_KNOWN: Final[tuple[bytes | None, JsonObject]] = (None, {})
 
+_UNDO_PREFIX: Final = UNDO + "/"
+
 _STAY: Final = timedelta(seconds=30)
 """What waits longer than this is let go of, and read again when it is due."""
 
@@ -193,9 +195,12 @@ class Run:
 
     def planned(self, place: Place) -> PlannedStep | None:
         """Return the step that a place is about, if the workflow has it."""
-        if place.scope == UNDO:
-            return self.undo_of(place.path.removeprefix(UNDO + "/"))
-        return self.plan.at(place.path)
+        return place.planned
+
+    def _planned_at(self, path: str) -> PlannedStep | None:
+        if path.startswith(_UNDO_PREFIX):
+            return self.undo_of(path.removeprefix(_UNDO_PREFIX))
+        return self.plan.at(path)
 
     def undo_of(self, path: str) -> PlannedStep | None:
         """Return what undoes a completed step."""
@@ -352,30 +357,29 @@ class Run:
         """Go on by one event."""
         self.standing.apply(event)
         body = event.body
-        match body:
-            case StepScheduled():
-                self._scheduled(body.step_id)
-            case StepCompleted() | StepReused():
-                self.size += len(body.output)
-                self._completed(body)
-            case StepWaiting():
-                if body.child:
-                    self._children[body.step_id] = body.child
-            case ExecutionStarted():
-                self._input, self.trace = body.input, body.trace
-                self.size += len(body.input)
-            case ExecutionCompleted():
-                self.result = body.result
-            case _:
-                pass
+        if isinstance(body, StepScheduled):
+            self._scheduled(body.step_id)
+        elif isinstance(body, StepCompleted | StepReused):
+            self.size += len(body.output)
+            self._completed(body)
+        elif isinstance(body, StepWaiting):
+            if body.child:
+                self._children[body.step_id] = body.child
+        elif isinstance(body, ExecutionStarted):
+            self._input, self.trace = body.input, body.trace
+            self.size += len(body.input)
+        elif isinstance(body, ExecutionCompleted):
+            self.result = body.result
 
     def _scheduled(self, path: str) -> None:
+        standing = self.standing
         scope = scope_of(path)
-        planned = self.plan.at(path)
+        place = standing.places[scope]
+        planned = place.planned = self._planned_at(path)
         if planned is not None and planned.step.does is not None:
-            self.standing.touched[scope] = self.standing.places[scope]
+            standing.touched[scope] = place
         else:
-            self.standing.touched.pop(scope, None)  # nothing to decide before its action has ended
+            standing.touched.pop(scope, None)  # nothing to decide before its action has ended
         if scope.endswith("]"):
             self._inherit(scope)
 
@@ -392,21 +396,22 @@ class Run:
             place.fresh = list(place.outputs)
 
     def _completed(self, body: StepCompleted | StepReused) -> None:
-        planned = self.plan.at(body.step_id)
+        place = self.standing.at(body.step_id)
+        if place is None or isinstance(body, StepReused):
+            planned = self._planned_at(body.step_id)
+            if place is not None:
+                place.planned = planned
+        else:
+            planned = place.planned
         if planned is None:
             return
         if isinstance(planned.step.does, SetVariables):
             self.variables = {**self.variables, **loads(body.output)}
-        undo = body.undo if isinstance(body, StepCompleted) else ""
-        if (
-            (planned.undo is not None or undo)
-            and not body.step_id.startswith(UNDO + "/")
-            and isinstance(body, StepCompleted)
-        ):
-            place = self.standing.places[scope_of(body.step_id)]
-            self.done.append(
-                Done(body.step_id, body.output, place, self._children.get(body.step_id, ""), undo)
-            )
+        if place is None or isinstance(body, StepReused) or place.scope == UNDO:
+            return
+        if planned.undo is not None or body.undo:
+            child = self._children.get(body.step_id, "")
+            self.done.append(Done(body.step_id, body.output, place, child, body.undo))
 
 
 Decide = Callable[[Run], Sequence[EventBody]]

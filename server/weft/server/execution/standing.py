@@ -6,8 +6,9 @@ time is what the place is about. A flat workflow has a single place.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import timedelta
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any, ClassVar
 
 from weft.core.errors import CallCancelledError, DeadlineExceededError
 from weft.core.reasons import Reason
@@ -97,15 +98,15 @@ class Standing:
             return self.final
         if self.paused:
             return ExecutionState.PAUSED
-        for place in self.places.values():
-            if place.phase is Phase.INCIDENT:
-                return ExecutionState.INCIDENT
-        return ExecutionState.RUNNING
+        return ExecutionState.RUNNING if self.incident is None else ExecutionState.INCIDENT
 
     @property
     def incident(self) -> Failure | None:
         """Why somebody has to decide, if so."""
-        return next((place.failure for place in self.in_phase(Phase.INCIDENT)), None)
+        for place in self.places.values():
+            if place.phase is Phase.INCIDENT:
+                return place.failure
+        return None
 
     def at(self, path: str) -> Place | None:
         """Return the place that is about a step now; None when none is."""
@@ -119,35 +120,26 @@ class Standing:
     def apply(self, event: Event) -> None:
         """Go on by one event."""
         body = event.body
-        match body:
-            case StepScheduled():
-                place = self.places.get(scope_of(body.step_id)) or self._open(scope_of(body.step_id))
-                place.schedule(body, event.time)
-            case StepCompleted() | StepReused():
-                self._completed(body)
-            case StepFailed():
-                self._failed(body)
-            case (
-                StepAccepted()
-                | StepProgressed()
-                | StepRetryScheduled()
-                | IncidentRaised()
-                | IncidentResolved()
-            ):
-                place = self._place(body.step_id)
-                place.go_on(body, event.time)
-            case MapStarted() | StepWaiting():
-                place = self._place(body.step_id)
-                place.enter(body, event.time)
-                self.touched[place.scope] = place
-            case ScopeCompleted() | ScopeFailed():
-                self._scope_ended(body)
-            case SignalReceived():
-                self._signal(body)
-            case _:
-                self._whole(body)
+        self._apply.get(type(body), Standing._whole)(self, body, event.time)
 
-    def _whole(self, body: EventBody) -> None:
+    def _schedule(self, body: StepScheduled, time: datetime) -> None:
+        scope = scope_of(body.step_id)
+        place = self.places.get(scope) or self._open(scope)
+        place.schedule(body, time)
+
+    def _of_attempt(
+        self,
+        body: StepAccepted | StepProgressed | StepRetryScheduled | IncidentRaised | IncidentResolved,
+        time: datetime,
+    ) -> None:
+        self._place(body.step_id).go_on(body, time)
+
+    def _enter(self, body: MapStarted | StepWaiting, time: datetime) -> None:
+        place = self._place(body.step_id)
+        place.enter(body, time)
+        self.touched[place.scope] = place
+
+    def _whole(self, body: EventBody, _: datetime) -> None:
         match body:
             case ExecutionPaused() | ExecutionResumed():
                 self.paused = isinstance(body, ExecutionPaused)
@@ -177,25 +169,27 @@ class Standing:
             holder.hold(place)
         return place
 
-    def _completed(self, body: StepCompleted | StepReused) -> None:
+    def _completed(self, body: StepCompleted | StepReused, _: datetime) -> None:
         place = self.places.get(scope_of(body.step_id))
         if place is None:  # reused from a body that is not run again: only its variables count
             return
-        self._drop_inside(place)
-        if isinstance(body, StepCompleted):
-            self.signals.pop(body.signal_id, None)
-            place.complete(body.step_id, body.output, body.next)
-        else:
+        if place.inside:
+            self._drop_inside(place)
+        if isinstance(body, StepReused):
             place.complete(body.step_id, body.output, None)
+        else:
+            place.complete(body.step_id, body.output, body.next)
+            if body.signal_id:
+                self.signals.pop(body.signal_id, None)
         self.touched[place.scope] = place
 
-    def _failed(self, body: StepFailed) -> None:
+    def _failed(self, body: StepFailed, _: datetime) -> None:
         place = self._place(body.step_id)
         self._drop_inside(place)
         place.fail(body)
         self.touched[place.scope] = place
 
-    def _scope_ended(self, body: ScopeCompleted | ScopeFailed) -> None:
+    def _scope_ended(self, body: ScopeCompleted | ScopeFailed, _: datetime) -> None:
         place = self.places[body.scope]
         holder = place.holder
         self._drop(place)
@@ -207,7 +201,7 @@ class Standing:
             holder.inside_failed(place, body.failure)
         self.touched[holder.scope] = holder
 
-    def _signal(self, body: SignalReceived) -> None:
+    def _signal(self, body: SignalReceived, _: datetime) -> None:
         self.signals[body.signal_id] = body
         self.known_signals.add(body.signal_id)
         for place in self.places.values():
@@ -237,6 +231,24 @@ class Standing:
             place.phase = Phase.ENDED
         self.places.clear()
         self.touched.clear()
+
+    _apply: ClassVar[Mapping[type[EventBody], Callable[[Standing, Any, datetime], None]]] = {
+        StepScheduled: _schedule,
+        StepCompleted: _completed,
+        StepReused: _completed,
+        StepFailed: _failed,
+        StepAccepted: _of_attempt,
+        StepProgressed: _of_attempt,
+        StepRetryScheduled: _of_attempt,
+        IncidentRaised: _of_attempt,
+        IncidentResolved: _of_attempt,
+        MapStarted: _enter,
+        StepWaiting: _enter,
+        ScopeCompleted: _scope_ended,
+        ScopeFailed: _scope_ended,
+        SignalReceived: _signal,
+    }
+    """What each kind of event does; the others are about the execution as a whole."""
 
 
 def _why(

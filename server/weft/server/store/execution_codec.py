@@ -107,7 +107,6 @@ _OPTIONAL: Final = frozenset({"incident_resolved", "execution_closing"})
 _CHANGING: Final = frozenset({"state", "failure", "last_event", "end_time", "waits", "due_time"})
 """Fields of an execution that its head does not have."""
 _SILENT: Final[Mapping[type[EventBody], str]] = {
-    StepCompleted: ',"next":null,"signal_id":"","undo":""}',
     StepFailed: ',"handled":false,"next":""}',
     ExecutionStarted: ',"parent":{"execution_id":"","step_id":"","abandon":false,"depth":0}}',
 }
@@ -220,6 +219,11 @@ def encode_event(event: Event) -> EventRow:
 
 def _attributes(body: EventBody) -> str:
     """Write everything but the payload; of what came later only what says something."""
+    if type(body) is StepCompleted and body.next is None and not body.signal_id and not body.undo:
+        plain = {"step_id": body.step_id, "attempt": body.attempt, "output": None}
+        return orjson.dumps({**plain, "instance_id": body.instance_id}).decode()
+    if type(body) is StepScheduled:
+        return orjson.dumps(body).decode()
     text = encode(body)
     silent = _SILENT.get(type(body))
     if silent is None or not text.endswith(silent):
