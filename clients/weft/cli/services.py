@@ -221,6 +221,19 @@ def register(
         output.document(settings, {"items": [service.to_dict() for service in found]})
 
 
+@command(app, "export", "weft services export > registry.json")
+def export(ctx: typer.Context) -> None:
+    """Write what is registered as one JSON document, to check workflows against it without a server.
+
+    It holds the services with their schemas, and the workflows in their newest
+    version and in those that aliases name: weft workflows validate --registry.
+    """
+    from weft.client.snapshot import take_snapshot  # noqa: PLC0415 - only here
+
+    settings = Settings.of(ctx)
+    output.document(settings, call(settings, take_snapshot))
+
+
 @command(app, "deregister", "weft services deregister text-extraction")
 def deregister(
     ctx: typer.Context,

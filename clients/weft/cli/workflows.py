@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum, unique
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -82,15 +83,40 @@ def apply(ctx: typer.Context, files: FilesArgument = None, file: FileOption = No
         output.note(_warning(finding))
 
 
-@command(app, "validate", "weft workflows validate -f pipeline.yaml")
-def validate(ctx: typer.Context, files: FilesArgument = None, file: FileOption = None) -> None:
-    """Find every problem of the workflows in YAML or JSON files, and store nothing."""
+@command(
+    app,
+    "validate",
+    "weft workflows validate -f pipeline.yaml",
+    "weft workflows validate --registry registry.json -f pipeline.yaml",
+)
+def validate(
+    ctx: typer.Context,
+    files: FilesArgument = None,
+    file: FileOption = None,
+    registry: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Ask no server, but what `weft services export` has saved.",
+            dir_okay=False,
+        ),
+    ] = None,
+) -> None:
+    """Find every problem of the workflows in YAML or JSON files, and store nothing.
+
+    With --registry there is no server: services and workflows are those of a
+    file, and the files that are checked together know each other.
+    """
     from weft.cli._apply import faults_of, validate_all  # noqa: PLC0415 - PyYAML, for the commands that use it
     from weft.cli._definitions import read_workflows  # noqa: PLC0415 - as above
+    from weft.cli._offline import load_registry, validate_offline  # noqa: PLC0415 - as above
 
     settings = Settings.of(ctx)
     definitions = read_workflows(chosen_files(ctx, files, file))
-    findings = call(settings, lambda weft: validate_all(weft, definitions))
+    if registry is None:
+        findings = call(settings, lambda weft: validate_all(weft, definitions))
+    else:
+        findings = validate_offline(load_registry(registry), definitions)
     faults = faults_of(findings, definitions)
     if not settings.for_people:
         output.document(

@@ -15,8 +15,9 @@ from weft.server.requests import Faults, close_page, read_mask, read_page, reque
 from weft.server.workflow import convert
 from weft.server.workflow.aliases import alias_from_proto, check_alias
 from weft.server.workflow.labels import read_labels
-from weft.server.workflow.model import Problem, Severity, Workflow, WorkflowState
+from weft.server.workflow.model import Definition, Problem, Workflow, WorkflowState
 from weft.server.workflow.service import WorkflowService
+from weft.server.workflow.validating import validated
 
 __all__ = ["WorkflowServicer"]
 
@@ -176,22 +177,11 @@ class WorkflowServicer(workflow_service_pb2_grpc.WorkflowServiceServicer):
         self, request: pb.ValidateWorkflowRequest, context: object
     ) -> pb.ValidateWorkflowResponse:
         """Find every problem of a definition."""
-        faults = Faults(request)
-        if request.workflow.name:
-            faults.name("workflow.name", request.workflow.name)
-        faults.text("workflow.description", request.workflow.description)
-        convert.metadata_from_proto(request.workflow, faults)
-        definition = convert.definition_from_proto(request.workflow, faults)
-        of_message = [
-            Problem(v.field.removeprefix("workflow."), v.reason, v.description) for v in faults.found
-        ]
-        found = await self._workflows.problems(definition, name=request.workflow.name)
-        told = {(problem.path, problem.code) for problem in of_message}
-        problems = (*of_message, *(it for it in found if (it.path, it.code) not in told))
-        return pb.ValidateWorkflowResponse(
-            problems=[convert.problem_to_proto(problem) for problem in problems],
-            valid=all(problem.severity is not Severity.ERROR for problem in problems),
-        )
+
+        async def find(definition: Definition, name: str) -> tuple[Problem, ...]:
+            return await self._workflows.problems(definition, name=name)
+
+        return await validated(request, request.workflow, find)
 
 
 def _change(
