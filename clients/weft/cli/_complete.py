@@ -13,7 +13,7 @@ from weft.cli._session import Settings, call
 if TYPE_CHECKING:
     from weft.client import Client, Page
 
-__all__ = ["action_names", "execution_ids", "policies", "service_names", "workflow_names"]
+__all__ = ["action_names", "execution_ids", "policies", "schedule_names", "service_names", "workflow_names"]
 
 _PATIENCE: Final = 1.0
 """Seconds; who presses Tab does not wait longer."""
@@ -30,6 +30,12 @@ def service_names(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
 def workflow_names(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
     """Offer the names of workflows."""
     items = _ask(ctx, lambda weft: weft.workflows.list(page_size=_LIMIT))
+    return [(item.name, item.description) for item in items if item.name.startswith(incomplete)]
+
+
+def schedule_names(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+    """Offer the names of schedules."""
+    items = _ask(ctx, lambda weft: weft.schedules.list(page_size=_LIMIT))
     return [(item.name, item.description) for item in items if item.name.startswith(incomplete)]
 
 

@@ -12,6 +12,7 @@ from keyword import iskeyword
 from typing import Any
 
 from weft.cli._documents import read_documents
+from weft.cli._schedule_shape import SCHEDULE
 from weft.cli._service_shape import SERVICE
 from weft.cli._shapes import Shape
 from weft.cli._sources import source_name
@@ -26,6 +27,7 @@ __all__ = [
     "in_files",
     "located",
     "only_workflow",
+    "read_schedules",
     "read_services",
     "read_workflows",
 ]
@@ -57,6 +59,15 @@ def read_workflows(sources: Sequence[str]) -> list[Definition]:
         ValidationError: A file or a definition in it has faults; those of all are listed.
     """
     return _read(sources, WORKFLOW, check_size)
+
+
+def read_schedules(sources: Sequence[str]) -> list[Definition]:
+    """Read every schedule of some files.
+
+    Raises:
+        ValidationError: A file or a schedule in it has faults; those of all are listed.
+    """
+    return _read(sources, SCHEDULE)
 
 
 def read_services(sources: Sequence[str]) -> list[Definition]:

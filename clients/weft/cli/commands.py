@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from weft.cli import attempts, batches, calling, executions, forms, resolving, services, workflows
+from weft.cli import attempts, batches, calling, executions, forms, resolving, schedules, services, workflows
 from weft.cli import doctor as doctor_
 from weft.cli import health as health_
 from weft.cli import run as run_
@@ -80,6 +80,7 @@ command(
 command(workflows.app, "schema", "weft workflows schema > workflow.schema.json")(forms.schema)
 app.add_typer(executions.app, name="executions")
 app.add_typer(batches.app, name="batches")
+app.add_typer(schedules.app, name="schedules")
 app.add_typer(attempts.app, name="attempts")
 command(
     app,

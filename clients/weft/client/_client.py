@@ -12,6 +12,7 @@ from weft.client._execution import ExecutionClient
 from weft.client._health import HealthClient
 from weft.client._registry import RegistryClient
 from weft.client._retries import RetryPolicies
+from weft.client._schedule import ScheduleClient
 from weft.client._to_proto import DurationLike, duration
 from weft.client._workflow import WorkflowClient
 from weft.core.clock import Clock, SystemClock
@@ -31,6 +32,7 @@ class Client:
         workflows: Definitions and their versions.
         executions: Runs of workflows, and direct calls of actions.
         batches: One operation on many executions.
+        schedules: Workflows that are started by the clock.
         archives: Executions that have ended, taken out of one store and into another.
         health: The standard health check of gRPC.
     """
@@ -41,6 +43,7 @@ class Client:
         self.workflows = WorkflowClient(caller)
         self.executions = ExecutionClient(caller)
         self.batches = BatchClient(caller)
+        self.schedules = ScheduleClient(caller)
         self.archives = ArchiveClient(caller)
         self.health = HealthClient(caller)
 

@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 
 from weft.api.execution.v1 import batch_pb2, execution_pb2, execution_service_pb2
 from weft.api.registry.v1 import registry_pb2
+from weft.api.schedule.v1 import schedule_pb2
 from weft.api.workflow.v1 import workflow_pb2
 from weft.core.errors import ValidationError, Violation
 from weft.core.reasons import Rule
@@ -72,3 +73,7 @@ STEP_STATE = EnumNames(execution_pb2.StepState.items())
 BATCH_OPERATION = EnumNames(batch_pb2.BatchOperation.items())
 BATCH_STATE = EnumNames(batch_pb2.BatchState.items())
 BATCH_ITEM_STATE = EnumNames(batch_pb2.BatchItemState.items())
+OVERLAP_POLICY = EnumNames(schedule_pb2.OverlapPolicy.items())
+SCHEDULE_STATE = EnumNames(schedule_pb2.ScheduleState.items())
+SCHEDULE_RUN_KIND = EnumNames(schedule_pb2.ScheduleRunKind.items())
+SCHEDULE_RUN_STATE = EnumNames(schedule_pb2.ScheduleRunState.items())
