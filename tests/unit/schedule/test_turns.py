@@ -344,6 +344,9 @@ async def test_a_number_of_runs(bench: Bench) -> None:
     schedule = await bench.schedule()
     assert (schedule.state, schedule.plan.remaining) == (ScheduleState.COMPLETED, 0)
     assert schedule.counts.started == 3
+    bench.executions.finish_all()
+    await bench.go(600)
+    assert (await bench.schedule()).counts.open == 0
     assert await bench.store.next_schedule_time() is None
 
 
@@ -372,6 +375,9 @@ async def test_paused_it_starts_what_people_ask_for(bench: Bench) -> None:
     await bench.add(RunKind.TRIGGERED, Overlap.SKIP, "t1")
     await bench.go(300)
     assert await bench.runs() == [("ENDED", "exe_1"), ("PENDING", ""), ("STARTED", "exe_2")]
+    bench.executions.finish("exe_2")
+    await bench.go(600)
+    assert await bench.runs() == [("ENDED", "exe_1"), ("PENDING", ""), ("ENDED", "exe_2")]
     assert await bench.store.next_schedule_time() is None
 
 
@@ -383,7 +389,7 @@ async def test_a_backfill_is_worked_off_in_order(bench: Bench) -> None:
         await bench.go(2)
         bench.executions.finish(f"exe_{min(number, 2)}")
     await bench.go(2)
-    assert await bench.runs() == [("ENDED", "exe_1"), ("STARTED", "exe_2"), ("ENDED", "exe_1")]
+    assert await bench.runs() == [("ENDED", "exe_1"), ("ENDED", "exe_2"), ("ENDED", "exe_1")]
     assert len(bench.executions.all) == 2
 
 

@@ -34,6 +34,8 @@ _COUNTED: Final = 10_000
 """How many missed times are counted one by one."""
 _SOON: Final = timedelta(seconds=1)
 _SELDOM: Final = timedelta(seconds=30)
+_RARELY: Final = timedelta(minutes=10)
+"""How often a long execution is looked at: where a failure pauses the schedule, and elsewhere."""
 _BAD: Final = frozenset({ExecutionState.FAILED, ExecutionState.TIMED_OUT})
 _LATER: Final = frozenset({Reason.ENGINE_FULL, Reason.STORE_FULL})
 """Reasons for which a start is tried again."""
@@ -313,9 +315,10 @@ class ScheduleTurn:
         if schedule.plan.next_time is not None:
             due = self._due(schedule.plan.next_time)
             times.append(max(due, soon) if self._again else due)
-        if self._open and schedule.policies.pause_on_failure and schedule.state is ScheduleState.ACTIVE:
-            since = self._now - min(run.time or self._now for run in self._open)
-            times.append(self._now + min(max(_SOON, since / 10), _SELDOM))
+        if self._open:
+            since = self._now - max(run.time or self._now for run in self._open)
+            seldom = _SELDOM if schedule.policies.pause_on_failure else _RARELY
+            times.append(self._now + min(max(_SOON, since / 5), seldom))
         return min(times, default=None)
 
     def _waits(self) -> bool:
