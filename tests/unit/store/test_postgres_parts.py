@@ -11,11 +11,14 @@ import pytest
 
 from tests.contract.store.samples import advanced, execution, first_events, key, output
 from weft.core.errors import InternalError
+from weft.core.testing import ManualClock
 from weft.server.store.base import StoreFullError, StoreUnavailableError
+from weft.server.store.database import DatabaseConfig
 from weft.server.store.postgres._batch import Append, Insert, arguments
 from weft.server.store.postgres._deadline import Deadline
 from weft.server.store.postgres._faults import fault_of, is_retryable, unit_error
 from weft.server.store.postgres._hints import Hint, Hints
+from weft.server.store.postgres._keeper import Keeper
 from weft.server.store.postgres._locks import lock_class, lock_number, session_class
 from weft.server.store.postgres._reaper import Reaper
 
@@ -151,3 +154,34 @@ async def test_a_batch_has_one_array_for_each_column() -> None:
     assert [list(values[at]) for at in (1, 17)] == [[two.id], [two.id, one.id]]
     assert list(values[32]) == [two.id, two.id, two.id, one.id, one.id]
     assert list(values[38]) == [one.id, one.id]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress"),
+        asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation"),
+        ConnectionResetError(),
+    ],
+)
+async def test_a_hint_over_a_connection_that_is_cut_is_lost_and_no_more(error: Exception) -> None:
+    """Hints only save time: whoever hears none looks by itself. Found by the fault rig, seed 20261211."""
+    keeper = Keeper(
+        DatabaseConfig(url="postgresql://weft@127.0.0.1/weft"),
+        ManualClock(),
+        lambda _: None,
+        lambda _: None,
+        lambda **_: None,
+    )
+
+    class Cut:
+        async def execute(self, *_: object) -> None:
+            raise error
+
+    keeper._connection = Cut()  # type: ignore[assignment] # what of it is used
+    keeper.alone = False
+    keeper.tell(Hint("registry"))
+    sending = keeper._hints._task
+    assert sending is not None
+    await asyncio.wait_for(sending, 5)
+    assert keeper._hints._task is None

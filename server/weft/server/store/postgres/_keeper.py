@@ -49,6 +49,8 @@ _GONE: Final = (
     OSError,
 )
 """What a session raises that is not there any more."""
+_TROUBLE: Final = (*_GONE, asyncpg.PostgresError, TimeoutError)
+"""What the database, or the way to it, is to blame for."""
 
 
 class Counts(Protocol):
@@ -122,7 +124,7 @@ class Keeper:
         except StoreUnavailableError:
             raise
         except Exception as error:
-            if isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError | OSError | TimeoutError):
+            if isinstance(error, _TROUBLE):
                 text = self._config.hide(str(error).partition("\n")[0]) or type(error).__name__
                 raise StoreUnavailableError(f"cannot open the store: {where}: {text}") from None
             raise
@@ -141,11 +143,11 @@ class Keeper:
         if connection is None:
             return
         if self.fault is None:
-            with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+            with suppress(*_TROUBLE):
                 async with asyncio.timeout(5):
                     await self._leave(connection, (self.epoch,))
                     await self._tell(connection, [Hint("freed")])
-        with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+        with suppress(*_TROUBLE):
             await connection.close(timeout=2)
         connection.terminate()
 
@@ -325,7 +327,7 @@ class Keeper:
         connection = self._connection
         if connection is None or self.fault is not None:
             return
-        with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+        with suppress(*_TROUBLE):
             async with self._using, asyncio.timeout(1):
                 await self._tell(connection, hints)
 
