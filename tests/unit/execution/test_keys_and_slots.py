@@ -14,6 +14,7 @@ from weft.server.execution.model import Execution, ExecutionCancelled, Execution
 from weft.server.execution.service import RerunCommand
 from weft.server.execution.start import KeyConflict, KeyReuse
 from weft.server.registry.model import Action
+from weft.server.workflow.kinds import Child
 from weft.server.workflow.model import Concurrency, OnConflict, Step
 
 
@@ -152,6 +153,19 @@ async def test_a_workflow_may_refuse_what_is_too_many() -> None:
         (await world.held("a")).complete()
         await world.ended(first[1].id)
         assert (await world.start(value={"customer": "x"})).waits is Waits.NOTHING
+
+
+async def test_a_child_that_is_too_many_fails_its_step() -> None:
+    """Its workflow refuses it on purpose, so it is not started again and again."""
+    async with new_world(hold=["a"]) as world:
+        await _limited(world, 1, on_conflict=OnConflict.REJECT)
+        await world.workflow(Step(id="run", does=Child(name="flow")), name="parent")
+        await world.start()
+        await world.held("a")
+        details = await world.run("parent")
+        assert details.execution.state is ExecutionState.FAILED
+        assert details.execution.failure is not None
+        assert details.execution.failure.reason == Reason.CONCURRENCY_LIMIT
 
 
 async def test_a_workflow_may_end_the_oldest_for_the_newest() -> None:

@@ -6,11 +6,14 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, Protocol
 
+from weft.core.errors import WeftError
 from weft.server.execution.limits import Turns
-from weft.server.execution.model import EventBody
+from weft.server.execution.model import EventBody, Failure
 from weft.server.execution.place import Phase, Place
 from weft.server.execution.run import Decide, Run
+from weft.server.execution.step_turns import StepTurns
 from weft.server.execution.steps import StepRunner
+from weft.server.store.base import StoreFullError, StoreUnavailableError
 from weft.server.tasks import to_its_end
 
 __all__ = ["Attempts", "RunningAttempts"]
@@ -41,13 +44,15 @@ class Attempts:
     Args:
         owner: Who has the executions.
         steps: Calls their actions.
-        turns: How many attempts run at the same time.
+        turns: How many attempts run at the same time at this server.
+        step_turns: Has the turns of steps with a limit.
     """
 
-    def __init__(self, owner: Owner, steps: StepRunner, turns: Turns) -> None:
+    def __init__(self, owner: Owner, steps: StepRunner, turns: Turns, step_turns: StepTurns) -> None:
         self._owner = owner
         self._steps = steps
         self._turns = turns
+        self._step_turns = step_turns
 
     def of(self, run: Run) -> RunningAttempts:
         """Return the attempts of one execution; none runs yet."""
@@ -59,11 +64,13 @@ class Attempts:
         planned = run.planned(place)
         run.in_flight.add(path)
         try:
-            async with self._turns.turn(planned.step.service if planned else ""):
-                if self._owner.draining or run.released:
-                    return  # its turn came too late
-                self._owner.require_lease()
-                bodies = await self._steps.run(run, place)
+            bodies = await self._ask(run, place)
+            if not bodies:
+                async with self._turns.turn(planned.step.service if planned else ""):
+                    if self._owner.draining or run.released:
+                        return  # its turn came too late
+                    self._owner.require_lease()
+                    bodies = await self._steps.run(run, place)
 
             def decide(_: Run) -> tuple[EventBody, ...]:
                 current = place.phase is Phase.SCHEDULED and place.attempt == attempt and place.path == path
@@ -74,6 +81,18 @@ class Attempts:
             await (recording if run.plan.flat else to_its_end(recording))
         finally:
             run.in_flight.discard(path)
+
+    async def _ask(self, run: Run, place: Place) -> tuple[EventBody, ...]:
+        """Ask for the turn of a step with a limit; return what is recorded when it has none, or nothing."""
+        if not run.plan.limited:
+            return _NOTHING
+        try:
+            waiting = await self._step_turns.ask(run, place)
+        except (StoreUnavailableError, StoreFullError):
+            raise
+        except WeftError as error:
+            return self._steps.failed(run, place, Failure.of(error))
+        return (waiting,) if waiting is not None else _NOTHING
 
 
 class RunningAttempts:

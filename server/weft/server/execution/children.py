@@ -50,6 +50,11 @@ class ChildStart(Protocol):
         ...
 
 
+def _is_for_now(error: WeftError) -> bool:
+    """Tell whether there is no room for a child, and may be soon, unlike where it is refused on purpose."""
+    return isinstance(error, ExhaustedError) and error.reason != Reason.CONCURRENCY_LIMIT
+
+
 class Children:
     """Starts child executions, and looks how they ended.
 
@@ -75,10 +80,8 @@ class Children:
         if child is None:
             try:
                 await self._begin(run, place, child_id)
-            except ExhaustedError:
-                raise
             except WeftError as error:
-                if isinstance(error, ServiceUnavailableError):
+                if isinstance(error, ServiceUnavailableError) or _is_for_now(error):
                     raise
                 failure = Failure.of(error)
                 return lambda run, place: (failed(run, place, failure),)

@@ -27,6 +27,7 @@ from weft.server.execution.place import Phase, Place
 from weft.server.execution.plan import Plan
 from weft.server.execution.run import Run, number_events, summarize
 from weft.server.execution.standing import Standing
+from weft.server.execution.step_turns import StepTurns
 from weft.server.store.base import Claim, Command, ExecutionStore, StoreFullError, StoreUnavailableError
 
 __all__ = ["Claims", "FindPlan", "again", "give_up", "lost"]
@@ -60,6 +61,19 @@ class Owner(Protocol):
 
     def launch(self, run: Run, first: Sequence[EventBody] = ()) -> None:
         """Take on an execution, recording what comes first."""
+        ...
+
+    @property
+    def step_turns(self) -> StepTurns:
+        """The turns of steps with a limit."""
+        ...
+
+    def turn_came(self, execution_id: str) -> None:
+        """Take note that a call of an execution may have its turn."""
+        ...
+
+    async def sweep_turns(self) -> None:
+        """Give on the turns that nobody gave back."""
         ...
 
 
@@ -140,6 +154,7 @@ class Claims:
     def _changed(self, execution_ids: Sequence[str]) -> None:
         for execution_id in execution_ids:
             self._hub.changed(execution_id)
+            self._owner.turn_came(execution_id)
         if not execution_ids or any(map(self._owner.has, execution_ids)):
             self._poke.set()  # something is due, or there is a command for what is here
 
@@ -188,6 +203,7 @@ class Claims:
             self._sweep_due, self._swept = False, now
             await self._store.grant_slots(self._clock.now())
             await self._store.wake_resumed(self._clock.now())
+            await self._owner.sweep_turns()
 
     async def _claim(self) -> datetime | None:
         """Take on what is due while there is room; return when more will be, as far as is known."""
@@ -235,7 +251,9 @@ class Claims:
             StoreFullError: Of the store.
         """
         try:
-            return await self._load(execution)
+            run = await self._load(execution)
+            await self._owner.step_turns.take_in(run)
+            return run  # noqa: TRY300 - whatever fails up to here is told below
         except (StoreUnavailableError, StoreFullError):
             raise
         except Exception as error:  # one that cannot be resumed must not stop the others

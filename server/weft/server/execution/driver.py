@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final, Protocol
 
 from weft.core.clock import Clock
@@ -14,9 +15,10 @@ from weft.core.reasons import Reason
 from weft.server.execution.attempting import Attempts
 from weft.server.execution.children import Children
 from weft.server.execution.endings import completed, failed
-from weft.server.execution.model import EventBody, Failure, StepScheduled, Waits
+from weft.server.execution.model import EventBody, Failure, StepScheduled, StepWaiting, Waits
 from weft.server.execution.place import Phase, Place
 from weft.server.execution.run import Decide, Run
+from weft.server.execution.step_turns import StepTurns, waits_for_turn
 from weft.server.execution.steps import StepRunner
 from weft.server.execution.waits import LOOK_AT_CHILD, due_time, rest
 from weft.server.store.base import StaleWriteError
@@ -50,6 +52,11 @@ class Owner(Protocol):
 
     def held(self, run: Run) -> bool:
         """Tell whether no step of it is to be scheduled now."""
+        ...
+
+    @property
+    def step_turns(self) -> StepTurns:
+        """The turns of steps with a limit."""
         ...
 
     def workflow_paused(self, run: Run) -> bool:
@@ -118,6 +125,7 @@ class Driver:
         """Record what is due, and what follows from what was recorded while it was held."""
         if run.standing.final is not None:
             return  # its end is on its way to the disk
+        await self._look_for_turns(run)
         now = self._clock.now()
         due = [place for place in run.standing.in_phase(*_TIMED) if self._is_due(run, place, now)]
         for place in due:
@@ -129,9 +137,20 @@ class Driver:
             if place.waiting is not None and place.waiting.child and not place.seen:
                 await self._look_at_child(run, place)
 
+    async def _look_for_turns(self, run: Run) -> None:
+        """Schedule the calls of steps with a limit whose turn has come."""
+        now = self._clock.now()
+        standing = run.standing
+        waiting = [place for place in standing.in_phase(Phase.WAITING) if waits_for_turn(place)]
+        due = any(place.waiting is not None and (place.waiting.until or now) <= now for place in waiting)
+        if not waiting or standing.paused or self._owner.held(run) or not (due or run.turn_came):
+            return
+        for place, before, body in await self._owner.step_turns.look(run):
+            await self._owner.record(run, partial(_as_it_waits, place, before, body))
+
     def _is_due(self, run: Run, place: Place, now: datetime) -> bool:
         due = due_time(run, place)
-        if due is None or due > now:
+        if due is None or due > now or waits_for_turn(place):
             return False
         return place.phase is not Phase.RETRYING or not (run.standing.paused or self._owner.held(run))
 
@@ -195,7 +214,7 @@ class Driver:
         dues = (
             due_time(run, place)
             for place in run.standing.in_phase(*_TIMED)
-            if not (paused and place.phase is Phase.RETRYING)
+            if not (paused and (place.phase is Phase.RETRYING or waits_for_turn(place)))
         )
         return min((due for due in dues if due is not None), default=None)
 
@@ -213,6 +232,11 @@ class Driver:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
+
+
+def _as_it_waits(place: Place, before: StepWaiting | None, body: EventBody, _: Run) -> Sequence[EventBody]:
+    """Return what happened, if the step still waits as it did before."""
+    return (body,) if place.waiting is before else _NOTHING
 
 
 _STAY_SECONDS: Final = 30.0

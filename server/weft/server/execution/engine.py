@@ -32,6 +32,9 @@ from weft.server.execution.place import Phase, Place
 from weft.server.execution.plan import Plan
 from weft.server.execution.run import Decide, Run
 from weft.server.execution.settle import settling
+from weft.server.execution.step_cache import StepCache
+from weft.server.execution.step_limits import StepLimits
+from weft.server.execution.step_turns import StepTurns
 from weft.server.execution.steps import StepRunner
 from weft.server.execution.traces import ExecutionTraces
 from weft.server.store.base import (
@@ -75,6 +78,7 @@ class Engine:
         hub: Wakes whoever follows an execution.
         children: Starts child executions, and looks how they ended.
         family: Is told of executions whose parents or children have to know; set by who can reach them.
+        step_turns: Has the turns of steps with a limit.
         paused_workflows: Whose executions schedule no step.
     """
 
@@ -98,9 +102,11 @@ class Engine:
         self.paused_workflows: frozenset[str] = frozenset()
         self.family: Family | None = None
         self.claims = Claims(self, store, find_plan, self.hub, clock)
-        self._steps = StepRunner(dispatcher, self._traces, clock, self._note_progress)
+        cache = StepCache(store, clock)
+        self._steps = StepRunner(dispatcher, self._traces, clock, self._note_progress, cache=cache)
         self.children = Children(store)
-        attempts = Attempts(self, self._steps, Turns(limits or EngineLimits()))
+        self.step_turns = StepTurns(StepLimits(store, clock, self.turn_came), clock)
+        attempts = Attempts(self, self._steps, Turns(limits or EngineLimits()), self.step_turns)
         self._driver = Driver(self, self._steps, attempts, self.children, clock)
         self._settle = settling(self.held)
 
@@ -239,6 +245,23 @@ class Engine:
         """Whether it is stopping."""
         return self._draining
 
+    def turn_came(self, execution_id: str) -> None:
+        """Take note that a call of an execution may have its turn at a step with a limit."""
+        run = self._runs.get(execution_id)
+        if run is None:
+            self.claims.commands_left()  # it may be due, if nobody owns it
+        elif run.turns:
+            run.turn_came = True
+            run.news.set()
+
+    async def sweep_turns(self) -> None:
+        """Give on the turns that nobody gave back.
+
+        Raises:
+            StoreUnavailableError: Of the store.
+        """
+        await self.step_turns.sweep(list(self._runs.values()))
+
     def workflow_paused(self, run: Run) -> bool:
         """Tell whether the workflow of a run is paused."""
         return run.execution.workflow_id in self.paused_workflows
@@ -289,6 +312,8 @@ class Engine:
             self._let_go(run)
         elif self._runs.get(run.execution.id) is run:
             self._room.hold(run.execution.id, run.size)
+        if run.turns:
+            await self.step_turns.settle(run)
 
     def _after(self, run: Run) -> None:
         """Tell those who have to do with what was recorded."""
@@ -303,6 +328,8 @@ class Engine:
         """Let a run wait in the store."""
         await run.park(self._store, waits, due)
         self._let_go(run)
+        if run.turns:
+            await self.step_turns.settle(run)
 
     def _let_go(self, run: Run) -> None:
         self.forget(run)

@@ -110,6 +110,8 @@ class Plan:
     """Makes their key; none: there is one for all."""
     closing: str = ""
     """Id of the step to begin the end with; empty: nothing runs there."""
+    limited: bool = False
+    """Whether a step of it has a limit."""
     flat: bool = True
     """Whether one thing happens at a time, and nothing at the end."""
 
@@ -161,6 +163,7 @@ def compile_plan(workflow: Workflow) -> Plan:
         slot_key=_slot_key(definition.concurrency),
         closing=definition.finally_steps[0].id if definition.finally_steps else "",
         flat=flat,
+        limited=any(it.step.limit is not None and it.step.does is None for it in steps.values()),
     )
 
 

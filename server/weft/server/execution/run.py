@@ -153,6 +153,9 @@ class Run:
         outcomes: Says what is recorded of an attempt that ended.
         pulses: Take the heartbeats of the attempts that run here, by path.
         size: How many bytes of payload it holds.
+        turns: Paths of calls of steps with a limit that have their turn, or wait for it.
+        turns_taken: Those that have it.
+        turn_came: Whether one that waits may have it by now.
         variables: What its ``set`` steps have set.
         done: Completed steps that can be undone, in that order.
     """
@@ -174,6 +177,9 @@ class Run:
         self.outcomes: Outcomes | None = None
         self.pulses: dict[str, Callable[[bytes], None]] = {}
         self.size = 0
+        self.turns: set[str] = set()
+        self.turns_taken: set[str] = set()
+        self.turn_came = False
         self.variables: JsonObject = {}
         self.done: list[Done] = []
         self._children: dict[str, str] = {}

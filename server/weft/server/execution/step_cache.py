@@ -11,10 +11,10 @@ import orjson
 
 from weft.core.clock import Clock
 from weft.core.errors import WeftError
-from weft.core.payload import JsonObject
+from weft.core.payload import JsonObject, loads
 from weft.server.store.step_shares import StepShareStore
 
-__all__ = ["MAX_OUTPUT_BYTES", "StepCache", "cache_key"]
+__all__ = ["MAX_OUTPUT_BYTES", "KeptOutput", "StepCache", "cache_key"]
 
 _log = logging.getLogger("weft.server.engine")
 
@@ -64,3 +64,30 @@ class StepCache:
             await self._store.cache_output(key, output, self._clock.now() + ttl)
         except WeftError as error:
             _log.info("an output is not kept: %s", error)
+
+
+class KeptOutput:
+    """The place of one call's output in the cache.
+
+    Args:
+        cache: Where it is kept.
+        workflow_id: Of which workflow.
+        step_id: Of which of its steps.
+        text: What the step's own key gave; empty: it has none, and the input is the key.
+        ttl: For how long it is kept.
+    """
+
+    def __init__(self, cache: StepCache, workflow_id: str, step_id: str, text: str, ttl: timedelta) -> None:
+        self._cache = cache
+        self._of = (workflow_id, step_id, text)
+        self._ttl = ttl
+        self._key = ""
+
+    async def look(self, value: bytes) -> bytes | None:
+        """Return the output that is kept for an input, as JSON text; the input as well."""
+        self._key = cache_key(*self._of, loads(value))
+        return await self._cache.get(self._key)
+
+    async def keep(self, output: bytes) -> None:
+        """Keep what the call gave, which was looked for before."""
+        await self._cache.put(self._key, output, self._ttl)

@@ -28,6 +28,7 @@ from weft.server.execution.place import Place
 from weft.server.execution.plan import PlannedStep
 from weft.server.execution.retry import after_failure
 from weft.server.execution.run import Run
+from weft.server.execution.step_cache import KeptOutput, StepCache
 from weft.server.execution.traces import ExecutionTraces
 from weft.server.workflow.dataflow import implicit_input
 
@@ -48,6 +49,7 @@ class StepRunner:
         clock: For what is left of an execution's time.
         note: Takes what a running attempt tells, for the history.
         chance: Returns numbers in [0, 1), for the jitter of pauses.
+        cache: Keeps what steps gave that say so; none: nothing is kept.
     """
 
     def __init__(
@@ -57,7 +59,9 @@ class StepRunner:
         clock: Clock,
         note: Callable[[Run, Place, bytes], None],
         chance: Callable[[], float] = random.random,
+        cache: StepCache | None = None,
     ) -> None:
+        self._cache = cache
         self._clock = clock
         self._dispatcher = dispatcher
         self._traces = traces
@@ -100,7 +104,8 @@ class StepRunner:
             idempotency_key=f"{run.execution.id}/{place.path}",
             context=run.execution.context,
         )
-        return await self._dispatcher.call(
+        kept = self._kept(run, place, planned)
+        outcome = await self._dispatcher.call(
             step.service,
             step.action,
             lambda schema: _input(run, place, planned, schema),
@@ -109,7 +114,19 @@ class StepRunner:
             at_most=self._left(run, place, planned),
             versions=planned.versions,
             listening=Listening(timeout=step.heartbeat_timeout, details=place.progress, pulse=pulse),
+            recall=kept.look if kept is not None else None,
         )
+        if kept is not None and not outcome.recalled and not outcome.pending:
+            await kept.keep(outcome.text)
+        return outcome
+
+    def _kept(self, run: Run, place: Place, planned: PlannedStep) -> KeptOutput | None:
+        """Return the place of what the step gives in the cache; None when it is not kept."""
+        wanted = planned.step.cache
+        if self._cache is None or wanted is None:
+            return None
+        text = planned.texts["cache.key"].render(names(run, place))
+        return KeptOutput(self._cache, run.execution.workflow_id, planned.step.id, text, wanted.ttl)
 
     def _left(self, run: Run, place: Place, planned: PlannedStep) -> timedelta | None:
         """Return how long a call may take at the most: what nobody waits for is not worked on."""

@@ -72,6 +72,8 @@ def _waits_at(run: Run, place: Place) -> Waits:
         return Waits.COMPLETION
     if place.phase is Phase.WAITING and waiting is not None:
         to_look_at = bool(waiting.child) and not place.seen  # it is to be started, or has ended
+        if waiting.waits is Waits.STEP_LIMIT and run.standing.paused:
+            return Waits.RESUME
         return Waits.NOTHING if to_look_at else waiting.waits
     if run.standing.paused:
         runs = place.phase is Phase.SCHEDULED and place.path in run.in_flight

@@ -330,7 +330,7 @@ class WorkflowStore(Protocol):
         ...
 
 
-class ExecutionStore(Protocol):
+class ExecutionStore(StepShareStore, Protocol):
     """Executions and their histories."""
 
     @property
