@@ -267,6 +267,19 @@ async def test_a_loop_may_run_not_at_all(world: World) -> None:
     assert found == {"iterations": 0, "last": {}}
 
 
+@pytest.mark.parametrize(
+    ("condition", "iterations"),
+    [({"while_": "iteration < 3"}, 3), ({"while_": "iteration > 0"}, 0), ({"until": "iteration == 1"}, 2)],
+)
+async def test_a_condition_knows_the_number_of_its_iteration(
+    world: World, condition: dict[str, str], iterations: int
+) -> None:
+    """`while` that of the one that would come, `until` that of the last one."""
+    body = call("again", "a", input={"n": "${iteration}"})
+    found = await outcome(world, Step(id="loop", does=Loop(steps=(body,), **condition)))
+    assert found["iterations"] == iterations
+
+
 async def test_a_loop_that_does_not_end_fails(world: World) -> None:
     """At its bound; also one that never waits for anything."""
     body = (Step(id="v", does=SetVariables(values={"n": "${iteration}"})),)

@@ -230,6 +230,18 @@ def test_an_item_that_is_an_object_gives_its_members() -> None:
     assert check(does("each", Map(items={"from": 0, "to": 3}, steps=(look("item * 2"),)))) == []
 
 
+def test_an_item_wins_over_what_ran_before_its_map_and_not_over_what_runs_in_it() -> None:
+    """As the engine puts them together: outer outputs, the item, inner outputs."""
+    sku = schema("sku", sku="integer")
+    known = services(service("s", action("number", None, sku), action("book", schema("sku", sku="string"))))
+    each = Map(items=[{"sku": "x"}], steps=(step("b", "book"),))
+    assert found(known, step("n", "number", "each"), does("each", each)) == []
+    inner = Map(items=[{"sku": "x"}], steps=(step("n", "number", "b"), step("b", "book")))
+    assert found(known, does("each", inner)) == [("steps[0].map.steps[1]", "TYPE_MISMATCH")]
+    nested = Map(items=[{"sku": 1}], steps=(does("again", each),))
+    assert found(known, does("outer", nested)) == []
+
+
 BOOKED = does("each", Map(items="${input.lines}", steps=(step("b", "book"),)), "look")
 BEHIND = "steps[1].input.x"
 
@@ -294,7 +306,9 @@ def test_a_branch_does_not_see_another(source: str, expected: list[tuple[str, st
         ({"join": 1}, "steps.par.b0.text", [(BEHIND, "INPUT_MISSING?")]),
         ({"join": 1}, "has(steps.par.b0) ? steps.par.b0.text : ''", []),
         ({"collect_errors": True}, "steps.par.b0.text", [(BEHIND, "INPUT_MISSING?")]),
-        ({"collect_errors": True}, "steps.par.errors", []),
+        ({"collect_errors": True}, "steps.par.errors", [(BEHIND, "INPUT_MISSING?")]),
+        ({"collect_errors": True}, "has(steps.par.errors) ? steps.par.errors : {}", []),
+        ({}, "steps.par.errors", [(BEHIND, "INPUT_UNKNOWN")]),
     ],
 )
 def test_what_a_parallel_gives(rest: dict[str, Any], source: str, expected: list[tuple[str, str]]) -> None:
@@ -574,6 +588,8 @@ def test_what_undoes_a_step_is_given_its_output() -> None:
         ("steps.inner.text", [("finally[0].input.x", UNKNOWN)]),
         ("has(vars.v) ? vars.v : 0", []),
         ("input.id", []),
+        ("has(error.reason) ? error.reason : ''", []),
+        ("error.reason", [("finally[0].input.x", "INPUT_MISSING?")]),
     ],
 )
 def test_what_runs_at_the_end_may_come_early(source: str, expected: list[tuple[str, str]]) -> None:

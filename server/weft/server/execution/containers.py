@@ -40,7 +40,7 @@ def begin(run: Run, recording: Recording, place: Place, planned: PlannedStep) ->
         case Map():
             _begin_map(run, recording, place, planned)
         case Loop() as loop:
-            if loop.while_ and not planned.conditions[0].holds(names(run, place)):
+            if loop.while_ and not planned.conditions[0].holds({**names(run, place), "iteration": 0}):
                 complete_step(run, recording, place, orjson.dumps({"iterations": 0, "last": {}}))
             else:
                 _schedule(recording, place, 0, planned.bodies[0].first)
@@ -213,7 +213,7 @@ def _go_on_with_loop(
 def _is_over(run: Run, place: Place, planned: PlannedStep, loop: Loop) -> bool:
     """Ask the condition, which sees what the last iteration gave."""
     known = names(run, place)
-    known["iteration"] = place.last
+    known["iteration"] = place.last if loop.until else place.started  # the one behind it, or the next one
     if place.previous is not None:
         known["steps"] = {**known["steps"], **run.parsed(place.previous).outputs}
     holds = planned.conditions[0].holds(known)

@@ -23,6 +23,15 @@ _LIST: Final = frozenset({"array"})
 _ITEMS: Final = frozenset({"array", "object"})
 _INTEGERS: Final = frozenset({"integer", FRACTION})
 _NULL: Final = Value(frozenset({"null"}))
+_NOTHING: Final = made({})
+_ITEM_ERROR: Final = made(
+    {
+        "index": text_or("integer"),
+        "reason": text_or("string"),
+        "message": text_or("string"),
+        "code": text_or("string"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +86,10 @@ def _parallel(here: Here, parallel: kinds.Parallel, run: RunList) -> Outcome:
     all_of_them = parallel.join in {0, len(parallel.branches)} and not parallel.collect_errors
     names = [branch.name for branch in parallel.branches]
     members = {name: end.value for name, end in zip(names, ends, strict=True) if name}
-    members["errors"] = Value(frozenset({"object"}))
-    optional = {"errors"} if all_of_them or not parallel.collect_errors else set[str]()
-    if not all_of_them:
-        optional |= set(names)
+    optional = set[str]() if all_of_them else set(names)
+    if parallel.collect_errors:
+        members["errors"] = Value(frozenset({"object"}))  # is there when a branch has failed
+        optional.add("errors")
     outcome = Outcome(made(members, optional=optional))
     if all_of_them:
         for end in ends:
@@ -105,7 +114,7 @@ def _loop(here: Here, loop: kinds.Loop, run: RunList) -> Outcome:
     if loop.until and ends.state is not None:
         value = made({"iterations": _NUMBER, "last": ends.value})
         return Outcome(value, ends.state.set_sure, ends.state.joint_sets)
-    return Outcome(made({"iterations": _NUMBER, "last": union([ends.value, _NULL])}))
+    return Outcome(made({"iterations": _NUMBER, "last": union([ends.value, _NOTHING])}))
 
 
 def _within(here: Here, state: State, room: Room) -> Here:
@@ -115,7 +124,7 @@ def _within(here: Here, state: State, room: Room) -> Here:
 
 def _map(here: Here, map_: kinds.Map, run: RunList) -> Outcome:
     item = _item(here, map_.items)
-    room = replace(here.room, item=item)
+    room = replace(here.room, items=(*here.room.items, (here.place.first, item)))
     inner = _within(here, _entry(here), room)
     given = ANY_VALUE
     for body in here.place.bodies:
@@ -127,7 +136,7 @@ def _map(here: Here, map_: kinds.Map, run: RunList) -> Outcome:
         "items": Value(_LIST, None, element),
         "count": _NUMBER,
         "failed": _NUMBER,
-        "errors": Value(_LIST),
+        "errors": Value(_LIST, None, _ITEM_ERROR),
     }
     if map_.discard_outputs:
         del members["items"]

@@ -66,7 +66,7 @@ class DataCheck:
         ledger.number(whole.last)
         for end in self._run(whole.top, START, Room()):
             self._check_end(end)
-        for _ in self._run(whole.last, State(maybe=all_own, set_maybe=ledger.setters), Room()):
+        for _ in self._run(whole.last, _end_state(all_own, ledger.setters), Room()):
             pass
 
     def _check_end(self, end: _End) -> None:
@@ -137,6 +137,11 @@ class DataCheck:
         ).after(place.index, sets=isinstance(place.step.does, SetVariables))
         check_compensation(here, done, value)
         return _Left(value, done, failed)
+
+
+def _end_state(own: int, setters: int) -> State:
+    """Return what is there for ``finally``: an execution may end at any step, and with a failure."""
+    return State(maybe=own, set_maybe=setters, error_maybe=True)
 
 
 def _ways(place: Place) -> Iterator[Target]:

@@ -65,6 +65,8 @@ FUNCTIONS: Final = frozenset(
 )
 """What the library can call, beside comprehensions and operators."""
 
+_MAYBE_THERE: Final = frozenset({"error"})
+"""Names that are not there on some ways: `has()` may ask for their members all the same."""
 _JSON_ROOTS: Final = frozenset({"input", "steps", "vars", "item", "output"})
 """Values that came as JSON and need no second look."""
 
@@ -249,7 +251,7 @@ def _project(values: Mapping[str, Any], mentioned: tuple[Mention, ...]) -> dict[
     for path in sorted(_names(mention) for mention in mentioned):
         if not shortest or path[: len(shortest[-1])] != shortest[-1]:
             shortest.append(path)
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {path[0]: {} for path in shortest if path[0] in _MAYBE_THERE}
     for path in shortest:
         _copy_path(values, found, path)
     return found

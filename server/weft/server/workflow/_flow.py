@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,7 +10,7 @@ from weft.core.reasons import Rule
 from weft.server.workflow._compat import ALL_TYPES, disjoint, show_types
 from weft.server.workflow._places import Spot
 from weft.server.workflow._report import Known
-from weft.server.workflow._shapes import Shape
+from weft.server.workflow._shapes import Shape, Value
 from weft.server.workflow._state import Ledger, Room, State
 from weft.server.workflow.model import Severity
 
@@ -38,9 +39,11 @@ _MANY: Final = Source("earlier steps", ALL_TYPES, certain=True, why="")
 
 
 class Pool:
-    """What is there before a step: the workflow input, variables, the item, and all earlier outputs.
+    """What is there before a step: the workflow input, variables, and all earlier outputs.
 
-    Later ones win. What may have any member hides what is known of those before it.
+    An item of a map that is an object comes before the outputs of the map's own
+    steps, and behind all that ran before the map. Later ones win. What may have
+    any member hides what is known of those before it.
 
     Attributes:
         open: Whether any name may be there.
@@ -49,11 +52,10 @@ class Pool:
     def __init__(self, ledger: Ledger, state: State, room: Room) -> None:
         self._ledger = ledger
         self._state = state
-        self._room = room
-        self._vague = ledger.last_vague(state)
-        self._item = room.item is not None and "object" in room.item.types
-        self._item_vague = self._item and room.item is not None and room.item.shape.vague
-        self.open = self._vague >= 0 or self._item_vague or ledger.input.vague
+        self._items = [(first - 0.5, item) for first, item in room.items if "object" in item.types]
+        vague_items = [at for at, item in self._items if item.shape.vague]
+        self._vague: float = max(ledger.last_vague(state), *vague_items, -1)
+        self.open = self._vague >= 0 or ledger.input.vague
         self._found: dict[str, list[Source]] = {}
 
     def sources(self, name: str) -> list[Source]:
@@ -63,37 +65,42 @@ class Pool:
         return self._found[name]
 
     def _find(self, name: str) -> list[Source]:
+        """Look from the last back: to what is certain, or to what may have any member."""
         found: list[Source] = []
-        for place, shape, sure in self._ledger.makers(name, self._state, self._vague - 1):
-            found.append(_of_step(place.step.id, shape, name, sure=sure))
-            if len(found) > _MOST:
-                found[-1] = _MANY
+        for source in self._latest_first(name):
+            found.append(_MANY if len(found) == _MOST else source)
             if found[-1].certain:
                 break
-        else:
-            if self._vague < 0:
-                found += self._before_steps(name)
         return found[::-1]
 
-    def _before_steps(self, name: str) -> list[Source]:
-        found: list[Source] = []
-        item = self._room.item
-        if item is not None and self._item and not _is_absent(item.shape, name):
+    def _latest_first(self, name: str) -> Iterator[Source]:
+        """Yield sources, the last first: outputs, and before those of its list the item of a map."""
+        items = sorted(self._items, key=lambda it: it[0])
+        for place, shape, sure in self._ledger.makers(name, self._state):
+            while items and items[-1][0] > place.index:
+                at, item = items.pop()
+                yield from self._of_item(at, item, name)
+            if place.index < self._vague:
+                return
+            yield _of_step(place.step.id, shape, name, sure=sure)
+        for at, item in reversed(items):
+            yield from self._of_item(at, item, name)
+        if self._vague < 0:
+            yield from self._of_start(name)
+
+    def _of_item(self, at: float, item: Value, name: str) -> Iterator[Source]:
+        if at >= self._vague and not _is_absent(item.shape, name):
             certain = item.types == {"object"} and item.shape.requires(name)
-            found.append(Source("the item", item.shape.types(name), certain, "it is optional in the item"))
-            if certain:
-                return found
-        if self._item_vague:
-            return found
+            yield Source("the item", item.shape.types(name), certain, "it is optional in the item")
+
+    def _of_start(self, name: str) -> Iterator[Source]:
+        """Yield what is there before any step: variables win over the input."""
         value, sure, possible = self._ledger.variable(name, self._state)
         if possible:
             why = f"the variable {name!r} is not set on every way here"
-            found.append(Source(f"the variable {name!r}", value.types, sure, why))
-            if sure:
-                return found
+            yield Source(f"the variable {name!r}", value.types, sure, why)
         if not _is_absent(self._ledger.input, name):
-            found.append(_of_shape(self._ledger.input, name, "the workflow input"))
-        return found
+            yield _of_shape(self._ledger.input, name, "the workflow input")
 
     def is_certain(self, name: str) -> bool:
         """Tell whether it is always there: in one of the sources, or in one on each way."""
@@ -108,8 +115,8 @@ class Pool:
 
     def known(self) -> Known:
         """Return the names that are there."""
-        item = self._room.item.shape.names if self._room.item is not None else []
-        names = (*self._ledger.input.names, *self._ledger.variables, *item)
+        items = (name for _, item in self._items for name in item.shape.names)
+        names = (*self._ledger.input.names, *self._ledger.variables, *items)
         return Known((*names, *self._ledger.names(self._state)))
 
 

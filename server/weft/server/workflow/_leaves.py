@@ -13,6 +13,7 @@ from weft.server.workflow._here import Here
 from weft.server.workflow._promise import check_result
 from weft.server.workflow._shapes import ANY_SHAPE, Shape, Value, made, text_or
 from weft.server.workflow._state import State
+from weft.server.workflow._visible import error_value
 
 __all__ = ["check_compensation", "check_keys", "leaf_value"]
 
@@ -132,7 +133,7 @@ def check_compensation(here: Here, done: State, output: Value) -> None:
     service = undo.service or step.service
     versions = step.service_version if service == step.service else ""
     ports = here.desk.catalog.ports(service, undo.action, versions)
-    visible = here.visible(done, output=output, error=_ANY_OBJECT)
+    visible = here.visible(done, output=output, error=error_value())
     label = f"the action {undo.action!r} of {service!r}"
     if ports is not None or undo.input is not None:
         here.takes(label, ports or ANY_PORTS, "compensate", undo.input, visible)

@@ -26,12 +26,19 @@ _CALLS: Final = (
 )
 """What only calls of actions take."""
 _ENDINGS: Final = frozenset({"fail", "succeed"})
-_WAITING: Final = frozenset({"action", "signal", "approval"})
+_REFUSED: Final = {
+    "next": {"switch", *_ENDINGS},
+    "output": {"switch", "set", *_ENDINGS},
+    "on_error": {"succeed"},
+}
+"""What nearly all kinds take, and those that do not."""
+_WAITING: Final = frozenset({"action", "signal", "approval", "workflow"})
 _UNDONE: Final = frozenset({"action", "workflow"})
 
 _HINTS: Final = {
     ("switch", "next"): "its cases and `default` say where to go on",
     ("fail", "next"): "its `on_error` says where to go on",
+    ("set", "output"): "what it sets is its output",
     ("wait", "timeout"): "`duration` says how long it waits",
 }
 
@@ -63,11 +70,9 @@ def _given(step: Step) -> Iterator[str]:
 
 def _takes(step: Step, member: str) -> bool:
     kind = step.kind
+    if member in _REFUSED:
+        return kind not in _REFUSED[member]
     match member:
-        case "next" | "output":
-            return kind != "switch" and kind not in _ENDINGS
-        case "on_error":
-            return kind != "succeed"
         case "input":
             return kind in _UNDONE or (isinstance(step.does, Map) and step.does.workflow is not None)
         case "timeout":

@@ -25,7 +25,7 @@ _ELSEWHERE: Final = {
     "item": "`item` is there only in the steps of a map",
     "index": "`index` is there only in the steps of a map",
     "iteration": "`iteration` is there only in the steps of a loop",
-    "error": "`error` is there only behind `on_error`, and in what undoes a step",
+    "error": "`error` is there only behind `on_error`, in `finally`, and in what undoes a step",
     "output": "`output` is there only in a step's `output`, and in what undoes it",
 }
 """What is wrong with a name that is there in other places."""

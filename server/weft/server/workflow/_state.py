@@ -59,12 +59,17 @@ START: Final = State()
 class Room:
     """What a list of steps brings, beside what ran."""
 
-    item: Value | None = None
-    """The item of the innermost map."""
+    items: tuple[tuple[int, Value], ...] = ()
+    """The items of the maps around it, the innermost last, each with the number of the map's first step."""
     iteration: bool = False
     """Whether it stands in a loop."""
     lost: bool = False
     """Whether nothing leads here: then what ran before is not known."""
+
+    @property
+    def item(self) -> Value | None:
+        """The item of the innermost map."""
+        return self.items[-1][1] if self.items else None
 
 
 @dataclass(slots=True)
@@ -171,11 +176,9 @@ class Ledger:
         """Return the number of the last step that may give anything; -1 when there is none."""
         return (self._vague & state.maybe).bit_length() - 1
 
-    def makers(self, name: str, state: State, after: int) -> Iterator[tuple[Place, Shape, bool]]:
+    def makers(self, name: str, state: State) -> Iterator[tuple[Place, Shape, bool]]:
         """Yield the steps that give a member, the last first, and whether each is sure to have run."""
         for bit in reversed(self._makers.get(name, [])):
-            if bit <= after:
-                return
             if state.maybe >> bit & 1:
                 yield (*self._given[bit], bool(state.sure >> bit & 1))
 
