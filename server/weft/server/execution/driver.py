@@ -139,6 +139,8 @@ class Driver:
 
     async def _look_for_turns(self, run: Run) -> None:
         """Schedule the calls of steps with a limit whose turn has come."""
+        if not run.plan.limited:
+            return
         now = self._clock.now()
         standing = run.standing
         waiting = [place for place in standing.in_phase(Phase.WAITING) if waits_for_turn(place)]

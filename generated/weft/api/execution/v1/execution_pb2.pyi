@@ -1101,7 +1101,7 @@ class StepScheduled(_message.Message):
     step_id: _builtins.str
     """The step's id."""
     attempt: _builtins.int
-    """1 at first; one more each time it is scheduled again."""
+    """1 at first; one more each time it is scheduled again, unless it had only waited for its turn at a limit."""
     cause: _builtins.str
     """Why it was scheduled again, such as `retry`; empty at first."""
     def __init__(
