@@ -166,6 +166,31 @@ async def test_an_instance_that_one_server_hears_is_alive_at_all(
                 assert [each.health for each in found] == ["PASSING"]
 
 
+async def test_a_limit_of_a_step_holds_over_all_servers(fleet: Fleet, journal: Journal, chain: str) -> None:
+    """Never more calls at the same time than may be, and one that waits goes on as soon as it may."""
+    step = {
+        "id": "s0",
+        "service": "work",
+        "action": "work",
+        "input": {"n": "${input.n}", "seconds": 0.05},
+        "limit": {"concurrency": 2},
+    }
+    async with work_service(journal).hosted(server=fleet.replicas[0].address):
+        await fleet.clients[0].workflows.create(chain, [step])
+        began = time.monotonic()
+        ended = await asyncio.gather(
+            *(fleet.clients[number % 3].executions.execute(chain, {"n": number}) for number in range(18))
+        )
+        took = time.monotonic() - began
+    assert [each.state for each in ended] == ["COMPLETED"] * 18
+    running = most = 0
+    for kind, *_ in journal.lines():
+        running += 1 if kind == "run" else -1
+        most = max(most, running)
+    assert (running, most) == (0, 2)
+    assert took < 15
+
+
 async def test_a_killed_server_is_replaced(fleet: Fleet, journal: Journal, chain: str) -> None:
     """What it had goes on elsewhere within its lease and a second; each result is recorded once."""
     a, b, _ = fleet.clients
