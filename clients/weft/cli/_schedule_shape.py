@@ -50,6 +50,7 @@ _ACTION: Final = Shape("ScheduleAction", ("workflow",)).having(
     {
         "workflow": TEXT,
         "version": WHOLE,
+        "alias": TEXT,
         "input": OBJECT,
         "context": TEXTS,
         "search_attributes": OBJECT,

@@ -77,8 +77,8 @@ def apply(ctx: typer.Context, files: FilesArgument = None, file: FileOption = No
     expression and time_zone), calendars (seconds, minutes, hours, days, months,
     weekdays, years: 9, 9-17, 0-59/15 or lists of these), intervals (durations, or
     every and offset), excluded calendars, time_zone, start_time, end_time and
-    jitter. An action has workflow, version, input, context, search_attributes and
-    timeout. Policies are overlap, catch_up_window, pause_on_failure and max_runs.
+    jitter. An action has workflow, version or alias, input, context,
+    search_attributes and timeout. Policies are overlap, catch_up_window, pause_on_failure and max_runs.
     docs/schedules.md has an example of each. A paused schedule stays paused.
     """
     from weft.cli._apply_schedules import apply_schedules  # noqa: PLC0415 - PyYAML, for those who use it
@@ -168,7 +168,7 @@ def get(ctx: typer.Context, schedule: ScheduleArgument) -> None:
 
 def _fields(found: Schedule) -> list[tuple[str, object]]:
     spec, action, policies, info = found.spec, found.action, found.policies, found.info
-    version = f"@{action.version}" if action.version else ""
+    version = f"@{action.version or action.alias}" if action.version or action.alias else ""
     counts = {
         "started": info.started,
         "skipped": info.skipped,

@@ -61,8 +61,8 @@ class ScheduleClient:
             name: Unique.
             spec: When: a cron expression, or a mapping or record with ``crons``, ``calendars``,
                 ``intervals``, ``excluded``, ``time_zone``, ``start_time``, ``end_time``, ``jitter``.
-            action: What: the name of a workflow, or a mapping or record with ``workflow``, ``version``,
-                ``input``, ``context``, ``search_attributes``, ``timeout``.
+            action: What: the name of a workflow, or a mapping or record with ``workflow``, ``version``
+                or ``alias``, ``input``, ``context``, ``search_attributes``, ``timeout``.
             policies: How: ``overlap``, ``catch_up_window``, ``pause_on_failure``, ``max_runs``.
             description: For people.
             paused: Whether it begins paused.

@@ -128,6 +128,7 @@ _SPEC: Final[Mapping[str, write.Reader]] = {
 _ACTION: Final[Mapping[str, write.Reader]] = {
     "workflow": write.text,
     "version": write.whole,
+    "alias": write.text,
     "input": write.payload,
     "context": _context,
     "search_attributes": write.struct,

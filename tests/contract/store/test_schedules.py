@@ -43,6 +43,7 @@ SPEC = Spec(
 ACTION = Action(
     workflow="orders",
     version=3,
+    alias="stable",
     text=b'{"a":[1,"\xc3\xa9"]}',
     context=CONTEXT,
     attributes={"vip": True, "amount": 1.5, "customer": "Zoë"},

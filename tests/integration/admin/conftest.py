@@ -16,6 +16,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from tests.contract.store import samples
+from tests.contract.store.test_schedules import run as a_run
+from tests.contract.store.test_schedules import schedule as a_schedule
 from tests.support.postgres import PostgresServer
 from weft.cli.commands import app
 from weft.core.clock import SystemClock
@@ -142,6 +144,8 @@ async def fill(store: Store) -> None:
             waiting = samples.advanced(made, 2, waits=Waits.WORKFLOW, due_time=None)
             await store.append_events(waiting, [done[0], next_step], 2, release=True)
     await store.post_command(Command(execution_id="exe_1", kind="cancel"))
+    schedule = await store.insert_schedule(a_schedule(), samples.NOW, samples.key("c"))
+    await store.add_schedule_runs(schedule.id, [a_run()], samples.NOW, "")
 
 
 def _without_due(execution: Any) -> Any:

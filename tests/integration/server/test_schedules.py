@@ -381,11 +381,14 @@ CASES = [
                     fields={"scheduled_time": struct_pb2.Value(string_value="mine")}
                 ),
                 timeout=seconds(0),
+                alias="?",
             ),
             policies=model.SchedulePolicies(overlap=99, catch_up_window=seconds(9), max_runs=-1),  # type: ignore[arg-type]
         ),
         ("schedule.action.workflow", Rule.TOO_LONG),
         ("schedule.action.version", Rule.OUT_OF_RANGE),
+        ("schedule.action.alias", Rule.INVALID),
+        ("schedule.action.alias", Rule.INVALID),
         ("schedule.action.context.values.schedule", Rule.INVALID),
         ("schedule.action.search_attributes.scheduled_time", Rule.INVALID),
         ("schedule.action.timeout", Rule.OUT_OF_RANGE),
@@ -404,6 +407,12 @@ CASES = [
         "CreateSchedule",
         creating(action=model.ScheduleAction(workflow="shouting", version=9)),
         Reason.WORKFLOW_VERSION_NOT_FOUND,
+    ),
+    missing(
+        "unknown alias",
+        "CreateSchedule",
+        creating(action=model.ScheduleAction(workflow="shouting", alias="stable")),
+        Reason.WORKFLOW_ALIAS_NOT_FOUND,
     ),
     faulty(
         "a name cannot be changed",

@@ -419,6 +419,47 @@ async def test_a_broken_one_does_not_stop_the_others(bench: Bench) -> None:
     assert (await bench.store.next_schedule_time() or now) > bench.clock.now()
 
 
+async def test_a_window_of_a_year_is_worked_off_in_small_parts(bench: Bench) -> None:
+    """Also when each time is left out: others have their turn in between."""
+    await bench.make(catch_up_window=timedelta(days=365))
+    await bench.sleep(60 * 250)
+    await bench.runner.look()
+    assert len(await bench.runs()) == 100
+    await bench.go()
+    assert (await bench.schedule()).counts == Counts(started=1, skipped=249, open=1)
+
+
+async def test_a_turn_that_takes_long_holds_up_nobody(bench: Bench) -> None:
+    """Such as one that waits for the owner of what it has to cancel."""
+    stuck = asyncio.Event()
+
+    async def never(execution_ids: Sequence[str], reason: str, *, at_once: bool) -> None:
+        assert (execution_ids, at_once) == (["exe_1"], False), reason
+        await stuck.wait()
+
+    first = await bench.make(overlap=Overlap.CANCEL_OTHER)
+    await bench.go(60)
+    bench.executions.end = never  # type: ignore[method-assign]
+    policies = Policies(overlap=Overlap.ALLOW_ALL)
+    made = replace(first, id="sch_2", name="other", policies=policies)
+    await bench.store.insert_schedule(made, bench.clock.now())
+    task = asyncio.create_task(bench.runner.run())
+    for _ in range(40):
+        await asyncio.sleep(0.002)
+        await bench.clock.advance(3)
+    assert len(await bench.runs()) == 1
+    other = await bench.store.get_schedule("sch_2")
+    assert other is not None
+    assert other.counts.started >= 2
+    stuck.set()
+    for _ in range(10):
+        await asyncio.sleep(0.002)
+        await bench.clock.advance(3)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert len(await bench.runs()) >= 2
+
+
 async def test_the_runner_waits_for_what_is_next(bench: Bench) -> None:
     """It sleeps until something is due, and is woken by news."""
     task = asyncio.create_task(bench.runner.run())

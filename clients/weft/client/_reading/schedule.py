@@ -94,6 +94,7 @@ def _action(message: pb.ScheduleAction) -> ScheduleAction:
     return ScheduleAction(
         workflow=message.workflow,
         version=message.version,
+        alias=message.alias,
         input=object_of(message, "input"),
         context=context(message.context),
         search_attributes=from_struct(message.search_attributes, "search_attributes"),

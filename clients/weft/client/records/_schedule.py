@@ -85,7 +85,9 @@ class ScheduleAction(Record):
     workflow: str
     """Id or name."""
     version: int = 0
-    """0: the latest."""
+    """0: what the alias names, or else the latest."""
+    alias: str = ""
+    """By which alias, in place of a version."""
     input: JsonObject | None = None
     """What the execution is started with."""
     context: CallContext = field(default_factory=CallContext)

@@ -29,6 +29,7 @@ from weft.server.schedule.model import (
 )
 from weft.server.schedule.spec import CalendarEntry, CronEntry, IntervalEntry, Range, Spec
 from weft.server.schedule.starts import NAME_ATTRIBUTE, TIME_ATTRIBUTE
+from weft.server.workflow.aliases import check_alias
 
 __all__ = [
     "action_from_proto",
@@ -117,6 +118,10 @@ def action_from_proto(message: pb.ScheduleAction, faults: Faults, path: str) -> 
     faults.text(f"{path}.workflow", message.workflow, MAX_REF)
     if message.version < 0:
         faults.add(f"{path}.version", "must not be negative", Rule.OUT_OF_RANGE)
+    if message.alias:
+        check_alias(f"{path}.alias", message.alias, faults)
+        if message.version:
+            faults.add(f"{path}.alias", "excludes a version: give one of them")
     value = faults.attempt(lambda: from_payload(message.input, f"{path}.input"), _NOTHING)
     context = read_context(message.context, faults, f"{path}.context")
     faults.count(f"{path}.context.values", message.context.values, _MAX_VALUES)
@@ -136,6 +141,7 @@ def action_from_proto(message: pb.ScheduleAction, faults: Faults, path: str) -> 
     return Action(
         workflow=message.workflow,
         version=message.version,
+        alias=message.alias,
         text=faults.attempt(lambda: rewrite(value, f"{path}.input"), b"{}"),
         context=context,
         attributes=attributes,
@@ -259,6 +265,7 @@ def _action_to_proto(action: Action, kind: PayloadKind) -> pb.ScheduleAction:
     return pb.ScheduleAction(
         workflow=action.workflow,
         version=action.version,
+        alias=action.alias,
         input=to_payload(action.text, kind),
         context=context_to_proto(action.context),
         search_attributes=to_struct(action.attributes) if action.attributes else None,

@@ -98,7 +98,9 @@ class Action:
     workflow: str
     """Id or name."""
     version: int = 0
-    """0: the latest."""
+    """0: what the alias names, or else the latest."""
+    alias: str = ""
+    """By which alias, in place of a version."""
     text: bytes = b"{}"
     """JSON text of the input."""
     context: CallContext = field(default_factory=CallContext)

@@ -20,7 +20,9 @@ __all__ = ["ScheduleRunner"]
 _log = logging.getLogger("weft.server.schedules")
 
 _TOGETHER: Final = 50
-"""How many schedules have their turn at the same time."""
+"""How many schedules are given their turn at the same time."""
+_AT_MOST: Final = 200
+"""The same, with those whose turn takes long."""
 _TO_DO: Final = 100
 """How many runs of each kind a turn looks after."""
 _LOOK_SECONDS: Final = 5.0
@@ -45,6 +47,7 @@ class ScheduleRunner:
         self._executions = executions
         self._clock = clock
         self._news = asyncio.Event()
+        self._busy: dict[str, asyncio.Task[bool]] = {}
 
     def wake(self) -> None:
         """Look for what is due now."""
@@ -52,18 +55,29 @@ class ScheduleRunner:
 
     async def run(self) -> None:
         """Work on schedules until cancelled."""
-        while True:
-            self._news.clear()
-            try:
-                seconds = await self.look()
-            except WeftError as error:
-                _log.warning("schedules wait: %s", error)
-                seconds = _REST_SECONDS
-            if seconds > 0:
-                await self._rest(seconds)
+        try:
+            while True:
+                self._news.clear()
+                seconds = await self._look_again()
+                if seconds > 0:
+                    await self._rest(seconds)
+        finally:
+            turns = list(self._busy.values())
+            for turn in turns:
+                turn.cancel()
+            await asyncio.gather(*turns, return_exceptions=True)
+
+    async def _look_again(self) -> float:
+        try:
+            return await self.look()
+        except WeftError as error:
+            _log.warning("schedules wait: %s", error)
+            return _REST_SECONDS
 
     async def look(self) -> float:
         """Give those that are due their turns; return after how many seconds to look again.
+
+        A turn that takes long, such as one that cannot reach what it has to cancel, goes on by itself.
 
         Raises:
             WeftError: The store cannot be used now.
@@ -72,22 +86,43 @@ class ScheduleRunner:
         if due is None or due > now:
             wait = _LOOK_SECONDS if due is None else (due - now).total_seconds()
             return min(wait, _LOOK_SECONDS)
-        claimed = await self._store.claim_schedules(now, _TOGETHER)
-        if not claimed:
+        claimed = await self._store.claim_schedules(now, _TOGETHER + len(self._busy))
+        fresh = [schedule for schedule in claimed if schedule.id not in self._busy]
+        turns = [self._begin(schedule) for schedule in fresh[: _AT_MOST - len(self._busy)]]
+        if not turns:
             return _REST_SECONDS
-        ends = await asyncio.gather(*map(self._turn, claimed), return_exceptions=True)
-        for end in ends:
-            if isinstance(end, BaseException):
-                raise end
-        return 0
+        timer = asyncio.create_task(self._clock.sleep(_REST_SECONDS))
+        everything = asyncio.gather(*map(asyncio.shield, turns))
+        await asyncio.wait((timer, everything), return_when=asyncio.FIRST_COMPLETED)
+        for each in (timer, everything):
+            each.cancel()
+        failed = any(turn.done() and not turn.cancelled() and not turn.result() for turn in turns)
+        return _REST_SECONDS if failed else 0
 
-    async def _turn(self, schedule: Schedule) -> None:
-        todo = await self._store.schedule_runs_to_do(schedule.id, _TO_DO)
-        turn = await self._take(schedule, todo)
+    def _begin(self, schedule: Schedule) -> asyncio.Task[bool]:
+        turn = self._busy[schedule.id] = asyncio.create_task(self._turn(schedule))
+
+        def ended(_: object) -> None:
+            del self._busy[schedule.id]
+            self._news.set()
+
+        turn.add_done_callback(ended)
+        return turn
+
+    async def _turn(self, schedule: Schedule) -> bool:
+        """Give one its turn; tell whether it had it."""
         try:
-            await self._store.record_turn(turn, self._clock.now())
+            todo = await self._store.schedule_runs_to_do(schedule.id, _TO_DO)
+            await self._store.record_turn(await self._take(schedule, todo), self._clock.now())
         except StaleWriteError as error:
             _log.info("the turn of schedule %s was for nothing: %s", schedule.name, error)
+        except WeftError as error:
+            _log.warning("schedule %s waits: %s", schedule.name, error)
+            return False
+        except Exception:
+            _log.exception("schedule %s cannot have its turn", schedule.name)
+            return False
+        return True
 
     async def _take(self, schedule: Schedule, todo: TurnRuns) -> Turn:
         now = self._clock.now()

@@ -145,7 +145,7 @@ class ScheduleRuns:
             _, count, first, last = map(int, known.split(" "))
             return Backfill(count, from_micros(first), from_micros(last))
         schedule = await self._schedules.get(ref)
-        times = _times_between(schedule.spec, between)
+        times = await asyncio.to_thread(_times_between, schedule.spec, between)
         runs = [
             Run(
                 kind=RunKind.BACKFILLED,

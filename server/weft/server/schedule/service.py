@@ -182,7 +182,7 @@ class ScheduleService:
 
         Raises:
             ValidationError: It never fires, or the input does not fit.
-            ResourceNotFoundError: WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND.
+            ResourceNotFoundError: WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND, …
         """
         found: list[Violation] = []
         if old is None or old.spec != new.spec:
@@ -196,7 +196,7 @@ class ScheduleService:
         return new
 
     async def _check_action(self, action: Action) -> tuple[str, list[Violation]]:
-        workflow = await self._workflows.get(action.workflow, action.version)
+        workflow = await self._workflows.resolve_version(action.workflow, action.version, action.alias)
         plan = await self._plans.find_plan(workflow.id, workflow.version)
         return workflow.id, list(plan.input_schema.violations(action.input, "schedule.action.input"))
 

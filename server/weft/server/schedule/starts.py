@@ -13,7 +13,7 @@ from weft.core.context import CallContext
 from weft.core.errors import PreconditionError, ResourceNotFoundError
 from weft.server.execution.model import Execution
 from weft.server.execution.service import ExecutionService
-from weft.server.execution.start import StartCommand
+from weft.server.execution.start_commands import StartCommand
 from weft.server.schedule.model import Run, Schedule
 from weft.server.store.base import ExecutionStore, RequestKey
 
@@ -96,6 +96,7 @@ def start_command(schedule: Schedule, run: Run) -> StartCommand:
     return StartCommand(
         workflow=action.workflow,
         version=action.version,
+        alias=action.alias,
         input=action.input,
         text=action.text,
         context=_context(action.context, origin, f"{schedule.id}/{run.key}"),

@@ -30,8 +30,10 @@ _log = logging.getLogger("weft.server.schedules")
 
 _AT_ONCE: Final = 20
 """How many starts a turn makes before others have theirs."""
+_TIMES: Final = 100
+"""How many times it looks at, also when it starts nothing."""
 _COUNTED: Final = 10_000
-"""How many missed times are counted one by one."""
+"""How many missed times of a spec with one entry are counted one by one; of one with more, fewer."""
 _SOON: Final = timedelta(seconds=1)
 _SELDOM: Final = timedelta(seconds=30)
 _RARELY: Final = timedelta(minutes=10)
@@ -74,6 +76,7 @@ class ScheduleTurn:
         self._new: list[Run] = []
         self._changed: list[Run] = []
         self._starts = 0
+        self._looked_at = 0
         self._again = False
 
     async def take(self) -> Turn:
@@ -146,6 +149,7 @@ class ScheduleTurn:
 
     async def _start_due(self) -> None:
         while self._schedule.state is ScheduleState.ACTIVE and not self._full():
+            self._looked_at += 1
             planned = self._schedule.plan.next_time
             if planned is None or self._due(planned) > self._now:
                 return
@@ -172,12 +176,13 @@ class ScheduleTurn:
     def _miss(self, first: Run) -> None:
         """Leave out what is too old, however much that is."""
         count, upcoming = 0, None
+        most = max(1, _COUNTED // max(1, len(self._times.entries)))
         bound = self._now - self._schedule.policies.catch_up_window - self._times.jitter
         for upcoming in self._times.upcoming(first.planned_time - timedelta(microseconds=1)):
             if not self._late(upcoming):
                 break
             count += 1
-            if count == _COUNTED:
+            if count == most:
                 upcoming = self._times.after(max(upcoming, bound))  # noqa: PLW2901 - the next one
                 break
         else:
@@ -292,8 +297,7 @@ class ScheduleTurn:
     # ---- what follows
 
     def _full(self) -> bool:
-        self._again = self._again or self._starts >= _AT_ONCE
-        return self._starts >= _AT_ONCE
+        return self._starts >= _AT_ONCE or self._looked_at >= _TIMES
 
     def _complete(self) -> None:
         """A schedule without a next time, and with nothing that waits, is over."""
@@ -306,7 +310,7 @@ class ScheduleTurn:
 
     def _due_time(self) -> datetime | None:
         """Return when there is something to do again."""
-        if self._again and self._starts >= _AT_ONCE:
+        if self._full() and not self._again:
             return self._now
         times = []
         schedule, soon = self._schedule, self._now + _SOON

@@ -98,6 +98,7 @@ def encode_schedule(schedule: Schedule) -> str:
             "action": {
                 "workflow": action.workflow,
                 "version": action.version,
+                "alias": action.alias,
                 "input": action.text.decode(),
                 "context": action.context,
                 "attributes": action.attributes,

@@ -492,10 +492,13 @@ class ScheduleAction(_message.Message):
     CONTEXT_FIELD_NUMBER: _builtins.int
     SEARCH_ATTRIBUTES_FIELD_NUMBER: _builtins.int
     TIMEOUT_FIELD_NUMBER: _builtins.int
+    ALIAS_FIELD_NUMBER: _builtins.int
     workflow: _builtins.str
     """Required: id or name."""
     version: _builtins.int
     """0: the latest version at the time."""
+    alias: _builtins.str
+    """Or, in place of `version`: by which alias; `latest` is always there."""
     @_builtins.property
     def input(self) -> _payload_pb2.Payload:
         """Input of the execution."""
@@ -521,10 +524,11 @@ class ScheduleAction(_message.Message):
         context: _context_pb2.CallContext | None = ...,
         search_attributes: _struct_pb2.Struct | None = ...,
         timeout: _duration_pb2.Duration | None = ...,
+        alias: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "input", b"input", "search_attributes", b"search_attributes", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "input", b"input", "search_attributes", b"search_attributes", "timeout", b"timeout", "version", b"version", "workflow", b"workflow"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "context", b"context", "input", b"input", "search_attributes", b"search_attributes", "timeout", b"timeout", "version", b"version", "workflow", b"workflow"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -132,7 +132,7 @@ class ScheduleServiceServicer:
         Errors:
         INVALID_ARGUMENT  VALIDATION_FAILED: faults of the spec (TIME_ZONE_UNKNOWN,
         SCHEDULE_NEVER_FIRES, …), the input does not fit the workflow's schema.
-        NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND.
+        NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND, WORKFLOW_ALIAS_NOT_FOUND.
         ALREADY_EXISTS  SCHEDULE_EXISTS: the name is taken.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -145,7 +145,7 @@ class ScheduleServiceServicer:
 
         Errors:
         INVALID_ARGUMENT  VALIDATION_FAILED: as CreateSchedule, or a mask path that is unknown or output only.
-        NOT_FOUND  SCHEDULE_NOT_FOUND, WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND.
+        NOT_FOUND  SCHEDULE_NOT_FOUND, WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND, WORKFLOW_ALIAS_NOT_FOUND.
         ABORTED  ETAG_MISMATCH: the schedule changed since the etag was read.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -53,7 +53,7 @@ class ScheduleServiceStub:
     Errors:
       INVALID_ARGUMENT  VALIDATION_FAILED: faults of the spec (TIME_ZONE_UNKNOWN,
         SCHEDULE_NEVER_FIRES, …), the input does not fit the workflow's schema.
-      NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND.
+      NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND, WORKFLOW_ALIAS_NOT_FOUND.
       ALREADY_EXISTS  SCHEDULE_EXISTS: the name is taken.
     """
     UpdateSchedule: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.UpdateScheduleRequest, _schedule_service_pb2.UpdateScheduleResponse]
@@ -62,7 +62,7 @@ class ScheduleServiceStub:
 
     Errors:
       INVALID_ARGUMENT  VALIDATION_FAILED: as CreateSchedule, or a mask path that is unknown or output only.
-      NOT_FOUND  SCHEDULE_NOT_FOUND, WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND.
+      NOT_FOUND  SCHEDULE_NOT_FOUND, WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND, WORKFLOW_ALIAS_NOT_FOUND.
       ABORTED  ETAG_MISMATCH: the schedule changed since the etag was read.
     """
     DeleteSchedule: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.DeleteScheduleRequest, _schedule_service_pb2.DeleteScheduleResponse]
@@ -166,7 +166,7 @@ class ScheduleServiceAsyncStub(ScheduleServiceStub):
     Errors:
       INVALID_ARGUMENT  VALIDATION_FAILED: faults of the spec (TIME_ZONE_UNKNOWN,
         SCHEDULE_NEVER_FIRES, …), the input does not fit the workflow's schema.
-      NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND.
+      NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND, WORKFLOW_ALIAS_NOT_FOUND.
       ALREADY_EXISTS  SCHEDULE_EXISTS: the name is taken.
     """
     UpdateSchedule: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.UpdateScheduleRequest, _schedule_service_pb2.UpdateScheduleResponse]  # type: ignore[assignment]
@@ -175,7 +175,7 @@ class ScheduleServiceAsyncStub(ScheduleServiceStub):
 
     Errors:
       INVALID_ARGUMENT  VALIDATION_FAILED: as CreateSchedule, or a mask path that is unknown or output only.
-      NOT_FOUND  SCHEDULE_NOT_FOUND, WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND.
+      NOT_FOUND  SCHEDULE_NOT_FOUND, WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND, WORKFLOW_ALIAS_NOT_FOUND.
       ABORTED  ETAG_MISMATCH: the schedule changed since the etag was read.
     """
     DeleteSchedule: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.DeleteScheduleRequest, _schedule_service_pb2.DeleteScheduleResponse]  # type: ignore[assignment]
@@ -282,7 +282,7 @@ class ScheduleServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors:
           INVALID_ARGUMENT  VALIDATION_FAILED: faults of the spec (TIME_ZONE_UNKNOWN,
             SCHEDULE_NEVER_FIRES, …), the input does not fit the workflow's schema.
-          NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND.
+          NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND, WORKFLOW_ALIAS_NOT_FOUND.
           ALREADY_EXISTS  SCHEDULE_EXISTS: the name is taken.
         """
 
@@ -297,7 +297,7 @@ class ScheduleServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors:
           INVALID_ARGUMENT  VALIDATION_FAILED: as CreateSchedule, or a mask path that is unknown or output only.
-          NOT_FOUND  SCHEDULE_NOT_FOUND, WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND.
+          NOT_FOUND  SCHEDULE_NOT_FOUND, WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND, WORKFLOW_ALIAS_NOT_FOUND.
           ABORTED  ETAG_MISMATCH: the schedule changed since the etag was read.
         """
 
