@@ -23,7 +23,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_has_everything_and_nothing_else(wheel: Path) -> None:
-    """Each source file of each floor, SQL and py.typed with them; no tests, no protos, no caches."""
+    """Each source file of each floor, SQL, schema and py.typed with them; no tests, no protos, no caches."""
     sources = {
         file.relative_to(ROOT / floor).as_posix()
         for floor in FLOORS
@@ -32,7 +32,7 @@ def test_it_has_everything_and_nothing_else(wheel: Path) -> None:
     }
     packed = {name for name in ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert packed == sources
-    assert {Path(name).suffix for name in packed} == {".py", ".pyi", ".sql", ".typed"}
+    assert {Path(name).suffix for name in packed} == {".json", ".py", ".pyi", ".sql", ".typed"}
     assert any(name.endswith("migrations/0001_initial.sql") for name in packed)
 
 

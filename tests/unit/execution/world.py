@@ -109,6 +109,8 @@ class World:
 
     store: Store
     limits: EngineLimits
+    others: Sequence[str] = ()
+    """Further services that the provider serves."""
     clock: ManualClock = field(default_factory=ManualClock)
     provider: Provider = field(default_factory=Provider)
 
@@ -116,7 +118,8 @@ class World:
         self.registry = RegistryService(self.store, self.clock)
         self.workflows = WorkflowService(self.store, self.registry.find, self.clock)
         endpoint = Endpoint(host="127.0.0.1", port=1, instance_id="worker-1")
-        resolver = StaticResolver({SERVICE: [endpoint], OTHER: [endpoint]})
+        names = (SERVICE, OTHER, *self.others)
+        resolver = StaticResolver({name: [endpoint] for name in names})
         self.mesh = Mesh(OneResolver(resolver))
         self.caller = ActionCaller(self.mesh, {Protocol.GRPC: self.provider})
         self.executions = ExecutionService(
@@ -297,9 +300,13 @@ async def quiet(rounds: int = 20) -> None:
 
 @asynccontextmanager
 async def new_world(
-    store: Store | None = None, *, hold: Sequence[str] = (), limits: EngineLimits | None = None
+    store: Store | None = None,
+    *,
+    hold: Sequence[str] = (),
+    limits: EngineLimits | None = None,
+    others: Sequence[str] = (),
 ) -> AsyncIterator[World]:
-    world = World(store or SqliteStore(None), limits or EngineLimits())
+    world = World(store or SqliteStore(None), limits or EngineLimits(), others)
     world.provider.hold.update(hold)
     await world.store.open()
     world.boot()

@@ -73,7 +73,7 @@ class ChildStarter:
 
     async def start_child(
         self, child_id: str, child: Child, value: JsonObject, parent: Parent, run: Run
-    ) -> None:
+    ) -> Execution:
         """Accept a child execution.
 
         Raises:
@@ -93,9 +93,9 @@ class ChildStarter:
             alias=child.alias,
             parent=parent,
         )
-        await self._starter.start_as(child_id, command)
+        return await self._starter.start_as(child_id, command)
 
-    async def start_undo(self, undo_id: str, child_id: str, parent: Parent) -> None:
+    async def start_undo(self, undo_id: str, child_id: str, parent: Parent) -> Execution:
         """Undo a child that has completed: an execution with the same history, that goes on by undoing it.
 
         Raises:
@@ -114,15 +114,16 @@ class ChildStarter:
         (end,) = number_events(events[-1].number, (last,), self._clock)
         undo = _beginning(child, undo_id, parent, end, ends=not done)
         self._engine.admit(undo_id, sum(len(getattr(it.body, "output", b"")) for it in events))
-        await to_its_end(self._accept(undo, plan, (*events, end)))
+        return await to_its_end(self._accept(undo, plan, (*events, end)))
 
-    async def _accept(self, undo: Execution, plan: Plan, events: tuple[Event, ...]) -> None:
+    async def _accept(self, undo: Execution, plan: Plan, events: tuple[Event, ...]) -> Execution:
         try:
             stored = await self._store.insert_execution(undo, events, None, reuse_key=True)
             if not stored.state.final:
                 self._engine.own(stored, plan, events)
         finally:
             self._engine.settled(undo.id)
+        return stored
 
 
 def _beginning(child: Execution, undo_id: str, parent: Parent, newest: Event, *, ends: bool) -> Execution:

@@ -41,11 +41,11 @@ class ChildStart(Protocol):
 
     async def start_child(
         self, child_id: str, child: Child, value: JsonObject, parent: Parent, run: Run
-    ) -> None:
+    ) -> Execution:
         """Start an execution with an id that was chosen before; nothing when it is there already."""
         ...
 
-    async def start_undo(self, undo_id: str, child_id: str, parent: Parent) -> None:
+    async def start_undo(self, undo_id: str, child_id: str, parent: Parent) -> Execution:
         """Undo a child that has completed, by an execution with an id that was chosen before."""
         ...
 
@@ -79,29 +79,28 @@ class Children:
         child = await self._store.get_execution(child_id)
         if child is None:
             try:
-                await self._begin(run, place, child_id)
+                child = await self._begin(run, place, child_id)
             except WeftError as error:
                 if isinstance(error, ServiceUnavailableError) or _is_for_now(error):
                     raise
                 failure = Failure.of(error)
                 return lambda run, place: (failed(run, place, failure),)
-            return None
-        if not child.state.final:
+        if not child.state.final:  # one with nothing to wait for has ended as it was accepted
             return None
         if place.scope == UNDO and child.state is ExecutionState.CANCELLED:
             return lambda run, place: _done(run, place, b"{}")
         return await self._ended(child)
 
-    async def _begin(self, run: Run, place: Place, child_id: str) -> None:
+    async def _begin(self, run: Run, place: Place, child_id: str) -> Execution:
         planned = run.planned(place)
         assert planned is not None  # it has been scheduled
         assert isinstance(planned.step.does, Child)
         assert self.start is not None  # set before anything runs
         if place.scope == UNDO:
-            await self.start.start_undo(child_id, child_to_undo(run, place.path), self._parent(run, place))
-            return
+            undone = child_to_undo(run, place.path)
+            return await self.start.start_undo(child_id, undone, self._parent(run, place))
         parent = self._parent(run, place, abandon=planned.step.does.abandon)
-        await self.start.start_child(child_id, planned.step.does, self._input(run, place), parent, run)
+        return await self.start.start_child(child_id, planned.step.does, self._input(run, place), parent, run)
 
     def _parent(self, run: Run, place: Place, *, abandon: bool = False) -> Parent:
         return Parent(

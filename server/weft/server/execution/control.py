@@ -24,6 +24,8 @@ _log = logging.getLogger("weft.server.engine")
 
 _RECHECK_SECONDS: Final = 0.5
 """How often one who waits looks again at an execution that is not here."""
+_NUDGES: Final = 3
+"""How often an execution is looked for that was let go of just then."""
 _POST_AGAIN_SECONDS: Final = 3.0
 """After how long an order is left again: its owner may have died with it."""
 _PATIENCE_SECONDS: Final = 20.0
@@ -91,8 +93,11 @@ class Control:
         Raises:
             WeftError: It cannot be done.
         """
-        if await self._carry_out_here(order) is not None:
-            return
+        for _ in range(_NUDGES):
+            with contextlib.suppress(StaleWriteError):  # it was let go of at this moment: then it is nobody's
+                if await self._carry_out_here(order) is not None:
+                    return
+                break
         execution = await self._store.get_execution(order.execution_id)
         if execution is not None and not execution.state.final:
             await self._store.post_command(order.command())

@@ -327,6 +327,8 @@ class Engine:
     async def park(self, run: Run, waits: Waits, due: datetime | None) -> None:
         """Let a run wait in the store."""
         await run.park(self._store, waits, due)
+        if not run.released:
+            return  # there is news of it
         self._let_go(run)
         if run.turns:
             await self.step_turns.settle(run)

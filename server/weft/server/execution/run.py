@@ -290,14 +290,14 @@ class Run:
         hub.changed(self.execution.id)
 
     async def park(self, store: ExecutionStore, waits: Waits, due: datetime | None = None) -> None:
-        """Let go of an execution that waits, without anything new in its history.
+        """Let go of an execution that waits, without anything new in its history; not when there is news.
 
         Raises:
             StaleWriteError: The execution has ended, or is not this server's.
             StoreUnavailableError: Whether it is recorded is not known.
         """
         async with self.lock:
-            if self.released or self.torn:
+            if self.released or self.torn or self.news.is_set():
                 return
             expire = self.execution.expire_time
             due = min(due, expire) if due and expire else due or expire
