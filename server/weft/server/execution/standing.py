@@ -6,7 +6,7 @@ time is what the place is about. A flat workflow has a single place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
@@ -232,7 +232,7 @@ class Standing:
         self.places.clear()
         self.touched.clear()
 
-    _apply: ClassVar[Mapping[type[EventBody], Callable[[Standing, Any, datetime], None]]] = {
+    _apply: ClassVar[Mapping[type[EventBody], Any]] = {
         StepScheduled: _schedule,
         StepCompleted: _completed,
         StepReused: _completed,
