@@ -52,6 +52,7 @@ from weft.server.batch.servicer import BatchServicer
 from weft.server.config import ConfigError, ServerConfig
 from weft.server.execution.dispatch import Dispatcher
 from weft.server.execution.lists import ExecutionLists
+from weft.server.execution.rehearsal_servicer import TestableWorkflowServicer
 from weft.server.execution.service import ExecutionService
 from weft.server.execution.servicer import ExecutionServicer
 from weft.server.health import HealthReporter
@@ -73,7 +74,6 @@ from weft.server.schedule.starts import ScheduledExecutions
 from weft.server.store.base import Store
 from weft.server.tasks import supervise
 from weft.server.workflow.service import WorkflowService
-from weft.server.workflow.servicer import WorkflowServicer
 
 if TYPE_CHECKING:
     from weft.discovery.consul import ConsulClient
@@ -205,7 +205,7 @@ class WeftServer:
         )
         registry_service_pb2_grpc.add_RegistryServiceServicer_to_server(registry, server)
         workflow_service_pb2_grpc.add_WorkflowServiceServicer_to_server(
-            WorkflowServicer(self._workflows, clock), server
+            TestableWorkflowServicer(self._workflows, self._registry, clock), server
         )
         execution_service_pb2_grpc.add_ExecutionServiceServicer_to_server(
             ExecutionServicer(self._executions, self._lists), server

@@ -22,7 +22,7 @@ from weft.server.execution.service import ExecutionService, RerunCommand
 from weft.server.protos import enum_from_proto
 from weft.server.requests import Faults, request_key
 
-__all__ = ["ControlServicer"]
+__all__ = ["ControlServicer", "read_failure"]
 
 _RERUN: Final = "weft.api.execution.v1.ExecutionService/RerunExecution"
 _MAX_REASON: Final = 1_024
@@ -113,7 +113,7 @@ class ControlServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
         if outcome is None:
             faults.add("outcome", "output or failure is required", Rule.REQUIRED)
         if outcome == "failure":
-            error = _read_failure(request.failure, faults)
+            error = read_failure(request.failure, faults)
             faults.raise_any()
             await self._executions.reports.fail(token, error)
         else:
@@ -157,17 +157,18 @@ def _read_token(text: str, faults: Faults) -> AttemptToken:
     return faults.attempt(lambda: AttemptToken.read(text), AttemptToken("", "", 0))
 
 
-def _read_failure(message: failure_pb2.Failure, faults: Faults) -> ActionFailedError:
-    faults.text("failure.reason", message.reason, _MAX_TOKEN)
-    faults.text("failure.message", message.message, _MAX_FAILURE)
-    faults.count("failure.metadata", message.metadata, _MAX_VALUES)
-    faults.count("failure.violations", message.violations, _MAX_VALUES)
+def read_failure(message: failure_pb2.Failure, faults: Faults, path: str = "failure") -> ActionFailedError:
+    """Read why an action failed."""
+    faults.text(f"{path}.reason", message.reason, _MAX_TOKEN)
+    faults.text(f"{path}.message", message.message, _MAX_FAILURE)
+    faults.count(f"{path}.metadata", message.metadata, _MAX_VALUES)
+    faults.count(f"{path}.violations", message.violations, _MAX_VALUES)
     code = Code.ABORTED
     if message.code:
         try:
             code = Code(message.code)
         except ValueError:
-            faults.add("failure.code", f"{message.code} is no code of an error", Rule.OUT_OF_RANGE)
+            faults.add(f"{path}.code", f"{message.code} is no code of an error", Rule.OUT_OF_RANGE)
     return ActionFailedError(
         message.message or "the action failed",
         reason=message.reason or None,

@@ -10,23 +10,21 @@ from functools import partial
 from typing import Final, Protocol
 
 from weft.core.clock import Clock
-from weft.core.errors import DeadlineExceededError, ExhaustedError, WeftError
-from weft.core.reasons import Reason
+from weft.core.errors import ExhaustedError
 from weft.server.execution.attempting import Attempts
 from weft.server.execution.children import Children
-from weft.server.execution.endings import completed, failed
-from weft.server.execution.model import EventBody, Failure, StepScheduled, StepWaiting, Waits
+from weft.server.execution.model import EventBody, StepWaiting, Waits
 from weft.server.execution.place import Phase, Place
 from weft.server.execution.run import Decide, Run
 from weft.server.execution.step_turns import StepTurns, waits_for_turn
 from weft.server.execution.steps import StepRunner
+from weft.server.execution.timing import TIMED, when_due
 from weft.server.execution.waits import LOOK_AT_CHILD, due_time, rest
 from weft.server.store.base import StaleWriteError
 
 __all__ = ["Driver"]
 
 _NOTHING: Final[tuple[EventBody, ...]] = ()
-_TIMED: Final = (Phase.RETRYING, Phase.ACCEPTED, Phase.WAITING)
 
 
 def _is_over(run: Run) -> bool:
@@ -127,7 +125,7 @@ class Driver:
             return  # its end is on its way to the disk
         await self._look_for_turns(run)
         now = self._clock.now()
-        due = [place for place in run.standing.in_phase(*_TIMED) if self._is_due(run, place, now)]
+        due = [place for place in run.standing.in_phase(*TIMED) if self._is_due(run, place, now)]
         for place in due:
             if place.waiting is not None and place.waiting.waits is Waits.CHILD:
                 await self._look_at_child(run, place)
@@ -159,19 +157,10 @@ class Driver:
     def _fire(self, run: Run, now: datetime) -> Sequence[EventBody]:
         """Return what is recorded of everything that is due."""
         bodies: list[EventBody] = []
-        for place in run.standing.in_phase(*_TIMED):
+        for place in run.standing.in_phase(*TIMED):
             if self._is_due(run, place, now):
-                bodies += self._due(run, place, now)
+                bodies += when_due(run, place, now, self._steps.failed)
         return bodies
-
-    def _due(self, run: Run, place: Place, now: datetime) -> Sequence[EventBody]:
-        match place.phase:
-            case Phase.RETRYING:
-                return (StepScheduled(step_id=place.path, attempt=place.attempt + 1, cause="retry"),)
-            case Phase.ACCEPTED:
-                return self._steps.failed(run, place, Failure.of(_silent(place, now)))
-            case _:
-                return _waited(run, place, now)
 
     async def _look_at_child(self, run: Run, place: Place) -> None:
         """Start a child that is not there yet, and record its end."""
@@ -215,7 +204,7 @@ class Driver:
         paused = run.standing.paused or self._owner.held(run)
         dues = (
             due_time(run, place)
-            for place in run.standing.in_phase(*_TIMED)
+            for place in run.standing.in_phase(*TIMED)
             if not (paused and (place.phase is Phase.RETRYING or waits_for_turn(place)))
         )
         return min((due for due in dues if due is not None), default=None)
@@ -249,43 +238,3 @@ _AGAIN: Final = timedelta(seconds=2)
 async def _asleep(clock: Clock, seconds: float) -> bool:
     await clock.sleep(seconds)
     return True
-
-
-def _waited(run: Run, place: Place, now: datetime) -> Sequence[EventBody]:
-    """Return what is recorded of a wait that is over."""
-    waiting = place.waiting
-    if waiting is None or waiting.until is None or waiting.until > now:
-        return _NOTHING
-    try:
-        if waiting.waits is Waits.TIMER:
-            text = b'{"until":"%s"}' % waiting.until.isoformat().encode()
-            return (completed(run, place, text),)
-        return (failed(run, place, Failure.of(_too_late(place, waiting.waits))),)
-    except WeftError as error:
-        return (failed(run, place, Failure.of(error)),)
-
-
-_TOO_LATE: Final = {
-    Waits.SIGNAL: ("no message came in time", Reason.SIGNAL_TIMEOUT),
-    Waits.APPROVAL: ("nobody decided in time", Reason.APPROVAL_TIMEOUT),
-    Waits.CHILD: ("the child execution did not end in time", Reason.CHILD_TIMEOUT),
-}
-
-
-def _too_late(place: Place, waits: Waits) -> DeadlineExceededError:
-    text, reason = _TOO_LATE[waits]
-    return DeadlineExceededError(
-        f"step {place.path}: {text}", reason=reason, metadata={"step_id": place.path}
-    )
-
-
-def _silent(place: Place, now: datetime) -> DeadlineExceededError:
-    if place.close_time is not None and place.close_time <= now:
-        text, reason = "did not tell its outcome in time", Reason.ACTION_TIMEOUT
-    else:
-        text, reason = "was not heard of for its heartbeat timeout", Reason.HEARTBEAT_TIMEOUT
-    return DeadlineExceededError(
-        f"step {place.path}, attempt {place.attempt}, {text}",
-        reason=reason,
-        metadata={"step_id": place.path, "attempt": str(place.attempt)},
-    )

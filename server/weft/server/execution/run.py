@@ -312,8 +312,13 @@ class Run:
         new = summarize(self.execution, standing, events[-1], waits, due)
         released = new.state.final or (waits is not Waits.NOTHING and (due is None or due - now > _STAY))
         await store.append_events(new, events, self.execution.last_event, release=released)
-        self.execution, self.released = new, released
-        self._unfolded += events
+        self.released = released
+        self.stored(new, recording)
+
+    def stored(self, new: Execution, recording: Recording) -> None:
+        """Show what was recorded: it is stored now."""
+        self.execution = new
+        self._unfolded += recording.events
         self._stored_variables = self.variables
         self.news.set()
         if new.state.final and not self.ended.done():

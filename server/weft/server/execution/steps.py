@@ -32,7 +32,7 @@ from weft.server.execution.step_cache import KeptOutput, StepCache
 from weft.server.execution.traces import ExecutionTraces
 from weft.server.workflow.dataflow import implicit_input
 
-__all__ = ["StepRunner"]
+__all__ = ["StepRunner", "action_input"]
 
 _log = logging.getLogger("weft.server.engine")
 
@@ -108,7 +108,7 @@ class StepRunner:
         outcome = await self._dispatcher.call(
             step.service,
             step.action,
-            lambda schema: _input(run, place, planned, schema),
+            lambda schema: action_input(run, place, planned, schema),
             identity,
             step.timeout,
             at_most=self._left(run, place, planned),
@@ -177,7 +177,12 @@ def _progress(place: Place, details: bytes) -> StepProgressed:
     return StepProgressed(step_id=place.path, attempt=place.attempt, details=details)
 
 
-def _input(run: Run, place: Place, planned: PlannedStep, schema: Schema) -> JsonObject:
+def action_input(run: Run, place: Place, planned: PlannedStep, schema: Schema) -> JsonObject:
+    """Make the input of the attempt that is scheduled at a place.
+
+    Raises:
+        PreconditionError: EXPRESSION_FAILED.
+    """
     if place.input is not None:
         return loads(place.input)
     if place.scope == UNDO:

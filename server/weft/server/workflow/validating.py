@@ -12,16 +12,16 @@ from weft.server.requests import Faults
 from weft.server.workflow import convert
 from weft.server.workflow.model import Definition, Problem, Severity
 
-__all__ = ["FindProblems", "validated"]
+__all__ = ["FindProblems", "examined", "validated"]
 
 FindProblems = Callable[[Definition, str], Awaitable[tuple[Problem, ...]]]
 """Finds what is wrong with a definition of the workflow of that name."""
 
 
-async def validated(
+async def examined(
     request: Message, workflow: workflow_pb2.Workflow, find: FindProblems
-) -> pb.ValidateWorkflowResponse:
-    """Return all problems, each once.
+) -> tuple[Definition, tuple[Problem, ...]]:
+    """Return a definition, and all of its problems, each once.
 
     Args:
         request: What the workflow came in.
@@ -37,7 +37,14 @@ async def validated(
     of_message = [Problem(v.field.removeprefix("workflow."), v.reason, v.description) for v in faults.found]
     told = {(problem.path, problem.code) for problem in of_message}
     found = await find(definition, workflow.name)
-    problems = (*of_message, *(it for it in found if (it.path, it.code) not in told))
+    return definition, (*of_message, *(it for it in found if (it.path, it.code) not in told))
+
+
+async def validated(
+    request: Message, workflow: workflow_pb2.Workflow, find: FindProblems
+) -> pb.ValidateWorkflowResponse:
+    """Answer with all problems of a definition: see ``examined``."""
+    _, problems = await examined(request, workflow, find)
     return pb.ValidateWorkflowResponse(
         problems=[convert.problem_to_proto(problem) for problem in problems],
         valid=all(problem.severity is not Severity.ERROR for problem in problems),

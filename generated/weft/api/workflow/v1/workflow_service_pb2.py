@@ -22,12 +22,16 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from weft.api.common.v1 import failure_pb2 as weft_dot_api_dot_common_dot_v1_dot_failure__pb2
 from weft.api.common.v1 import payload_pb2 as weft_dot_api_dot_common_dot_v1_dot_payload__pb2
+from weft.api.execution.v1 import execution_pb2 as weft_dot_api_dot_execution_dot_v1_dot_execution__pb2
 from weft.api.workflow.v1 import workflow_pb2 as weft_dot_api_dot_workflow_dot_v1_dot_workflow__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+weft/api/workflow/v1/workflow_service.proto\x12\x14weft.api.workflow.v1\x1a google/protobuf/field_mask.proto\x1a weft/api/common/v1/payload.proto\x1a#weft/api/workflow/v1/workflow.proto\"]\n\x15\x43reateWorkflowRequest\x12\x30\n\x08workflow\x18\x01 \x01(\x0b\x32\x1e.weft.api.workflow.v1.Workflow\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"{\n\x16\x43reateWorkflowResponse\x12\x30\n\x08workflow\x18\x01 \x01(\x0b\x32\x1e.weft.api.workflow.v1.Workflow\x12/\n\x08warnings\x18\x02 \x03(\x0b\x32\x1d.weft.api.workflow.v1.Problem\"\xd3\x01\n\x15UpdateWorkflowRequest\x12\x30\n\x08workflow\x18\x01 \x01(\x0b\x32\x1e.weft.api.workflow.v1.Workflow\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x35\n\x0cpayload_kind\x18\x05 \x01(\x0e\x32\x1f.weft.api.common.v1.PayloadKind\"{\n\x16UpdateWorkflowResponse\x12\x30\n\x08workflow\x18\x01 \x01(\x0b\x32\x1e.weft.api.workflow.v1.Workflow\x12/\n\x08warnings\x18\x02 \x03(\x0b\x32\x1d.weft.api.workflow.v1.Problem\"\xb8\x01\n\x17SetWorkflowStateRequest\x12\x10\n\x08workflow\x18\x01 \x01(\t\x12\x32\n\x05state\x18\x02 \x01(\x0e\x32#.weft.api.workflow.v1.WorkflowState\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x35\n\x0cpayload_kind\x18\x05 \x01(\x0e\x32\x1f.weft.api.common.v1.PayloadKind\"L\n\x18SetWorkflowStateResponse\x12\x30\n\x08workflow\x18\x01 \x01(\x0b\x32\x1e.weft.api.workflow.v1.Workflow\"\xb8\x01\n\x17SetWorkflowAliasRequest\x12\x10\n\x08workflow\x18\x01 \x01(\t\x12\x32\n\x05\x61lias\x18\x02 \x01(\x0b\x32#.weft.api.workflow.v1.WorkflowAlias\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x35\n\x0cpayload_kind\x18\x05 \x01(\x0e\x32\x1f.weft.api.common.v1.PayloadKind\"L\n\x18SetWorkflowAliasResponse\x12\x30\n\x08workflow\x18\x01 \x01(\x0b\x32\x1e.weft.api.workflow.v1.Workflow\"\x96\x01\n\x1a\x44\x65leteWorkflowAliasRequest\x12\x10\n\x08workflow\x18\x01 \x01(\t\x12\r\n\x05\x61lias\x18\x02 \x01(\t\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x35\n\x0cpayload_kind\x18\x05 \x01(\x0e\x32\x1f.weft.api.common.v1.PayloadKind\"O\n\x1b\x44\x65leteWorkflowAliasResponse\x12\x30\n\x08workflow\x18\x01 \x01(\x0b\x32\x1e.weft.api.workflow.v1.Workflow\"K\n\x15\x44\x65leteWorkflowRequest\x12\x10\n\x08workflow\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\x18\n\x16\x44\x65leteWorkflowResponse\"n\n\x12GetWorkflowRequest\x12\x10\n\x08workflow\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x35\n\x0cpayload_kind\x18\x03 \x01(\x0e\x32\x1f.weft.api.common.v1.PayloadKind\"G\n\x13GetWorkflowResponse\x12\x30\n\x08workflow\x18\x01 \x01(\x0b\x32\x1e.weft.api.workflow.v1.Workflow\"\xad\x02\n\x14ListWorkflowsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0c\n\x04skip\x18\x03 \x01(\x05\x12\x32\n\x05state\x18\x04 \x01(\x0e\x32#.weft.api.workflow.v1.WorkflowState\x12\x35\n\x0cpayload_kind\x18\x05 \x01(\x0e\x32\x1f.weft.api.common.v1.PayloadKind\x12\x46\n\x06labels\x18\x06 \x03(\x0b\x32\x36.weft.api.workflow.v1.ListWorkflowsRequest.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"w\n\x15ListWorkflowsResponse\x12\x31\n\tworkflows\x18\x01 \x03(\x0b\x32\x1e.weft.api.workflow.v1.Workflow\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x03\"\x9b\x01\n\x1bListWorkflowVersionsRequest\x12\x10\n\x08workflow\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x0c\n\x04skip\x18\x04 \x01(\x05\x12\x35\n\x0cpayload_kind\x18\x05 \x01(\x0e\x32\x1f.weft.api.common.v1.PayloadKind\"~\n\x1cListWorkflowVersionsResponse\x12\x31\n\tworkflows\x18\x01 \x03(\x0b\x32\x1e.weft.api.workflow.v1.Workflow\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x03\"K\n\x17ValidateWorkflowRequest\x12\x30\n\x08workflow\x18\x01 \x01(\x0b\x32\x1e.weft.api.workflow.v1.Workflow\"Z\n\x18ValidateWorkflowResponse\x12/\n\x08problems\x18\x01 \x03(\x0b\x32\x1d.weft.api.workflow.v1.Problem\x12\r\n\x05valid\x18\x02 \x01(\x08\x32\xad\t\n\x0fWorkflowService\x12p\n\x0e\x43reateWorkflow\x12+.weft.api.workflow.v1.CreateWorkflowRequest\x1a,.weft.api.workflow.v1.CreateWorkflowResponse\"\x03\x90\x02\x02\x12p\n\x0eUpdateWorkflow\x12+.weft.api.workflow.v1.UpdateWorkflowRequest\x1a,.weft.api.workflow.v1.UpdateWorkflowResponse\"\x03\x90\x02\x02\x12v\n\x10SetWorkflowState\x12-.weft.api.workflow.v1.SetWorkflowStateRequest\x1a..weft.api.workflow.v1.SetWorkflowStateResponse\"\x03\x90\x02\x02\x12v\n\x10SetWorkflowAlias\x12-.weft.api.workflow.v1.SetWorkflowAliasRequest\x1a..weft.api.workflow.v1.SetWorkflowAliasResponse\"\x03\x90\x02\x02\x12\x7f\n\x13\x44\x65leteWorkflowAlias\x12\x30.weft.api.workflow.v1.DeleteWorkflowAliasRequest\x1a\x31.weft.api.workflow.v1.DeleteWorkflowAliasResponse\"\x03\x90\x02\x02\x12p\n\x0e\x44\x65leteWorkflow\x12+.weft.api.workflow.v1.DeleteWorkflowRequest\x1a,.weft.api.workflow.v1.DeleteWorkflowResponse\"\x03\x90\x02\x02\x12g\n\x0bGetWorkflow\x12(.weft.api.workflow.v1.GetWorkflowRequest\x1a).weft.api.workflow.v1.GetWorkflowResponse\"\x03\x90\x02\x01\x12m\n\rListWorkflows\x12*.weft.api.workflow.v1.ListWorkflowsRequest\x1a+.weft.api.workflow.v1.ListWorkflowsResponse\"\x03\x90\x02\x01\x12\x82\x01\n\x14ListWorkflowVersions\x12\x31.weft.api.workflow.v1.ListWorkflowVersionsRequest\x1a\x32.weft.api.workflow.v1.ListWorkflowVersionsResponse\"\x03\x90\x02\x01\x12v\n\x10ValidateWorkflow\x12-.weft.api.workflow.v1.ValidateWorkflowRequest\x1a..weft.api.workflow.v1.ValidateWorkflowResponse\"\x03\x90\x02\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+weft/api/workflow/v1/workflow_service.proto\x12\x14weft.api.workflow.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a weft/api/common/v1/failure.proto\x1a weft/api/common/v1/payload.proto\x1a%weft/api/execution/v1/execution.proto\x1a#weft/api/workflow/v1/workflow.proto\"]\n\x15\x43reateWorkflowRequest\x12\x30\n\x08workflow\x18\x01 \x01(\x0b\x32\x1e.weft.api.workflow.v1.Workflow\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"{\n\x16\x43reateWorkflowResponse\x12\x30\n\x08workflow\x18\x01 \x01(\x0b\x32\x1e.weft.api.workflow.v1.Workflow\x12/\n\x08warnings\x18\x02 \x03(\x0b\x32\x1d.weft.api.workflow.v1.Problem\"\xd3\x01\n\x15UpdateWorkflowRequest\x12\x30\n\x08workflow\x18\x01 \x01(\x0b\x32\x1e.weft.api.workflow.v1.Workflow\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x35\n\x0cpayload_kind\x18\x05 \x01(\x0e\x32\x1f.weft.api.common.v1.PayloadKind\"{\n\x16UpdateWorkflowResponse\x12\x30\n\x08workflow\x18\x01 \x01(\x0b\x32\x1e.weft.api.workflow.v1.Workflow\x12/\n\x08warnings\x18\x02 \x03(\x0b\x32\x1d.weft.api.workflow.v1.Problem\"\xb8\x01\n\x17SetWorkflowStateRequest\x12\x10\n\x08workflow\x18\x01 \x01(\t\x12\x32\n\x05state\x18\x02 \x01(\x0e\x32#.weft.api.workflow.v1.WorkflowState\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x35\n\x0cpayload_kind\x18\x05 \x01(\x0e\x32\x1f.weft.api.common.v1.PayloadKind\"L\n\x18SetWorkflowStateResponse\x12\x30\n\x08workflow\x18\x01 \x01(\x0b\x32\x1e.weft.api.workflow.v1.Workflow\"\xb8\x01\n\x17SetWorkflowAliasRequest\x12\x10\n\x08workflow\x18\x01 \x01(\t\x12\x32\n\x05\x61lias\x18\x02 \x01(\x0b\x32#.weft.api.workflow.v1.WorkflowAlias\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x35\n\x0cpayload_kind\x18\x05 \x01(\x0e\x32\x1f.weft.api.common.v1.PayloadKind\"L\n\x18SetWorkflowAliasResponse\x12\x30\n\x08workflow\x18\x01 \x01(\x0b\x32\x1e.weft.api.workflow.v1.Workflow\"\x96\x01\n\x1a\x44\x65leteWorkflowAliasRequest\x12\x10\n\x08workflow\x18\x01 \x01(\t\x12\r\n\x05\x61lias\x18\x02 \x01(\t\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x35\n\x0cpayload_kind\x18\x05 \x01(\x0e\x32\x1f.weft.api.common.v1.PayloadKind\"O\n\x1b\x44\x65leteWorkflowAliasResponse\x12\x30\n\x08workflow\x18\x01 \x01(\x0b\x32\x1e.weft.api.workflow.v1.Workflow\"K\n\x15\x44\x65leteWorkflowRequest\x12\x10\n\x08workflow\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\x18\n\x16\x44\x65leteWorkflowResponse\"n\n\x12GetWorkflowRequest\x12\x10\n\x08workflow\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x35\n\x0cpayload_kind\x18\x03 \x01(\x0e\x32\x1f.weft.api.common.v1.PayloadKind\"G\n\x13GetWorkflowResponse\x12\x30\n\x08workflow\x18\x01 \x01(\x0b\x32\x1e.weft.api.workflow.v1.Workflow\"\xad\x02\n\x14ListWorkflowsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0c\n\x04skip\x18\x03 \x01(\x05\x12\x32\n\x05state\x18\x04 \x01(\x0e\x32#.weft.api.workflow.v1.WorkflowState\x12\x35\n\x0cpayload_kind\x18\x05 \x01(\x0e\x32\x1f.weft.api.common.v1.PayloadKind\x12\x46\n\x06labels\x18\x06 \x03(\x0b\x32\x36.weft.api.workflow.v1.ListWorkflowsRequest.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"w\n\x15ListWorkflowsResponse\x12\x31\n\tworkflows\x18\x01 \x03(\x0b\x32\x1e.weft.api.workflow.v1.Workflow\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x03\"\x9b\x01\n\x1bListWorkflowVersionsRequest\x12\x10\n\x08workflow\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x0c\n\x04skip\x18\x04 \x01(\x05\x12\x35\n\x0cpayload_kind\x18\x05 \x01(\x0e\x32\x1f.weft.api.common.v1.PayloadKind\"~\n\x1cListWorkflowVersionsResponse\x12\x31\n\tworkflows\x18\x01 \x03(\x0b\x32\x1e.weft.api.workflow.v1.Workflow\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x03\"K\n\x17ValidateWorkflowRequest\x12\x30\n\x08workflow\x18\x01 \x01(\x0b\x32\x1e.weft.api.workflow.v1.Workflow\"Z\n\x18ValidateWorkflowResponse\x12/\n\x08problems\x18\x01 \x03(\x0b\x32\x1d.weft.api.workflow.v1.Problem\x12\r\n\x05valid\x18\x02 \x01(\x08\"\xe1\x02\n\x13TestWorkflowRequest\x12\x30\n\x08workflow\x18\x01 \x01(\x0b\x32\x1e.weft.api.workflow.v1.Workflow\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12*\n\x05input\x18\x04 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\x12\x31\n\x07results\x18\x05 \x03(\x0b\x32 .weft.api.workflow.v1.StepResult\x12\x33\n\x08messages\x18\x06 \x03(\x0b\x32!.weft.api.workflow.v1.TestMessage\x12.\n\nstart_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x0cpayload_kind\x18\x08 \x01(\x0e\x32\x1f.weft.api.common.v1.PayloadKind\"T\n\nStepResult\x12\x0f\n\x07step_id\x18\x01 \x01(\t\x12\x35\n\x08\x61ttempts\x18\x02 \x03(\x0b\x32#.weft.api.workflow.v1.AttemptResult\"\xa3\x01\n\rAttemptResult\x12-\n\x06output\x18\x01 \x01(\x0b\x32\x1b.weft.api.common.v1.PayloadH\x00\x12.\n\x07\x66\x61ilure\x18\x02 \x01(\x0b\x32\x1b.weft.api.common.v1.FailureH\x00\x12(\n\x05takes\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\t\n\x07outcome\"\x88\x01\n\x0bTestMessage\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x63orrelation\x18\x02 \x01(\t\x12,\n\x07payload\x18\x03 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\x12(\n\x05\x61\x66ter\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xe7\x01\n\x14TestWorkflowResponse\x12/\n\x08problems\x18\x01 \x03(\x0b\x32\x1d.weft.api.workflow.v1.Problem\x12\x33\n\texecution\x18\x02 \x01(\x0b\x32 .weft.api.execution.v1.Execution\x12,\n\x06\x65vents\x18\x03 \x03(\x0b\x32\x1c.weft.api.execution.v1.Event\x12\x17\n\x0fmissing_results\x18\x04 \x03(\t\x12\x0f\n\x07waiting\x18\x05 \x03(\t\x12\x11\n\ttruncated\x18\x06 \x01(\x08\x32\x99\n\n\x0fWorkflowService\x12p\n\x0e\x43reateWorkflow\x12+.weft.api.workflow.v1.CreateWorkflowRequest\x1a,.weft.api.workflow.v1.CreateWorkflowResponse\"\x03\x90\x02\x02\x12p\n\x0eUpdateWorkflow\x12+.weft.api.workflow.v1.UpdateWorkflowRequest\x1a,.weft.api.workflow.v1.UpdateWorkflowResponse\"\x03\x90\x02\x02\x12v\n\x10SetWorkflowState\x12-.weft.api.workflow.v1.SetWorkflowStateRequest\x1a..weft.api.workflow.v1.SetWorkflowStateResponse\"\x03\x90\x02\x02\x12v\n\x10SetWorkflowAlias\x12-.weft.api.workflow.v1.SetWorkflowAliasRequest\x1a..weft.api.workflow.v1.SetWorkflowAliasResponse\"\x03\x90\x02\x02\x12\x7f\n\x13\x44\x65leteWorkflowAlias\x12\x30.weft.api.workflow.v1.DeleteWorkflowAliasRequest\x1a\x31.weft.api.workflow.v1.DeleteWorkflowAliasResponse\"\x03\x90\x02\x02\x12p\n\x0e\x44\x65leteWorkflow\x12+.weft.api.workflow.v1.DeleteWorkflowRequest\x1a,.weft.api.workflow.v1.DeleteWorkflowResponse\"\x03\x90\x02\x02\x12g\n\x0bGetWorkflow\x12(.weft.api.workflow.v1.GetWorkflowRequest\x1a).weft.api.workflow.v1.GetWorkflowResponse\"\x03\x90\x02\x01\x12m\n\rListWorkflows\x12*.weft.api.workflow.v1.ListWorkflowsRequest\x1a+.weft.api.workflow.v1.ListWorkflowsResponse\"\x03\x90\x02\x01\x12\x82\x01\n\x14ListWorkflowVersions\x12\x31.weft.api.workflow.v1.ListWorkflowVersionsRequest\x1a\x32.weft.api.workflow.v1.ListWorkflowVersionsResponse\"\x03\x90\x02\x01\x12v\n\x10ValidateWorkflow\x12-.weft.api.workflow.v1.ValidateWorkflowRequest\x1a..weft.api.workflow.v1.ValidateWorkflowResponse\"\x03\x90\x02\x01\x12j\n\x0cTestWorkflow\x12).weft.api.workflow.v1.TestWorkflowRequest\x1a*.weft.api.workflow.v1.TestWorkflowResponse\"\x03\x90\x02\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -56,48 +60,60 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WORKFLOWSERVICE'].methods_by_name['ListWorkflowVersions']._serialized_options = b'\220\002\001'
   _globals['_WORKFLOWSERVICE'].methods_by_name['ValidateWorkflow']._loaded_options = None
   _globals['_WORKFLOWSERVICE'].methods_by_name['ValidateWorkflow']._serialized_options = b'\220\002\001'
-  _globals['_CREATEWORKFLOWREQUEST']._serialized_start=174
-  _globals['_CREATEWORKFLOWREQUEST']._serialized_end=267
-  _globals['_CREATEWORKFLOWRESPONSE']._serialized_start=269
-  _globals['_CREATEWORKFLOWRESPONSE']._serialized_end=392
-  _globals['_UPDATEWORKFLOWREQUEST']._serialized_start=395
-  _globals['_UPDATEWORKFLOWREQUEST']._serialized_end=606
-  _globals['_UPDATEWORKFLOWRESPONSE']._serialized_start=608
-  _globals['_UPDATEWORKFLOWRESPONSE']._serialized_end=731
-  _globals['_SETWORKFLOWSTATEREQUEST']._serialized_start=734
-  _globals['_SETWORKFLOWSTATEREQUEST']._serialized_end=918
-  _globals['_SETWORKFLOWSTATERESPONSE']._serialized_start=920
-  _globals['_SETWORKFLOWSTATERESPONSE']._serialized_end=996
-  _globals['_SETWORKFLOWALIASREQUEST']._serialized_start=999
-  _globals['_SETWORKFLOWALIASREQUEST']._serialized_end=1183
-  _globals['_SETWORKFLOWALIASRESPONSE']._serialized_start=1185
-  _globals['_SETWORKFLOWALIASRESPONSE']._serialized_end=1261
-  _globals['_DELETEWORKFLOWALIASREQUEST']._serialized_start=1264
-  _globals['_DELETEWORKFLOWALIASREQUEST']._serialized_end=1414
-  _globals['_DELETEWORKFLOWALIASRESPONSE']._serialized_start=1416
-  _globals['_DELETEWORKFLOWALIASRESPONSE']._serialized_end=1495
-  _globals['_DELETEWORKFLOWREQUEST']._serialized_start=1497
-  _globals['_DELETEWORKFLOWREQUEST']._serialized_end=1572
-  _globals['_DELETEWORKFLOWRESPONSE']._serialized_start=1574
-  _globals['_DELETEWORKFLOWRESPONSE']._serialized_end=1598
-  _globals['_GETWORKFLOWREQUEST']._serialized_start=1600
-  _globals['_GETWORKFLOWREQUEST']._serialized_end=1710
-  _globals['_GETWORKFLOWRESPONSE']._serialized_start=1712
-  _globals['_GETWORKFLOWRESPONSE']._serialized_end=1783
-  _globals['_LISTWORKFLOWSREQUEST']._serialized_start=1786
-  _globals['_LISTWORKFLOWSREQUEST']._serialized_end=2087
-  _globals['_LISTWORKFLOWSREQUEST_LABELSENTRY']._serialized_start=2042
-  _globals['_LISTWORKFLOWSREQUEST_LABELSENTRY']._serialized_end=2087
-  _globals['_LISTWORKFLOWSRESPONSE']._serialized_start=2089
-  _globals['_LISTWORKFLOWSRESPONSE']._serialized_end=2208
-  _globals['_LISTWORKFLOWVERSIONSREQUEST']._serialized_start=2211
-  _globals['_LISTWORKFLOWVERSIONSREQUEST']._serialized_end=2366
-  _globals['_LISTWORKFLOWVERSIONSRESPONSE']._serialized_start=2368
-  _globals['_LISTWORKFLOWVERSIONSRESPONSE']._serialized_end=2494
-  _globals['_VALIDATEWORKFLOWREQUEST']._serialized_start=2496
-  _globals['_VALIDATEWORKFLOWREQUEST']._serialized_end=2571
-  _globals['_VALIDATEWORKFLOWRESPONSE']._serialized_start=2573
-  _globals['_VALIDATEWORKFLOWRESPONSE']._serialized_end=2663
-  _globals['_WORKFLOWSERVICE']._serialized_start=2666
-  _globals['_WORKFLOWSERVICE']._serialized_end=3863
+  _globals['_WORKFLOWSERVICE'].methods_by_name['TestWorkflow']._loaded_options = None
+  _globals['_WORKFLOWSERVICE'].methods_by_name['TestWorkflow']._serialized_options = b'\220\002\001'
+  _globals['_CREATEWORKFLOWREQUEST']._serialized_start=312
+  _globals['_CREATEWORKFLOWREQUEST']._serialized_end=405
+  _globals['_CREATEWORKFLOWRESPONSE']._serialized_start=407
+  _globals['_CREATEWORKFLOWRESPONSE']._serialized_end=530
+  _globals['_UPDATEWORKFLOWREQUEST']._serialized_start=533
+  _globals['_UPDATEWORKFLOWREQUEST']._serialized_end=744
+  _globals['_UPDATEWORKFLOWRESPONSE']._serialized_start=746
+  _globals['_UPDATEWORKFLOWRESPONSE']._serialized_end=869
+  _globals['_SETWORKFLOWSTATEREQUEST']._serialized_start=872
+  _globals['_SETWORKFLOWSTATEREQUEST']._serialized_end=1056
+  _globals['_SETWORKFLOWSTATERESPONSE']._serialized_start=1058
+  _globals['_SETWORKFLOWSTATERESPONSE']._serialized_end=1134
+  _globals['_SETWORKFLOWALIASREQUEST']._serialized_start=1137
+  _globals['_SETWORKFLOWALIASREQUEST']._serialized_end=1321
+  _globals['_SETWORKFLOWALIASRESPONSE']._serialized_start=1323
+  _globals['_SETWORKFLOWALIASRESPONSE']._serialized_end=1399
+  _globals['_DELETEWORKFLOWALIASREQUEST']._serialized_start=1402
+  _globals['_DELETEWORKFLOWALIASREQUEST']._serialized_end=1552
+  _globals['_DELETEWORKFLOWALIASRESPONSE']._serialized_start=1554
+  _globals['_DELETEWORKFLOWALIASRESPONSE']._serialized_end=1633
+  _globals['_DELETEWORKFLOWREQUEST']._serialized_start=1635
+  _globals['_DELETEWORKFLOWREQUEST']._serialized_end=1710
+  _globals['_DELETEWORKFLOWRESPONSE']._serialized_start=1712
+  _globals['_DELETEWORKFLOWRESPONSE']._serialized_end=1736
+  _globals['_GETWORKFLOWREQUEST']._serialized_start=1738
+  _globals['_GETWORKFLOWREQUEST']._serialized_end=1848
+  _globals['_GETWORKFLOWRESPONSE']._serialized_start=1850
+  _globals['_GETWORKFLOWRESPONSE']._serialized_end=1921
+  _globals['_LISTWORKFLOWSREQUEST']._serialized_start=1924
+  _globals['_LISTWORKFLOWSREQUEST']._serialized_end=2225
+  _globals['_LISTWORKFLOWSREQUEST_LABELSENTRY']._serialized_start=2180
+  _globals['_LISTWORKFLOWSREQUEST_LABELSENTRY']._serialized_end=2225
+  _globals['_LISTWORKFLOWSRESPONSE']._serialized_start=2227
+  _globals['_LISTWORKFLOWSRESPONSE']._serialized_end=2346
+  _globals['_LISTWORKFLOWVERSIONSREQUEST']._serialized_start=2349
+  _globals['_LISTWORKFLOWVERSIONSREQUEST']._serialized_end=2504
+  _globals['_LISTWORKFLOWVERSIONSRESPONSE']._serialized_start=2506
+  _globals['_LISTWORKFLOWVERSIONSRESPONSE']._serialized_end=2632
+  _globals['_VALIDATEWORKFLOWREQUEST']._serialized_start=2634
+  _globals['_VALIDATEWORKFLOWREQUEST']._serialized_end=2709
+  _globals['_VALIDATEWORKFLOWRESPONSE']._serialized_start=2711
+  _globals['_VALIDATEWORKFLOWRESPONSE']._serialized_end=2801
+  _globals['_TESTWORKFLOWREQUEST']._serialized_start=2804
+  _globals['_TESTWORKFLOWREQUEST']._serialized_end=3157
+  _globals['_STEPRESULT']._serialized_start=3159
+  _globals['_STEPRESULT']._serialized_end=3243
+  _globals['_ATTEMPTRESULT']._serialized_start=3246
+  _globals['_ATTEMPTRESULT']._serialized_end=3409
+  _globals['_TESTMESSAGE']._serialized_start=3412
+  _globals['_TESTMESSAGE']._serialized_end=3548
+  _globals['_TESTWORKFLOWRESPONSE']._serialized_start=3551
+  _globals['_TESTWORKFLOWRESPONSE']._serialized_end=3782
+  _globals['_WORKFLOWSERVICE']._serialized_start=3785
+  _globals['_WORKFLOWSERVICE']._serialized_end=5090
 # @@protoc_insertion_point(module_scope)

@@ -5,10 +5,14 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from weft.api.common.v1 import failure_pb2 as _failure_pb2
 from weft.api.common.v1 import payload_pb2 as _payload_pb2
+from weft.api.execution.v1 import execution_pb2 as _execution_pb2
 from weft.api.workflow.v1 import workflow_pb2 as _workflow_pb2
 import builtins as _builtins
 import sys
@@ -661,3 +665,225 @@ class ValidateWorkflowResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ValidateWorkflowResponse: _TypeAlias = ValidateWorkflowResponse  # noqa: Y015
+
+@_typing.final
+class TestWorkflowRequest(_message.Message):
+    """Request of TestWorkflow."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKFLOW_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    INPUT_FIELD_NUMBER: _builtins.int
+    RESULTS_FIELD_NUMBER: _builtins.int
+    MESSAGES_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    PAYLOAD_KIND_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Id or name of a stored workflow."""
+    version: _builtins.int
+    """Its version; 0: the latest."""
+    payload_kind: _payload_pb2.PayloadKind.ValueType
+    """In which kind the answer carries payloads."""
+    @_builtins.property
+    def workflow(self) -> _workflow_pb2.Workflow:
+        """The definition. Or:"""
+
+    @_builtins.property
+    def input(self) -> _payload_pb2.Payload:
+        """Input of the execution."""
+
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___StepResult]:
+        """What the steps give."""
+
+    @_builtins.property
+    def messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___TestMessage]:
+        """Messages that come."""
+
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """When the clock starts; unset: now."""
+
+    def __init__(
+        self,
+        *,
+        workflow: _workflow_pb2.Workflow | None = ...,
+        name: _builtins.str = ...,
+        version: _builtins.int = ...,
+        input: _payload_pb2.Payload | None = ...,
+        results: _abc.Iterable[Global___StepResult] | None = ...,
+        messages: _abc.Iterable[Global___TestMessage] | None = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        payload_kind: _payload_pb2.PayloadKind.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["input", b"input", "start_time", b"start_time", "workflow", b"workflow"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["input", b"input", "messages", b"messages", "name", b"name", "payload_kind", b"payload_kind", "results", b"results", "start_time", b"start_time", "version", b"version", "workflow", b"workflow"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TestWorkflowRequest: _TypeAlias = TestWorkflowRequest  # noqa: Y015
+
+@_typing.final
+class StepResult(_message.Message):
+    """What a step gives in a test."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEP_ID_FIELD_NUMBER: _builtins.int
+    ATTEMPTS_FIELD_NUMBER: _builtins.int
+    step_id: _builtins.str
+    """The step's id: all times that it runs. Or its path, such as `each[3]/book`, which wins. Of
+    what undoes: `undo/` and the id or path.
+    """
+    @_builtins.property
+    def attempts(self) -> _containers.RepeatedCompositeFieldContainer[Global___AttemptResult]:
+        """One for each attempt, in this order; the last one also for all that follow."""
+
+    def __init__(
+        self,
+        *,
+        step_id: _builtins.str = ...,
+        attempts: _abc.Iterable[Global___AttemptResult] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "step_id", b"step_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StepResult: _TypeAlias = StepResult  # noqa: Y015
+
+@_typing.final
+class AttemptResult(_message.Message):
+    """What one attempt gives: of an action, a child workflow or an approval."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTPUT_FIELD_NUMBER: _builtins.int
+    FAILURE_FIELD_NUMBER: _builtins.int
+    TAKES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def output(self) -> _payload_pb2.Payload:
+        """An output. Of an approval: what its step gives, with `outcome`."""
+
+    @_builtins.property
+    def failure(self) -> _failure_pb2.Failure:
+        """A failure: `reason`, `code` (default ABORTED), `message`. One without a `domain` is the
+        action's own.
+        """
+
+    @_builtins.property
+    def takes(self) -> _duration_pb2.Duration:
+        """How long it takes."""
+
+    def __init__(
+        self,
+        *,
+        output: _payload_pb2.Payload | None = ...,
+        failure: _failure_pb2.Failure | None = ...,
+        takes: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "outcome", b"outcome", "output", b"output", "takes", b"takes"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "outcome", b"outcome", "output", b"output", "takes", b"takes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["output", "failure"]  # noqa: Y015
+    _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
+
+Global___AttemptResult: _TypeAlias = AttemptResult  # noqa: Y015
+
+@_typing.final
+class TestMessage(_message.Message):
+    """A message that comes in a test."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    CORRELATION_FIELD_NUMBER: _builtins.int
+    PAYLOAD_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Which."""
+    correlation: _builtins.str
+    """What it belongs to."""
+    @_builtins.property
+    def payload(self) -> _payload_pb2.Payload:
+        """What it says."""
+
+    @_builtins.property
+    def after(self) -> _duration_pb2.Duration:
+        """When, from the start."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        correlation: _builtins.str = ...,
+        payload: _payload_pb2.Payload | None = ...,
+        after: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "payload", b"payload"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "correlation", b"correlation", "name", b"name", "payload", b"payload"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TestMessage: _TypeAlias = TestMessage  # noqa: Y015
+
+@_typing.final
+class TestWorkflowResponse(_message.Message):
+    """Response of TestWorkflow."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROBLEMS_FIELD_NUMBER: _builtins.int
+    EXECUTION_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
+    MISSING_RESULTS_FIELD_NUMBER: _builtins.int
+    WAITING_FIELD_NUMBER: _builtins.int
+    TRUNCATED_FIELD_NUMBER: _builtins.int
+    truncated: _builtins.bool
+    """Whether it was stopped at 10,000 events."""
+    @_builtins.property
+    def problems(self) -> _containers.RepeatedCompositeFieldContainer[_workflow_pb2.Problem]:
+        """What was found in the definition; with an error among them it was not run."""
+
+    @_builtins.property
+    def execution(self) -> _execution_pb2.Execution:
+        """As it ended, or as it waits."""
+
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[_execution_pb2.Event]:
+        """Its history; at most 10,000 events."""
+
+    @_builtins.property
+    def missing_results(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Paths of steps that were to be run, and for which no result was given: the test
+        ended there.
+        """
+
+    @_builtins.property
+    def waiting(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What it still waits for, when nothing of what was given will come."""
+
+    def __init__(
+        self,
+        *,
+        problems: _abc.Iterable[_workflow_pb2.Problem] | None = ...,
+        execution: _execution_pb2.Execution | None = ...,
+        events: _abc.Iterable[_execution_pb2.Event] | None = ...,
+        missing_results: _abc.Iterable[_builtins.str] | None = ...,
+        waiting: _abc.Iterable[_builtins.str] | None = ...,
+        truncated: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["execution", b"execution"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "execution", b"execution", "missing_results", b"missing_results", "problems", b"problems", "truncated", b"truncated", "waiting", b"waiting"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TestWorkflowResponse: _TypeAlias = TestWorkflowResponse  # noqa: Y015

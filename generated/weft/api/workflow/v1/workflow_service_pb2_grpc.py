@@ -97,6 +97,11 @@ class WorkflowServiceStub:
                 request_serializer=weft_dot_api_dot_workflow_dot_v1_dot_workflow__service__pb2.ValidateWorkflowRequest.SerializeToString,
                 response_deserializer=weft_dot_api_dot_workflow_dot_v1_dot_workflow__service__pb2.ValidateWorkflowResponse.FromString,
                 _registered_method=True)
+        self.TestWorkflow = channel.unary_unary(
+                '/weft.api.workflow.v1.WorkflowService/TestWorkflow',
+                request_serializer=weft_dot_api_dot_workflow_dot_v1_dot_workflow__service__pb2.TestWorkflowRequest.SerializeToString,
+                response_deserializer=weft_dot_api_dot_workflow_dot_v1_dot_workflow__service__pb2.TestWorkflowResponse.FromString,
+                _registered_method=True)
 
 
 class WorkflowServiceServicer:
@@ -231,6 +236,22 @@ class WorkflowServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def TestWorkflow(self, request, context):
+        """Runs a definition with results that you give for its steps, and a clock that
+        is turned: nothing is called, nothing is stored, nothing is waited for. What it
+        would do is answered as an execution and its history.
+
+        A definition with errors is not run: they are in `problems`.
+
+        Errors:
+        INVALID_ARGUMENT  VALIDATION_FAILED: the input does not fit the workflow's schema; faults of the
+        results.
+        NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND: `name` is given and not there.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_WorkflowServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -283,6 +304,11 @@ def add_WorkflowServiceServicer_to_server(servicer, server):
                     servicer.ValidateWorkflow,
                     request_deserializer=weft_dot_api_dot_workflow_dot_v1_dot_workflow__service__pb2.ValidateWorkflowRequest.FromString,
                     response_serializer=weft_dot_api_dot_workflow_dot_v1_dot_workflow__service__pb2.ValidateWorkflowResponse.SerializeToString,
+            ),
+            'TestWorkflow': grpc.unary_unary_rpc_method_handler(
+                    servicer.TestWorkflow,
+                    request_deserializer=weft_dot_api_dot_workflow_dot_v1_dot_workflow__service__pb2.TestWorkflowRequest.FromString,
+                    response_serializer=weft_dot_api_dot_workflow_dot_v1_dot_workflow__service__pb2.TestWorkflowResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -568,6 +594,33 @@ class WorkflowService:
             '/weft.api.workflow.v1.WorkflowService/ValidateWorkflow',
             weft_dot_api_dot_workflow_dot_v1_dot_workflow__service__pb2.ValidateWorkflowRequest.SerializeToString,
             weft_dot_api_dot_workflow_dot_v1_dot_workflow__service__pb2.ValidateWorkflowResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TestWorkflow(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/weft.api.workflow.v1.WorkflowService/TestWorkflow',
+            weft_dot_api_dot_workflow_dot_v1_dot_workflow__service__pb2.TestWorkflowRequest.SerializeToString,
+            weft_dot_api_dot_workflow_dot_v1_dot_workflow__service__pb2.TestWorkflowResponse.FromString,
             options,
             channel_credentials,
             insecure,

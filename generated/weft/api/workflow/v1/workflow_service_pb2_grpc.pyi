@@ -122,6 +122,18 @@ class WorkflowServiceStub:
     """Finds every problem of a definition against the registry as it is now, and
     stores nothing. A definition with problems is an answer, not an error.
     """
+    TestWorkflow: _grpc.UnaryUnaryMultiCallable[_workflow_service_pb2.TestWorkflowRequest, _workflow_service_pb2.TestWorkflowResponse]
+    """Runs a definition with results that you give for its steps, and a clock that
+    is turned: nothing is called, nothing is stored, nothing is waited for. What it
+    would do is answered as an execution and its history.
+
+    A definition with errors is not run: they are in `problems`.
+
+    Errors:
+      INVALID_ARGUMENT  VALIDATION_FAILED: the input does not fit the workflow's schema; faults of the
+        results.
+      NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND: `name` is given and not there.
+    """
 
 @_typing.type_check_only
 class WorkflowServiceAsyncStub(WorkflowServiceStub):
@@ -216,6 +228,18 @@ class WorkflowServiceAsyncStub(WorkflowServiceStub):
     ValidateWorkflow: _aio.UnaryUnaryMultiCallable[_workflow_service_pb2.ValidateWorkflowRequest, _workflow_service_pb2.ValidateWorkflowResponse]  # type: ignore[assignment]
     """Finds every problem of a definition against the registry as it is now, and
     stores nothing. A definition with problems is an answer, not an error.
+    """
+    TestWorkflow: _aio.UnaryUnaryMultiCallable[_workflow_service_pb2.TestWorkflowRequest, _workflow_service_pb2.TestWorkflowResponse]  # type: ignore[assignment]
+    """Runs a definition with results that you give for its steps, and a clock that
+    is turned: nothing is called, nothing is stored, nothing is waited for. What it
+    would do is answered as an execution and its history.
+
+    A definition with errors is not run: they are in `problems`.
+
+    Errors:
+      INVALID_ARGUMENT  VALIDATION_FAILED: the input does not fit the workflow's schema; faults of the
+        results.
+      NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND: `name` is given and not there.
     """
 
 class WorkflowServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -368,6 +392,24 @@ class WorkflowServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_workflow_service_pb2.ValidateWorkflowResponse, _abc.Awaitable[_workflow_service_pb2.ValidateWorkflowResponse]]:
         """Finds every problem of a definition against the registry as it is now, and
         stores nothing. A definition with problems is an answer, not an error.
+        """
+
+    @_abc_1.abstractmethod
+    def TestWorkflow(
+        self,
+        request: _workflow_service_pb2.TestWorkflowRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_workflow_service_pb2.TestWorkflowResponse, _abc.Awaitable[_workflow_service_pb2.TestWorkflowResponse]]:
+        """Runs a definition with results that you give for its steps, and a clock that
+        is turned: nothing is called, nothing is stored, nothing is waited for. What it
+        would do is answered as an execution and its history.
+
+        A definition with errors is not run: they are in `problems`.
+
+        Errors:
+          INVALID_ARGUMENT  VALIDATION_FAILED: the input does not fit the workflow's schema; faults of the
+            results.
+          NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND: `name` is given and not there.
         """
 
 def add_WorkflowServiceServicer_to_server(servicer: WorkflowServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
