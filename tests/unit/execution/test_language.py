@@ -272,7 +272,7 @@ async def test_a_loop_may_run_not_at_all(world: World) -> None:
     [({"while_": "iteration < 3"}, 3), ({"while_": "iteration > 0"}, 0), ({"until": "iteration == 1"}, 2)],
 )
 async def test_a_condition_knows_the_number_of_its_iteration(
-    world: World, condition: dict[str, str], iterations: int
+    world: World, condition: dict[str, Any], iterations: int
 ) -> None:
     """`while` that of the one that would come, `until` that of the last one."""
     body = call("again", "a", input={"n": "${iteration}"})
