@@ -79,6 +79,18 @@ async def test_who_asks_again_is_told_the_same(store: Store) -> None:
     assert await store.release_permit(permit(second), NOW) == ()
 
 
+async def test_it_is_told_what_an_execution_asked_for(store: Store) -> None:
+    """From when on each call may begin, or that it waits."""
+    first, second = [await start(store) for _ in range(2)]
+    assert await store.permits_of(first.id) == {}
+    for path in ("a", "b"):
+        await store.acquire_permit(permit(first, path, concurrency=1), NOW)
+    await store.acquire_permit(permit(second, concurrency=1), NOW)
+    assert await store.permits_of(first.id) == {"a": NOW, "b": None}
+    await store.release_permit(permit(first, "a"), NOW + SECOND)
+    assert await store.permits_of(first.id) == {"b": NOW + SECOND}
+
+
 async def test_a_crowd_shares_the_places(store: Store) -> None:
     """However many ask at the same moment, and whoever gives back meanwhile."""
     made = await start(store)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from weft.server.execution.attempts import AttemptToken
 from weft.server.execution.model import Execution, ExecutionState, StepScheduled, StepWaiting, Waits
 from weft.server.execution.orders import Pause, Resume
 from weft.server.registry.model import Action
+from weft.server.store.step_shares import Permit
 from weft.server.workflow.kinds import Map
 from weft.server.workflow.model import Cache, Exhausted, RetryPolicy, Step, StepLimit
 
@@ -97,6 +98,26 @@ async def test_items_of_a_map_share_a_limit() -> None:
             done += 1
         assert (await world.ended(made.id)).execution.state is ExecutionState.COMPLETED
         await world.check(made.id)
+
+
+async def test_items_that_wait_are_not_asked_about_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many wait beside each other, a call costs the same few writes."""
+    async with new_world() as world:
+        count = 0
+        acquire = world.store.acquire_permit
+
+        async def counted(permit: Permit, now: datetime) -> datetime | None:
+            nonlocal count
+            count += 1
+            return await acquire(permit, now)
+
+        monkeypatch.setattr(world.store, "acquire_permit", counted)
+        await world.register(Action(name="a"))
+        body = Step(id="a", service=SERVICE, action="a", limit=StepLimit(concurrency=1))
+        await world.workflow(Step(id="each", does=Map(items={"from": 0, "to": 60}, steps=(body,))))
+        assert (await world.run()).execution.state is ExecutionState.COMPLETED
+        assert len(world.provider.calls) == 60
+        assert count == 60
 
 
 async def test_as_many_calls_begin_in_each_window_as_may() -> None:

@@ -117,6 +117,15 @@ async def test_what_says_itself_how_long_it_is_kept_goes_then(store: SqliteStore
     assert await left(store) == {each.id for each in stays}
 
 
+async def test_outputs_of_steps_go_when_their_time_is_over(store: SqliteStore, clock: ManualClock) -> None:
+    """All of them, in small steps; they are no executions, and not counted as such."""
+    for number in range(1_200):
+        await store.cache_output(f"k{number}", b"{}", clock.now() + (number % 2) * DAY)
+    assert await passed(RetentionRunner(store, Retention.parse(""), clock), clock) == 0
+    assert await store.sweep_cache(clock.now(), 9) == 0
+    assert await store.sweep_cache(clock.now() + 2 * DAY, 9_999) == 600
+
+
 async def passed(runner: RetentionRunner, clock: ManualClock) -> int:
     task = asyncio.create_task(runner.one_pass())
     while not task.done():

@@ -154,7 +154,8 @@ class Claims:
     def _changed(self, execution_ids: Sequence[str]) -> None:
         for execution_id in execution_ids:
             self._hub.changed(execution_id)
-            self._owner.turn_came(execution_id)
+            if self._owner.has(execution_id):
+                self._owner.turn_came(execution_id)
         if not execution_ids or any(map(self._owner.has, execution_ids)):
             self._poke.set()  # something is due, or there is a command for what is here
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Final
 
@@ -63,6 +63,10 @@ class StepLimits:
     async def begin(self, permit: Permit) -> datetime | None:
         """Return from when on a call may begin; None: when its turn comes. Asking again changes nothing."""
         return await self._store.acquire_permit(permit, self._clock.now())
+
+    async def asked(self, execution_id: str) -> Mapping[str, datetime | None]:
+        """Return, by path, what ``begin`` would return of the calls of an execution that asked."""
+        return await self._store.permits_of(execution_id)
 
     async def end(self, permit: Permit) -> None:
         """Give a turn back, or do not wait for it any more."""

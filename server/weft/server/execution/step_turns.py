@@ -57,12 +57,14 @@ class StepTurns:
     async def look(self, run: Run) -> list[tuple[Place, StepWaiting | None, EventBody]]:
         """Return what is recorded of those that wait: each place, what it waits for, and what happened."""
         run.turn_came = False
+        asked = await self._limits.asked(run.execution.id)
         found: list[tuple[Place, StepWaiting | None, EventBody]] = []
         for place in [it for it in run.standing.in_phase(Phase.WAITING) if waits_for_turn(it)]:
             before = place.waiting
-            begin = await self._begin(run, place)
+            path = place.path
+            begin = asked[path] if path in asked else await self._begin(run, place)
             if begin is not None and begin <= self._clock.now():
-                run.turns_taken.add(place.path)
+                run.turns_taken.add(path)
                 body: EventBody = StepScheduled(step_id=place.path, attempt=place.attempt, cause=_CAUSE)
             elif before is not None and before.until != begin:
                 body = StepWaiting(step_id=place.path, waits=Waits.STEP_LIMIT, until=begin)

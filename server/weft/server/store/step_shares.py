@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -50,6 +50,10 @@ class StepShareStore(Protocol):
         has its permit, or waits for it, and asks again, is told the same. A permit is held until it is
         released, or its execution has ended.
         """
+        ...
+
+    async def permits_of(self, execution_id: str) -> Mapping[str, datetime | None]:
+        """Return, by path, from when on the calls of an execution may begin that asked; None: they wait."""
         ...
 
     async def release_permit(self, permit: Permit, now: datetime) -> tuple[str, ...]:

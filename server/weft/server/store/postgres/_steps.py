@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
@@ -63,6 +63,11 @@ class PostgresSteps(Backend):
         begin, granted = await self._write(acquire)
         self._told(each for each in granted if each != permit.execution_id)
         return None if begin is None else from_micros(begin)
+
+    async def permits_of(self, execution_id: str) -> Mapping[str, datetime | None]:
+        """Return, by path, from when on the calls of an execution may begin that asked; None: they wait."""
+        rows = await self._fetch("permits_of", execution_id)
+        return {path: None if begin is None else from_micros(begin) for _, path, begin in rows}
 
     async def release_permit(self, permit: Permit, now: datetime) -> tuple[str, ...]:
         """Give a permit back, or leave the queue; return the executions of which one was given to a call."""

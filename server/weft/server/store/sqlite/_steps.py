@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
@@ -63,6 +63,15 @@ class SqliteSteps(Backend):
         begin = await self._write(acquire)
         return None if begin is None else from_micros(begin)
 
+    async def permits_of(self, execution_id: str) -> Mapping[str, datetime | None]:
+        """Return, by path, from when on the calls of an execution may begin that asked; None: they wait."""
+        rows = await self._permits_of(execution_id)
+        return {path: None if begin is None else from_micros(begin) for _, path, begin in rows}
+
+    async def _permits_of(self, execution_id: str) -> list[tuple[str, str, int | None]]:
+        values = (execution_id,)
+        return await self._read(lambda connection: connection.execute(SQL["permits_of"], values).fetchall())
+
     async def release_permit(self, permit: Permit, now: datetime) -> tuple[str, ...]:
         """Give a permit back, or leave the queue; return the executions of which one was given to a call."""
 
@@ -76,10 +85,12 @@ class SqliteSteps(Backend):
         self, execution_id: str, keep: Collection[str], now: datetime
     ) -> tuple[str, ...]:
         """Release all permits of an execution but those of some paths."""
+        rows = await self._permits_of(execution_id)
+        gone = [(scope, path) for scope, path, _ in rows if path not in keep]
+        if not gone:
+            return ()
 
         def release(connection: sqlite3.Connection) -> list[str]:
-            rows = connection.execute(SQL["permits_of"], (execution_id,)).fetchall()
-            gone = [(scope, path) for scope, path in rows if path not in keep]
             connection.executemany(SQL["drop_permit"], [(execution_id, path) for _, path in gone])
             scopes = dict.fromkeys(scope for scope, _ in gone)
             return [each for scope in scopes for each in _grant(connection, scope, to_micros(now))]

@@ -23,8 +23,8 @@ ON CONFLICT (execution_id, path) DO NOTHING;
 SELECT begin_time FROM step_permits WHERE execution_id = $1 AND path = $2;
 
 -- name: permits_of
--- Read of which paths an execution has permits or waits for them.
-SELECT scope, path FROM step_permits WHERE execution_id = $1;
+-- Read of which paths an execution has permits or waits for them, and from when on they may begin.
+SELECT scope, path, begin_time FROM step_permits WHERE execution_id = $1;
 
 -- name: drop_permit
 -- Forget a call.
