@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final
+from typing import Final, TypeAlias
 
 from weft.core.reasons import Rule
 from weft.server.workflow._catalog import Ports, ports_of
@@ -22,6 +23,9 @@ _LATEST: Final = "latest"
 _NEW: Final = 0
 """The version of what is being checked."""
 _MAX_SHOWN: Final = 6
+
+_Node: TypeAlias = tuple[str, int]
+"""A workflow in one of its versions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,8 +87,6 @@ class Children:
         self._name = name
         self._definition = definition
         self._ports: dict[tuple[str, int, str], Ports | None] = {}
-        self._ways: dict[tuple[Child, bool], list[str] | None] = {}
-        self._starts: dict[tuple[str, int], list[tuple[Child, bool]]] = {}
 
     def check(self, place: Place, spot: Spot) -> None:
         """Report a workflow, version or alias that is not there."""
@@ -125,42 +127,40 @@ class Children:
 
     def check_endless(self, whole: Outline, report: Report) -> None:
         """Report steps by which the workflow runs itself."""
-        if not self._name:
+        places = [(place, found) for place in whole.places if (found := child_of(place)) is not None]
+        if not self._name or not places:
             return
-        certain = set(_unavoidable_all(whole))
-        for place in whole.places:
-            found = child_of(place)
-            if found is None:
-                continue
-            way = self._way(found[0], certain=True)
-            sure = way is not None and place in certain
-            way = way or self._way(found[0], certain=False)
-            if way is not None:
-                spot = Spot(place.at, f"{place.path}.{found[1]}", report)
-                _endless(spot, [self._name, *way], certain=sure)
+        leading = self._leading([child for _, (child, _) in places])
+        certainly = _back(leading, (self._name, _NEW), certain=True)
+        perhaps = _back(leading, (self._name, _NEW), certain=False)
+        unavoidable = set(_unavoidable_all(whole))
+        for place, (child, member) in places:
+            nodes = self._nodes(child)
+            certain = place in unavoidable and any(node in certainly for node in nodes)
+            node = next((node for node in nodes if node in (certainly if certain else perhaps)), None)
+            if node is not None:
+                spot = Spot(place.at, f"{place.path}.{member}", report)
+                way = _way(node, certainly if certain else perhaps)
+                _endless(spot, [self._name, *way], certain=certain)
 
-    def _way(self, child: Child, *, certain: bool) -> list[str] | None:
-        if (child, certain) not in self._ways:
-            self._ways[child, certain] = self._way_back(child, certain=certain)
-        return self._ways[child, certain]
-
-    def _way_back(self, child: Child, *, certain: bool) -> list[str] | None:
-        """Return by which workflows a child leads back to what is checked."""
-        seen: set[tuple[str, int]] = set()
-        pending = [(node, [node[0]]) for node in self._nodes(child)]
+    def _leading(self, children: list[Child]) -> dict[_Node, list[tuple[_Node, bool]]]:
+        """Return which versions of workflows are run by which others, and whether always."""
+        leading: dict[_Node, list[tuple[_Node, bool]]] = {}
+        pending = [node for child in dict.fromkeys(children) for node in self._nodes(child)]
+        seen: set[_Node] = set()
         while pending:
-            node, way = pending.pop()
-            if node == (self._name, _NEW):
-                return way
-            if node in seen:
+            node = pending.pop()
+            if node in seen or node == (self._name, _NEW):
                 continue
             seen.add(node)
-            for started, unavoidable in self._started_by(node):
-                if unavoidable or not certain:
-                    pending += [(following, [*way, following[0]]) for following in self._nodes(started)]
-        return None
+            definition = self._definition_of(*node)
+            for started, always in _started_by(definition) if definition else ():
+                for following in self._nodes(started):
+                    leading.setdefault(following, []).append((node, always))
+                    pending.append(following)
+        return leading
 
-    def _nodes(self, child: Child) -> list[tuple[str, int]]:
+    def _nodes(self, child: Child) -> list[_Node]:
         known = self._known.get(child.name)
         if child.name == self._name and not child.version and child.alias in {"", _LATEST}:
             return [(self._name, _NEW)]
@@ -173,11 +173,29 @@ class Children:
         known = self._known.get(name)
         return known.definitions.get(version) if known else None
 
-    def _started_by(self, node: tuple[str, int]) -> list[tuple[Child, bool]]:
-        if node not in self._starts:
-            definition = self._definition_of(*node)
-            self._starts[node] = list(_started_by(definition)) if definition else []
-        return self._starts[node]
+
+def _back(
+    leading: Mapping[_Node, list[tuple[_Node, bool]]], goal: _Node, *, certain: bool
+) -> dict[_Node, _Node | None]:
+    """Return what leads to a goal, each with the next one on its shortest way there."""
+    following: dict[_Node, _Node | None] = {goal: None}
+    pending = deque([goal])
+    while pending:
+        node = pending.popleft()
+        for before, always in leading.get(node, ()):
+            if before not in following and (always or not certain):
+                following[before] = node
+                pending.append(before)
+    return following
+
+
+def _way(node: _Node, following: Mapping[_Node, _Node | None]) -> list[str]:
+    way: list[str] = []
+    at: _Node | None = node
+    while at is not None:
+        way.append(at[0])
+        at = following[at]
+    return way
 
 
 def _together(ports: list[Ports]) -> Ports:

@@ -109,7 +109,7 @@ class DataCheck:
 
     def _run_body(self, listing: Listing, state: State, room: Room) -> Ends:
         ends = self._run(listing, state, room)
-        merged = self._desk.ledger.merge(end.state for end in ends)
+        merged = self._desk.ledger.merge([end.state for end in ends])
         return Ends(union([end.value for end in ends]), merged) if ends else Ends()
 
     def _step(self, here: Here) -> _Left:

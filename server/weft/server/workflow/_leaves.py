@@ -55,8 +55,9 @@ def _waiting(here: Here) -> Value:
 def _other(here: Here) -> Value:
     match here.place.step.does:
         case kinds.Switch(cases=cases):
+            visible, spot = here.visible(), here.spot
             for number, case in enumerate(cases):
-                _condition(here, case.when, f"switch.cases[{number}].when")
+                here.desk.texts.condition(case.when, f"switch.cases[{number}].when", visible, spot)
             return made({"next": text_or("string")})
         case kinds.Emit(data=data):
             here.object(data or {}, "emit.data")
@@ -74,10 +75,6 @@ def _other(here: Here) -> Value:
 
 def _text(here: Here, given: str, member: str, of: frozenset[str] | None = None) -> None:
     here.desk.texts.text(given, member, here.visible(), here.spot, of=of)
-
-
-def _condition(here: Here, given: str, member: str) -> None:
-    here.desk.texts.condition(given, member, here.visible(), here.spot)
 
 
 def _action(here: Here) -> Value:

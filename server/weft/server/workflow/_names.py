@@ -149,9 +149,11 @@ class _Check:
             hint = partial(known.hint, name)
             message = f"no step sets a variable {cut(name)!r}"
             self.add(Rule.EXPRESSION_NAME_UNKNOWN, message, hint)
+        elif sure or mention.tested or self._is_asked(("vars", name)):
+            return
         elif not possible:
             self.add(Rule.EXPRESSION_NAME_UNKNOWN, f"the variable {name!r} is not set before this step")
-        elif not sure and not mention.tested and not self._is_asked(("vars", name)):
+        else:
             path = f"has(vars.{name})" if name.isidentifier() else f'"{name}" in vars'
             message = f"the variable {name!r} is not set on every way here; without it the step fails"
             self.add(Rule.INPUT_MISSING, message, f"use {path} ? … : …", Severity.WARNING)

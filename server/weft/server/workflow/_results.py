@@ -51,6 +51,8 @@ _MACROS: Final = {
     "map": _LIST,
 }
 _WORDS: Final = {"true": _BOOLEAN, "false": _BOOLEAN, "null": frozenset({"null"})}
+_MOST: Final = 64
+"""Elements of a list that are looked at; of those of a longer one nothing is known."""
 _BRACKETS: Final = {"[": _LIST, "{": frozenset({"object"})}
 _SIGNS: Final = frozenset("-!&|=")
 """What stands before a value; of operators of two characters the second."""
@@ -170,6 +172,8 @@ class Results:
         return ANY_VALUE if given.startswith("${") else text_or("string")
 
     def _list(self, given: list[Any], path: str) -> Value:
+        if len(given) > _MOST:
+            return Value(_LIST)
         elements = [self.value(item, f"{path}[{index}]") for index, item in enumerate(given)]
         return Value(_LIST, None, union(elements))
 

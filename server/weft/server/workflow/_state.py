@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -51,6 +51,8 @@ class State:
         return replace(self, error_sure=True, error_maybe=True)
 
 
+_MOST: Final = 64
+"""Steps that set one variable; of what more of them give nothing is known."""
 START: Final = State()
 """Where an execution begins."""
 
@@ -82,6 +84,7 @@ class Ledger:
     _bits: dict[str, int] = field(default_factory=dict)
     _values: dict[int, Value] = field(default_factory=dict)
     _sets: dict[str, dict[int, Value]] = field(default_factory=dict)
+    _set_bits: dict[str, int] = field(default_factory=dict)
     _makers: dict[str, list[int]] = field(default_factory=dict)
     _vague: int = 0
     setters: int = 0
@@ -100,6 +103,7 @@ class Ledger:
                 self.setters |= 1 << place.index
                 for name in place.step.does.values:
                     self._sets.setdefault(name, {})[place.index] = ANY_VALUE
+                    self._set_bits[name] = self._set_bits.get(name, 0) | 1 << place.index
 
     def note(self, place: Place, value: Value) -> None:
         """Take down what a step gives."""
@@ -130,37 +134,44 @@ class Ledger:
 
     def variable(self, name: str, state: State) -> tuple[Value, bool, bool]:
         """Return what a variable is there: its value, whether it is sure, whether it may be."""
-        sets = self._sets.get(name, {})
-        found = [(bit, value) for bit, value in sets.items() if state.set_maybe >> bit & 1]
-        sure = name in state.joint_sets or any(state.set_sure >> bit & 1 for bit, _ in found)
-        return union([value for _, value in found]), sure, bool(found)
+        bits = self._set_bits.get(name, 0)
+        there = bits & state.set_maybe
+        sure = name in state.joint_sets or bool(bits & state.set_sure)
+        if there.bit_count() > _MOST:
+            return ANY_VALUE, sure, True
+        return union([self._sets[name][bit] for bit in _each(there)]), sure, bool(there)
 
-    def merge(self, states: Iterable[State]) -> State | None:
+    def merge(self, states: Sequence[State]) -> State | None:
         """Return what is there where several ways come together; nothing when none does."""
-        found: State | None = None
+        if len(states) < 2:
+            return states[0] if states else None
+        sure, set_sure = states[0].sure, states[0].set_sure
+        maybe = set_maybe = 0
         for state in states:
-            found = state if found is None or found == state else self._both(found, state)
-        return found
-
-    def _both(self, one: State, other: State) -> State:
+            sure &= state.sure
+            set_sure &= state.set_sure
+            maybe |= state.maybe
+            set_maybe |= state.set_maybe
         return State(
-            sure=one.sure & other.sure,
-            maybe=one.maybe | other.maybe,
-            set_sure=one.set_sure & other.set_sure,
-            set_maybe=one.set_maybe | other.set_maybe,
-            error_sure=one.error_sure and other.error_sure,
-            error_maybe=one.error_maybe or other.error_maybe,
-            joint=(one.joint | self._given_by(one.sure & ~other.sure))
-            & (other.joint | self._given_by(other.sure & ~one.sure)),
-            joint_sets=(one.joint_sets | self._set_by(one.set_sure & ~other.set_sure))
-            & (other.joint_sets | self._set_by(other.set_sure & ~one.set_sure)),
+            sure=sure,
+            maybe=maybe,
+            set_sure=set_sure,
+            set_maybe=set_maybe,
+            error_sure=all(state.error_sure for state in states),
+            error_maybe=any(state.error_maybe for state in states),
+            joint=_common(it.joint | self._given_by(it.sure & ~sure) for it in states),
+            joint_sets=_common(it.joint_sets | self._set_by(it.set_sure & ~set_sure) for it in states),
         )
 
     def _given_by(self, bits: int) -> frozenset[str]:
         """Return the members that some of these steps always give."""
+        if not bits:
+            return frozenset()
         return frozenset(name for bit in _each(bits) for name in self._given[bit][1].required)
 
     def _set_by(self, bits: int) -> frozenset[str]:
+        if not bits:
+            return frozenset()
         return frozenset(
             name
             for bit in _each(bits)
@@ -187,6 +198,16 @@ class Ledger:
         for name, bits in self._makers.items():
             if any(state.maybe >> bit & 1 for bit in bits):
                 yield name
+
+
+def _common(sets: Iterable[frozenset[str]]) -> frozenset[str]:
+    """Return what all have, looking no further than it takes."""
+    found: frozenset[str] | None = None
+    for each in sets:
+        found = each if found is None else found & each
+        if not found:
+            break
+    return found or frozenset()
 
 
 def _each(bits: int) -> Iterator[int]:
