@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from weft.core.definitions import STEP_KINDS
 
-__all__ = ["END", "START", "Edge", "Graph", "Node", "graphs_of"]
+__all__ = ["END", "START", "Edge", "Graph", "Node", "graphs_of", "kind_of", "step_text"]
 
 START: Final = ""
 """The id of what is before the first step; no step has it."""
@@ -99,8 +99,13 @@ def _merged(edges: Iterator[Edge]) -> list[Edge]:
 
 
 def _node(step: Mapping[str, Any]) -> Node:
-    kind = next((kind for kind in STEP_KINDS if kind in step), "action")
-    return Node(step["id"], kind, _text(kind, step), tuple(_inside(kind, step)))
+    kind = kind_of(step)
+    return Node(step["id"], kind, step_text(step), tuple(_inside(kind, step)))
+
+
+def kind_of(step: Mapping[str, Any]) -> str:
+    """Return what a step is: ``action``, or the member that says what else."""
+    return next((kind for kind in STEP_KINDS if kind in step), "action")
 
 
 def _inside(kind: str, step: Mapping[str, Any]) -> Iterator[Graph]:
@@ -111,8 +116,9 @@ def _inside(kind: str, step: Mapping[str, Any]) -> Iterator[Graph]:
         yield _graph("", step[kind]["steps"])
 
 
-def _text(kind: str, step: Mapping[str, Any]) -> str:
+def step_text(step: Mapping[str, Any]) -> str:
     """Say in a few words what a step does."""
+    kind = kind_of(step)
     if kind == "action":
         return f"{step.get('service', '')}.{step.get('action', '')}"
     if kind == "set":

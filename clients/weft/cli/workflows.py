@@ -13,7 +13,7 @@ from weft.cli import aliases
 from weft.cli._app import command, group
 from weft.cli._complete import workflow_names
 from weft.cli._errors import Exit, describe
-from weft.cli._limits import concurrency_text, limits_text, retry_text
+from weft.cli._limits import concurrency_text
 from weft.cli._options import (
     FileOption,
     FilesArgument,
@@ -28,7 +28,7 @@ from weft.cli.importing.command import import_workflows
 
 if TYPE_CHECKING:
     from weft.cli._apply import Finding
-    from weft.client import Client, Page, Step, Workflow
+    from weft.client import Client, Page, Workflow
 
 __all__ = ["app"]
 
@@ -196,6 +196,8 @@ def get_workflow(
     version: Annotated[int, typer.Option(min=0, help="Which version; 0 is the latest.")] = 0,
 ) -> None:
     """Show one workflow and its steps."""
+    from weft.cli._steps_table import steps_table  # noqa: PLC0415 - only for this command
+
     settings = Settings.of(ctx)
     found = call(settings, lambda weft: weft.workflows.get(workflow, version=version))
     if not settings.for_people:
@@ -223,15 +225,7 @@ def get_workflow(
         ],
     )
     output.line(settings, "")
-    retried = any(step.retry for step in found.steps)
-    titles = ("STEP", "SERVICE", "ACTION", "NEXT", "INPUT", "TIMEOUT")
-    rows = [_step_row(step) + ((retry_text(step),) if retried else ()) for step in found.steps]
-    output.table(settings, (*titles, "RETRY") if retried else titles, rows)
-
-
-def _step_row(step: Step) -> tuple[object, ...]:
-    mapping = "implicit" if step.input is None else output.compact(step.input) or "{}"
-    return step.id, step.service, step.action, step.next or "(end)", mapping, limits_text(step)
+    output.table(settings, *steps_table(found))
 
 
 @command(app, "versions", "weft workflows versions document-processing")

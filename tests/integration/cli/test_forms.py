@@ -10,7 +10,11 @@ import pytest
 from tests.integration.cli.conftest import Weft
 from tests.integration.cli.samples import workflow
 from tests.integration.cli.scripted import ScriptedServer
+from tests.support.kinds import EVERYTHING
 from weft.api.workflow.v1 import workflow_service_pb2 as pb
+from weft.cli._documents import documents_of
+from weft.cli._workflow_shape import WORKFLOW
+from weft.client._workflow_to_proto import workflow as written
 from weft.core.errors import ResourceNotFoundError
 
 pytestmark = pytest.mark.integration
@@ -103,3 +107,17 @@ def test_diff_of_what_is_not_there(server: ScriptedServer, weft: Weft) -> None:
 def test_schema_is_printed(weft: Weft) -> None:
     """For editors."""
     assert json.loads(weft("workflows", "schema").stdout)["title"] == "A workflow of Weft"
+
+
+def test_get_shows_steps_inside_of_steps(server: ScriptedServer, weft: Weft) -> None:
+    """Below the one that holds them, with what each does, and what runs at the end."""
+    shown = written(WORKFLOW.read(documents_of(EVERYTHING.encode(), "w.yaml")[0][1], ""))
+    server.on("GetWorkflow", pb.GetWorkflowResponse(workflow=shown))
+    rows = [line.split() for line in weft("workflows", "get", "everything").stdout.splitlines()]
+    assert ["which", "switch", "ask,", "both"] in [row[:4] for row in rows]
+    lines = weft("workflows", "get", "everything").stdout.splitlines()
+    at = next(number for number, line in enumerate(lines) if line.startswith("both "))
+    shown_below = [line.split("  ")[0] for line in lines[at + 1 : at + 5]]
+    assert shown_below == ["· left:", "· · later", "· right:", "· · paid"]
+    assert lines[-2].startswith("finally:")
+    assert lines[-1].startswith("· close ")
