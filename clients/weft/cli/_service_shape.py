@@ -17,6 +17,7 @@ _ACTION: Final = Shape("Action", ("name",)).having(
         "idempotent": FLAG,
         "timeout": SPAN,
         "grpc_method": TEXT,
+        "compensation": TEXT,
     }
 )
 

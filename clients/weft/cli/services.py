@@ -138,9 +138,13 @@ def _show_actions(settings: Settings, actions: tuple[Action, ...]) -> None:
     """Write the table of actions; the RPCs behind them where there are some."""
     titles: tuple[str, ...] = ("ACTION", "INPUT", "OUTPUT", "TIMEOUT", "DESCRIPTION")
     rows: list[tuple[object, ...]] = [_action_row(it) for it in actions]
-    if any(it.grpc_method for it in actions):
-        titles = (*titles, "RPC")
-        rows = [(*row, it.grpc_method or "-") for row, it in zip(rows, actions, strict=True)]
+    for title, values in (
+        ("UNDONE BY", [it.compensation for it in actions]),
+        ("RPC", [it.grpc_method for it in actions]),
+    ):
+        if any(values):
+            titles = (*titles, title)
+            rows = [(*row, value or "-") for row, value in zip(rows, values, strict=True)]
     output.table(settings, titles, rows, whole=("ACTION", "RPC"), spare=titles[5:])
 
 
@@ -199,9 +203,10 @@ def register(
 
     Keys: name, description, version, endpoint (grpc://…, http://…, https://…,
     consul://…, dns://…), metadata, and actions, a list of name, description,
-    input_schema, output_schema, idempotent, timeout and grpc_method. A file may
-    hold several YAML documents. Without actions, a service that speaks gRPC is
-    asked what it can do, as far as grpc_services names its services.
+    input_schema, output_schema, idempotent, timeout, grpc_method and compensation
+    (the action that undoes it). A file may hold several YAML documents. Without
+    actions, a service that speaks gRPC is asked what it can do, as far as
+    grpc_services names its services.
 
     With --endpoint or --descriptor-set the argument is no file but the NAME.
     """

@@ -14,6 +14,7 @@ from weft.client._execution_attempts import AttemptReports
 from weft.client._execution_calls import optional_span
 from weft.client._execution_control import Steering
 from weft.client._execution_lists import ExecutionLists
+from weft.client._execution_messages import Messages
 from weft.client._execution_starts import Starts
 from weft.client._paging import all_pages
 from weft.client._reading import events
@@ -36,7 +37,7 @@ _REPLY_MARGIN: Final = timedelta(seconds=5)
 """How much longer than an action we wait, so that the server can say that it timed out."""
 
 
-class ExecutionClient(Starts, Steering, AttemptReports, ExecutionLists):
+class ExecutionClient(Starts, Steering, Messages, AttemptReports, ExecutionLists):
     """Executions of workflows, and direct calls of actions.
 
     A ``workflow`` or ``service`` is named by its id or its name, an execution by

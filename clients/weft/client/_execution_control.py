@@ -71,6 +71,7 @@ class Steering(ExecutionCalls):
         *,
         input: Mapping[str, Any] | None = None,  # noqa: A002 - the contract's name
         note: str = "",
+        step_id: str = "",
     ) -> Execution:
         """Decide what becomes of a step that used up its attempts.
 
@@ -83,6 +84,7 @@ class Steering(ExecutionCalls):
             input: With ``RETRY``: what the step takes from now on instead of the
                 input that it makes; None: it makes its input anew.
             note: What the history is to say.
+            step_id: The path of the step; may be empty when only one has an incident.
 
         Returns:
             The execution as it stands, without payloads.
@@ -97,6 +99,7 @@ class Steering(ExecutionCalls):
             resolution=enums.INCIDENT_RESOLUTION.number(resolution, "resolution"),
             input=None if input is None else write.payload(input, "input"),
             note=note,
+            step_id=step_id,
         )
         answer = await self._caller.unary(self._stub.ResolveIncident, request, NO_RETRY)
         return read.execution(answer.execution)

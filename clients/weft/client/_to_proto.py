@@ -249,6 +249,7 @@ ACTION: Final[Mapping[str, Reader]] = {
     "idempotent": flag,
     "timeout": span,
     "grpc_method": text,
+    "compensation": text,
 }
 
 SERVICE: Final[Mapping[str, Reader]] = {

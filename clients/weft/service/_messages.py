@@ -38,6 +38,7 @@ def action_message(action: ActionDefinition, kind: PayloadKind) -> registry_pb2.
         input_schema=to_payload(action.input.schema, kind),
         output_schema=to_payload(action.output.schema, kind),
         idempotent=action.idempotent,
+        compensation=action.compensation,
     )
     if action.timeout is not None:
         message.timeout.FromTimedelta(action.timeout)

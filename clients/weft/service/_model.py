@@ -41,6 +41,8 @@ class ActionDefinition:
     """Whether running it twice has the effect of once."""
     timeout: timedelta | None = None
     """How long one call may take when the caller does not say."""
+    compensation: str = ""
+    """The action of the same service that undoes what this one did."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +77,7 @@ def define_action(
     description: str | None = None,
     idempotent: bool = False,
     timeout: timedelta | None = None,
+    compensation: str = "",
 ) -> ActionDefinition:
     """Derive an action from a function.
 
@@ -91,6 +94,8 @@ def define_action(
         raise ValueError(str(violation))
     if timeout is not None and timeout <= timedelta():
         raise ValueError(f"timeout of {chosen!r} must be longer than zero")
+    if compensation == chosen:
+        raise ValueError(f"{chosen!r} cannot undo itself")
     text = description if description is not None else inspect.getdoc(function) or ""
     hints = hints_of(function, names)
     return ActionDefinition(
@@ -101,4 +106,5 @@ def define_action(
         output=derive_output(function, hints),
         idempotent=idempotent,
         timeout=timeout,
+        compensation=compensation,
     )

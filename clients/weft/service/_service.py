@@ -71,7 +71,16 @@ class Service:
 
     @property
     def definition(self) -> ServiceDefinition:
-        """What is hosted and registered, as it stands now."""
+        """What is hosted and registered, as it stands now.
+
+        Raises:
+            ValueError: An action is to be undone by one that is not there.
+        """
+        for action in self._actions.values():
+            if action.compensation and action.compensation not in self._actions:
+                raise ValueError(
+                    f"{self.name} has no action {action.compensation!r}, which is to undo {action.name!r}"
+                )
         return ServiceDefinition(
             name=self.name,
             version=self._version,
@@ -95,6 +104,7 @@ class Service:
         description: str | None = None,
         idempotent: bool = False,
         timeout: timedelta | float | None = None,
+        compensation: str = "",
     ) -> Callable[[F], F]: ...
 
     def action(
@@ -105,6 +115,7 @@ class Service:
         description: str | None = None,
         idempotent: bool = False,
         timeout: timedelta | float | None = None,
+        compensation: str = "",
     ) -> F | Callable[[F], F]:
         """Make a function an action; the function itself stays as it is.
 
@@ -116,6 +127,10 @@ class Service:
                 stored in the registry; nothing is repeated because of it yet.
             timeout: How long one call may take when the caller does not say, as
                 a duration or in seconds.
+            compensation: Name of the action of this service that undoes what this
+                one did. It is run when an execution fails, or is cancelled, that
+                has called this one; its arguments are taken from what this one
+                returned, and then from what the execution knows.
 
         Raises:
             TypeError: A parameter or the result has no place in a JSON object.
@@ -130,6 +145,7 @@ class Service:
                 description=description,
                 idempotent=idempotent,
                 timeout=None if timeout is None else span(timeout, "timeout"),
+                compensation=compensation,
             )
             if definition.name in self._actions:
                 raise ValueError(f"{self.name} has an action {definition.name!r} already")

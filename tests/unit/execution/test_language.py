@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -14,9 +15,10 @@ from weft.core.errors import ActionFailedError, PreconditionError, ValidationErr
 from weft.core.payload import JsonObject
 from weft.core.reasons import Reason
 from weft.server.execution.messages import Decide, SendSignal
-from weft.server.execution.model import EventEmitted, ExecutionState, StepCompleted
+from weft.server.execution.model import Event, EventEmitted, Execution, ExecutionState, StepCompleted
 from weft.server.execution.run import ExecutionDetails, Run
 from weft.server.registry.model import Action
+from weft.server.store.sqlite import SqliteStore
 from weft.server.workflow.kinds import (
     Approval,
     Branch,
@@ -530,6 +532,26 @@ async def test_a_child_gives_its_result(world: World) -> None:
         world, Step(id="c", does=Child(name="kid"), input={"n": "${input.n}"}), value={"n": 1}
     )
     assert found == {"n": 2}
+
+
+async def test_the_end_of_a_child_is_heard_while_its_parent_is_let_go_of() -> None:
+    """However soon it comes: nobody waits for the next look, a minute later."""
+
+    class Slow(SqliteStore):
+        """Takes its time to let go of what waits."""
+
+        async def append_events(
+            self, execution: Execution, events: Sequence[Event], after: int, *, release: bool = False
+        ) -> None:
+            if release and not events:
+                await quiet()
+            await super().append_events(execution, events, after, release=release)
+
+    async with new_world(Slow(None)) as world:
+        await world.workflow(Step(id="v", does=SetVariables(values={"n": 1})), name="kid")
+        await world.workflow(Step(id="c", does=Child(name="kid")))
+        async with asyncio.timeout(5):
+            assert result(await world.run()) == {"n": 1}
 
 
 async def test_a_child_that_fails_fails_its_step_with_its_reason(world: World) -> None:

@@ -13,7 +13,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from weft.api.common.v1 import context_pb2, failure_pb2, payload_pb2
 from weft.api.execution.v1 import execution_pb2
 from weft.client import _enums as enums
-from weft.client._reading.execution import context, failure, origin
+from weft.client._reading.execution import approval, context, failure, origin
 from weft.client._reading.fields import time_of
 from weft.client.records import Event
 from weft.core.payload import JsonObject, from_payload
@@ -38,7 +38,9 @@ def _plain(message: Message) -> JsonObject:
     found: JsonObject = {}
     for field in message.DESCRIPTOR.fields:
         value = getattr(message, field.name)
-        if field.enum_type is not None:
+        if field.is_repeated:
+            found[field.name] = list(value)
+        elif field.enum_type is not None:
             found[field.name] = _ENUMS[field.enum_type.full_name].name(value)
         elif field.message_type is None:
             found[field.name] = value
@@ -54,10 +56,13 @@ _MESSAGES: dict[str, Callable[[Any], Any]] = {
     context_pb2.CallContext.DESCRIPTOR.full_name: lambda message: context(message).flat(),
     failure_pb2.Failure.DESCRIPTOR.full_name: lambda message: failure(message).to_dict(),
     execution_pb2.Origin.DESCRIPTOR.full_name: lambda message: origin(message).to_dict(),
+    execution_pb2.Approval.DESCRIPTOR.full_name: lambda message: approval(message).to_dict(),
     Timestamp.DESCRIPTOR.full_name: lambda moment: moment.ToDatetime(UTC).isoformat(),
 }
 
 
 _ENUMS: dict[str, enums.EnumNames[Any]] = {
     execution_pb2.IncidentResolution.DESCRIPTOR.full_name: enums.INCIDENT_RESOLUTION,
+    execution_pb2.WaitReason.DESCRIPTOR.full_name: enums.WAIT_REASON,
+    execution_pb2.ExecutionState.DESCRIPTOR.full_name: enums.EXECUTION_STATE,
 }

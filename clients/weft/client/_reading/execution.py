@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from weft.api.common.v1 import context_pb2, failure_pb2
-from weft.api.execution.v1 import execution_pb2
+from weft.api.execution.v1 import execution_pb2, execution_service_pb2
 from weft.client import _enums as enums
 from weft.client._reading.fields import object_of, time_of
-from weft.client.records import Execution, Failure, Origin, StepExecution
+from weft.client.records import (
+    ApprovalRequest,
+    Execution,
+    Failure,
+    MapProgress,
+    Origin,
+    Parent,
+    PlannedCompensation,
+    StepExecution,
+)
 from weft.core.context import CallContext
 from weft.core.errors import Code, Violation
 from weft.core.payload import from_struct
 
-__all__ = ["context", "execution", "failure", "origin", "step_execution"]
+__all__ = ["approval", "context", "execution", "failure", "origin", "planned_compensation", "step_execution"]
 
 
 def context(message: context_pb2.CallContext) -> CallContext:
@@ -48,12 +57,47 @@ def step_execution(message: execution_pb2.StepExecution) -> StepExecution:
         failure=_failure_of(message),
         retry_time=time_of(message, "retry_time"),
         progress=object_of(message, "progress"),
+        kind=message.kind,
+        waits_for=enums.WAIT_REASON.name(message.waits_for),
+        wait_until=time_of(message, "wait_until"),
+        child_execution_id=message.child_execution_id,
+        approval=approval(message.approval) if message.HasField("approval") else None,
+        map=_map_progress(message.map) if message.HasField("map") else None,
+    )
+
+
+def approval(message: execution_pb2.Approval) -> ApprovalRequest:
+    """Read what a person is asked."""
+    return ApprovalRequest(
+        title=message.title,
+        assignees=tuple(message.assignees),
+        due_time=time_of(message, "due_time"),
+        outcomes=tuple(message.outcomes),
+    )
+
+
+def _map_progress(message: execution_pb2.MapProgress) -> MapProgress:
+    return MapProgress(count=message.count, completed=message.completed, failed=message.failed)
+
+
+def planned_compensation(message: execution_service_pb2.PlannedCompensation) -> PlannedCompensation:
+    """Read how one completed step is undone."""
+    return PlannedCompensation(
+        step_id=message.step_id,
+        service=message.service,
+        action=message.action,
+        state=enums.STEP_STATE.name(message.state),
+        child_execution_id=message.child_execution_id,
     )
 
 
 def origin(message: execution_pb2.Origin) -> Origin:
     """Read which execution another one repeats."""
     return Origin(execution_id=message.execution_id, from_step=message.from_step)
+
+
+def _parent(message: execution_pb2.Parent) -> Parent:
+    return Parent(execution_id=message.execution_id, step_id=message.step_id)
 
 
 def execution(message: execution_pb2.Execution) -> Execution:
@@ -81,6 +125,9 @@ def execution(message: execution_pb2.Execution) -> Execution:
         workflow_alias=message.workflow_alias,
         concurrency_key=message.concurrency_key,
         search_attributes=from_struct(message.search_attributes, "search_attributes"),
+        parent=_parent(message.parent) if message.HasField("parent") else None,
+        variables=from_struct(message.variables, "variables"),
+        closing=message.closing,
     )
 
 

@@ -40,6 +40,7 @@ def action(message: registry_pb2.Action) -> Action:
         idempotent=message.idempotent,
         timeout=span_of(message, "timeout"),
         grpc_method=message.grpc_method,
+        compensation=message.compensation,
     )
 
 

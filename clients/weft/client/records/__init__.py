@@ -13,7 +13,17 @@ from weft.client.records._batch import (
     ExecutionGroup,
     ImportedExecution,
 )
-from weft.client.records._execution import Event, Execution, Failure, Origin, StepExecution
+from weft.client.records._execution import (
+    ApprovalRequest,
+    Event,
+    Execution,
+    Failure,
+    MapProgress,
+    Origin,
+    Parent,
+    PlannedCompensation,
+    StepExecution,
+)
 from weft.client.records._kinds import (
     ApprovalStep,
     Branch,
@@ -70,6 +80,7 @@ from weft.client.records._workflow import (
 
 __all__ = [
     "Action",
+    "ApprovalRequest",
     "ApprovalStep",
     "Backfill",
     "Batch",
@@ -95,10 +106,13 @@ __all__ = [
     "IntegrationHealth",
     "IntervalEntry",
     "LoopStep",
+    "MapProgress",
     "MapStep",
     "Origin",
     "Page",
     "ParallelStep",
+    "Parent",
+    "PlannedCompensation",
     "Problem",
     "Record",
     "Schedule",

@@ -34,17 +34,43 @@ class Failure(Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalRequest(Record):
+    """What a person is asked."""
+
+    title: str = ""
+    """The question."""
+    assignees: tuple[str, ...] = ()
+    """Who is asked."""
+    due_time: datetime | None = None
+    """When it should be decided."""
+    outcomes: tuple[str, ...] = ()
+    """What can be decided."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapProgress(Record):
+    """How far a map is."""
+
+    count: int
+    """How many items there are."""
+    completed: int = 0
+    """How many are done."""
+    failed: int = 0
+    """How many failed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepExecution(Record):
     """Where one step of an execution stands."""
 
     step_id: str
-    """The step's id in the workflow."""
+    """The step's path: at the top its id in the workflow; in a body such as ``each[3]/book``."""
     service: str
-    """Name of the service."""
+    """Name of the service; empty for what is no call of an action."""
     action: str
-    """Name of the action."""
+    """Name of the action, likewise."""
     state: str
-    """``SCHEDULED``, ``RETRYING``, ``INCIDENT``, ``COMPLETED``, ``FAILED`` or ``CANCELLED``."""
+    """``SCHEDULED``, ``RETRYING``, ``WAITING``, ``OPEN``, ``INCIDENT``, ``COMPLETED``, ``FAILED``, …"""
     attempt: int
     """How often it was dispatched, as far as is recorded."""
     schedule_time: datetime | None = None
@@ -57,6 +83,44 @@ class StepExecution(Record):
     """When its next attempt is due."""
     progress: Mapping[str, Any] | None = None
     """What a running attempt told last, as far as that is recorded."""
+    kind: str = field(default="", metadata={OMIT_EMPTY: True})
+    """What it is: ``action``, ``switch``, ``map``, …; empty when the workflow is gone."""
+    waits_for: str = field(default="", metadata={OMIT_EMPTY: True})
+    """What it waits for: ``TIMER``, ``SIGNAL``, ``APPROVAL`` or ``CHILD``."""
+    wait_until: datetime | None = field(default=None, metadata={OMIT_EMPTY: True})
+    """Until when, as far as that is a time."""
+    child_execution_id: str = field(default="", metadata={OMIT_EMPTY: True})
+    """The child that it runs."""
+    approval: ApprovalRequest | None = field(default=None, metadata={OMIT_EMPTY: True})
+    """What a person is asked."""
+    map: MapProgress | None = field(default=None, metadata={OMIT_EMPTY: True})
+    """How far it is, of a map."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedCompensation(Record):
+    """How one completed step is undone."""
+
+    step_id: str
+    """The path of the step."""
+    service: str = ""
+    """Name of the service whose action undoes it."""
+    action: str = ""
+    """Name of that action; empty: a child is undone."""
+    state: str = ""
+    """Where that stands; empty: not begun."""
+    child_execution_id: str = ""
+    """The child execution, if it is that which is undone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parent(Record):
+    """The step that a child execution was started by."""
+
+    execution_id: str
+    """Id of the execution."""
+    step_id: str = ""
+    """The step's path."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +172,7 @@ class Execution(Record):
     origin: Origin | None = None
     """Which execution it repeats."""
     waits_for: str = ""
-    """``RETRY``, ``COMPLETION``, ``RESUME``, ``WORKFLOW``, ``INCIDENT``, ``SLOT``; empty: it is worked on."""
+    """``RETRY``, ``TIMER``, ``SIGNAL``, ``APPROVAL``, ``CHILD``, ``INCIDENT``, …; empty: it is worked on."""
     wait_until: datetime | None = None
     """Until when it waits, as far as that is a time."""
     workflow_alias: str = ""
@@ -117,6 +181,12 @@ class Execution(Record):
     """What it shares with the executions that take turns with it."""
     search_attributes: Mapping[str, str | float | bool] = field(default_factory=dict)
     """What it can be found by."""
+    parent: Parent | None = field(default=None, metadata={OMIT_EMPTY: True})
+    """Whose child it is."""
+    variables: Mapping[str, Any] = field(default_factory=dict, metadata={OMIT_EMPTY: True})
+    """What ``set`` steps have set so far; empty in lists."""
+    closing: bool = field(default=False, metadata={OMIT_EMPTY: True})
+    """Whether its outcome is decided, and only undoing and what runs at the end is left."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

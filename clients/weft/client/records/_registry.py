@@ -29,6 +29,8 @@ class Action(Record):
     """How long one call may take by default."""
     grpc_method: str = field(default="", metadata={OMIT_EMPTY: True})
     """The RPC behind it, such as ``shop.v1.Carts/GetCart``; empty: it is called as an action."""
+    compensation: str = field(default="", metadata={OMIT_EMPTY: True})
+    """The action of the same service that undoes what this one did; empty: none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

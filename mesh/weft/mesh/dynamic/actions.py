@@ -65,6 +65,8 @@ class DerivedAction:
     """How long one call may take by default."""
     grpc_method: str = ""
     """The RPC behind it, such as ``shop.v1.Carts/GetCart``; empty: it is run by ActionService."""
+    compensation: str = ""
+    """Which of them undoes what it did; empty: none."""
 
 
 def derive_actions(
@@ -235,6 +237,7 @@ def _listed(action: registry_pb2.Action, path: str) -> DerivedAction:
         idempotent=action.idempotent,
         timeout=action.timeout.ToTimedelta() if action.HasField("timeout") else None,
         grpc_method=action.grpc_method,
+        compensation=action.compensation,
     )
 
 

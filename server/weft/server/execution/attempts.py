@@ -13,11 +13,11 @@ from weft.core.reasons import Reason, Rule
 from weft.server.execution.control import Control
 from weft.server.execution.dispatch import Dispatcher
 from weft.server.execution.engine import Engine
-from weft.server.execution.model import Execution, ExecutionState
+from weft.server.execution.model import Event, Execution, ExecutionState, StepCompleted
 from weft.server.execution.orders import Complete, Order, Progress, check_attempt, stale
 from weft.server.execution.paths import UNDO, is_path, scope_of
 from weft.server.execution.place import Phase
-from weft.server.execution.plan import Plan, PlannedStep
+from weft.server.execution.plan import Plan, PlannedStep, undo_by_action
 
 __all__ = ["AttemptReports", "AttemptToken"]
 
@@ -62,6 +62,10 @@ class Executions(Protocol):
 
     async def find_plan(self, workflow_id: str, version: int) -> Plan:
         """Return what a workflow's version does."""
+        ...
+
+    async def all_events(self, execution: Execution, *, payloads: bool) -> list[Event]:
+        """Read a history."""
         ...
 
 
@@ -140,7 +144,14 @@ class AttemptReports:
         planned = await self._planned(execution, token)
         step = planned.step
         outcome = await self._dispatcher.check(step.service, step.action, output, planned.versions)
-        await self._report(token, Complete.of(token.execution_id, token.step_id, token.attempt, outcome.text))
+        order = Complete.of(
+            token.execution_id,
+            token.step_id,
+            token.attempt,
+            outcome.text,
+            compensation=outcome.compensation,
+        )
+        await self._report(token, order)
 
     async def fail(self, token: AttemptToken, error: WeftError) -> None:
         """Record the failure of an attempt that an action took on before.
@@ -156,10 +167,21 @@ class AttemptReports:
         plan = await self._executions.find_plan(execution.workflow_id, execution.workflow_version)
         planned = plan.at(token.step_id)
         if planned is not None and scope_of(token.step_id) == UNDO:
-            planned = planned.undo
+            planned = planned.undo or await self._registered_undo(execution, token, planned)
         if planned is None:
             raise stale(token.step_id, token.attempt)
         return planned
+
+    async def _registered_undo(
+        self, execution: Execution, token: AttemptToken, planned: PlannedStep
+    ) -> PlannedStep | None:
+        """Return what undoes a step whose action was registered with what undoes it."""
+        undone = token.step_id.removeprefix(f"{UNDO}/")
+        for event in reversed(await self._executions.all_events(execution, payloads=False)):
+            body = event.body
+            if isinstance(body, StepCompleted) and body.step_id == undone and body.undo:
+                return undo_by_action(planned.step, body.undo)
+        return None
 
     async def _report(self, token: AttemptToken, order: Order) -> None:
         try:

@@ -92,9 +92,11 @@ def _defined(details: ExecutionDetails, step: StepExecution) -> Step | None:
     if step_id.endswith(RUN_SUFFIX):
         return Step(id=step_id, does=Child())
     found = details.defined.get(step_id)
-    if found is None or found.compensate is None or scope_of(step.step_id) != UNDO:
+    if found is None or scope_of(step.step_id) != UNDO:
         return found
     how = found.compensate
+    if how is None:
+        return replace(found, action=step.undo) if step.undo else found
     return replace(found, does=None, service=how.service or found.service, action=how.action)
 
 

@@ -90,6 +90,8 @@ class Outcome:
     """Whether the action took it on and tells the outcome later; then there is no output yet."""
     limit: timedelta = DEFAULT_TIMEOUT
     """How long it may take."""
+    compensation: str = ""
+    """The action of the same service that undoes it, as it is registered."""
 
 
 _DEAF: Final = Listening()
@@ -169,7 +171,12 @@ class Dispatcher:
         if reply.pending:
             return Outcome(output={}, text=b"{}", instance_id=reply.instance_id, pending=True, limit=limit)
         output, text = _check_output(schemas, call, reply.output)
-        return Outcome(output=output, text=text, instance_id=reply.instance_id)
+        return Outcome(
+            output=output,
+            text=text,
+            instance_id=reply.instance_id,
+            compensation=schemas.action.compensation,
+        )
 
     async def check(self, service_ref: str, action_name: str, text: bytes, versions: VersionRange) -> Outcome:
         """Check an output that an action told later.
@@ -184,7 +191,7 @@ class Dispatcher:
         schemas = self._schemas.of(service, action_name, choice.offer)
         about = ActionCall(service=service.name, action=action_name, input=b"{}")
         output, checked = _check_output(schemas, about, text)
-        return Outcome(output=output, text=checked, instance_id="")
+        return Outcome(output=output, text=checked, instance_id="", compensation=schemas.action.compensation)
 
 
 def _prepare(

@@ -21,6 +21,7 @@ from weft.server.execution.model import (
 from weft.server.execution.names import names
 from weft.server.execution.paths import TOP, UNDO
 from weft.server.execution.place import Phase, Place
+from weft.server.execution.plan import PlannedStep
 from weft.server.execution.run import Recording, Run
 from weft.server.workflow.model import ErrorHandler, ErrorKind, Step
 
@@ -58,6 +59,7 @@ def completed(
     instance_id: str = "",
     goto: str | None = None,
     signal_id: str = "",
+    compensation: str = "",
 ) -> StepCompleted:
     """Return what is recorded of a step that gave something.
 
@@ -69,6 +71,8 @@ def completed(
         instance_id: Who ran it.
         goto: Which step follows, where it has chosen that.
         signal_id: Which message it took.
+        compensation: The action that undoes it, as it is registered; what the step
+            says itself comes first, and what happens at the end is not undone.
 
     Raises:
         WeftError: Its ``output`` cannot be rendered, or is too large.
@@ -90,7 +94,12 @@ def completed(
         instance_id=instance_id,
         next=goto,
         signal_id=signal_id,
+        undo=compensation if _undone_as_registered(run, planned) else "",
     )
+
+
+def _undone_as_registered(run: Run, planned: PlannedStep | None) -> bool:
+    return run.standing.closing is None and planned is not None and planned.undo is None
 
 
 def fail_step(run: Run, recording: Recording, place: Place, failure: Failure) -> None:

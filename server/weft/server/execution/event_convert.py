@@ -59,6 +59,7 @@ def _of_attempt(body: model.StepScheduled | model.StepCompleted, kind: PayloadKi
         instance_id=body.instance_id,
         next=body.next or "",
         signal_id=body.signal_id,
+        undo=body.undo,
     )
     return "step_completed", completed
 

@@ -287,6 +287,8 @@ class Complete(Order):
     """JSON text; none: it failed."""
     failure: Mapping[str, Any]
     """Why it failed, as it is at rest."""
+    compensation: str = ""
+    """The action that undoes it, as it is registered."""
 
     @classmethod
     def of(
@@ -296,11 +298,17 @@ class Complete(Order):
         attempt: int,
         output: bytes | None = None,
         failure: WeftError | None = None,
+        compensation: str = "",
     ) -> Complete:
         """Make one of an output, which fits its schema, or of a failure."""
         at_rest = {} if failure is None else orjson.loads(orjson.dumps(Failure.of(failure), default=dict))
         return cls(
-            execution_id=execution_id, step_id=step_id, attempt=attempt, output=output, failure=at_rest
+            execution_id=execution_id,
+            step_id=step_id,
+            attempt=attempt,
+            output=output,
+            failure=at_rest,
+            compensation=compensation,
         )
 
     @classmethod
@@ -314,7 +322,7 @@ class Complete(Order):
         place = check_attempt(run.standing, self.step_id, self.attempt)
         assert run.outcomes is not None  # whoever drives a run knows what follows
         if self.output is not None:
-            return run.outcomes.told(run, place, self.output)
+            return run.outcomes.told(run, place, self.output, self.compensation)
         return run.outcomes.failed(run, place, Failure.read(self.failure))
 
     def check(self, standing: Standing) -> None:

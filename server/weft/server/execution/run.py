@@ -96,8 +96,8 @@ class Done(NamedTuple):
 class Outcomes(Protocol):
     """Says what is recorded of an attempt that ended."""
 
-    def told(self, run: Run, place: Place, output: bytes) -> Sequence[EventBody]:
-        """Return what is recorded of an output that fits its schema."""
+    def told(self, run: Run, place: Place, output: bytes, compensation: str) -> Sequence[EventBody]:
+        """Return what is recorded of an output that fits its schema, and is undone by an action."""
         ...
 
     def failed(self, run: Run, place: Place, failure: Failure) -> Sequence[EventBody]:

@@ -31,7 +31,7 @@ from weft.server.execution.language_events import (
     StepWaiting,
     Waits,
 )
-from weft.server.execution.paths import TOP, container_of, scope_of
+from weft.server.execution.paths import TOP, UNDO, container_of, scope_of
 
 __all__ = ["MapProgress", "StepExecution", "StepState", "Steps", "fold_steps"]
 
@@ -96,6 +96,8 @@ class StepExecution:
     """Id of the child that it runs."""
     items: MapProgress | None = None
     """How far it is, of a map."""
+    undo: str = ""
+    """The action that undoes it, where that was registered; of what undoes it, the same."""
 
 
 class Steps:
@@ -127,6 +129,8 @@ class Steps:
                 self.by_path[body.step_id] = _go_on(self.by_path[body.step_id], body)
             case StepCompleted():
                 self._end(body.step_id, StepState.COMPLETED, event.time)
+                if body.undo:
+                    self.by_path[body.step_id] = replace(self.by_path[body.step_id], undo=body.undo)
             case StepFailed():
                 self._end(body.step_id, StepState.FAILED, event.time, body.failure)
             case ScopeCompleted() | ScopeFailed():
@@ -150,6 +154,7 @@ class Steps:
             attempt=body.attempt,
             schedule_time=known.schedule_time if known else time,
             progress=known.progress if known else None,
+            undo=self._undo_of(body.step_id),
         )
         scope = scope_of(body.step_id)
         container, _ = container_of(scope)
@@ -158,6 +163,10 @@ class Steps:
             holder = self.by_path[container]
             if holder.state is StepState.SCHEDULED:
                 self.by_path[container] = replace(holder, state=StepState.OPEN)
+
+    def _undo_of(self, path: str) -> str:
+        undone = self.by_path.get(path.removeprefix(f"{UNDO}/")) if path.startswith(f"{UNDO}/") else None
+        return undone.undo if undone is not None else ""
 
     def _count(self, body: ScopeCompleted | ScopeFailed) -> None:
         path, _ = container_of(body.scope)
@@ -186,6 +195,7 @@ class Steps:
             asked=step.asked,
             child=step.child,
             items=step.items,
+            undo=step.undo,
         )
 
     def _end_all(self, time: datetime) -> None:

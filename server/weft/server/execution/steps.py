@@ -143,7 +143,14 @@ class StepRunner:
 
     def _ended(self, run: Run, place: Place, outcome: Outcome) -> tuple[EventBody, ...]:
         if not outcome.pending:
-            done = completed(run, place, outcome.text, value=outcome.output, instance_id=outcome.instance_id)
+            done = completed(
+                run,
+                place,
+                outcome.text,
+                value=outcome.output,
+                instance_id=outcome.instance_id,
+                compensation=outcome.compensation,
+            )
             return (done,)
         accepted = StepAccepted(
             step_id=place.path,
@@ -153,10 +160,10 @@ class StepRunner:
         )
         return (accepted,)
 
-    def told(self, run: Run, place: Place, output: bytes) -> tuple[EventBody, ...]:
+    def told(self, run: Run, place: Place, output: bytes, compensation: str) -> tuple[EventBody, ...]:
         """Return what is recorded of an output that came later, and fits its schema."""
         try:
-            return (completed(run, place, output, value=loads(output)),)
+            return (completed(run, place, output, value=loads(output), compensation=compensation),)
         except WeftError as error:
             return self.failed(run, place, Failure.of(error))
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from weft.api.registry.v1 import registry_pb2
-from weft.core.names import ACTION_NAME, INSTANCE_ID, INSTANCE_PREFIX, check_name, new_id
+from weft.core.names import ACTION_NAME, INSTANCE_ID, INSTANCE_PREFIX, check_name, closest, new_id
 from weft.core.payload import UNSAID, JsonObject, PayloadKind, kind_of, to_struct
 from weft.core.reasons import Rule
 from weft.core.schema import compile_schema
@@ -105,6 +105,7 @@ def _action_to_proto(action: Action, kind: PayloadKind) -> registry_pb2.Action:
         idempotent=action.idempotent,
         timeout=duration(action.timeout),
         grpc_method=action.grpc_method,
+        compensation=action.compensation,
     )
 
 
@@ -139,9 +140,22 @@ def read_actions(messages: Iterable[registry_pb2.Action], faults: Faults, field:
                     at_most=_DAY,
                 ),
                 grpc_method=message.grpc_method,
+                compensation=message.compensation,
             )
         )
+    _check_compensations(actions, faults, field)
     return tuple(actions)
+
+
+def _check_compensations(actions: list[Action], faults: Faults, field: str) -> None:
+    """Find actions that say to be undone by what cannot undo them."""
+    names = [action.name for action in actions]
+    for number, action in enumerate(actions):
+        path, undo = f"{field}[{number}].compensation", action.compensation
+        if undo and undo == action.name:
+            faults.add(path, "names the action itself", Rule.INVALID)
+        elif undo and undo not in names:
+            faults.add(path, f"there is no action {undo[:200]!r} here; {closest(undo, names)}", Rule.INVALID)
 
 
 def _read_schema(message: registry_pb2.Action, field: str, path: str, faults: Faults) -> JsonObject | None:

@@ -40,6 +40,8 @@ class Action:
     """How long one call may take by default."""
     grpc_method: str = ""
     """The RPC behind it, such as ``shop.v1.Carts/GetCart``; empty: it is called as an action."""
+    compensation: str = ""
+    """The action of the same service that undoes what this one did; empty: none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

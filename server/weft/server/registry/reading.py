@@ -161,9 +161,19 @@ def _checked(found: Sequence[DerivedAction]) -> tuple[Action, ...]:
                     compile_schema(schema, f"{path}.{name}")
             except ValidationError as error:
                 faults.extend(error.violations)
+    faults.extend(_compensations(found))
     if faults:
         raise ValidationError(faults)
     return tuple(_action(it) for it in found)
+
+
+def _compensations(found: Sequence[DerivedAction]) -> list[Violation]:
+    names = {it.name for it in found}
+    return [
+        Violation(f"service.actions[{number}].compensation", f"{it.compensation[:200]!r} cannot undo it")
+        for number, it in enumerate(found)
+        if it.compensation and it.compensation not in names - {it.name}
+    ]
 
 
 def _action(it: DerivedAction) -> Action:
@@ -175,6 +185,7 @@ def _action(it: DerivedAction) -> Action:
         idempotent=it.idempotent,
         timeout=it.timeout,
         grpc_method=it.grpc_method,
+        compensation=it.compensation,
     )
 
 

@@ -1131,6 +1131,7 @@ class StepCompleted(_message.Message):
     INSTANCE_ID_FIELD_NUMBER: _builtins.int
     NEXT_FIELD_NUMBER: _builtins.int
     SIGNAL_ID_FIELD_NUMBER: _builtins.int
+    UNDO_FIELD_NUMBER: _builtins.int
     step_id: _builtins.str
     """The step's id."""
     attempt: _builtins.int
@@ -1141,6 +1142,10 @@ class StepCompleted(_message.Message):
     """Where it goes on, where the step itself chose that."""
     signal_id: _builtins.str
     """The message that it took."""
+    undo: _builtins.str
+    """The action of the same service that undoes it, where the service was
+    registered with one for it.
+    """
     @_builtins.property
     def output(self) -> _payload_pb2.Payload:
         """The output."""
@@ -1154,10 +1159,11 @@ class StepCompleted(_message.Message):
         instance_id: _builtins.str = ...,
         next: _builtins.str = ...,
         signal_id: _builtins.str = ...,
+        undo: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["output", b"output"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "instance_id", b"instance_id", "next", b"next", "output", b"output", "signal_id", b"signal_id", "step_id", b"step_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "instance_id", b"instance_id", "next", b"next", "output", b"output", "signal_id", b"signal_id", "step_id", b"step_id", "undo", b"undo"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -28,7 +28,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from weft.api.common.v1 import payload_pb2 as weft_dot_api_dot_common_dot_v1_dot_payload__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#weft/api/registry/v1/registry.proto\x12\x14weft.api.registry.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a weft/api/common/v1/payload.proto\"\xc0\x03\n\x07Service\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x04 \x01(\t\x12-\n\x07\x61\x63tions\x18\x05 \x03(\x0b\x32\x1c.weft.api.registry.v1.Action\x12)\n\x08metadata\x18\x06 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x31\n\x05state\x18\x07 \x01(\x0e\x32\".weft.api.registry.v1.ServiceState\x12\x10\n\x08revision\x18\x08 \x01(\x03\x12\x0c\n\x04\x65tag\x18\t \x01(\t\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07version\x18\x0c \x01(\t\x12<\n\x0eother_versions\x18\r \x03(\x0b\x32$.weft.api.registry.v1.ServiceVersion\x12\x16\n\x0e\x64\x65scriptor_set\x18\x0e \x01(\x0c\"\x99\x01\n\x0eServiceVersion\x12\x0f\n\x07version\x18\x01 \x01(\t\x12-\n\x07\x61\x63tions\x18\x02 \x03(\x0b\x32\x1c.weft.api.registry.v1.Action\x12\x16\n\x0e\x64\x65scriptor_set\x18\x03 \x01(\x0c\x12/\n\x0bupdate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xe7\x01\n\x06\x41\x63tion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x31\n\x0cinput_schema\x18\x03 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\x12\x32\n\routput_schema\x18\x04 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\x12\x12\n\nidempotent\x18\x05 \x01(\x08\x12*\n\x07timeout\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0bgrpc_method\x18\x07 \x01(\t\"\xfa\x03\n\x08Instance\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\x0c\n\x04host\x18\x03 \x01(\t\x12\x0c\n\x04port\x18\x04 \x01(\x05\x12\x30\n\x08protocol\x18\x05 \x01(\x0e\x32\x1e.weft.api.registry.v1.Protocol\x12\x0e\n\x06weight\x18\x06 \x01(\x05\x12\x0c\n\x04tags\x18\x07 \x03(\t\x12>\n\x08metadata\x18\x08 \x03(\x0b\x32,.weft.api.registry.v1.Instance.MetadataEntry\x12\x0f\n\x07version\x18\t \x01(\t\x12\x0c\n\x04zone\x18\n \x01(\t\x12\x31\n\x06health\x18\x0b \x01(\x0e\x32!.weft.api.registry.v1.HealthState\x12\x13\n\x0bhealth_note\x18\x0c \x01(\t\x12&\n\x03ttl\x18\r \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x31\n\rregister_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0eheartbeat_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xa9\x01\n\rServiceHealth\x12\x12\n\nservice_id\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\x32\n\x06health\x18\x03 \x01(\x0e\x32\".weft.api.registry.v1.HealthStatus\x12\x31\n\tinstances\x18\x04 \x03(\x0b\x32\x1e.weft.api.registry.v1.Instance\x12\x0c\n\x04note\x18\x05 \x01(\t\"\x8e\x01\n\x10\x44\x65pendencyHealth\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x32\n\x06health\x18\x02 \x01(\x0e\x32\".weft.api.registry.v1.HealthStatus\x12\x0c\n\x04note\x18\x03 \x01(\t\x12*\n\x07latency\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration*\x81\x01\n\x0cServiceState\x12\x1d\n\x19SERVICE_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14SERVICE_STATE_ACTIVE\x10\x01\x12\x1a\n\x16SERVICE_STATE_INACTIVE\x10\x02\x12\x1c\n\x18SERVICE_STATE_DEPRECATED\x10\x03*J\n\x08Protocol\x12\x18\n\x14PROTOCOL_UNSPECIFIED\x10\x00\x12\x11\n\rPROTOCOL_GRPC\x10\x01\x12\x11\n\rPROTOCOL_HTTP\x10\x02*\x95\x01\n\x0bHealthState\x12\x1c\n\x18HEALTH_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14HEALTH_STATE_PASSING\x10\x01\x12\x18\n\x14HEALTH_STATE_WARNING\x10\x02\x12\x19\n\x15HEALTH_STATE_CRITICAL\x10\x03\x12\x19\n\x15HEALTH_STATE_DRAINING\x10\x04*\x81\x01\n\x0cHealthStatus\x12\x1d\n\x19HEALTH_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15HEALTH_STATUS_HEALTHY\x10\x01\x12\x1a\n\x16HEALTH_STATUS_DEGRADED\x10\x02\x12\x1b\n\x17HEALTH_STATUS_UNHEALTHY\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#weft/api/registry/v1/registry.proto\x12\x14weft.api.registry.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a weft/api/common/v1/payload.proto\"\xc0\x03\n\x07Service\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x04 \x01(\t\x12-\n\x07\x61\x63tions\x18\x05 \x03(\x0b\x32\x1c.weft.api.registry.v1.Action\x12)\n\x08metadata\x18\x06 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x31\n\x05state\x18\x07 \x01(\x0e\x32\".weft.api.registry.v1.ServiceState\x12\x10\n\x08revision\x18\x08 \x01(\x03\x12\x0c\n\x04\x65tag\x18\t \x01(\t\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07version\x18\x0c \x01(\t\x12<\n\x0eother_versions\x18\r \x03(\x0b\x32$.weft.api.registry.v1.ServiceVersion\x12\x16\n\x0e\x64\x65scriptor_set\x18\x0e \x01(\x0c\"\x99\x01\n\x0eServiceVersion\x12\x0f\n\x07version\x18\x01 \x01(\t\x12-\n\x07\x61\x63tions\x18\x02 \x03(\x0b\x32\x1c.weft.api.registry.v1.Action\x12\x16\n\x0e\x64\x65scriptor_set\x18\x03 \x01(\x0c\x12/\n\x0bupdate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xfd\x01\n\x06\x41\x63tion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x31\n\x0cinput_schema\x18\x03 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\x12\x32\n\routput_schema\x18\x04 \x01(\x0b\x32\x1b.weft.api.common.v1.Payload\x12\x12\n\nidempotent\x18\x05 \x01(\x08\x12*\n\x07timeout\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0bgrpc_method\x18\x07 \x01(\t\x12\x14\n\x0c\x63ompensation\x18\x08 \x01(\t\"\xfa\x03\n\x08Instance\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\x0c\n\x04host\x18\x03 \x01(\t\x12\x0c\n\x04port\x18\x04 \x01(\x05\x12\x30\n\x08protocol\x18\x05 \x01(\x0e\x32\x1e.weft.api.registry.v1.Protocol\x12\x0e\n\x06weight\x18\x06 \x01(\x05\x12\x0c\n\x04tags\x18\x07 \x03(\t\x12>\n\x08metadata\x18\x08 \x03(\x0b\x32,.weft.api.registry.v1.Instance.MetadataEntry\x12\x0f\n\x07version\x18\t \x01(\t\x12\x0c\n\x04zone\x18\n \x01(\t\x12\x31\n\x06health\x18\x0b \x01(\x0e\x32!.weft.api.registry.v1.HealthState\x12\x13\n\x0bhealth_note\x18\x0c \x01(\t\x12&\n\x03ttl\x18\r \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x31\n\rregister_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0eheartbeat_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xa9\x01\n\rServiceHealth\x12\x12\n\nservice_id\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\x32\n\x06health\x18\x03 \x01(\x0e\x32\".weft.api.registry.v1.HealthStatus\x12\x31\n\tinstances\x18\x04 \x03(\x0b\x32\x1e.weft.api.registry.v1.Instance\x12\x0c\n\x04note\x18\x05 \x01(\t\"\x8e\x01\n\x10\x44\x65pendencyHealth\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x32\n\x06health\x18\x02 \x01(\x0e\x32\".weft.api.registry.v1.HealthStatus\x12\x0c\n\x04note\x18\x03 \x01(\t\x12*\n\x07latency\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration*\x81\x01\n\x0cServiceState\x12\x1d\n\x19SERVICE_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14SERVICE_STATE_ACTIVE\x10\x01\x12\x1a\n\x16SERVICE_STATE_INACTIVE\x10\x02\x12\x1c\n\x18SERVICE_STATE_DEPRECATED\x10\x03*J\n\x08Protocol\x12\x18\n\x14PROTOCOL_UNSPECIFIED\x10\x00\x12\x11\n\rPROTOCOL_GRPC\x10\x01\x12\x11\n\rPROTOCOL_HTTP\x10\x02*\x95\x01\n\x0bHealthState\x12\x1c\n\x18HEALTH_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14HEALTH_STATE_PASSING\x10\x01\x12\x18\n\x14HEALTH_STATE_WARNING\x10\x02\x12\x19\n\x15HEALTH_STATE_CRITICAL\x10\x03\x12\x19\n\x15HEALTH_STATE_DRAINING\x10\x04*\x81\x01\n\x0cHealthStatus\x12\x1d\n\x19HEALTH_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15HEALTH_STATUS_HEALTHY\x10\x01\x12\x1a\n\x16HEALTH_STATUS_DEGRADED\x10\x02\x12\x1b\n\x17HEALTH_STATUS_UNHEALTHY\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,26 +37,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_INSTANCE_METADATAENTRY']._loaded_options = None
   _globals['_INSTANCE_METADATAENTRY']._serialized_options = b'8\001'
-  _globals['_SERVICESTATE']._serialized_start=1858
-  _globals['_SERVICESTATE']._serialized_end=1987
-  _globals['_PROTOCOL']._serialized_start=1989
-  _globals['_PROTOCOL']._serialized_end=2063
-  _globals['_HEALTHSTATE']._serialized_start=2066
-  _globals['_HEALTHSTATE']._serialized_end=2215
-  _globals['_HEALTHSTATUS']._serialized_start=2218
-  _globals['_HEALTHSTATUS']._serialized_end=2347
+  _globals['_SERVICESTATE']._serialized_start=1880
+  _globals['_SERVICESTATE']._serialized_end=2009
+  _globals['_PROTOCOL']._serialized_start=2011
+  _globals['_PROTOCOL']._serialized_end=2085
+  _globals['_HEALTHSTATE']._serialized_start=2088
+  _globals['_HEALTHSTATE']._serialized_end=2237
+  _globals['_HEALTHSTATUS']._serialized_start=2240
+  _globals['_HEALTHSTATUS']._serialized_end=2369
   _globals['_SERVICE']._serialized_start=191
   _globals['_SERVICE']._serialized_end=639
   _globals['_SERVICEVERSION']._serialized_start=642
   _globals['_SERVICEVERSION']._serialized_end=795
   _globals['_ACTION']._serialized_start=798
-  _globals['_ACTION']._serialized_end=1029
-  _globals['_INSTANCE']._serialized_start=1032
-  _globals['_INSTANCE']._serialized_end=1538
-  _globals['_INSTANCE_METADATAENTRY']._serialized_start=1491
-  _globals['_INSTANCE_METADATAENTRY']._serialized_end=1538
-  _globals['_SERVICEHEALTH']._serialized_start=1541
-  _globals['_SERVICEHEALTH']._serialized_end=1710
-  _globals['_DEPENDENCYHEALTH']._serialized_start=1713
-  _globals['_DEPENDENCYHEALTH']._serialized_end=1855
+  _globals['_ACTION']._serialized_end=1051
+  _globals['_INSTANCE']._serialized_start=1054
+  _globals['_INSTANCE']._serialized_end=1560
+  _globals['_INSTANCE_METADATAENTRY']._serialized_start=1513
+  _globals['_INSTANCE_METADATAENTRY']._serialized_end=1560
+  _globals['_SERVICEHEALTH']._serialized_start=1563
+  _globals['_SERVICEHEALTH']._serialized_end=1732
+  _globals['_DEPENDENCYHEALTH']._serialized_start=1735
+  _globals['_DEPENDENCYHEALTH']._serialized_end=1877
 # @@protoc_insertion_point(module_scope)

@@ -291,6 +291,7 @@ class Action(_message.Message):
     IDEMPOTENT_FIELD_NUMBER: _builtins.int
     TIMEOUT_FIELD_NUMBER: _builtins.int
     GRPC_METHOD_FIELD_NUMBER: _builtins.int
+    COMPENSATION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Unique in its service: [A-Za-z][A-Za-z0-9._-]{0,127}."""
     description: _builtins.str
@@ -303,6 +304,12 @@ class Action(_message.Message):
     stream of requests is read from the input's `requests`, a stream of
     responses is gathered in the output's `responses`. Empty: the action is
     called through weft.api.action.v1.ActionService, or over HTTP.
+    """
+    compensation: _builtins.str
+    """Name of the action of the same service that undoes what this one did: it is
+    run when an execution fails or is cancelled in which a step has called this
+    one, unless the step says itself how it is undone. Its input is made as that
+    of any step, what this one gave winning over all else.
     """
     @_builtins.property
     def input_schema(self) -> _payload_pb2.Payload:
@@ -329,10 +336,11 @@ class Action(_message.Message):
         idempotent: _builtins.bool = ...,
         timeout: _duration_pb2.Duration | None = ...,
         grpc_method: _builtins.str = ...,
+        compensation: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["input_schema", b"input_schema", "output_schema", b"output_schema", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "grpc_method", b"grpc_method", "idempotent", b"idempotent", "input_schema", b"input_schema", "name", b"name", "output_schema", b"output_schema", "timeout", b"timeout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compensation", b"compensation", "description", b"description", "grpc_method", b"grpc_method", "idempotent", b"idempotent", "input_schema", b"input_schema", "name", b"name", "output_schema", b"output_schema", "timeout", b"timeout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
