@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import random
+from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -236,6 +238,56 @@ async def test_a_key_without_a_value_fails_the_step() -> None:
         assert details.execution.state is ExecutionState.FAILED
         assert details.execution.failure is not None
         assert details.execution.failure.reason == "EXPRESSION_FAILED"
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_whatever_happens_turns_hold_and_none_is_lost(seed: int) -> None:
+    """Through cancellations, failures, pauses, outcomes told later and crashes, all come to an end."""
+    chance = random.Random(seed)
+    async with new_world(hold=["a", "b"]) as world:
+        await world.register(Action(name="a"), Action(name="b"))
+        retry = RetryPolicy(max_attempts=9, initial_backoff=SECOND / 100, exhausted=Exhausted.FAIL)
+        one = Step(id="a", service=SERVICE, action="a", next="b", limit=StepLimit(concurrency=2))
+        two = Step(id="b", service=SERVICE, action="b", retry=retry, limit=StepLimit(concurrency=1))
+        await world.workflow(one, two)
+        made = [await world.start() for _ in range(12)]
+        left = {each.id for each in made}
+        for _ in range(400):
+            await quiet(5)
+            held = Counter(it.call.step_id for it in world.provider.held)
+            assert held["a"] <= 2
+            assert held["b"] <= 1
+            left = {each for each in left if not (await world.state(each)).final}
+            if not left:
+                break
+            await disturb(world, chance, sorted(left))
+        assert not left
+        await world.store.grant_permits(world.clock.now())
+        assert [dict(await world.store.permits_of(each.id)) for each in made] == [{}] * 12
+        for each in made:
+            await world.check(each.id)
+
+
+async def disturb(world: World, chance: random.Random, left: list[str]) -> None:
+    """Have one thing happen: mostly a call ends."""
+    match chance.randrange(12):
+        case 0:
+            await world.restart()
+        case 1 if len(left) > 3:
+            await world.executions.cancel(chance.choice(left), "")
+        case 2:
+            each = chance.choice(left)
+            await world.executions.order(each, Pause(execution_id="", reason=""))
+            await quiet(5)
+            await world.executions.order(each, Resume(execution_id="", reason=""))
+        case 3 if world.provider.held:
+            chance.choice(world.provider.held).fail(ServiceUnavailableError("worker", "busy"))
+        case 4:
+            await world.clock.advance(6)
+        case _ if world.provider.held:
+            chance.choice(world.provider.held).complete()
+        case _:
+            await world.clock.advance(1)
 
 
 # ---- outputs that are kept
