@@ -236,6 +236,24 @@ async def test_cancel_other(bench: Bench) -> None:
     assert (await bench.runs())[1:] == [("ENDED", "exe_2"), ("SKIPPED", ""), ("STARTED", "exe_3")]
 
 
+@pytest.mark.parametrize("overlap", [Overlap.CANCEL_OTHER, Overlap.TERMINATE_OTHER, Overlap.SKIP])
+async def test_a_crowd_is_ended_before_it_starts(bench: Bench, overlap: Overlap) -> None:
+    """However many are open, such as after another policy: none is overlooked."""
+    made = await bench.make(overlap=overlap)
+    await bench.add(RunKind.TRIGGERED, Overlap.ALLOW_ALL, *(f"t{number}" for number in range(250)))
+    await bench.go(59)
+    if overlap is Overlap.SKIP:
+        for number in range(1, 250):
+            bench.executions.finish(f"exe_{number}")
+    await bench.go(10)
+    newest = (await bench.store.list_schedule_runs(made.id, None, Page(size=1))).items[0]
+    if overlap is Overlap.SKIP:
+        assert (newest.state, len(bench.executions.all)) == (RunState.SKIPPED, 250)
+    else:
+        assert newest.state is RunState.STARTED
+        assert {each for each, _ in bench.executions.ended} == {f"exe_{number}" for number in range(1, 251)}
+
+
 async def test_terminate_other(bench: Bench) -> None:
     """It does not wait for their end."""
     await bench.make(overlap=Overlap.TERMINATE_OTHER)
