@@ -251,3 +251,86 @@ def test_zones_that_are_not_there() -> None:
     assert zone_hint("Europe/Berln") == "did you mean 'Europe/Berlin'?"
     with pytest.raises(LookupError):
         zone_of("Europe")
+
+
+CHANGES = [
+    ("Europe/Berlin", datetime(2026, 3, 29, 1, tzinfo=UTC)),
+    ("Europe/Berlin", datetime(2026, 10, 25, 1, tzinfo=UTC)),
+    ("America/New_York", datetime(2026, 11, 1, 6, tzinfo=UTC)),
+    ("Australia/Lord_Howe", datetime(2026, 4, 4, 15, tzinfo=UTC)),
+    ("Australia/Lord_Howe", datetime(2026, 10, 3, 15, 30, tzinfo=UTC)),
+    ("America/Sao_Paulo", datetime(2018, 11, 4, 3, tzinfo=UTC)),
+    ("America/Sao_Paulo", datetime(2019, 2, 17, 2, tzinfo=UTC)),
+    ("Asia/Kathmandu", datetime(1985, 12, 31, 18, 30, tzinfo=UTC)),
+    ("Africa/Casablanca", datetime(2026, 2, 15, 2, tzinfo=UTC)),
+    ("Pacific/Apia", datetime(2011, 12, 30, 10, tzinfo=UTC)),
+]
+"""Clocks, and when they are set back or forward."""
+
+
+def parts(low: int, high: int) -> st.SearchStrategy[tuple[Range, ...]]:
+    number = st.integers(low, high)
+    ranges = st.builds(
+        lambda a, b, step: Range(start=min(a, b), end=max(a, b), step=step), number, number, st.integers(1, 9)
+    )
+    return st.lists(ranges, min_size=1, max_size=2).map(tuple)
+
+
+def by_hand(entry: CalendarEntry, excluded: CalendarEntry, zone: str, begin: datetime) -> list[datetime]:
+    """Go through three days minute by minute, as a person would with a clock and a calendar."""
+
+    def among(ranges: tuple[Range, ...], value: int, low: int, high: int) -> bool:
+        every = ranges or (Range(start=low, end=high),)
+        return any(value in range(it.start, it.end + 1, it.step) for it in every)
+
+    shown: dict[datetime, list[datetime]] = {}
+    minutes = [begin + timedelta(minutes=number) for number in range(3 * 24 * 60)]
+    for minute in minutes:
+        shown.setdefault(minute.astimezone(ZoneInfo(zone)).replace(tzinfo=None, fold=0), []).append(minute)
+    found: set[datetime] = set()
+    all_day = {hour for it in entry.hours for hour in range(it.start, it.end + 1, it.step)} == set(range(24))
+    local, last = min(shown), max(shown)
+    while local <= last:
+        meant = among(entry.hours, local.hour, 0, 23) and among(entry.minutes, local.minute, 0, 59)
+        if meant and among(entry.weekdays, local.isoweekday() % 7, 0, 6):
+            times = shown.get(local, [])
+            if not times and not all_day:
+                times = [shown[min(later for later in shown if later > local)][0]]
+            found.update(times if all_day else times[:1])
+        local += timedelta(minutes=1)
+    return sorted(
+        time
+        for time in found
+        if not among(excluded.hours, time.astimezone(ZoneInfo(zone)).hour, 0, 23)
+        or not among(excluded.minutes, time.astimezone(ZoneInfo(zone)).minute, 0, 59)
+    )
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    change=st.sampled_from(CHANGES),
+    minutes=parts(0, 59),
+    hours=parts(0, 23) | st.just((Range(start=0, end=23),)),
+    weekdays=parts(0, 6) | st.just(()),
+    quiet=st.tuples(parts(0, 23), parts(0, 59)),
+)
+def test_it_is_what_a_person_would_find(
+    change: tuple[str, datetime],
+    minutes: tuple[Range, ...],
+    hours: tuple[Range, ...],
+    weekdays: tuple[Range, ...],
+    quiet: tuple[tuple[Range, ...], tuple[Range, ...]],
+) -> None:
+    """Around every kind of change, with exclusions, minute by minute."""
+    zone, when = change
+    begin = when - timedelta(hours=36)
+    entry = CalendarEntry(minutes=minutes, hours=hours, weekdays=weekdays)
+    excluded = CalendarEntry(hours=quiet[0], minutes=quiet[1])
+    times = times_of(Spec(calendars=(entry,), excluded=(excluded,), time_zone=zone))
+    end = begin + timedelta(days=3) - timedelta(minutes=1)
+    found = []
+    for time in times.upcoming(begin - timedelta(seconds=1)):
+        if time > end:
+            break
+        found.append(time)
+    assert found == by_hand(entry, excluded, zone, begin)
