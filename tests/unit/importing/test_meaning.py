@@ -1,9 +1,8 @@
-"""Any machine does in Weft what its language says."""
+"""Whatever is imported does in Weft what its language says."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 from typing import Any
 
@@ -12,17 +11,21 @@ import pytest
 
 from tests.unit.execution.world import SERVICE, World, new_world, quiet
 from tests.unit.importing.machines import FailsError, TooLongError, machine, play
+from tests.unit.importing.tasklists import Player, workflow
 from tests.unit.importing.test_valid import definition_of
 from weft.cli._definitions import Definition as Written
 from weft.cli._workflow_shape import WORKFLOW
 from weft.cli.importing.asl import import_asl
+from weft.cli.importing.cncf import import_cncf
+from weft.cli.importing.notes import Imported
 from weft.core.errors import ActionFailedError, ValidationError
 from weft.core.payload import JsonObject
 from weft.server.execution.model import ExecutionState
 from weft.server.registry.model import Action
 from weft.server.workflow.model import Workflow
 
-MACHINES = int(os.environ.get("MACHINES", "8"))
+CASES = 8
+"""Of each seed."""
 INPUT: JsonObject = {"a": {"k": 1, "x": "in"}, "k": 5}
 
 
@@ -40,50 +43,93 @@ class Answers:
         return {"a": {"x": name, "k": count}, "k": count * 2, "own": count}
 
 
+class SteadyAnswers(Answers):
+    """What functions answer when some run at the same time: always the same for the same input."""
+
+    def __call__(self, name: str, value: Any) -> Any:
+        self.calls.append((name, value))
+        if value["k"] % 5 == 4:
+            raise FailsError("BROKEN")
+        return {"a": name, "k": value["k"] + 2}
+
+
 @pytest.mark.parametrize("seed", range(4))
-async def test_what_the_language_says_is_what_weft_does(seed: int) -> None:
+async def test_machines_do_what_the_states_language_says(seed: int) -> None:
     """The same calls with the same inputs in the same order, and the same result."""
     chance = random.Random(seed)
+    names = [f"S{number}" for number in range(8)]
+    mapping = {f"*:{name}": {"service": SERVICE, "action": name} for name in names}
     compared = number = 0
     async with new_world() as world:
-        await world.register(*(Action(name=f"S{number}") for number in range(8)))
-        while compared < MACHINES:
+        await world.register(*(Action(name=name) for name in names))
+        while compared < CASES:
             number += 1
-            compared += await _compared(world, f"m-{seed}-{number}", machine(chance))
+            document, answers = machine(chance), Answers()
+            try:
+                wanted = play(document, INPUT, answers)
+            except (FailsError, TooLongError):
+                continue
+            made = import_asl(document, f"m-{number}", mapping)
+            actual = await _outcome(world, made, names, Answers())
+            assert actual in (None, (wanted, answers.calls)), orjson.dumps(document).decode()
+            compared += actual is not None
 
 
-async def _compared(world: World, name: str, document: dict[str, Any]) -> bool:
-    """Tell whether there was something to compare: a machine that ends, and has a counterpart."""
-    expected = Answers()
-    try:
-        wanted = play(document, INPUT, expected)
-    except (FailsError, TooLongError):
-        return False
-    mapping = {f"*:S{number}": {"service": SERVICE, "action": f"S{number}"} for number in range(8)}
-    imported = import_asl(document, name, mapping)
+@pytest.mark.parametrize("seed", range(4))
+async def test_tasks_do_what_serverless_workflow_says(seed: int) -> None:
+    """The same calls with the same inputs, and the same result; some run at the same time."""
+    chance = random.Random(seed)
+    names = [f"T{number}" for number in range(60)]
+    mapping = {name: {"service": SERVICE, "action": name} for name in names}
+    compared = number = 0
+    async with new_world() as world:
+        await world.register(*(Action(name=name) for name in names))
+        while compared < CASES:
+            number += 1
+            document, answers = workflow(chance), SteadyAnswers()
+            try:
+                wanted = Player(answers).play(document, INPUT)
+            except (FailsError, TooLongError):
+                continue
+            made = import_cncf(document, f"m-{number}", mapping)
+            actual = await _outcome(world, made, names, SteadyAnswers())
+            text = orjson.dumps(document).decode()
+            if actual is not None:
+                assert actual[0] == wanted, text
+                assert b"fork" in text.encode() or actual[1] == answers.calls, text
+                compared += 1
+
+
+async def _outcome(
+    world: World, imported: Imported, names: list[str], answers: Answers
+) -> tuple[Any, list[tuple[str, Any]]] | None:
+    """Run what was imported; None: it has no counterpart, or always fails somewhere."""
     if any(note.lost for note in imported.notes):
-        return False
+        return None
     (made,) = imported.definitions
     values = {key: value for key, value in WORKFLOW.read(made, "").items() if key != "name"}
-    definition = definition_of(Written(source="", label="", name=name, values=values))
+    definition = definition_of(Written(source="", label="", name=made["name"], values=values))
     now = world.clock.now()
     draft = Workflow(
-        id="", name=name, definition=definition, create_time=now, update_time=now, version_create_time=now
-    )  # fmt: skip
+        id="",
+        name=made["name"],
+        definition=definition,
+        create_time=now,
+        update_time=now,
+        version_create_time=now,
+    )
     try:
         await world.workflows.create(draft, None)
     except ValidationError as error:
         if {fault.reason for fault in error.violations} <= {"INPUT_UNKNOWN", "INPUT_MISSING"}:
-            return False  # somewhere it always fails, as the source does: no way there has that member
+            return None  # somewhere it always fails, as the source does: no way there has that member
         raise
-    actual = await _ran(world, name)
-    assert actual == (wanted, expected.calls), orjson.dumps(document).decode()
-    return True
+    return await _ran(world, made["name"], names, answers)
 
 
-async def _ran(world: World, name: str) -> tuple[Any, list[tuple[str, Any]]]:
-    answers = Answers()
-
+async def _ran(
+    world: World, name: str, names: list[str], answers: Answers
+) -> tuple[Any, list[tuple[str, Any]]]:
     def answer(action: str) -> Any:
         def told(value: JsonObject) -> JsonObject:
             try:
@@ -94,7 +140,7 @@ async def _ran(world: World, name: str) -> tuple[Any, list[tuple[str, Any]]]:
 
         return told
 
-    world.provider.answers.update({f"S{number}": answer(f"S{number}") for number in range(8)})
+    world.provider.answers.update({action: answer(action) for action in names})
     execution = await world.start(name, INPUT)
     async with asyncio.timeout(20):
         while not (await world.state(execution.id)).final:

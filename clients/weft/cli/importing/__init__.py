@@ -6,8 +6,9 @@ stands in the source.
 
 - ``notes``: what is said about an import.
 - ``naming``: ids, names and reasons made of foreign names.
-- ``cel``, ``nodes``: the data that a foreign expression is about, as expressions of Weft.
-- ``graph``, ``flow``, ``loops``: states and tasks that lead to each other, as lists of steps.
+- ``cel``, ``operators``, ``pratt``: foreign expressions, as expressions of Weft.
+- ``nodes``, ``objects``: the data that they are about.
+- ``pieces``, ``graph``, ``flow``: states and tasks that lead to each other, as lists of steps.
 - ``asl``: the States Language; ``cncf``: Serverless Workflow 1.0.
 - ``writing``: the definitions as YAML; ``command``: ``weft workflows import``.
 """

@@ -9,119 +9,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any
 
 from weft.cli.importing.graph import Unit, order
 from weft.cli.importing.naming import Namer
 from weft.cli.importing.nodes import Expr, Node
-from weft.cli.importing.notes import Notes
 from weft.cli.importing.objects import WRAPPED, as_object, moved
+from weft.cli.importing.pieces import MAX_ITERATIONS, Exit, Piece, Scope, Source, StepDict, leave_by
 
-__all__ = ["END", "Exit", "Flow", "NeedsVariablesError", "Piece", "Scope", "Source", "StepDict", "leave_by"]
-
-StepDict = dict[str, Any]
-END: Final = ""
-"""The target of what ends the list."""
-MAX_ITERATIONS: Final = 100_000
-
-
-class NeedsVariablesError(Exception):
-    """Variables are needed where several run at the same time, and would share them."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Scope:
-    """What a list of steps shares with the lists in it."""
-
-    notes: Notes
-    """Where to say what is lost."""
-    ids: Namer
-    """Ids of steps."""
-    names: Namer
-    """Names of variables."""
-    variable: str = ""
-    """The variable for the data; empty: none yet."""
-    alone: bool = True
-    """Whether nothing else runs the same steps at the same time, so that variables are its own."""
-    top: bool = True
-    """Whether it is the workflow's own list."""
-    wraps: bool = False
-    """Whether what may be no object is put into the member ``result`` of the output: we read it ourselves."""
-
-    def inner(self, *, alone: bool) -> Scope:
-        """Return the scope of a list inside of this one."""
-        return Scope(
-            notes=self.notes,
-            ids=self.ids,
-            names=self.names,
-            alone=self.alone and alone,
-            top=False,
-            wraps=True,
-        )
-
-    def data(self) -> str:
-        """Return the name of the variable that holds the data.
-
-        Raises:
-            NeedsVariablesError: There can be none.
-        """
-        if not self.alone:
-            raise NeedsVariablesError
-        if not self.variable:
-            self.variable = self.names("state", "state")
-        return self.variable
-
-
-@dataclass(slots=True, kw_only=True)
-class Exit:
-    """One way on."""
-
-    target: str
-    """Where to; ``END``: the list ends."""
-    state: Node
-    """The data that is handed on."""
-    connect: Callable[[str], None]
-    """Says which step it leads to."""
-    step: StepDict | None = None
-    """The step whose output can be made the data, if the list ends behind it."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Piece:
-    """What one state or task became."""
-
-    steps: list[StepDict]
-    """In order; the first is where it begins. None: it only changes the data, and has one exit."""
-    exits: list[Exit] = field(default_factory=list)
-    """Where it leads to."""
-
-
-class Source(Protocol):
-    """What is translated."""
-
-    def targets(self, name: str) -> Sequence[str]:
-        """Return where something leads to."""
-        ...
-
-    def translate(self, name: str, state: Node) -> Piece:
-        """Return what becomes of it, with the data it works on."""
-        ...
-
-    def path(self, name: str) -> str:
-        """Return where it stands."""
-        ...
-
-    def label(self, name: str) -> str:
-        """Return its name, for people."""
-        ...
-
-
-def leave_by(step: StepDict, target: str, state: Node, *, output: bool = True) -> Exit:
-    """Return the way on by a step's ``next``."""
-    return Exit(
-        target=target, state=state, connect=lambda to: step.update(next=to), step=step if output else None
-    )
+__all__ = ["Flow"]
 
 
 class Flow:
@@ -190,6 +86,7 @@ class Flow:
 
         way.connect = connect
         way.step = arrivals[0].step if len(arrivals) == 1 else None
+        way.needed = any(each.needed for each in arrivals)
 
     def _arrive(
         self, arrivals: list[Exit], state: Node, head: str, steps: list[StepDict]
@@ -258,7 +155,9 @@ class Flow:
             Exit(target=target, state=state, connect=_case(case))
             for target, case in zip(others, switch["cases"], strict=True)
         ]
-        exits.append(Exit(target=last, state=state, connect=lambda to: switch.update(default=to)))
+        exits.append(
+            Exit(target=last, state=state, connect=lambda to: switch.update(default=to), needed=True)
+        )
         return Piece(steps=[step, choice], exits=exits)
 
     def _no_jump(self, exit_: Exit, steps: list[StepDict]) -> None:

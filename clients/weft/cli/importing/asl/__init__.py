@@ -13,10 +13,10 @@ from typing import Any
 
 from weft.cli.importing.asl.form import check_machine
 from weft.cli.importing.asl.machine import Document, Machine
-from weft.cli.importing.flow import Scope
 from weft.cli.importing.naming import Namer
 from weft.cli.importing.nodes import Expr
 from weft.cli.importing.notes import Imported, Notes
+from weft.cli.importing.pieces import Scope
 
 __all__ = ["import_asl"]
 

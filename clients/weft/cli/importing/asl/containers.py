@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from weft.cli.importing.asl import data, jsonata
 from weft.cli.importing.asl.form import processor_of
 from weft.cli.importing.asl.resources import resource_of
-from weft.cli.importing.flow import NeedsVariablesError, Piece, StepDict
 from weft.cli.importing.naming import Namer, service_name
 from weft.cli.importing.nodes import Expr, Items, Node, Record
 from weft.cli.importing.objects import WRAPPED, as_object
+from weft.cli.importing.pieces import NeedsVariablesError, Piece, StepDict
 
 if TYPE_CHECKING:
     from weft.cli.importing.asl.view import StateView

@@ -10,9 +10,10 @@ from weft.cli.importing.asl.containers import map_state, parallel_state
 from weft.cli.importing.asl.simple import choice_state, fail_state, pass_state, succeed_state, wait_state
 from weft.cli.importing.asl.tasks import task_state
 from weft.cli.importing.asl.view import StateView
-from weft.cli.importing.flow import END, Flow, Piece, Scope, StepDict
+from weft.cli.importing.flow import Flow
 from weft.cli.importing.naming import Namer
 from weft.cli.importing.nodes import Node
+from weft.cli.importing.pieces import END, Piece, Scope, StepDict
 
 __all__ = ["Document", "Machine"]
 

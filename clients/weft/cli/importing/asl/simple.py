@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from weft.cli.importing.asl import data, jsonata
 from weft.cli.importing.asl.choices import condition
-from weft.cli.importing.flow import END, Exit, Piece, StepDict, leave_by
 from weft.cli.importing.naming import reason
 from weft.cli.importing.nodes import CannotTranslateError, Expr, Missing, Node, Text, Value, node_of
 from weft.cli.importing.objects import as_object
+from weft.cli.importing.pieces import END, Exit, Piece, StepDict, leave_by
 
 if TYPE_CHECKING:
     from weft.cli.importing.asl.view import StateView

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from weft.cli.importing.asl.errors import retry_policy
 from weft.cli.importing.asl.resources import Resource, last_part, resource_of
-from weft.cli.importing.flow import Piece, StepDict
 from weft.cli.importing.naming import service_name
 from weft.cli.importing.nodes import Expr, Node, Record, Value
 from weft.cli.importing.objects import as_object
+from weft.cli.importing.pieces import Piece, StepDict
 
 if TYPE_CHECKING:
     from weft.cli.importing.asl.view import StateView

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 from weft.cli.importing.asl import data, jsonata
 from weft.cli.importing.asl.errors import caught
 from weft.cli.importing.asl.paths import Context
-from weft.cli.importing.flow import END, Exit, Piece, StepDict, leave_by
 from weft.cli.importing.nodes import Expr, Node, Record
+from weft.cli.importing.pieces import END, Exit, Piece, StepDict, leave_by
 
 if TYPE_CHECKING:
     from weft.cli.importing.asl.machine import Machine

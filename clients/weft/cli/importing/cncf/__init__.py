@@ -17,10 +17,11 @@ from weft.cli.importing.cncf.durations import as_text, seconds_of
 from weft.cli.importing.cncf.form import check_document
 from weft.cli.importing.cncf.plan import plan_of
 from weft.cli.importing.cncf.tasks import Tasks
-from weft.cli.importing.flow import Flow, Scope
+from weft.cli.importing.flow import Flow
 from weft.cli.importing.naming import Namer, service_name
 from weft.cli.importing.nodes import Expr, Node
 from weft.cli.importing.notes import Imported, Notes
+from weft.cli.importing.pieces import Scope
 
 __all__ = ["import_cncf"]
 

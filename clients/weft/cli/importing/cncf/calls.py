@@ -9,10 +9,10 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from weft.cli.importing.cncf.view import TaskView
-from weft.cli.importing.flow import Piece, StepDict
 from weft.cli.importing.naming import action_name, service_name
 from weft.cli.importing.nodes import Expr, Missing, Node, Record
 from weft.cli.importing.objects import as_object
+from weft.cli.importing.pieces import Piece, StepDict
 
 __all__ = ["call_task", "run_task"]
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from weft.cli.importing.cncf.view import TaskView
-from weft.cli.importing.flow import Piece, StepDict
 from weft.cli.importing.naming import Namer, identifier
 from weft.cli.importing.nodes import Expr, Items, Node, Value
 from weft.cli.importing.objects import as_object
 from weft.cli.importing.operators import choose
+from weft.cli.importing.pieces import Piece, StepDict
 
 __all__ = ["emit_task", "listen_task"]
 

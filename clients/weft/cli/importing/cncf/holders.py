@@ -7,11 +7,12 @@ from typing import Any
 from weft.cli.importing.cncf.form import named_tasks
 from weft.cli.importing.cncf.plan import plan_of
 from weft.cli.importing.cncf.view import TaskView
-from weft.cli.importing.flow import MAX_ITERATIONS, Exit, Flow, Piece, StepDict
+from weft.cli.importing.flow import Flow
 from weft.cli.importing.naming import Namer
 from weft.cli.importing.nodes import Expr, Items, Node
 from weft.cli.importing.objects import WRAPPED
 from weft.cli.importing.operators import choose
+from weft.cli.importing.pieces import MAX_ITERATIONS, Exit, Piece, StepDict
 
 __all__ = ["for_task", "fork_task"]
 
@@ -100,7 +101,7 @@ def _body(view: TaskView, names: dict[str, Node], data: str) -> tuple[list[StepD
 
 def _keep(view: TaskView, steps: list[StepDict], end: Exit, data: str) -> None:
     template = end.state.template()
-    if template == f"${{vars.{data}}}":
+    if template == f"${{vars.{data}}}" and not end.needed:
         return
     keep: StepDict = {"id": view.scope.ids(f"{view.vertex.name} keeps"), "set": {data: template}}
     steps.append(keep)

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, ClassVar, Final
 
 from weft.cli.importing.cel import ATOM
+from weft.cli.importing.cncf.jq_words import (
+    EACH,
+    MEASURES,
+    METHODS,
+    OF_EACH,
+    Stream,
+    alternative,
+    compare_null,
+    merged,
+    plain,
+    unescaped,
+)
 from weft.cli.importing.nodes import CannotTranslateError, Expr, Items, Missing, Node, Record, Text, Value
-from weft.cli.importing.operators import both, choose, function, infix, invert, method
+from weft.cli.importing.operators import choose, function, infix, method
 from weft.cli.importing.pratt import Parser
 
 __all__ = ["expression", "is_expression", "text_of", "translate", "value_of"]
@@ -19,38 +31,8 @@ _INFIX: Final = {"or": "||", "and": "&&"}
 _EVERYTHING: Final = ".."
 _IF: Final = "if"
 _MEMBER: Final = re.compile(r"\.[A-Za-z_]\w*")
-_EACH: Final = Expr("each")
 _INSERTED: Final = re.compile(r"\\\(((?:[^()]|\((?:[^()]|\([^()]*\))*\))*)\)")
 _PART: Final = re.compile(r"\$\{([^}]*)\}")
-
-
-@dataclass(frozen=True, slots=True)
-class _Stream(Node):
-    """What ``.items[]`` gives: each item, until ``[ … ]`` collects them."""
-
-    source: Expr
-    body: Node = _EACH
-    filters: tuple[Expr, ...] = ()
-
-    def template(self) -> Any:
-        """Refuse: it is no value."""
-        raise CannotTranslateError("several values, one after another, have no counterpart")
-
-    def expr(self) -> Expr:
-        """Refuse: it is no value."""
-        raise CannotTranslateError("several values, one after another, have no counterpart")
-
-    def member(self, key: str | int) -> Node:
-        """Take the member of each."""
-        return replace(self, body=self.body.member(key))
-
-    def collected(self) -> Node:
-        """Return the list of them."""
-        found = self.source
-        if self.filters:
-            found = Expr(f"{found.at(ATOM)}.filter(each, {both(self.filters, '&&').text})")
-        body = self.body.expr()
-        return found if body == _EACH else Expr(f"{found.at(ATOM)}.map(each, {body.text})")
 
 
 def is_expression(value: Any) -> bool:
@@ -73,7 +55,7 @@ def translate(text: Any, names: Mapping[str, Node]) -> Node:
     if not isinstance(text, str):
         raise CannotTranslateError("is no expression")
     node = _Jq(expression(text), names).whole()
-    if isinstance(node, _Stream):
+    if isinstance(node, Stream):
         node.template()
     return node
 
@@ -142,7 +124,7 @@ class _Jq(Parser):
             raise CannotTranslateError("`..` (everything within) has no counterpart")
         if len(token) > 1:
             return self._dot.member(token[1:])
-        return self._dot.member(_plain(self.next())) if self.peek().startswith('"') else self._dot
+        return self._dot.member(plain(self.next())) if self.peek().startswith('"') else self._dot
 
     def _word(self, token: str) -> Node:
         if token in _WORDS:
@@ -187,13 +169,13 @@ class _Jq(Parser):
             elif self.take("["):
                 node = self._index(node)
             elif self.take("."):
-                node = self._index(node) if self.take("[") else node.member(_plain(self.next()))
+                node = self._index(node) if self.take("[") else node.member(plain(self.next()))
             else:
                 return node
 
     def _index(self, node: Node) -> Node:
         if self.take("]"):
-            return _Stream(node.expr())
+            return Stream(node.expr())
         key = self._within(0)
         self.expect("]")
         if isinstance(key, Value) and isinstance(key.value, str | int) and not isinstance(key.value, bool):
@@ -206,17 +188,17 @@ class _Jq(Parser):
             return self._pipe(left, power)
         right = self.parse(power)
         if operator == "//":
-            return _alternative(left, right)
+            return alternative(left, right)
         if operator in {"==", "!="} and isinstance(right, Value) and right.value is None:
-            return _compare_null(left, operator)
+            return compare_null(left, operator)
         if operator == "+" and (isinstance(left, Record) or isinstance(right, Record)):
-            return _merged(left, right)
+            return merged(left, right)
         if operator == "/":
             return infix(function("double", left), "/", function("double", right))
         return infix(left, _INFIX.get(operator, operator), right)
 
     def _pipe(self, left: Node, power: int) -> Node:
-        if not isinstance(left, _Stream):
+        if not isinstance(left, Stream):
             return self._within(power - 1, left)
         if self.peek() == "select":
             self.next()
@@ -242,7 +224,7 @@ class _Jq(Parser):
             if found:
                 self.expect(",")
             found.append(self._within(0))
-        if len(found) == 1 and isinstance(found[0], _Stream):
+        if len(found) == 1 and isinstance(found[0], Stream):
             return found[0].collected()
         return Items(found)
 
@@ -252,7 +234,7 @@ class _Jq(Parser):
             if members:
                 self.expect(",")
             token = self.next()
-            key = _plain(token)
+            key = plain(token)
             if self.take(":"):
                 members[key] = self._within(5)
             else:
@@ -265,84 +247,28 @@ class _Jq(Parser):
         at = 0
         for found in _INSERTED.finditer(raw):
             inner = _Jq(found[1].replace('\\"', '"'), {**self._names, ".": self._dot}).whole()
-            parts += [_unescaped(raw[at : found.start()]), inner]
+            parts += [unescaped(raw[at : found.start()]), inner]
             at = found.end()
-        parts.append(_unescaped(raw[at:]))
+        parts.append(unescaped(raw[at:]))
         kept = [part for part in parts if part != ""]
         return Text(kept) if len(parts) > 1 else Value(parts[0])
 
     def _call(self, name: str) -> Node:
-        if name in _MEASURES and self.peek() != "(":
-            return _MEASURES[name](self._dot)
+        if name in MEASURES and self.peek() != "(":
+            return MEASURES[name](self._dot)
         if self.take("("):
             return self._call_with(name)
         raise CannotTranslateError(f"{name!r} has no counterpart in CEL: let an action do it")
 
     def _call_with(self, name: str) -> Node:
-        inner = _EACH if name in {"map", "any", "all"} else self._dot
+        inner = EACH if name in {"map", "any", "all"} else self._dot
         argument = self._within(0, inner)
         if not self.take(")"):
             raise CannotTranslateError(f"{name!r} with several arguments has no counterpart")
         if name == "has" and isinstance(argument, Value) and isinstance(argument.value, str | int):
             return self._dot.member(argument.value).present()
-        if name in _OF_EACH:
-            return Expr(f"{self._dot.expr().at(ATOM)}.{_OF_EACH[name]}(each, {argument.expr().text})")
-        if name in _METHODS:
-            return method(_METHODS[name], self._dot, argument)
+        if name in OF_EACH:
+            return Expr(f"{self._dot.expr().at(ATOM)}.{OF_EACH[name]}(each, {argument.expr().text})")
+        if name in METHODS:
+            return method(METHODS[name], self._dot, argument)
         raise CannotTranslateError(f"{name!r} has no counterpart in CEL: let an action do it")
-
-
-_MEASURES: Final[Mapping[str, Callable[[Node], Node]]] = {
-    "length": lambda it: function("size", it),
-    "not": invert,
-    "tostring": lambda it: Text([it]),
-    "tonumber": lambda it: function("double", it),
-    "first": lambda it: it.member(0),
-    "last": lambda it: Expr(f"{it.expr().at(ATOM)}[size({it.expr().text}) - 1]"),
-    "any": lambda it: Expr(f"{it.expr().at(ATOM)}.exists(each, each)"),
-    "all": lambda it: Expr(f"{it.expr().at(ATOM)}.all(each, each)"),
-}
-_OF_EACH: Final = {"map": "map", "any": "exists", "all": "all"}
-_METHODS: Final = {
-    "test": "matches",
-    "startswith": "startsWith",
-    "endswith": "endsWith",
-    "contains": "contains",
-}
-
-
-def _plain(token: str) -> str:
-    if token[0] == '"':
-        return _unescaped(token[1:-1])
-    if not re.fullmatch(r"\$?[A-Za-z_]\w*", token):
-        raise CannotTranslateError(f"{token!r} is no literal name of a member")
-    return token
-
-
-def _unescaped(text: str) -> str:
-    return re.sub(r"\\(.)", lambda found: {"n": "\n", "t": "\t"}.get(found[1], found[1]), text)
-
-
-def _alternative(left: Node, right: Node) -> Node:
-    """``a // b``: b, where a is missing, null or false."""
-    value = left.expr()
-    tests = [infix(value, "!=", Value(None)), infix(value, "!=", Value(False))]
-    present = left.present()
-    return choose(both(tests if present.text == "true" else [present, *tests], "&&"), value, right)
-
-
-def _compare_null(left: Node, operator: str) -> Node:
-    """In jq a member that is missing is null."""
-    present = left.present()
-    own = infix(left, operator, Value(None))
-    if present.text == "true":
-        return own
-    return both([present, own], "&&") if operator == "!=" else both([invert(present), own], "||")
-
-
-def _merged(left: Node, right: Node) -> Node:
-    if isinstance(right, Record) and not right.bases:
-        if isinstance(left, Record):
-            return Record({**left.members, **right.members}, left.bases)
-        return Record(right.members, (left,))
-    return Record({}, (left, right))

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from weft.cli.importing.cncf.form import kind_of, named_tasks
-from weft.cli.importing.flow import END
 from weft.cli.importing.nodes import Expr, Node, Record
+from weft.cli.importing.pieces import END
 
 __all__ = ["END_ALL", "Handler", "Plan", "Vertex", "plan_of"]
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from weft.cli.importing.cncf.durations import as_text, seconds_of
 from weft.cli.importing.cncf.view import TaskView
-from weft.cli.importing.flow import Exit, Piece, StepDict, leave_by
 from weft.cli.importing.naming import reason
 from weft.cli.importing.nodes import Expr, Node
 from weft.cli.importing.objects import as_object
+from weft.cli.importing.pieces import Exit, Piece, StepDict, leave_by
 
 __all__ = ["raise_task", "set_task", "switch_task", "wait_task"]
 
@@ -45,7 +45,7 @@ def switch_task(view: TaskView) -> Piece:
         made: dict[str, Any] = {"when": view.condition(case["when"], f"switch[{index}].{name}.when")}
         switch["cases"].append(made)
         exits.append(Exit(target=target, state=state, connect=_next_of(made)))
-    exits.append(Exit(target=default, state=state, connect=lambda to: switch.update(default=to)))
+    exits.append(Exit(target=default, state=state, connect=lambda to: switch.update(default=to), needed=True))
     if "export" in view.task:
         view.lost("export", "a switch exports nothing; let the task that follows do it")
     if not switch["cases"]:

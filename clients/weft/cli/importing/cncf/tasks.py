@@ -15,9 +15,9 @@ from weft.cli.importing.cncf.holders import for_task, fork_task
 from weft.cli.importing.cncf.plan import Plan, Vertex
 from weft.cli.importing.cncf.simple import raise_task, set_task, switch_task, wait_task
 from weft.cli.importing.cncf.view import TaskView
-from weft.cli.importing.flow import END, Exit, Piece, Scope, StepDict, leave_by
 from weft.cli.importing.nodes import Expr, Node
 from weft.cli.importing.objects import as_object
+from weft.cli.importing.pieces import END, Exit, Piece, Scope, StepDict, leave_by
 
 __all__ = ["Tasks"]
 
@@ -95,7 +95,12 @@ class Tasks:
         step = {"id": self.scope.ids(f"if {vertex.name}"), "switch": switch}
         exits = [
             Exit(target=vertex.follow, state=state, connect=lambda to: case.update(next=to)),
-            Exit(target=vertex.skip, state=state, connect=lambda to: switch.update(default=to)),
+            Exit(
+                target=vertex.skip,
+                state=state,
+                connect=lambda to: switch.update(default=to),
+                needed=True,
+            ),
         ]
         piece = Piece(steps=[step], exits=exits)
         self._handle(vertex, piece)

@@ -9,8 +9,8 @@ from weft.cli.importing.cncf.document import Document
 from weft.cli.importing.cncf.durations import as_text, seconds_of
 from weft.cli.importing.cncf.form import KINDS, kind_of
 from weft.cli.importing.cncf.plan import Vertex
-from weft.cli.importing.flow import END, Piece, Scope, StepDict, leave_by
 from weft.cli.importing.nodes import CannotTranslateError, Missing, Node, Record, Value, node_of
+from weft.cli.importing.pieces import END, Piece, Scope, StepDict, leave_by
 
 __all__ = ["TaskView"]
 
