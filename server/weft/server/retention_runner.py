@@ -60,7 +60,7 @@ class RetentionRunner:
             for state, span in own.over(self._policy).states.items():
                 count += await self._discard(workflow_id, state, span)
         await self._empty_trash()
-        while await self._store.sweep_cache(self._clock.now(), _ROWS):
+        while await self._store.sweep_shares(self._clock.now(), _ROWS):
             await self._clock.sleep(_STEP_SECONDS)
         return count
 

@@ -122,8 +122,8 @@ async def test_outputs_of_steps_go_when_their_time_is_over(store: SqliteStore, c
     for number in range(1_200):
         await store.cache_output(f"k{number}", b"{}", clock.now() + (number % 2) * DAY)
     assert await passed(RetentionRunner(store, Retention.parse(""), clock), clock) == 0
-    assert await store.sweep_cache(clock.now(), 9) == 0
-    assert await store.sweep_cache(clock.now() + 2 * DAY, 9_999) == 600
+    assert await store.sweep_shares(clock.now(), 9) == 0
+    assert await store.sweep_shares(clock.now() + 2 * DAY, 9_999) == 600
 
 
 async def passed(runner: RetentionRunner, clock: ManualClock) -> int:

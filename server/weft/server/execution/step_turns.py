@@ -16,8 +16,9 @@ from weft.server.execution.step_limits import StepLimits, permit_for
 __all__ = ["StepTurns", "waits_for_turn"]
 
 _CAUSE: Final = "its turn came"
-_LOOK_AGAIN_SECONDS: Final = 30.0
-"""How often those that wait here look again by themselves: the news that their turn came may be lost."""
+_SWEEP_SECONDS: Final = 15.0
+"""How often what was not given back is looked for, and those that wait here look again by themselves: the
+news that their turn came may be lost."""
 
 
 def waits_for_turn(place: Place) -> bool:
@@ -37,7 +38,7 @@ class StepTurns:
     def __init__(self, limits: StepLimits, clock: Clock) -> None:
         self._limits = limits
         self._clock = clock
-        self._looked = float("-inf")
+        self._swept = float("-inf")
 
     async def ask(self, run: Run, place: Place) -> StepWaiting | None:
         """Ask for the turn of a step that is scheduled; return how it has to wait, or None: it may run.
@@ -115,19 +116,20 @@ class StepTurns:
             await self._limits.end_all(run.execution.id, run.turns)
 
     async def sweep(self, runs: Sequence[Run]) -> None:
-        """Give on what nobody gave back, and have those that wait here look again now and then.
+        """Give on what nobody gave back, and have those that wait here look again; to be called often.
 
         Raises:
             StoreUnavailableError: Of the store.
         """
-        await self._limits.sweep()
         now = self._clock.monotonic()
-        if now - self._looked >= _LOOK_AGAIN_SECONDS:
-            self._looked = now
-            for run in runs:
-                if run.turns - run.turns_taken:
-                    run.turn_came = True
-                    run.news.set()
+        if now - self._swept < _SWEEP_SECONDS:
+            return
+        await self._limits.sweep()
+        self._swept = now
+        for run in runs:
+            if run.turns - run.turns_taken:
+                run.turn_came = True
+                run.news.set()
 
 
 def _going_on(run: Run) -> set[str]:

@@ -39,8 +39,11 @@ class StepShareStore(Protocol):
         """Keep an output until a time, in place of what was kept under its key."""
         ...
 
-    async def sweep_cache(self, now: datetime, limit: int) -> int:
-        """Delete outputs whose time is over: that many at most; return how many."""
+    async def sweep_shares(self, now: datetime, limit: int) -> int:
+        """Delete outputs, and windows of rates, whose time is over: that many of each at most.
+
+        Return how many.
+        """
         ...
 
     async def acquire_permit(self, permit: Permit, now: datetime) -> datetime | None:

@@ -17,7 +17,7 @@ from weft.server.store.step_shares import Permit
 __all__ = ["PostgresSteps"]
 
 _MICROSECOND: Final = timedelta(microseconds=1)
-_SWEPT_RATES: Final = 500
+_SWEEPS: Final = ("sweep_cache", "sweep_rates")
 
 
 class _Waiting(NamedTuple):
@@ -43,11 +43,13 @@ class PostgresSteps(Backend):
         """Keep an output until a time, in place of what was kept under its key."""
         await self._run("cache_output", key, output, to_micros(expire_time))
 
-    async def sweep_cache(self, now: datetime, limit: int) -> int:
-        """Delete outputs whose time is over: that many at most; return how many."""
-        return await self._write(
-            lambda connection: _count(connection, "sweep_cache", to_micros(now), limit), alone=True
-        )
+    async def sweep_shares(self, now: datetime, limit: int) -> int:
+        """Delete outputs, and windows of rates, whose time is over: that many of each at most."""
+
+        async def sweep(connection: Connection) -> int:
+            return sum([await _count(connection, query, to_micros(now), limit) for query in _SWEEPS])
+
+        return await self._write(sweep)
 
     async def acquire_permit(self, permit: Permit, now: datetime) -> datetime | None:
         """Return from when on a call may begin; None when it has to wait for another one to end."""
@@ -102,7 +104,6 @@ class PostgresSteps(Backend):
         if not await self._fetch("any_permit"):
             return ()
         await self._run("drop_dead_permits")
-        await self._run("sweep_rates", to_micros(now), _SWEPT_RATES)
         granted: list[str] = []
         for scope in [row[0] for row in await self._fetch("free_scopes")]:
 

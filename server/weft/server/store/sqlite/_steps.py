@@ -16,7 +16,9 @@ from weft.server.store.step_shares import Permit
 __all__ = ["SqliteSteps"]
 
 _MICROSECOND: Final = timedelta(microseconds=1)
-_SWEPT_RATES: Final = 500
+_SWEEPS: Final = ("sweep_cache", "sweep_rates")
+_AT_ONCE: Final = 1_000
+"""How much a sweep does."""
 
 
 class _Waiting(NamedTuple):
@@ -28,6 +30,17 @@ class _Waiting(NamedTuple):
     rate: int
     per: int
     alive: int
+
+
+class _Found(NamedTuple):
+    """What a sweep has to do."""
+
+    dead: list[tuple[int]]
+    """Numbers of permits whose executions have ended."""
+    scopes: list[str]
+    """For which calls may be given a permit."""
+    missed: list[tuple[str]]
+    """Executions that are to be due."""
 
 
 class SqliteSteps(Backend):
@@ -44,10 +57,14 @@ class SqliteSteps(Backend):
         values = (key, output, to_micros(expire_time))
         await self._write(lambda connection: connection.execute(SQL["cache_output"], values).rowcount)
 
-    async def sweep_cache(self, now: datetime, limit: int) -> int:
-        """Delete outputs whose time is over: that many at most; return how many."""
+    async def sweep_shares(self, now: datetime, limit: int) -> int:
+        """Delete outputs, and windows of rates, whose time is over: that many of each at most."""
         values = (to_micros(now), limit)
-        return await self._write(lambda connection: connection.execute(SQL["sweep_cache"], values).rowcount)
+
+        def sweep(connection: sqlite3.Connection) -> int:
+            return sum(connection.execute(SQL[query], values).rowcount for query in _SWEEPS)
+
+        return await self._write(sweep)
 
     async def acquire_permit(self, permit: Permit, now: datetime) -> datetime | None:
         """Return from when on a call may begin; None when it has to wait for another one to end."""
@@ -99,15 +116,14 @@ class SqliteSteps(Backend):
 
     async def grant_permits(self, now: datetime) -> tuple[str, ...]:
         """Take back what executions hold that have ended, and give it on."""
-        if await self._read(lambda connection: connection.execute(SQL["any_permit"]).fetchone()) is None:
+        found = await self._read(_look)
+        if found is None:
             return ()
 
         def grant(connection: sqlite3.Connection) -> list[str]:
-            connection.execute(SQL["drop_dead_permits"])
-            connection.execute(SQL["sweep_rates"], (to_micros(now), _SWEPT_RATES))
-            scopes = [scope for (scope,) in connection.execute(SQL["free_scopes"]).fetchall()]
-            granted = [each for scope in scopes for each in _grant(connection, scope, to_micros(now))]
-            connection.execute(SQL["wake_all_permitted"])
+            connection.executemany(SQL["drop_permit_by_id"], found.dead)
+            granted = [each for scope in found.scopes for each in _grant(connection, scope, to_micros(now))]
+            connection.executemany(SQL["wake_permitted"], found.missed)
             return granted
 
         return tuple(await self._write(grant))
@@ -118,6 +134,17 @@ class SqliteSteps(Backend):
         return await self._write(
             lambda connection: connection.execute(SQL["wake_permitted"], values).rowcount == 1
         )
+
+
+def _look(connection: sqlite3.Connection) -> _Found | None:
+    """Look for what a sweep has to do, beside those who write; None where there is nothing with a limit."""
+    if connection.execute(SQL["any_permit"]).fetchone() is None:
+        return None
+    dead = connection.execute(SQL["dead_permits"], (_AT_ONCE,)).fetchall()
+    free = [scope for (scope,) in connection.execute(SQL["free_scopes"]).fetchall()]
+    missed = connection.execute(SQL["missed_turns"], (_AT_ONCE,)).fetchall()
+    scopes = dict.fromkeys([*free, *(scope for _, scope in dead)])
+    return _Found([(number,) for number, _ in dead], list(scopes), missed)
 
 
 def _grant(connection: sqlite3.Connection, scope: str, now: int) -> list[str]:

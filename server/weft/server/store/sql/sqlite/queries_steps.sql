@@ -70,11 +70,11 @@ DELETE FROM step_rates WHERE scope IN (
 -- Tell whether there is a call with a limit at all.
 SELECT 1 FROM step_permits LIMIT 1;
 
--- name: drop_dead_permits
--- Take back what executions hold that have ended.
-DELETE FROM step_permits WHERE begin_time IS NOT NULL AND NOT EXISTS (
+-- name: dead_permits
+-- Read what executions hold that have ended.
+SELECT id, scope FROM step_permits WHERE begin_time IS NOT NULL AND NOT EXISTS (
     SELECT 1 FROM executions AS e WHERE e.id = step_permits.execution_id AND e.end_time IS NULL
-);
+) LIMIT ?;
 
 -- name: free_scopes
 -- Read for which scopes calls wait although one may begin, or wait whose executions have ended.
@@ -101,14 +101,11 @@ WHERE id = ?1 AND owner IS NULL AND waits = 'STEP_LIMIT' AND waits <> '' AND EXI
         AND (executions.due_time IS NULL OR p.begin_time < executions.due_time)
 );
 
--- name: wake_all_permitted
--- Make all executions due that nobody owns, from when on a call of them may begin.
-UPDATE executions SET due_time = (
-    SELECT min(p.begin_time) FROM step_permits AS p
-    WHERE p.execution_id = executions.id AND p.begin_time IS NOT NULL
-)
-WHERE owner IS NULL AND waits = 'STEP_LIMIT' AND waits <> '' AND EXISTS (
+-- name: missed_turns
+-- Read which executions nobody owns, and are due later than a call of them may begin.
+SELECT e.id FROM executions AS e
+WHERE e.owner IS NULL AND e.waits = 'STEP_LIMIT' AND e.waits <> '' AND EXISTS (
     SELECT 1 FROM step_permits AS p
-    WHERE p.execution_id = executions.id AND p.begin_time IS NOT NULL
-        AND (executions.due_time IS NULL OR p.begin_time < executions.due_time)
-);
+    WHERE p.execution_id = e.id AND p.begin_time IS NOT NULL
+        AND (e.due_time IS NULL OR p.begin_time < e.due_time)
+) LIMIT ?;
