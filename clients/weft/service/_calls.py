@@ -26,6 +26,7 @@ class Calls:
         self._idle.set()
         self._draining = False
         self._halted = False
+        self._refused = 0
 
     @contextmanager
     def enter(self) -> Iterator[None]:
@@ -36,6 +37,7 @@ class Calls:
                 ACTION_UNAVAILABLE: it stopped before the call ended.
         """
         if self._draining:
+            self._refused += 1
             raise self._refusal("is stopping; call another instance", Reason.SERVER_DRAINING)
         task = asyncio.current_task()
         assert task is not None
@@ -60,6 +62,17 @@ class Calls:
     async def finished(self) -> None:
         """Wait until no call runs."""
         await self._idle.wait()
+
+    async def quiet(self, pause: float) -> None:
+        """Wait until nobody was refused for so many seconds.
+
+        What came just before the end is still between the wire and here: when the server stops, grpc
+        would cancel it without a word, and nobody could tell that it did not run.
+        """
+        seen = -1
+        while seen != self._refused:
+            seen = self._refused
+            await asyncio.sleep(pause)
 
     async def halt(self) -> int:
         """Cancel what still runs, give it a moment, and return how many those were."""

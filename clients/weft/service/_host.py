@@ -31,6 +31,9 @@ _log = logging.getLogger("weft.service")
 
 _ACTION_SERVICE: Final = action_service_pb2.DESCRIPTOR.services_by_name["ActionService"].full_name
 _FLUSH_SECONDS: Final = 0.5
+_QUIET: Final = 0.1
+"""Seconds without a late call, before the server stops."""
+_LONGEST_QUIET: Final = 2.0
 """For the last answers to leave, and the most that a watcher of our health delays the end."""
 
 
@@ -163,6 +166,9 @@ class Host:
         with suppress(TimeoutError):
             async with asyncio.timeout(self._config.drain.total_seconds()):
                 await self._calls.finished()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LONGEST_QUIET):
+                await self._calls.quiet(_QUIET)
 
     async def _halt(self) -> None:
         self._calls.refuse()
