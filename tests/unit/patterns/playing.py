@@ -35,9 +35,7 @@ def read(number: int, world: World) -> list[Workflow]:
     found = []
     for it in read_workflows([str(file)]):
         faults = Faults()
-        found.append(
-            draft_from_proto(written({"name": it.name, **it.values}), world.clock.now(), faults)
-        )
+        found.append(draft_from_proto(written({"name": it.name, **it.values}), world.clock.now(), faults))
         assert faults.found == []
     return found
 
@@ -67,7 +65,7 @@ class Play:
         """Let calls of some actions run until they are released."""
         self.world.provider.hold.update(actions)
 
-    async def signal(self, name: str, **payload: object) -> None:
+    async def signal(self, name: str, /, **payload: object) -> None:
         """Send a message."""
         self._sent += 1
         text = orjson.dumps(payload)

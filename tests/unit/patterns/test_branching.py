@@ -103,7 +103,7 @@ async def test_07_structured_synchronizing_merge(play: Player, hurt: int) -> Non
 
 
 async def test_08_multi_merge(play: Player) -> None:
-    """The step behind the merge runs once for each branch, without waiting for the others, also at the same time."""
+    """The step behind the merge runs once for each branch, also at the same time, and waits for no other."""
     it = play(8)
     it.hold("lay-foundations", "order-materials", "book-labourers", "review")
     await it.start()
@@ -121,7 +121,7 @@ async def test_08_multi_merge(play: Player) -> None:
 
 
 async def test_09_structured_discriminator(play: Player) -> None:
-    """The first branch lets the flow go on, once; the other one is not stopped, and its end changes nothing."""
+    """The first branch lets the flow go on, once; the other is not stopped, and its end changes nothing."""
     it = play(9)
     it.hold("measure")
     await it.start()
@@ -151,7 +151,7 @@ async def test_29_cancelling_discriminator(play: Player) -> None:
 
 
 async def test_30_structured_partial_join(play: Player) -> None:
-    """The second of three lets the flow go on, once; the third is not stopped, and its end changes nothing."""
+    """The second of three lets the flow go on, once; the third is not stopped, and changes nothing."""
     it = play(30)
     it.hold("ask")
     await it.start()

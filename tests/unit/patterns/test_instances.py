@@ -16,11 +16,11 @@ async def test_12_multiple_instances_without_synchronization(play: Player) -> No
     it.hold("send-notice")
     await it.start({"offenders": ["a", "b", "c"]})
     held = await it.running(3)
-    assert it.called()[-1] == "archive"
+    await eventually(lambda: "archive" in it.called())
     for each in held:
         each.complete()
     await it.done()
-    assert [each["to"] for each in it.inputs("send-notice")] == ["a", "b", "c"]
+    assert sorted(each["to"] for each in it.inputs("send-notice")) == ["a", "b", "c"]
 
 
 async def test_13_multiple_instances_with_design_time_knowledge(play: Player) -> None:
@@ -48,7 +48,7 @@ async def test_14_multiple_instances_with_run_time_knowledge(play: Player) -> No
     assert "report" not in it.called()
     first.complete()
     await it.done()
-    assert [each["engine"] for each in it.inputs("inspect")] == ["left", "right"]
+    assert sorted(each["engine"] for each in it.inputs("inspect")) == ["left", "right"]
 
 
 async def test_15_multiple_instances_without_run_time_knowledge(play: Player) -> None:
@@ -159,7 +159,7 @@ async def test_35_with_fewer_than_needed(play: Player) -> None:
 
 
 async def test_36_dynamic_partial_join_for_multiple_instances(play: Player) -> None:
-    """More are begun while others run; when the condition holds the flow goes on, once, and no more are begun."""
+    """More are begun while others run; when the condition holds it goes on, once, and no more are begun."""
     it = play(36)
     it.hold("move", "invoice")
     await it.start({"tons": 100})

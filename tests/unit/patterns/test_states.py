@@ -26,7 +26,9 @@ async def test_11_implicit_termination(play: Player) -> None:
     await it.done()
 
 
-@pytest.mark.parametrize(("first", "other", "way"), [("accept", "decline", "book"), ("decline", "accept", "refund")])
+@pytest.mark.parametrize(
+    ("first", "other", "way"), [("accept", "decline", "book"), ("decline", "accept", "refund")]
+)
 async def test_16_deferred_choice_by_messages(play: Player, first: str, other: str, way: str) -> None:
     """The first message chooses; from then on the other one means nothing."""
     it = play(16)
@@ -172,7 +174,7 @@ async def test_24_persistent_trigger(play: Player, *, early: bool) -> None:
 
 
 async def test_39_critical_section(play: Player) -> None:
-    """What is before the section runs at the same time; of the sections, one begins when the other is over."""
+    """What is before the sections runs at the same time; one section begins when the other is over."""
     it = play(39)
     it.hold("find-flight", "find-hotel", "take", "pay")
     await it.start()
