@@ -13,7 +13,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "drain": {"litres": 0},
     "find-engines": {"engines": ["left", "right"]},
     "move": {"tons": 30},
-    "pour": {"litres": 5},
+    "pour": {"litres": 1000},
     "search-north": {"found": False},
     "search-south": {"found": True},
 }

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from weft.cli._definitions import Definition, in_files, located
 from weft.cli._diff import differences
 from weft.cli._forms import meaning
+from weft.cli._order import children_first, made_before, value_at
 from weft.cli._workflow_shape import WORKFLOW
 from weft.core.errors import ResourceNotFoundError, ValidationError, Violation
+from weft.core.reasons import Rule
 
 if TYPE_CHECKING:
     from weft.client import Client, Problem, Workflow
@@ -60,14 +62,22 @@ class Outcome:
 
 
 async def validate_all(weft: Client, definitions: list[Definition]) -> list[Finding]:
-    """Return every problem of every definition, in their order."""
+    """Return every problem of every definition, in their order.
+
+    A workflow that is not there yet is no problem where another one of the definitions makes it.
+    """
     findings: list[Finding] = []
+    made = made_before(definitions)
     for it in definitions:
         try:
             problems = await weft.workflows.validate(it.name, **it.arguments)
         except ValidationError as error:
             raise in_files([located(it.label, fault) for fault in error.violations], [it.source]) from None
-        findings.extend(Finding(label=it.label, problem=problem) for problem in problems)
+        findings.extend(
+            Finding(label=it.label, problem=problem)
+            for problem in problems
+            if problem.code != Rule.WORKFLOW_UNKNOWN or value_at(it, problem.path) not in made[it.name]
+        )
     return findings
 
 
@@ -81,7 +91,7 @@ async def apply_all(weft: Client, definitions: list[Definition]) -> tuple[list[F
     faults = faults_of(findings, definitions)
     if faults:
         raise faults
-    return findings, [await _apply(weft, it) for it in definitions]
+    return findings, [await _apply(weft, it) for it in children_first(definitions)]
 
 
 def faults_of(findings: list[Finding], definitions: list[Definition]) -> ValidationError | None:

@@ -81,6 +81,37 @@ def test_apply_from_stdin_takes_several_documents(valid: ScriptedServer, weft: W
     assert [it.workflow.name for it in valid.requests["CreateWorkflow"]] == ["greet", "greet-too"]
 
 
+PARENT = """
+name: trip
+steps: [{id: all, parallel: {branches: [{name: x, steps: [{id: a, workflow: {name: greet}}]}]}}]
+"""
+
+
+@pytest.mark.parametrize("text", [PARENT + "---" + GREET, GREET + "---" + PARENT])
+def test_workflows_that_run_each_other_are_applied_together(
+    server: ScriptedServer, weft: Weft, text: str
+) -> None:
+    """In whichever order they stand: one that others run is made first, and is not missed before."""
+    missed = problem(path="steps[0].parallel.branches[0].steps[0].workflow.name", code="WORKFLOW_UNKNOWN")
+    fine = pb.ValidateWorkflowResponse(valid=True)
+    server.on("ValidateWorkflow", lambda request: missed if request.workflow.name == "trip" else fine)
+    server.on("GetWorkflow", MISSING)
+    server.on("CreateWorkflow", workflow_answer(pb.CreateWorkflowResponse))
+    assert weft("workflows", "validate", "-f", "-", stdin=text).exit_code == 0
+    assert weft("workflows", "apply", "-f", "-", stdin=text).exit_code == 0
+    assert [it.workflow.name for it in server.requests["CreateWorkflow"]] == ["greet", "trip"]
+
+
+@pytest.mark.parametrize(
+    "text", [PARENT, PARENT + "---" + PARENT.replace("trip", "a").replace("greet", "trip")]
+)
+def test_a_workflow_that_nothing_makes_is_missed(server: ScriptedServer, weft: Weft, text: str) -> None:
+    """Also where others are applied with it."""
+    missed = problem(path="steps[0].parallel.branches[0].steps[0].workflow.name", code="WORKFLOW_UNKNOWN")
+    server.on("ValidateWorkflow", missed)
+    assert weft("workflows", "apply", "-f", "-", stdin=text).exit_code == 4
+
+
 def test_apply_shows_every_problem_and_stores_nothing(server: ScriptedServer, weft: Weft, file: Path) -> None:
     """A definition with an error is refused with path, message and hint, before any change."""
     found = problem(
