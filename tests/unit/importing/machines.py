@@ -36,7 +36,9 @@ def _state(name: str, names: list[str], chance: random.Random) -> dict[str, Any]
     if kind == "Task":
         state["Resource"] = f"{FUNCTION}{name}"
         _sometimes(chance, state, "ResultSelector", {"a.$": "$.a", "k.$": "$.k", "from": name})
-        _sometimes(chance, state, "Catch", [{"ErrorEquals": ["States.ALL"], "Next": chance.choice(names)}])
+        catcher: dict[str, Any] = {"ErrorEquals": ["States.ALL"], "Next": chance.choice(names)}
+        _sometimes(chance, catcher, "ResultPath", chance.choice(["$.e", "$.b", "$.e.of"]), share=0.7)
+        _sometimes(chance, state, "Catch", [catcher], share=0.6)
     else:
         _sometimes(chance, state, "Result", {"a": {"x": name}, "k": chance.randint(0, 9)})
     _sometimes(chance, state, "InputPath", chance.choice(["$.a", "$.b", "$"]), share=0.15)
@@ -88,7 +90,8 @@ def _step(name: str, state: dict[str, Any], raw: Any, answer: Callable[[str, Any
         result = answer(name, given) if state["Type"] == "Task" else state.get("Result", given)
     except FailsError as error:
         for catcher in state.get("Catch", ()):
-            return catcher["Next"], {"Error": str(error), "Cause": str(error)}
+            told = {"Error": str(error), "Cause": str(error)}
+            return catcher["Next"], _placed(raw, catcher.get("ResultPath", "$"), told)
         raise
     result = _filled(state["ResultSelector"], result) if "ResultSelector" in state else result
     left = _placed(raw, state.get("ResultPath", "$"), result)

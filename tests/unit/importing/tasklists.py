@@ -11,6 +11,9 @@ from tests.unit.importing.machines import LARGEST, MOST_STATES, FailsError, TooL
 Answer = Callable[[str, Any], Any]
 
 
+_TELLS = {"set": {"k": "${ .k + 0 }", "a": "${ $error.title }", "s": "e"}}
+
+
 class EndError(Exception):
     """``then: end``."""
 
@@ -75,7 +78,11 @@ class _Builder:
                 ]
                 return {"fork": {"branches": branches}, "output": {"as": "${ { k: .[0].k, a: .[1].a } }"}}
             case _:
-                catch = {"do": self.tasks(depth + 1)} if self.chance.random() < 0.7 else {}
+                catch = (
+                    {"do": [*self.tasks(depth + 1), {f"E{self.count}": _TELLS}]}
+                    if self.chance.random() < 0.7
+                    else {}
+                )
                 return {"try": self.tasks(depth + 1), "catch": catch}
 
     def _way(self, names: list[str]) -> str:
@@ -94,6 +101,7 @@ class Player:
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
         self._steps = 0
+        self._error = ""
 
     def play(self, document: dict[str, Any], value: Any) -> Any:
         """Return the result.
@@ -144,7 +152,8 @@ class Player:
         if "call" in task:
             return self._answer(name, {"k": given["k"], "a": given["a"]})
         if "set" in task:
-            return {"k": given["k"] + int(task["set"]["k"].split()[3]), "a": given["a"], "s": name}
+            told = self._error if "$error" in task["set"]["a"] else given["a"]
+            return {"k": given["k"] + int(task["set"]["k"].split()[3]), "a": told, "s": task["set"]["s"]}
         return self._held(task, given)
 
     def _held(self, task: dict[str, Any], given: Any) -> Any:
@@ -161,5 +170,8 @@ class Player:
     def _tried(self, task: dict[str, Any], given: Any) -> Any:
         try:
             return self._tasks(task["try"], given)
-        except FailsError:
-            return self._tasks(task["catch"]["do"], given) if "do" in task["catch"] else given
+        except FailsError as error:
+            before, self._error = self._error, str(error)
+            given = self._tasks(task["catch"]["do"], given) if "do" in task["catch"] else given
+            self._error = before
+            return given

@@ -153,7 +153,10 @@ def _read_mapping(source: str) -> dict[str, dict[str, Any]]:
 def _write(imported: Sequence[tuple[str, Imported]], directory: Path | None) -> None:
     from weft.cli.importing.writing import as_yaml  # noqa: PLC0415 - PyYAML, for the commands that use it
 
-    texts = [(it.definitions[0]["name"], as_yaml(it.definitions, label, it.notes)) for label, it in imported]
+    texts = [
+        (it.definitions[0]["name"], as_yaml(it.definitions, Path(label).name, it.notes))
+        for label, it in imported
+    ]
     if directory is None:
         typer.echo("---\n".join(text for _, text in texts), nl=False)
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -12,7 +13,7 @@ from weft.cli.importing.asl.tasks import task_state
 from weft.cli.importing.asl.view import StateView
 from weft.cli.importing.flow import Flow
 from weft.cli.importing.naming import Namer
-from weft.cli.importing.nodes import Node
+from weft.cli.importing.nodes import Expr, Node
 from weft.cli.importing.pieces import END, Piece, Scope, StepDict
 
 __all__ = ["Document", "Machine"]
@@ -119,9 +120,22 @@ class Machine:
 
     def translate(self, name: str, state: Node) -> Piece:
         """Return what becomes of a state."""
-        view = StateView(self, name, state)
+        kept = self._kept_error(name, state)
+        view = StateView(self, name, Expr(f"vars.{self.scope.variable}", object=True) if kept else state)
         view.tell_unknown()
-        return _TYPES[view.state["Type"]](view)
+        piece = _TYPES[view.state["Type"]](view)
+        if kept:
+            kept["next"] = piece.steps[0]["id"]
+            piece.steps.insert(0, kept)
+        return piece
+
+    def _kept_error(self, name: str, state: Node) -> StepDict | None:
+        """Return a step that keeps an error that is a part of the data, before another one may come."""
+        template = state.template()
+        if not self.states[name].get("Catch") or "${error." not in json.dumps(template):
+            return None
+        variable = self.scope.data()
+        return {"id": self.scope.ids(f"{name} data"), "set": {variable: template}}
 
     def _own_variables(self) -> dict[str, str]:
         found: dict[str, None] = {}

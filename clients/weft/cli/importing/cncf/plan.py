@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from weft.cli.importing.cncf.form import kind_of, named_tasks
+from weft.cli.importing.naming import identifier
 from weft.cli.importing.nodes import Expr, Node, Record
 from weft.cli.importing.pieces import END
 
-__all__ = ["END_ALL", "Handler", "Plan", "Vertex", "plan_of"]
+__all__ = ["END_ALL", "Handler", "Plan", "Vertex", "kept_error", "plan_of"]
 
 END_ALL: Final = "#end"
 """Where ``then: end`` leads to, from inside of a list in a list."""
-_ERROR: Final = Record(
-    {
-        "type": Expr("error.reason"),
-        "title": Expr("error.reason"),
-        "status": Expr("error.code"),
-        "detail": Expr("error.message"),
-        "instance": Expr("error.step"),
-    }
-)
+_ERROR: Final = {
+    "type": "reason",
+    "title": "reason",
+    "status": "code",
+    "detail": "message",
+    "instance": "step",
+}
+"""Members of an error of the source, and of Weft."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +38,8 @@ class Handler:
     """Where it stands."""
     catch: Mapping[str, Any]
     """What it says."""
+    kept: str = ""
+    """The variable that keeps the error for it; empty: none has to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,16 +149,29 @@ def _plan_task(
     _plan_list(body, f"{key}.{kind}", inside, plan)
 
 
+def kept_error(key: str, task: Mapping[str, Any]) -> str:
+    """Return the variable that keeps the error of a ``try``; empty: it is there where it is used.
+
+    That is not so when others may come meanwhile, or when it comes out of a loop.
+    """
+    inside, behind = json.dumps(task["try"]), json.dumps(task["catch"])
+    needed = '"then"' in inside or '"try"' in behind
+    return identifier(f"{key} error", "error") if needed and ("$" in behind or 'hen": ' in behind) else ""
+
+
 def _plan_catch(key: str, task: Mapping[str, Any], inside: _Place, add: Any, plan: Plan) -> _Place:
     """Plan what a ``catch`` does; return the place of the tasks that it looks after."""
     catch = task["catch"]
     variable = catch.get("as") if isinstance(catch.get("as"), str) else "error"
-    names = {**inside.names, f"${variable}": _ERROR}
+    kept = kept_error(key, task)
+    owner = f"vars.{kept}" if kept else "error"
+    error = Record({name: Expr(f"{owner}.{own}") for name, own in _ERROR.items()})
+    names = {**inside.names, f"${variable}": error}
     path = f"{key}.catch.do"
     target = _head(*next(_keyed(catch["do"], path))) if "do" in catch else f"{key}#close"
     add("#catch", "catch", target, names=names)
     if "do" in catch:
         handling = _Place(after=inside.after, top=False, handlers=inside.handlers, names=names)
         _plan_list(catch["do"], path, handling, plan)
-    handler = Handler(key=f"{key}#catch", owner=f"{key}#open", path=f"{key}.catch", catch=catch)
+    handler = Handler(key=f"{key}#catch", owner=f"{key}#open", path=f"{key}.catch", catch=catch, kept=kept)
     return _Place(after=inside.after, top=False, handlers=(handler, *inside.handlers), names=inside.names)

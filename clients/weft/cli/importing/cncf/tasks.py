@@ -12,7 +12,7 @@ from weft.cli.importing.cncf.errors import reasons_of, retry_of
 from weft.cli.importing.cncf.events import emit_task, listen_task
 from weft.cli.importing.cncf.form import kind_of
 from weft.cli.importing.cncf.holders import for_task, fork_task
-from weft.cli.importing.cncf.plan import Plan, Vertex
+from weft.cli.importing.cncf.plan import Plan, Vertex, kept_error
 from weft.cli.importing.cncf.simple import raise_task, set_task, switch_task, wait_task
 from weft.cli.importing.cncf.view import TaskView
 from weft.cli.importing.nodes import Expr, Node
@@ -112,7 +112,8 @@ class Tasks:
         entered = view.input
         self._saved[vertex.key] = entered
         needed = "try" in vertex.task or "$input" in json.dumps(vertex.task.get("output", ""))
-        if not (needed and "vars." in json.dumps(entered.template())):
+        text = json.dumps(entered.template())
+        if not (needed and ("vars." in text or "error." in text)):
             return _passing(vertex.follow, entered)
         variable = self.scope.names(f"{vertex.name} input", "input")
         self._saved[vertex.key] = Expr(f"vars.{variable}")
@@ -147,17 +148,23 @@ class Tasks:
             for at, text in enumerate(tests)
         ]
         case: dict[str, Any] = {"when": "${" + " && ".join(inverted) + "}"}
+        kept = kept_error(vertex.key.removesuffix("#catch"), vertex.task)
+        told = f"vars.{kept}" if kept else "error"
         again: StepDict = {
             "id": self.scope.ids(f"{vertex.name} not caught"),
-            "fail": {"reason": "NOT_CAUGHT", "message": "${error.reason}: ${error.message}"},
+            "fail": {
+                "reason": "NOT_CAUGHT",
+                "message": f"${{{told}.reason}}: ${{{told}.message}}",
+            },
         }
         step = {
             "id": self.scope.ids(f"{vertex.name} caught"),
             "switch": {"cases": [case], "default": again["id"]},
         }
-        exits = [Exit(target=vertex.follow, state=state, connect=lambda to: case.update(next=to))]
-        exits += self._handlers(vertex, again)
-        return Piece(steps=[step, again], exits=exits)
+        way = Exit(target=vertex.follow, state=state, connect=lambda to: case.update(next=to))
+        piece = Piece(steps=[step, again], exits=[way])
+        self._handlers(vertex, again, piece)
+        return piece
 
     def _end(self, state: Node) -> Piece:
         """End everything, from inside of a list in a list."""
@@ -171,22 +178,29 @@ class Tasks:
             else next((step for step in piece.steps if not _is_quiet(step)), piece.steps[0])
         )
         if _can_fail(main):
-            piece.exits += self._handlers(vertex, main)
+            self._handlers(vertex, main, piece)
 
-    def _handlers(self, vertex: Vertex, step: StepDict) -> list[Exit]:
-        exits: list[Exit] = []
+    def _handlers(self, vertex: Vertex, step: StepDict, piece: Piece) -> None:
         for handler in vertex.handlers:
             filters = handler.catch.get("errors")
             reasons = reasons_of(filters, f"{handler.path}.errors", self.scope.notes)
             taker: dict[str, Any] = {"reasons": reasons} if reasons else {}
             step.setdefault("on_error", []).append(taker)
             state = self._saved.get(handler.owner, Expr("input"))
-            exits.append(Exit(target=handler.key, state=state, connect=_next_of(taker)))
+            if handler.kept:
+                keep: StepDict = {
+                    "id": self.scope.ids(f"{vertex.name} error"),
+                    "set": {handler.kept: "${error}"},
+                }
+                taker["next"] = keep["id"]
+                piece.steps.append(keep)
+                piece.exits.append(leave_by(keep, handler.key, state, output=False))
+            else:
+                piece.exits.append(Exit(target=handler.key, state=state, connect=_next_of(taker)))
             if handler is vertex.handlers[0]:
                 self._retry(vertex, handler.catch, handler.path, step)
             if not reasons:
                 break
-        return exits
 
     def _retry(self, vertex: Vertex, catch: Mapping[str, Any], path: str, step: StepDict) -> None:
         if "retry" not in catch:
