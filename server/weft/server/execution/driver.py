@@ -149,7 +149,7 @@ class Driver:
             await self._owner.record(run, partial(_as_it_waits, place, before, body))
 
     def _is_due(self, run: Run, place: Place, now: datetime) -> bool:
-        due = due_time(run, place)
+        due = due_time(place)
         if due is None or due > now or waits_for_turn(place):
             return False
         return place.phase is not Phase.RETRYING or not (run.standing.paused or self._owner.held(run))
@@ -198,12 +198,12 @@ class Driver:
     def _waits(self, run: Run) -> tuple[Waits, datetime | None]:
         if self._owner.workflow_paused(run) and not run.standing.paused:
             return Waits.WORKFLOW, None
-        return rest(run)
+        return rest(run.standing, run.in_flight)
 
     def _next_due(self, run: Run) -> datetime | None:
         paused = run.standing.paused or self._owner.held(run)
         dues = (
-            due_time(run, place)
+            due_time(place)
             for place in run.standing.in_phase(*TIMED)
             if not (paused and (place.phase is Phase.RETRYING or waits_for_turn(place)))
         )

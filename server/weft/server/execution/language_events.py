@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum, unique
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from weft.server.execution.events import Failure
+from weft.server.execution.failure import Failure
 
 __all__ = [
     "Asked",

@@ -200,7 +200,7 @@ class Rehearsal:
             found.append(self._start + self._messages[-1].after)
         if self._run.execution.expire_time is not None:
             found.append(self._run.execution.expire_time)
-        dues = (due_time(self._run, place) for place in self._run.standing.in_phase(*TIMED))
+        dues = (due_time(place) for place in self._run.standing.in_phase(*TIMED))
         return [*found, *(due for due in dues if due is not None)]
 
     def _happen(self) -> None:
@@ -215,7 +215,7 @@ class Rehearsal:
             self._record(*self._messages.pop().signal.decide(run))
         else:
             for place in list(run.standing.in_phase(*TIMED)):
-                due = due_time(run, place)
+                due = due_time(place)
                 if due is not None and due <= now:
                     self._record(*when_due(run, place, now, self._failed))
                     return
@@ -312,7 +312,7 @@ class Rehearsal:
             settle(run, recording)
         if recording.events:
             self._events += recording.events
-            waits, due = rest(run)
+            waits, due = rest(run.standing, run.in_flight)
             run.stored(summarize(run.execution, run.standing, recording.events[-1], waits, due), recording)
 
 

@@ -328,7 +328,7 @@ class Run:
         """Return what is waited for, and until when."""
         if self.standing.final is not None:
             return Waits.NOTHING, None
-        waits, due = rest(self)
+        waits, due = rest(self.standing, self.in_flight)
         if waits is Waits.NOTHING:
             since = self.execution.due_time
             return waits, since if since is not None and since <= now else now

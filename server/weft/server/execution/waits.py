@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from weft.server.execution.model import StepWaiting, Waits
 from weft.server.execution.place import Phase, Place
-
-if TYPE_CHECKING:
-    from weft.server.execution.run import Run
+from weft.server.execution.standing import Standing
 
 __all__ = ["LOOK_AT_CHILD", "due_time", "rest"]
 
@@ -17,14 +16,13 @@ LOOK_AT_CHILD: Final = timedelta(minutes=1)
 """How often a parent looks at its child, beside the moments when it is told."""
 
 
-def due_time(run: Run, place: Place) -> datetime | None:
+def due_time(place: Place) -> datetime | None:
     """Return when something happens by itself at a place."""
     match place.phase:
         case Phase.RETRYING:
             return place.retry_time
         case Phase.ACCEPTED:
-            planned = run.planned(place)
-            return place.silent_at(planned.step.heartbeat_timeout if planned else None)
+            return place.silent_at(place.planned.step.heartbeat_timeout if place.planned else None)
         case Phase.WAITING if place.waiting is not None:
             return _until(place.waiting, place)
         case _:
@@ -39,17 +37,21 @@ def _until(waiting: StepWaiting, place: Place) -> datetime | None:
     return min(look, waiting.until) if waiting.until else look
 
 
-def rest(run: Run) -> tuple[Waits, datetime | None]:
-    """Return what an execution waits for, all of it; NOTHING when there is something to do."""
-    standing = run.standing
+def rest(standing: Standing, in_flight: Collection[str]) -> tuple[Waits, datetime | None]:
+    """Return what an execution waits for, all of it, and until when; NOTHING when there is something to do.
+
+    Args:
+        standing: Where it stands.
+        in_flight: Paths of the steps whose attempts run.
+    """
     if len(standing.places) == 1:  # as it is nearly always
         (place,) = standing.places.values()
-        return _rest_at(run, place)
+        return _rest_at(standing, in_flight, place)
     first, first_due = Waits.NOTHING, None
     for place in standing.places.values():
         if place.phase is Phase.OPEN and place.inside:
             continue
-        waits, due = _rest_at(run, place)
+        waits, due = _rest_at(standing, in_flight, place)
         if waits is Waits.NOTHING:
             return Waits.NOTHING, None
         if due is not None and (first_due is None or due < first_due):
@@ -59,23 +61,23 @@ def rest(run: Run) -> tuple[Waits, datetime | None]:
     return (Waits.RESUME, first_due) if standing.paused and first is Waits.NOTHING else (first, first_due)
 
 
-def _rest_at(run: Run, place: Place) -> tuple[Waits, datetime | None]:
-    waits = _waits_at(run, place)
+def _rest_at(standing: Standing, in_flight: Collection[str], place: Place) -> tuple[Waits, datetime | None]:
+    waits = _waits_at(standing, in_flight, place)
     if waits is Waits.NOTHING or place.phase is Phase.INCIDENT:
         return waits, None
-    return waits, None if waits is Waits.RESUME else due_time(run, place)
+    return waits, None if waits is Waits.RESUME else due_time(place)
 
 
-def _waits_at(run: Run, place: Place) -> Waits:
+def _waits_at(standing: Standing, in_flight: Collection[str], place: Place) -> Waits:
     waiting = place.waiting
     if place.phase is Phase.ACCEPTED:
         return Waits.COMPLETION
     if place.phase is Phase.WAITING and waiting is not None:
         to_look_at = bool(waiting.child) and not place.seen  # it is to be started, or has ended
-        if waiting.waits is Waits.STEP_LIMIT and run.standing.paused:
+        if waiting.waits is Waits.STEP_LIMIT and standing.paused:
             return Waits.RESUME
         return Waits.NOTHING if to_look_at else waiting.waits
-    if run.standing.paused:
-        runs = place.phase is Phase.SCHEDULED and place.path in run.in_flight
+    if standing.paused:
+        runs = place.phase is Phase.SCHEDULED and place.path in in_flight
         return Waits.NOTHING if runs else Waits.RESUME
     return {Phase.INCIDENT: Waits.INCIDENT, Phase.RETRYING: Waits.RETRY}.get(place.phase, Waits.NOTHING)
