@@ -82,4 +82,6 @@ _MARKS: Final = {
     "PENDING": "·",
     "RETRYING": "↻",
     "INCIDENT": "!",
+    "WAITING": "…",
+    "OPEN": "▸",
 }

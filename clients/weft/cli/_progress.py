@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from weft.cli._happenings import TELL
 from weft.cli._telling import pause_text, progress_text
 from weft.cli._text import clean, humanize_seconds
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Progress", "StepProgress"]
 
-_UNDER_WAY: Final = frozenset({"SCHEDULED", "RETRYING", "INCIDENT"})
+_UNDER_WAY: Final = frozenset({"SCHEDULED", "RETRYING", "INCIDENT", "WAITING", "OPEN"})
 """States of a step that has begun and not ended."""
 
 _OPEN: Final = {"execution_paused": "PAUSED", "incident_raised": "INCIDENT"}
@@ -39,6 +40,17 @@ class StepProgress:
     """When it ended, by the server's clock."""
     note: str = ""
     """Why it failed, or was scheduled again, or how far it is."""
+    count: int = 0
+    """How many items it has, of a map."""
+    completed: int = 0
+    """How many of them, or branches or iterations, are done."""
+    failed: int = 0
+    """How many failed."""
+
+    @property
+    def under_way(self) -> bool:
+        """Whether it has begun and not ended."""
+        return self.state in _UNDER_WAY
 
     def seconds(self, now: float) -> float | None:
         """Return how long it took, or takes so far; the two clocks are never mixed."""
@@ -46,7 +58,7 @@ class StepProgress:
             return None
         if self.ended is not None:
             return (self.ended - self.started).total_seconds()
-        return max(now - self.seen, 0.0) if self.state in _UNDER_WAY else None
+        return max(now - self.seen, 0.0) if self.under_way else None
 
 
 class Progress:
@@ -114,7 +126,10 @@ class Progress:
     def _fold(self, event: Event) -> str:
         self.state = event.state or _OPEN.get(event.kind, "RUNNING")
         fold = self._folds.get(event.kind)
-        return fold(event) if fold else event.kind  # of a newer server
+        if fold is not None:
+            return fold(event)
+        tell = TELL.get(event.kind)
+        return tell(event, self.steps) if tell is not None else event.kind  # of a newer server
 
     def _step(self, event: Event) -> tuple[str, StepProgress]:
         step_id = str(event.data.get("step_id", ""))
@@ -137,12 +152,17 @@ class Progress:
         return f"{step_id} scheduled{again}{_because(step.note)}"
 
     def _completed(self, event: Event) -> str:
-        step_id, step = self._end(event, "COMPLETED", "")
-        return f"{step_id} completed{self._took(step)}"
+        _, known = self._step(event)
+        how_far = known.note if known.count else ""
+        step_id, step = self._end(event, "COMPLETED", how_far)
+        chosen = f"; goes on at {event.data.get('next')}" if event.data.get("next") else ""
+        return f"{step_id} completed{self._took(step)}{chosen}"
 
     def _failed(self, event: Event) -> str:
         step_id, step = self._end(event, "FAILED", _failure_text(event.data.get("failure")))
-        return f"{step_id} failed{self._took(step)}{_because(step.note)}"
+        to = f"; goes on at {event.data.get('next')}" if event.data.get("next") else "; that is handled"
+        handled = to if event.data.get("handled") else ""
+        return f"{step_id} failed{self._took(step)}{_because(step.note)}{handled}"
 
     def _reused(self, event: Event) -> str:
         step_id, step = self._step(event)
@@ -183,6 +203,8 @@ class Progress:
         step_id, step = self._step(event)
         step.state, step.ended, step.note = state, event.time, note
         step.attempt = int(event.data.get("attempt") or step.attempt)
+        for path in [path for path in self.steps if path.startswith(f"{step_id}[")]:
+            del self.steps[path]  # what ran inside of it is over
         return step_id, step
 
     def _held(self, event: Event) -> str:
@@ -208,7 +230,7 @@ class Progress:
     def _finish(self, event: Event, state: str, note: str = "") -> str:
         self.state, self.note = state, note
         for step in self.steps.values():
-            if step.state in _UNDER_WAY:
+            if step.under_way:
                 step.state, step.ended = "CANCELLED", event.time
         return f"execution {state.replace('_', ' ').lower()}{_because(note)}"
 

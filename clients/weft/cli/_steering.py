@@ -36,6 +36,7 @@ def add_to(app: typer.Typer) -> None:
         "weft executions resolve exe_01k… --note 'the printer is back'",
         """weft executions resolve exe_01k… --input '{"printer": "other"}'""",
         "weft executions resolve exe_01k… --fail",
+        "weft executions resolve exe_01k… --step 'each[3]/book'",
     )(resolve)
     command(
         app,
@@ -62,11 +63,12 @@ def resume(ctx: typer.Context, execution: ExecutionArgument, reason: ReasonOptio
 def resolve(
     ctx: typer.Context,
     execution: ExecutionArgument,
-    fail: Annotated[
-        bool, typer.Option("--fail", help="Let the step fail, and the execution with it.")
-    ] = False,
+    fail: Annotated[bool, typer.Option("--fail", help="Let the step fail, and what it is part of.")] = False,
     input_: NewInputOption = None,
     note: Annotated[str, typer.Option(help="What the history is to say.")] = "",
+    step: Annotated[
+        str, typer.Option(metavar="STEP", help="Path of the step; needed when several have incidents.")
+    ] = "",
 ) -> None:
     """Decide about a step that used up its attempts: it is tried again, unless --fail says otherwise.
 
@@ -80,7 +82,9 @@ def resolve(
     resolution = "FAIL" if fail else "RETRY"
     found = call(
         settings,
-        lambda weft: weft.executions.resolve_incident(execution, resolution, input=value, note=note),
+        lambda weft: weft.executions.resolve_incident(
+            execution, resolution, input=value, note=note, step_id=step
+        ),
     )
     output.record(settings, found, f"{found.id} ", found.state)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from weft.client import Client, Event, Execution, StepExecution
 
 __all__ = ["exit_code_of", "failure_of", "follow", "plain_event", "report_end", "wait_for_end"]
+
+_ADVICE: Final = 5
+"""How often the same kind of advice is given: a map may ask for each of its items."""
 
 _EXITS: Final = {
     "COMPLETED": Exit.OK,
@@ -76,9 +80,12 @@ async def wait_for_end(weft: Client, settings: Settings, execution: Execution) -
 
 def _advise(execution: Execution) -> Callable[[Event], str]:
     """Give advice about what happens from now on; what came before is over, but for the newest."""
+    given: Counter[str] = Counter()
 
     def advise(event: Event) -> str:
-        return advice(event, execution.id) if event.number >= execution.last_event_number else ""
+        text = advice(event, execution.id) if event.number >= execution.last_event_number else ""
+        given[event.kind] += bool(text)
+        return text if given[event.kind] <= _ADVICE else ""
 
     return advise
 
@@ -105,7 +112,7 @@ def exit_code_of(execution: Execution) -> Exit:
 
 def failure_of(execution: Execution) -> WeftError:
     """Return why an execution ended, as an error."""
-    where = next((_place(step, execution) for step in execution.steps if step.state == "FAILED"), "")
+    where = _where(execution)
     state = execution.state.replace("_", " ").lower()
     if execution.failure is None:
         return ActionFailedError(
@@ -123,9 +130,23 @@ def failure_of(execution: Execution) -> WeftError:
     )
 
 
+def _where(execution: Execution) -> str:
+    """Name the step whose failure it is: of those inside of each other the innermost."""
+    reason = execution.failure.reason if execution.failure else ""
+    failed = [
+        step
+        for step in execution.steps
+        if step.state == "FAILED" and not step.step_id.startswith(("undo/", "finally/"))
+    ]
+    same = [step for step in failed if step.failure is not None and step.failure.reason == reason]
+    if not failed:
+        return ""
+    return _place(max(same or failed[:1], key=lambda step: step.step_id.count("/")), execution)
+
+
 def _place(step: StepExecution, execution: Execution) -> str:
     """Name the step that failed, and the action it called unless the message names it itself."""
-    called = f"{step.service}.{step.action}"
+    called = f"{step.service}.{step.action}" if step.action else ""
     said = execution.failure is not None and called in execution.failure.message
     return f" at step {step.step_id}" if said else f" at step {step.step_id} ({called})"
 

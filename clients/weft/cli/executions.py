@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from weft.cli import _asking, _deciding, _sets, _steering
 from weft.cli import _output as output
-from weft.cli import _sets, _steering
 from weft.cli._app import command, group
 from weft.cli._attributes import FilterOption
 from weft.cli._complete import execution_ids, workflow_names
@@ -16,14 +16,15 @@ from weft.cli._errors import Exit
 from weft.cli._options import LimitOption, PageTokenOption
 from weft.cli._progress import Progress
 from weft.cli._session import Settings, call
-from weft.cli._telling import origin, step_note, waits
+from weft.cli._step_tree import show_steps
+from weft.cli._telling import origin, parent, waits
 from weft.cli._text import humanize_seconds, local_time
 from weft.cli._watching import follow, plain_event, report_end
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from weft.client import Client, Execution, Page, StepExecution
+    from weft.client import Client, Execution, Page
 
 __all__ = ["app"]
 
@@ -53,6 +54,7 @@ class State(StrEnum):
     "weft executions list --state failed",
     "weft executions list --workflow document-processing --output json",
     """weft executions list --filter 'attributes.customer = "acme" AND create_time > now-7d'""",
+    """weft executions list --filter 'parent = "exe_01k…"'""",
 )
 def list_executions(
     ctx: typer.Context,
@@ -117,7 +119,11 @@ def _duration(start: datetime | None, end: datetime | None) -> str:
 
 @command(app, "get", "weft executions get exe_01k…", "weft executions get exe_01k… --output json")
 def get_execution(ctx: typer.Context, execution: ExecutionArgument) -> None:
-    """Show one execution: its steps, and its result or why it failed."""
+    """Show one execution: its steps, and its result or why it failed.
+
+    What runs inside of a step stands beneath it: [3]/book is step book of its
+    item, branch or iteration 3, counted from 0.
+    """
     settings = Settings.of(ctx)
     found = call(settings, lambda weft: weft.executions.get(execution))
     if settings.for_people:
@@ -135,7 +141,8 @@ def _show(settings: Settings, found: Execution) -> None:
             ("Workflow", _workflow_text(found)),
             ("Key", found.key),
             ("Origin", origin(found)),
-            ("State", found.state),
+            ("Parent", parent(found)),
+            ("State", f"{found.state}, closing" if found.closing else found.state),
             ("Waits for", waits(found)),
             ("Failure", failure),
             ("Context", output.compact(found.context.flat())),
@@ -147,14 +154,14 @@ def _show(settings: Settings, found: Execution) -> None:
             ("Takes turns by", found.concurrency_key),
             ("Trace", found.trace_id),
             ("Input", output.compact(found.input)),
+            ("Variables", output.compact(found.variables)),
         ],
     )
     for violation in found.failure.violations if found.failure else ():
         output.fields(settings, [("  Fault", violation)])
     if found.steps:
         output.line(settings, "")
-        titles = ("STEP", "SERVICE", "ACTION", "STATE", "ATTEMPT", "DURATION", "NOTE")
-        output.table(settings, titles, [_step_row(step) for step in found.steps])
+        show_steps(settings, found.steps)
     if found.result is not None:
         output.line(settings, "\nResult:")
         output.pretty(settings, found.result)
@@ -163,11 +170,6 @@ def _show(settings: Settings, found: Execution) -> None:
 def _workflow_text(found: Execution) -> str:
     by = f", by {found.workflow_alias}" if found.workflow_alias else ""
     return f"{found.workflow_name} (version {found.workflow_version}{by})"
-
-
-def _step_row(step: StepExecution) -> tuple[object, ...]:
-    took = _duration(step.schedule_time, step.end_time) or "-"
-    return step.step_id, step.service, step.action, step.state, step.attempt, took, step_note(step)
 
 
 @command(app, "watch", "weft executions watch exe_01k…", "weft executions watch exe_01k… --output json")
@@ -229,3 +231,5 @@ def history(ctx: typer.Context, execution: ExecutionArgument) -> None:
 
 _sets.add_to(app)
 _steering.add_to(app)
+_deciding.add_to(app)
+_asking.add_to(app)

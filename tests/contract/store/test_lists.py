@@ -12,7 +12,7 @@ import pytest
 from tests.contract.store.samples import NOW, ended, execution, first_events
 from weft.core.names import EXECUTION_PREFIX, new_id
 from weft.server.execution.filters import EXECUTION_FIELDS
-from weft.server.execution.model import Event, Execution, ExecutionCompleted, ExecutionState, Origin
+from weft.server.execution.model import Event, Execution, ExecutionCompleted, ExecutionState, Origin, Parent
 from weft.server.query.check import read_filter
 from weft.server.query.evaluate import matches
 from weft.server.query.predicate import Predicate, Ref, Value
@@ -65,6 +65,7 @@ def record(of: Execution) -> Mapping[Ref, Value]:
         Ref("trace_id"): of.trace_id or None,
         Ref("origin"): of.origin.execution_id or None,
         Ref("alias"): of.alias or None,
+        Ref("parent"): of.parent.execution_id or None,
         **{Ref("attributes", name): value for name, value in of.attributes.items()},
     }
 
@@ -86,6 +87,8 @@ FILTERS = (
     "trace_id = 0af7651916cd43dd8448eb211c80319c",
     "origin:* AND origin = exe_first",
     "alias = stable OR NOT alias:*",
+    "parent = exe_first",
+    "NOT parent:* AND state = COMPLETED OR parent = exe_f*",
     "attributes.customer = acme",
     "attributes.customer = acme AND attributes.amount > 3",
     "attributes.customer = acme AND attributes.vip = true AND state = RUNNING",
@@ -115,6 +118,7 @@ async def some(store: Store) -> list[Execution]:
                 key=f"key-{number}" if number < 3 else "",
                 trace_id="0af7651916cd43dd8448eb211c80319c" if number == 5 else "",
                 origin=Origin(execution_id="exe_first") if number % 5 == 1 else Origin(),
+                parent=Parent(execution_id="exe_first", step_id="c") if number % 5 == 2 else Parent(),
                 alias="stable" if number % 4 == 1 else "canary" if number % 4 == 2 else "",
                 attributes=attributes,
             )

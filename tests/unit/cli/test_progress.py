@@ -149,3 +149,58 @@ def test_pauses_reuse_and_late_outcomes() -> None:
     progress.add(Event(number=9, time=START, kind="step_completed", state="PAUSED", data={"step_id": "b"}))
     assert progress.state == "PAUSED"
     assert _text(progress.add(_event("execution_resumed", reason=""))) == "execution resumed"
+
+
+def test_bodies_waits_and_messages_in_lines() -> None:
+    """Each in one line; what ran in an item is forgotten when the item is done, so that maps may be long."""
+    progress = Progress()
+    asked = {"title": "Pay?", "assignees": ["ann"], "outcomes": ["yes", "no"]}
+    told = [
+        ("step_scheduled", {"step_id": "each"}, "each scheduled"),
+        ("map_started", {"step_id": "each", "count": 2}, "each goes over 2 items"),
+        ("step_scheduled", {"step_id": "each[0]/ask"}, "each[0]/ask scheduled"),
+        (
+            "step_waiting",
+            {"step_id": "each[0]/ask", "reason": "APPROVAL", "approval": asked},
+            "each[0]/ask asks ann: Pay?",
+        ),
+        ("step_completed", {"step_id": "each[0]/ask"}, "each[0]/ask completed in 0ms"),
+        ("scope_completed", {"scope": "each[0]"}, "each[0] completed"),
+        ("step_scheduled", {"step_id": "each[1]/s"}, "each[1]/s scheduled"),
+        (
+            "step_waiting",
+            {"step_id": "each[1]/s", "reason": "SIGNAL", "signal": "paid", "correlation": "7"},
+            "each[1]/s waits for message paid about 7",
+        ),
+        ("signal_received", {"name": "paid", "correlation": "8"}, "message paid about 8 came"),
+        ("event_emitted", {"step_id": "e", "type": "order.paid"}, "e emitted order.paid"),
+    ]
+    for kind, data, line in told:
+        assert _text(progress.add(_event(kind, **data))) == line
+    assert {path: step.state for path, step in progress.steps.items()} == {
+        "each": "OPEN",
+        "each[1]/s": "WAITING",
+    }
+    assert progress.steps["each"].note == "1 of 2 done"
+
+
+def test_the_end_in_lines() -> None:
+    """As what it ends, why, and what is undone; what was under way is not any more."""
+    progress = Progress()
+    progress.add(_event("step_scheduled", step_id="p"))
+    failure = {"reason": "SOLD_OUT", "message": "none left"}
+    line = progress.add(_event("execution_closing", outcome="FAILED", failure=failure, undo=["b", "a"]))
+    assert _text(line) == "execution closes as failed: none left; to be undone: b, a"
+    assert progress.steps["p"].state == "CANCELLED"
+    line = Progress().add(_event("execution_closing", outcome="CANCELLED", reason="enough", undo=[]))
+    assert _text(line) == "execution closes as cancelled: enough"
+
+
+def test_where_a_step_goes_on() -> None:
+    """What a switch chose, and the handler that takes a failure."""
+    failure = {"reason": "NO", "message": "no"}
+    progress = Progress()
+    assert _text(progress.add(_event("step_completed", step_id="s", next="b"))) == "s completed; goes on at b"
+    for following, said in (("c", "; goes on at c"), ("", "; that is handled")):
+        event = _event("step_failed", step_id="a", failure=failure, handled=True, next=following)
+        assert _text(progress.add(event)) == f"a failed: NO: no{said}"

@@ -70,6 +70,24 @@ def test_advice(kind: str, said: str) -> None:
     assert bool(said) == bool(text)
 
 
+def test_advice_about_what_is_waited_for() -> None:
+    """The command names the message, or the outcomes; a step inside of another by its path."""
+
+    def said(**data: Any) -> str:
+        return advice(Event(number=4, time=NOW, kind="step_waiting", data=data), "exe_1")
+
+    assert said(step_id="s", reason="SIGNAL", signal="paid", correlation="7").endswith(
+        "weft executions signal exe_1 paid --correlation '7'"
+    )
+    asked = {"title": "Pay?", "assignees": ["ann"], "outcomes": ["yes", "no"]}
+    assert said(step_id="m[0]/ask", reason="APPROVAL", approval=asked) == (
+        "It asks ann: Pay?:  weft executions decide exe_1 yes|no --step 'm[0]/ask'"
+    )
+    assert said(step_id="w", reason="TIMER") == ""
+    raised = Event(number=4, time=NOW, kind="incident_raised", data={"step_id": "m[0]/a"})
+    assert "weft executions resolve exe_1 --step 'm[0]/a' --fail" in advice(raised, "exe_1")
+
+
 def test_policies_in_a_few_words() -> None:
     """Only what a definition says is shown."""
     plain = Step(id="a", service="s", action="x")

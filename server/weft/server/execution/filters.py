@@ -31,6 +31,7 @@ EXECUTION_FIELDS: Final = Schema(
         "trace_id": Field(kind=Kind.TEXT),
         "origin": Field(kind=Kind.TEXT),
         "alias": Field(kind=Kind.TEXT),
+        "parent": Field(kind=Kind.TEXT),
     },
     maps=(ATTRIBUTES,),
 )

@@ -15,6 +15,9 @@ __all__ = ["LOOK_AT_CHILD", "due_time", "rest"]
 LOOK_AT_CHILD: Final = timedelta(minutes=1)
 """How often a parent looks at its child, beside the moments when it is told."""
 
+_BEHIND_A_PERSON: Final = frozenset({Waits.TIMER, Waits.SIGNAL, Waits.CHILD, Waits.RETRY, Waits.COMPLETION})
+"""What is not shown when a person is asked something as well."""
+
 
 def due_time(place: Place) -> datetime | None:
     """Return when something happens by itself at a place."""
@@ -40,6 +43,8 @@ def _until(waiting: StepWaiting, place: Place) -> datetime | None:
 def rest(standing: Standing, in_flight: Collection[str]) -> tuple[Waits, datetime | None]:
     """Return what an execution waits for, all of it, and until when; NOTHING when there is something to do.
 
+    Of several it is what ends first; but a person who is asked something has to find it.
+
     Args:
         standing: Where it stands.
         in_flight: Paths of the steps whose attempts run.
@@ -58,7 +63,14 @@ def rest(standing: Standing, in_flight: Collection[str]) -> tuple[Waits, datetim
             first, first_due = waits, due
         elif first is Waits.NOTHING:
             first = waits
+    if first in _BEHIND_A_PERSON and _asks(standing):
+        first = Waits.APPROVAL
     return (Waits.RESUME, first_due) if standing.paused and first is Waits.NOTHING else (first, first_due)
+
+
+def _asks(standing: Standing) -> bool:
+    waiting = (place.waiting for place in standing.in_phase(Phase.WAITING))
+    return any(it is not None and it.waits is Waits.APPROVAL for it in waiting)
 
 
 def _rest_at(standing: Standing, in_flight: Collection[str], place: Place) -> tuple[Waits, datetime | None]:

@@ -43,9 +43,10 @@ def execution_table(document: Callable[[str], str], encode_time: Callable[[Value
             "trace_id": Column(name=f"NULLIF({document('trace_id')}, '')", nullable=True),
             "origin": Column(name="e.origin", nullable=True),
             "alias": Column(name="e.alias", nullable=True),
+            "parent": Column(name="e.parent", nullable=True),
         },
         maps={"attributes": ValueTable(name="execution_attributes", owner="execution_id")},
-        indexed=frozenset({"workflow", "state", "key", "origin", "alias"}),
+        indexed=frozenset({"workflow", "state", "key", "origin", "alias", "parent"}),
     )
 
 

@@ -77,7 +77,7 @@ TABLES: Final = (
             *("document", "state", "last_event", "waits", "due_time", "end_time", "failure"),
             *("id", "workflow_id", "create_time", "key", "slot", "slot_limit", "origin"),
             *("request_method", "request_id", "fingerprint"),
-            *("alias", "retention"),
+            *("alias", "retention", "parent"),
         ),
         ("id",),
     ),

@@ -22,7 +22,7 @@ from weft.server.store.seal import seal_event
 __all__ = ["Append", "Insert", "Write", "arguments", "columns"]
 
 _APPEND_COLUMNS: Final = 9
-_INSERT_COLUMNS: Final = 22
+_INSERT_COLUMNS: Final = 23
 _EVENT_COLUMNS: Final = 6
 _ATTRIBUTE_COLUMNS: Final = 3
 
@@ -85,6 +85,7 @@ class Insert(Write):
             execution.origin.execution_id or None,
             execution.alias or None,
             encode_retention(execution),
+            execution.parent.execution_id or None,
             not execution.waits,
             *request,
         )

@@ -80,6 +80,7 @@ class PostgresUpkeep(Backend):
             execution.origin.execution_id or None,
             execution.alias or None,
             encode_retention(execution),
+            execution.parent.execution_id or None,
         )
         rows = columns([seal_event(execution.id, event) for event in events], 5)
         attributes = columns(attribute_rows(execution), 3)

@@ -149,6 +149,7 @@ def _new_row(execution: Execution, key: RequestKey | None, epoch: int) -> tuple[
         execution.origin.execution_id or None,
         execution.alias or None,
         encode_retention(execution),
+        execution.parent.execution_id or None,
         None if execution.waits else epoch,
         *request,
     )

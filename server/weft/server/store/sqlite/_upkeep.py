@@ -78,6 +78,7 @@ class SqliteUpkeep(Backend):
             execution.origin.execution_id or None,
             execution.alias or None,
             encode_retention(execution),
+            execution.parent.execution_id or None,
         )
         rows = [(execution.id, *seal_event(execution.id, event)) for event in events]
         attributes = attribute_rows(execution)

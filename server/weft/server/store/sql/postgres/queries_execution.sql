@@ -20,17 +20,19 @@ inserted AS (
     INSERT INTO executions
         (document, state, last_event, waits, due_time, end_time, failure,
          id, workflow_id, workflow_version, trace_id, create_time, key, slot, slot_limit, origin,
-         alias, retention, owner, request_method, request_id, fingerprint)
+         alias, retention, parent, owner, request_method, request_id, fingerprint)
     SELECT n.document, n.state, n.last_event, n.waits, n.due_time, n.end_time, n.failure,
         n.id, n.workflow_id, n.workflow_version, n.trace_id, n.create_time, n.key, n.slot, n.slot_limit, n.origin,
-        n.alias, n.retention, CASE WHEN n.owned THEN alive.epoch END, n.request_method, n.request_id, n.fingerprint
+        n.alias, n.retention, n.parent, CASE WHEN n.owned THEN alive.epoch END, n.request_method, n.request_id,
+        n.fingerprint
     FROM alive, unnest(
         $11::text[], $12::text[], $13::bigint[], $14::text[], $15::bigint[], $16::bigint[], $17::text[],
         $18::text[], $19::text[], $20::bigint[], $21::text[], $22::bigint[], $23::text[], $24::text[],
-        $25::integer[], $26::text[], $27::text[], $28::bigint[], $29::boolean[], $30::text[], $31::text[], $32::bytea[]
+        $25::integer[], $26::text[], $27::text[], $28::bigint[], $29::text[],
+        $30::boolean[], $31::text[], $32::text[], $33::bytea[]
     ) AS n (document, state, last_event, waits, due_time, end_time, failure,
         id, workflow_id, workflow_version, trace_id, create_time, key, slot, slot_limit, origin,
-        alias, retention, owned, request_method, request_id, fingerprint)
+        alias, retention, parent, owned, request_method, request_id, fingerprint)
     ON CONFLICT (request_method, request_id) WHERE request_id IS NOT NULL DO NOTHING
     RETURNING id
 ),
@@ -41,14 +43,14 @@ logged AS (
     INSERT INTO events (execution_id, number, time, kind, attributes, payload)
     SELECT ev.execution_id, ev.number, ev.time, ev.kind, ev.attributes, ev.payload
     FROM unnest(
-        $33::text[], $34::bigint[], $35::bigint[], $36::text[], $37::text[], $38::bytea[]
+        $34::text[], $35::bigint[], $36::bigint[], $37::text[], $38::text[], $39::bytea[]
     ) AS ev (execution_id, number, time, kind, attributes, payload)
     WHERE ev.execution_id COLLATE "C" = ANY ((SELECT ids FROM done)::text[])
 ),
 findable AS (
     INSERT INTO execution_attributes (execution_id, name, value)
     SELECT at.execution_id, at.name, at.value
-    FROM unnest($39::text[], $40::text[], $41::text[]) AS at (execution_id, name, value)
+    FROM unnest($40::text[], $41::text[], $42::text[]) AS at (execution_id, name, value)
     WHERE at.execution_id COLLATE "C" = ANY ((SELECT ids FROM done)::text[])
 )
 SELECT unnest(ids) AS id FROM done UNION ALL SELECT '' FROM alive;

@@ -55,8 +55,8 @@ SELECT 1 FROM trash WHERE execution_id = $1;
 INSERT INTO executions
     (document, state, last_event, waits, due_time, end_time, failure,
      id, workflow_id, workflow_version, trace_id, create_time, key, slot, slot_limit, origin,
-     alias, retention)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+     alias, retention, parent)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
 ON CONFLICT (id) DO NOTHING;
 
 -- name: insert_events

@@ -2,9 +2,9 @@
 -- Store a new execution, unless its request started one already.
 INSERT INTO executions
     (document, state, last_event, waits, due_time, end_time, failure,
-     id, workflow_id, create_time, key, slot, slot_limit, origin, alias, retention,
+     id, workflow_id, create_time, key, slot, slot_limit, origin, alias, retention, parent,
      owner, request_method, request_id, fingerprint)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (request_method, request_id) WHERE request_id IS NOT NULL DO NOTHING;
 
 -- name: update_execution

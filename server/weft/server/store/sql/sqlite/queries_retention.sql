@@ -53,6 +53,6 @@ SELECT 1 FROM trash WHERE execution_id = ?;
 -- Store an execution that ended elsewhere, unless it is there.
 INSERT INTO executions
     (document, state, last_event, waits, due_time, end_time, failure,
-     id, workflow_id, create_time, key, slot, slot_limit, origin, alias, retention)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+     id, workflow_id, create_time, key, slot, slot_limit, origin, alias, retention, parent)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (id) DO NOTHING;

@@ -1,0 +1,6 @@
+-- Whose child an execution is.
+
+-- Id of the parent; NULL: it has none.
+ALTER TABLE executions ADD COLUMN parent text COLLATE "C";
+
+CREATE INDEX executions_by_parent ON executions (parent, id) WHERE parent IS NOT NULL;
