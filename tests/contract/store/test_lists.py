@@ -88,7 +88,7 @@ FILTERS = (
     "origin:* AND origin = exe_first",
     "alias = stable OR NOT alias:*",
     "parent = exe_first",
-    "NOT parent:* AND state = COMPLETED OR parent = exe_f*",
+    "(NOT parent:* AND state = COMPLETED) OR parent = exe_f*",
     "attributes.customer = acme",
     "attributes.customer = acme AND attributes.amount > 3",
     "attributes.customer = acme AND attributes.vip = true AND state = RUNNING",

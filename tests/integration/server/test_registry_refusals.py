@@ -96,6 +96,23 @@ REGISTER = [
         ("service.actions[2].timeout", Rule.OUT_OF_RANGE),
     ),
     faulty(
+        "undone by what cannot undo",
+        "RegisterService",
+        pb.RegisterServiceRequest(
+            service=registry_pb2.Service(
+                name="shop",
+                endpoint="grpc://127.0.0.1:9",
+                actions=[
+                    registry_pb2.Action(name="book", compensation="unbok"),
+                    registry_pb2.Action(name="unbook", compensation="unbook"),
+                    registry_pb2.Action(name="pay", compensation="unbook"),
+                ],
+            ),
+        ),
+        ("service.actions[0].compensation", Rule.INVALID),
+        ("service.actions[1].compensation", Rule.INVALID),
+    ),
+    faulty(
         "257 actions",
         "RegisterService",
         registration("fresh", *(f"a{n}" for n in range(257))),

@@ -155,7 +155,7 @@ def test_bodies_waits_and_messages_in_lines() -> None:
     """Each in one line; what ran in an item is forgotten when the item is done, so that maps may be long."""
     progress = Progress()
     asked = {"title": "Pay?", "assignees": ["ann"], "outcomes": ["yes", "no"]}
-    told = [
+    told: list[tuple[str, dict[str, Any], str]] = [
         ("step_scheduled", {"step_id": "each"}, "each scheduled"),
         ("map_started", {"step_id": "each", "count": 2}, "each goes over 2 items"),
         ("step_scheduled", {"step_id": "each[0]/ask"}, "each[0]/ask scheduled"),

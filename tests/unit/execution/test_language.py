@@ -15,7 +15,7 @@ from weft.core.errors import ActionFailedError, PreconditionError, ValidationErr
 from weft.core.payload import JsonObject
 from weft.core.reasons import Reason
 from weft.server.execution.messages import Decide, SendSignal
-from weft.server.execution.model import Event, EventEmitted, Execution, ExecutionState, StepCompleted
+from weft.server.execution.model import Event, EventEmitted, Execution, ExecutionState, StepCompleted, Waits
 from weft.server.execution.run import ExecutionDetails, Run
 from weft.server.registry.model import Action
 from weft.server.store.sqlite import SqliteStore
@@ -406,6 +406,21 @@ async def test_an_approval_takes_one_of_its_outcomes(world: World) -> None:
     assert (found["outcome"], found["comment"], found["by"], found["data"]) == ("yes", "fine", "ann", {})
     with pytest.raises(PreconditionError):
         await world.executions.interactions.decide(execution.id, decision("no"))
+
+
+async def test_who_is_asked_something_finds_it(world: World) -> None:
+    """Whatever else is waited for beside it: the execution is listed as one that waits for a decision."""
+    ask = Step(id="ask", does=Approval(title="?", outcomes=("yes",)))
+    pause = Step(id="w", does=Wait(duration="1h"))
+    branches = (Branch(name="x", steps=(pause,)), Branch(name="y", steps=(ask,)))
+    await world.workflow(Step(id="p", does=Parallel(branches=branches)))
+    execution = await world.start()
+    await eventually(lambda: world.engine.open_count == 0)
+    found = await world.executions.find(execution.id)
+    assert (found.waits, found.due_time) == (Waits.APPROVAL, found.create_time + timedelta(hours=1))
+    await world.executions.interactions.decide(execution.id, decision("yes"))
+    await eventually(lambda: world.engine.open_count == 0)
+    assert (await world.executions.find(execution.id)).waits is Waits.TIMER
 
 
 def decision(outcome: str) -> Decide:

@@ -105,6 +105,24 @@ def test_unknown_options_are_named_with_the_function() -> None:
         service.run(servr="127.0.0.1:7420")  # type: ignore[call-arg]  # that is the point
 
 
+def test_what_undoes_an_action_is_another_one_that_is_there() -> None:
+    """Said where the mistake is, and not first by the registry; the order of definition does not matter."""
+    service = Service("shop")
+
+    @service.action(compensation="unbook")
+    def book() -> None: ...
+
+    with pytest.raises(ValueError, match="shop has no action 'unbook', which is to undo 'book'"):
+        _ = service.definition
+
+    @service.action
+    def unbook() -> None: ...
+
+    assert service.definition.actions["book"].compensation == "unbook"
+    with pytest.raises(ValueError, match="'pay' cannot undo itself"):
+        service.action(name="pay", compensation="pay")(unbook)
+
+
 def test_durations_may_be_given_in_seconds() -> None:
     """``ttl`` and ``drain`` take numbers; what is neither is refused by name."""
     config = host_config({"ttl": 30, "drain": 0.5}, "run")
