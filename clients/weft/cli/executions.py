@@ -199,10 +199,18 @@ def cancel(
     ctx: typer.Context,
     execution: ExecutionArgument,
     reason: Annotated[str, typer.Option(help="Why; it is recorded in the history.")] = "",
+    at_once: Annotated[
+        bool,
+        typer.Option("--at-once", help="Undo nothing, and skip what the workflow does at the end."),
+    ] = False,
 ) -> None:
-    """End an execution now: no further step of it is started."""
+    """End an execution: no further step of its workflow is started.
+
+    What it has done is undone first, where its steps say how, and what the workflow
+    does at the end is done.
+    """
     settings = Settings.of(ctx)
-    found = call(settings, lambda weft: weft.executions.cancel(execution, reason=reason))
+    found = call(settings, lambda weft: weft.executions.cancel(execution, reason=reason, at_once=at_once))
     output.record(settings, found, f"{found.id} ", found.state)
 
 

@@ -20,8 +20,16 @@ __all__ = ["Steering"]
 class Steering(ExecutionCalls):
     """Ends executions, holds them, and decides about those that need somebody."""
 
-    async def cancel(self, execution_id: str, *, reason: str = "", request_id: str = "") -> Execution:
-        """End an execution: no step of it is dispatched any more.
+    async def cancel(
+        self, execution_id: str, *, reason: str = "", at_once: bool = False, request_id: str = ""
+    ) -> Execution:
+        """End an execution: no step of its workflow is dispatched any more.
+
+        Args:
+            execution_id: Id or key.
+            reason: Why; it is recorded in the history.
+            at_once: Run nothing more for it, neither what undoes what was done, nor ``finally``.
+            request_id: Makes a repeat harmless; chosen when empty.
 
         Raises:
             ResourceNotFoundError: There is no such execution.
@@ -32,6 +40,7 @@ class Steering(ExecutionCalls):
             reason=reason,
             request_id=request_id or new_request_id(),
             payload_kind=write.JSON,
+            at_once=at_once,
         )
         answer = await self._caller.unary(self._stub.CancelExecution, request, self._caller.retry.update)
         return read.execution(answer.execution)

@@ -17,6 +17,7 @@ from weft.core.reasons import Reason
 from weft.server.execution.messages import Decide, SendSignal
 from weft.server.execution.model import Event, EventEmitted, Execution, ExecutionState, StepCompleted, Waits
 from weft.server.execution.run import ExecutionDetails, Run
+from weft.server.execution.start_commands import KeyConflict
 from weft.server.registry.model import Action
 from weft.server.store.sqlite import SqliteStore
 from weft.server.workflow.kinds import (
@@ -649,3 +650,28 @@ async def test_retries_in_bodies_are_durable(world: World) -> None:
     assert result(await world.ended(execution.id))["items"] == [{"n": 1}, {"n": 2}]
     completed = [it.body for it in await world.events(execution.id) if isinstance(it.body, StepCompleted)]
     assert {it.attempt for it in completed if it.step_id.endswith("/a")} == {2}
+
+
+async def test_an_execution_can_be_ended_at_once(world: World) -> None:
+    """Nothing is undone, also when that has begun."""
+    world.provider.hold = {"undo"}
+    await world.workflow(call("x", compensate=Compensation(action="undo"), next="z"), call("z", "bad"))
+    execution = await world.start()
+    await world.held("undo/x")
+    await world.executions.cancel(execution.id, "", at_once=True)
+    details = await world.ended(execution.id)
+    assert details.execution.state is ExecutionState.CANCELLED
+    await eventually(lambda: [it.step_id for it in world.provider.cancelled] == ["undo/x"])
+    await same_when_read(world, details)
+
+
+async def test_a_start_that_replaces_another_does_not_wait_for_its_undoing(world: World) -> None:
+    """What it terminates is ended at once."""
+    world.provider.hold = {"b"}
+    await world.workflow(call("x", compensate=Compensation(action="undo"), next="y"), call("y", "b"))
+    first = await world.start(execution_key="k")
+    await world.held("y")
+    second = await world.start(execution_key="k", conflict=KeyConflict.TERMINATE_EXISTING)
+    assert second.id != first.id
+    assert await world.state(first.id) is ExecutionState.CANCELLED
+    assert "undo/x" not in world.provider.steps()

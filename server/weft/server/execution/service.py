@@ -113,8 +113,14 @@ class ExecutionService(ExecutionReader):
             execution = await self.find(execution.id)
         return await self.get(execution.id, payloads=True)
 
-    async def cancel(self, ref: str, reason: str) -> Execution:
-        """End an execution: no step of it is dispatched once this returns.
+    async def cancel(self, ref: str, reason: str, *, at_once: bool = False) -> Execution:
+        """End an execution: of its workflow no step is dispatched once this returns.
+
+        Args:
+            ref: Id or key.
+            reason: Why.
+            at_once: Whether nothing more is run for it; else it closes first, where there is something
+                to undo or to do at the end.
 
         Raises:
             ResourceNotFoundError: EXECUTION_NOT_FOUND.
@@ -123,7 +129,9 @@ class ExecutionService(ExecutionReader):
         """
         execution = await self.find(ref)
         try:
-            execution = await self._control.carry_out(Cancel(execution_id=execution.id, reason=reason))
+            execution = await self._control.carry_out(
+                Cancel(execution_id=execution.id, reason=reason, at_once=at_once)
+            )
         except PreconditionError as error:
             execution = await self.find(execution.id)
             if error.reason != Reason.EXECUTION_ENDED or execution.state is not ExecutionState.CANCELLED:

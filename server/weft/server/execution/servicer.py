@@ -134,7 +134,9 @@ class ExecutionServicer(ListsServicer, ControlServicer, MessagesServicer):
         faults.text("reason", request.reason, _MAX_REASON)
         faults.text("request_id", request.request_id, 128)
         faults.raise_any()
-        execution = await self._executions.cancel(request.execution_id, request.reason)
+        execution = await self._executions.cancel(
+            request.execution_id, request.reason, at_once=request.at_once
+        )
         details = await self._executions.show(execution)
         return pb.CancelExecutionResponse(
             execution=convert.details_to_proto(details, prefer(request.payload_kind))

@@ -57,7 +57,7 @@ class _Place(NamedTuple):
 class Executions(Protocol):
     """What the starter needs of the other use cases."""
 
-    async def cancel(self, ref: str, reason: str) -> Execution:
+    async def cancel(self, ref: str, reason: str, *, at_once: bool = False) -> Execution:
         """End an execution."""
         ...
 
@@ -271,7 +271,7 @@ class Starter:
 
     async def _end(self, holder: Execution) -> None:
         try:
-            await self._executions.cancel(holder.id, _REPLACED)
+            await self._executions.cancel(holder.id, _REPLACED, at_once=True)
         except PreconditionError as error:
             if error.reason != Reason.EXECUTION_ENDED:
                 raise

@@ -82,11 +82,11 @@ class ScheduledExecutions:
         found = await asyncio.gather(*map(self._store.get_execution, execution_ids))
         return {execution.id: execution for execution in found if execution is not None}
 
-    async def end(self, execution_ids: Sequence[str], reason: str, *, at_once: bool) -> None:  # noqa: ARG002
-        """Ask executions to end. Until an execution can be terminated, that is a cancellation too."""
+    async def end(self, execution_ids: Sequence[str], reason: str, *, at_once: bool) -> None:
+        """Ask executions to end."""
         for execution_id in execution_ids:
             with suppress(PreconditionError, ResourceNotFoundError):  # it has ended
-                await self._executions.cancel(execution_id, reason)
+                await self._executions.cancel(execution_id, reason, at_once=at_once)
 
 
 def start_command(schedule: Schedule, run: Run) -> StartCommand:

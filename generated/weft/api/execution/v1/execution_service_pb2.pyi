@@ -646,6 +646,7 @@ class CancelExecutionRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     PAYLOAD_KIND_FIELD_NUMBER: _builtins.int
+    AT_ONCE_FIELD_NUMBER: _builtins.int
     execution_id: _builtins.str
     """Required: id or key."""
     reason: _builtins.str
@@ -654,6 +655,8 @@ class CancelExecutionRequest(_message.Message):
     """Idempotency key."""
     payload_kind: _payload_pb2.PayloadKind.ValueType
     """In which kind the answer carries payloads."""
+    at_once: _builtins.bool
+    """Run nothing more for it: neither what undoes what was done, nor `finally`."""
     def __init__(
         self,
         *,
@@ -661,10 +664,11 @@ class CancelExecutionRequest(_message.Message):
         reason: _builtins.str = ...,
         request_id: _builtins.str = ...,
         payload_kind: _payload_pb2.PayloadKind.ValueType = ...,
+        at_once: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["execution_id", b"execution_id", "payload_kind", b"payload_kind", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_once", b"at_once", "execution_id", b"execution_id", "payload_kind", b"payload_kind", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -679,7 +683,7 @@ class CancelExecutionResponse(_message.Message):
     EXECUTION_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def execution(self) -> _execution_pb2.Execution:
-        """In its final state."""
+        """In its final state; or still open, while what was done is undone and `finally` runs."""
 
     def __init__(
         self,
