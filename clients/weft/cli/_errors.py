@@ -43,8 +43,8 @@ class Exit(IntEnum):
 
 EXIT_CODES: Final[dict[Exit, str]] = {
     Exit.OK: "done; for `run` and `watch`: completed; for `health`: healthy",
-    Exit.FAILED: "an execution or action failed, or something is not healthy",
-    Exit.USAGE: "the command line is wrong",
+    Exit.FAILED: "an execution, action or test failed, or something is not healthy",
+    Exit.USAGE: "the command line is wrong; for `workflows test`: a file is",
     Exit.NOT_FOUND: "what was named does not exist",
     Exit.INVALID: "the input is not valid",
     Exit.CONFLICT: "it exists already, or is in another state than needed",

@@ -25,6 +25,7 @@ from weft.cli._options import (
 from weft.cli._session import Settings, call
 from weft.cli._text import clean, humanize_seconds, local_time, plural
 from weft.cli.importing.command import import_workflows
+from weft.cli.testing import run_tests
 
 if TYPE_CHECKING:
     from weft.cli._apply import Finding
@@ -140,6 +141,14 @@ command(
     "weft workflows import --from cncf orders.yaml --strict",
     "weft workflows import --from asl machine.json --map services.yaml --directory workflows",
 )(import_workflows)
+
+command(
+    app,
+    "test",
+    "weft workflows test examples/document_pipeline/workflow.test.yaml",
+    "weft workflows test *.test.yaml --output json",
+    'weft workflows test trip.test.yaml --case "all goes well"',
+)(run_tests)
 
 
 def _warning(finding: Finding) -> str:

@@ -73,6 +73,7 @@ from weft.client.records import (
     WaitStep,
     Workflow,
     WorkflowAlias,
+    WorkflowTest,
 )
 from weft.core.context import CallContext
 from weft.core.errors import (
@@ -184,5 +185,6 @@ __all__ = [
     "Workflow",
     "WorkflowAlias",
     "WorkflowClient",
+    "WorkflowTest",
     "connect",
 ]

@@ -11,12 +11,12 @@ from weft.client import _to_proto as write
 from weft.client._calls import new_request_id
 from weft.client._paging import all_pages
 from weft.client._reading import workflow as read
-from weft.client._workflow_aliases import Aliases
+from weft.client._workflow_testing import Rehearsals
 from weft.client._workflow_to_proto import workflow as written
 from weft.client.records import Concurrency, Page, Problem, Step, StepDefaults, Workflow
 
 
-class WorkflowClient(Aliases):
+class WorkflowClient(Rehearsals):
     """Definitions of workflows and their versions.
 
     A ``workflow`` is named by its id or its name.

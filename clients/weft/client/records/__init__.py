@@ -77,6 +77,7 @@ from weft.client.records._workflow import (
     Workflow,
     WorkflowAlias,
 )
+from weft.client.records._workflow_test import WorkflowTest
 
 __all__ = [
     "Action",
@@ -138,4 +139,5 @@ __all__ = [
     "WaitStep",
     "Workflow",
     "WorkflowAlias",
+    "WorkflowTest",
 ]
