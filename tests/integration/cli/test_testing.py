@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import pytest
 import pytest_asyncio
 from typer.testing import CliRunner, Result
 
-from examples.retries.warehouse import service
+from examples.document_pipeline import sentiment_analysis, text_extraction, text_summarization
+from examples.retries import warehouse
 from tests.support.world import hosted, populated
 from weft.cli.commands import app
 
@@ -72,7 +74,9 @@ BAD: dict[str, Any] = {
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def weft() -> AsyncIterator[Weft]:
     """Run the command against a server in memory."""
-    async with populated() as world, hosted(world.wire, service):
+    async with populated() as world, AsyncExitStack() as stack:
+        for module in (sentiment_analysis, text_extraction, text_summarization, warehouse):
+            await stack.enter_async_context(hosted(world.wire, module.service))
         runner = CliRunner(env={"WEFT_TARGET": world.wire.address, "NO_COLOR": "1", "COLUMNS": "200"})
 
         async def run(*words: str | Path, stdin: str = "") -> Result:
@@ -222,7 +226,7 @@ async def test_nobody_is_there(file: Path) -> None:
     assert result.exit_code in {6, 7}
 
 
-@pytest.mark.parametrize("name", ["retries/order.test.yaml"])
+@pytest.mark.parametrize("name", ["retries/order.test.yaml", "document_pipeline/workflow.test.yaml"])
 async def test_the_examples(weft: Weft, name: str) -> None:
     """They hold."""
     result = await weft(EXAMPLES / name)

@@ -46,7 +46,7 @@ async def test_a_definition_in_python(weft: Client) -> None:
         "shout",
         "paid",
     ]
-    assert not (found.problems or found.missing or found.waiting or found.truncated)
+    assert (found.problems, found.missing, found.waiting, found.truncated) == ((), (), (), False)
     assert found.to_dict()["execution"]["result"] == {"n": 7}
     with pytest.raises(ResourceNotFoundError):
         await weft.workflows.get("loud")
