@@ -18,6 +18,7 @@ __all__ = ["rows", "show_steps"]
 _SHOWN: Final = 10
 """Items of one step that are shown, of more."""
 _ENDED: Final = frozenset({"COMPLETED"})
+_INDENT: Final = "· "
 _APART: Final = ("undo", "finally")
 """Scopes that are no step's: what undoes, and what runs at the end."""
 
@@ -49,10 +50,10 @@ def _rows(inside: dict[str, list[StepExecution]], container: str, depth: int) ->
     for step in shown:
         _, name = _split(step.step_id) if container else ("", step.step_id)
         what = f"{step.service}.{step.action}" if step.action else step.kind
-        yield "  " * depth + name, what, *_rest(step, step_note(step))
+        yield _INDENT * depth + name, what, *_rest(step, step_note(step))
         yield from _rows(inside, step.step_id, depth + 1)
     if hidden:
-        yield "  " * depth + f"… and {hidden:,} more", "", "", "", "", ""
+        yield _INDENT * depth + f"… and {hidden:,} more", "", "", "", "", ""
 
 
 def _chosen(steps: Iterable[StepExecution], *, folds: bool) -> tuple[list[StepExecution], int]:

@@ -149,7 +149,7 @@ def test_get_shows_family_variables_and_what_is_inside(server: ScriptedServer, w
     assert "Parent:    step c of exe_0" in lines
     assert "State:     RUNNING, closing" in lines
     assert 'Variables: {"n": 1}' in lines
-    assert [line.split()[0] for line in lines[-4:]] == ["STEP", "first", "m", "[0]/ask"]
+    assert [line.split("  ")[0] for line in lines[-4:]] == ["STEP", "first", "m", "· [0]/ask"]
     assert lines[-1].endswith("asks bea: Pay for m[0]/ask?")
 
 

@@ -17,7 +17,30 @@ DEFINITION = Path(__file__).parents[3] / "examples" / "saga" / "trip.yaml"
 TRIP = {"trip": "oslo", "seats": 2, "card": "ann", "amount": 90, "boss": "bea"}
 
 
-async def test_the_example() -> None:
+async def test_the_tour() -> None:
+    """An incident in a map, a child, a message; as docs/executions.md walks through it."""
+    definitions = read_workflows([str(DEFINITION.with_name("tour.yaml"))])
+    async with serving() as wire, hosted(wire, service), connect(wire.address) as weft:
+        for defined in definitions:
+            values = {name.replace("finally", "finally_"): value for name, value in defined.values.items()}
+            await weft.workflows.create(defined.name, **values)
+        trips = [{"trip": "oslo", "address": "Main Street 1"}, {"trip": "rome", "address": "the moon"}]
+        started = await weft.executions.start("tour", {"tour": "t-1", "amount": 90, "trips": trips})
+        async for event in weft.executions.watch(started.id):
+            if event.kind == "incident_raised":
+                mended = {"booking": "rome-2", "address": "Main Street 2"}
+                await weft.executions.resolve_incident(started.id, input=mended, step_id="each[1]/ship")
+            if event.kind == "step_waiting" and event.data["reason"] == "SIGNAL":
+                await weft.executions.signal(started.id, "payment", {"amount": 99}, correlation="t-1")
+            if event.kind == "event_emitted":
+                assert event.data["data"] == {"tour": "t-1", "amount": 99}
+        found = await weft.executions.get(started.id)
+        assert (found.state, found.variables) == ("COMPLETED", {"due": 99, "closed": True})
+        (child,) = (await weft.executions.list(filter=f"parent = {started.id}")).items
+        assert [it.child_execution_id for it in found.steps if it.kind == "workflow"] == [child.id]
+
+
+async def test_the_trip() -> None:
     """What was done is undone as it was registered, when the trip fails or is refused."""
     (defined,) = read_workflows([str(DEFINITION)])
     async with serving() as wire, hosted(wire, service), connect(wire.address) as weft:

@@ -37,16 +37,16 @@ def test_bodies_stand_beneath_their_steps() -> None:
     assert found == [
         "first",
         "each",
-        "  [0]/p",
-        "    [1]/b",
-        "    [0]/a",
-        "  [1]/p",
-        "    [0]/a",
+        "· [0]/p",
+        "· · [1]/b",
+        "· · [0]/a",
+        "· [1]/p",
+        "· · [0]/a",
         "last",
         "undo/each[0]/p[1]/b",
         "undo/first",
         "finally/close",
-        "  [0]/x",
+        "· [0]/x",
     ]
 
 
@@ -55,9 +55,9 @@ def test_of_many_items_those_that_are_not_done_are_shown() -> None:
     many = [step(f"m[{number}]/{name}") for number in range(500) for name in "ab"]
     many[2 * 400] = step("m[400]/a", state="INCIDENT")
     found = names(step("m", "map", "OPEN"), *many)
-    assert found[1:3] == ["  [400]/a", "  [400]/b"]
+    assert found[1:3] == ["· [400]/a", "· [400]/b"]
     assert len(found) == 1 + 2 * 10 + 1
-    assert found[-1] == "  … and 490 more"
+    assert found[-1] == "· … and 490 more"
 
 
 def test_what_left_the_answer_takes_nothing_with_it() -> None:
