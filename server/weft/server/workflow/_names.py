@@ -114,12 +114,17 @@ class _Check:
         bit = visible.ledger.bit(name)
         if visible.room.lost or visible.state.sure >> max(bit, 0) & 1:
             return
+        asked = (mention.tested and len(mention.members) == 1) or self._is_asked(("steps", name))
         if bit < 0 or not visible.state.maybe >> bit & 1:
-            self._not_before(name)
-        elif not (mention.tested and len(mention.members) == 1) and not self._is_asked(("steps", name)):
+            self._not_before(name, asked=asked)
+        elif not asked:
             self._perhaps_not_run(name)
 
-    def _not_before(self, name: str) -> None:
+    def _not_before(self, name: str, *, asked: bool) -> None:
+        """Report a step that has no output here; who asks for it is only told that it is in vain."""
+        if name in self._told:
+            return
+        self._told.add(name)
         target, place = self._visible.whole.by_id[name], self._visible.place
         own = place.step.id if place else "the end"
         message = f"the step {cut(name)!r} does not run before {cut(own)!r}, so it has no output yet"
@@ -129,7 +134,8 @@ class _Check:
             if outer is not None:
                 message = f"the step {cut(name)!r} runs in {target.listing}: it is not visible behind it"
                 hint = f"use steps.{outer.step.id}, the output of the step around it"
-        self.add(Rule.EXPRESSION_NAME_UNKNOWN, message, hint)
+        severity = Severity.WARNING if asked else Severity.ERROR
+        self.add(Rule.EXPRESSION_NAME_UNKNOWN, message, hint, severity)
 
     def _perhaps_not_run(self, name: str) -> None:
         if name in self._told:
