@@ -125,10 +125,11 @@ class _Maker:
 
     def source(self) -> str:
         if self.pick(True, False):
-            return self.pick(*_OTHERS)
+            return str(self.pick(*_OTHERS))
         target = self.pick(*self._ids)
-        path = f"steps.{target}.{self.pick(*_MEMBERS)}"
-        return f"has(steps.{target}) ? 'yes' : 'no'" if self.pick(False, False, True) else path
+        if self.pick(False, False, True):
+            return f"has(steps.{target}) ? 'yes' : 'no'"
+        return f"steps.{target}.{self.pick(*_MEMBERS)}"
 
     def value(self) -> str:
         return f"${{{self.source()}}}" if self.pick(True, True, False) else f"<${{{self.source()}}}>"
