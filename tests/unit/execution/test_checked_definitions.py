@@ -28,13 +28,15 @@ def answer(name: str) -> Any:
     return lambda _: flows.ANSWERS[name]
 
 
-async def ran(definition: Definition) -> tuple[list[Problem], ExecutionDetails, list[Any]]:
-    """Run a definition, whatever the checks say of it."""
+async def ran(definition: Definition) -> tuple[list[Problem], ExecutionDetails | None, list[Any]]:
+    """Run a definition, whatever the checks say of its data."""
     async with new_world() as world:
         await world.register(*flows.ACTIONS)
         world.provider.answers = {name: answer(name) for name in flows.ANSWERS}
         world.provider.answers["bad"] = ActionFailedError("no", reason="SOLD_OUT")
         problems = list(await world.workflows.problems(definition, name="flow"))
+        if any(it.severity is Severity.ERROR and it.code not in CERTAIN for it in problems):
+            return problems, None, []  # its form is wrong, so that it is never run
         now = world.clock.now()
         workflow = Workflow(
             id="wf_flow",
@@ -108,6 +110,8 @@ def test_checks_and_engine_agree(definition: Definition) -> None:
     None of them ends INTERNAL, or does not end.
     """
     problems, details, bodies = asyncio.run(ran(definition))
+    if details is None:
+        return
     told = "\n".join(f"{it.severity} {it.path} {it.code} {it.message}" for it in problems)
     failures = [body.failure for body in bodies if isinstance(body, StepFailed)]
     undone = any(step.compensate for step in definition.every_step())

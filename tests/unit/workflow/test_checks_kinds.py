@@ -254,6 +254,17 @@ def test_members_that_do_not_belong(kind: str) -> None:
     assert refused == ALL_POLICIES.keys() - TAKEN[kind]
 
 
+def test_nothing_in_finally_ends_the_execution() -> None:
+    """It is ending already; that holds at any depth."""
+    ok = does(Succeed(), "ok")
+    assert found(KNOWN, *A, finally_steps=(ok,)) == [("finally[0].succeed", "MEMBER_NOT_ALLOWED")]
+    deep = does(Loop(until="true", steps=(ok,)))
+    assert found(KNOWN, *A, finally_steps=(deep,)) == [
+        ("finally[0].loop.steps[0].succeed", "MEMBER_NOT_ALLOWED")
+    ]
+    assert found(KNOWN, *A, finally_steps=(does(Fail(reason="NO"), "no"),)) == []
+
+
 def test_the_input_of_a_map_belongs_to_its_workflow() -> None:
     """A map of steps has none."""
     with_workflow = Map(items=[1], workflow=Child(name="w"))

@@ -50,6 +50,9 @@ def check_members(place: Place, spot: Spot) -> None:
         if not _takes(step, member):
             hint = _HINTS.get((step.kind, member), "")
             spot.add(member, Rule.MEMBER_NOT_ALLOWED, f"a step with `{step.kind}` takes no `{member}`", hint)
+    if step.kind == "succeed" and place.path.startswith("finally["):
+        message = "the execution is ending already: nothing in `finally` ends it otherwise"
+        spot.add("succeed", Rule.MEMBER_NOT_ALLOWED, message, "a step without `next` ends the list")
     check_kind(step, spot)
 
 
