@@ -15,6 +15,7 @@ from typer.testing import CliRunner, Result
 
 from examples.document_pipeline import sentiment_analysis, text_extraction, text_summarization
 from examples.retries import warehouse
+from examples.saga import travel
 from tests.support.world import hosted, populated
 from weft.cli.commands import app
 
@@ -75,7 +76,7 @@ BAD: dict[str, Any] = {
 async def weft() -> AsyncIterator[Weft]:
     """Run the command against a server in memory."""
     async with populated() as world, AsyncExitStack() as stack:
-        for module in (sentiment_analysis, text_extraction, text_summarization, warehouse):
+        for module in (sentiment_analysis, text_extraction, text_summarization, travel, warehouse):
             await stack.enter_async_context(hosted(world.wire, module.service))
         runner = CliRunner(env={"WEFT_TARGET": world.wire.address, "NO_COLOR": "1", "COLUMNS": "200"})
 
@@ -226,8 +227,10 @@ async def test_nobody_is_there(file: Path) -> None:
     assert result.exit_code in {6, 7}
 
 
-@pytest.mark.parametrize("name", ["retries/order.test.yaml", "document_pipeline/workflow.test.yaml"])
+@pytest.mark.parametrize(
+    "name", ["retries/order.test.yaml", "document_pipeline/workflow.test.yaml", "saga/trip.test.yaml"]
+)
 async def test_the_examples(weft: Weft, name: str) -> None:
-    """They hold."""
+    """They hold; what actions are registered to be undone by is undone as in an execution."""
     result = await weft(EXAMPLES / name)
     assert result.exit_code == 0, result.output

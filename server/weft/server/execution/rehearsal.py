@@ -10,7 +10,7 @@ import asyncio
 import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from weft.core.context import CallContext
@@ -18,9 +18,8 @@ from weft.core.errors import PreconditionError, ValidationError, Violation, Weft
 from weft.core.names import EXECUTION_PREFIX, new_id
 from weft.core.payload import JsonObject, dumps, loads
 from weft.core.reasons import Reason, Rule
-from weft.core.schema import Schema, schema_of
+from weft.core.schema import schema_of
 from weft.server.execution.endings import completed, failed
-from weft.server.execution.messages import SendSignal
 from weft.server.execution.model import (
     Asked,
     Event,
@@ -34,59 +33,21 @@ from weft.server.execution.model import (
 from weft.server.execution.paths import UNDO, id_of
 from weft.server.execution.place import Phase, Place
 from weft.server.execution.plan import Plan
+from weft.server.execution.rehearsal_model import AttemptResult, KnownAction, Rehearsed, TestMessage
 from weft.server.execution.retry import after_failure
-from weft.server.execution.run import ExecutionDetails, Recording, Run, summarize
+from weft.server.execution.run import Recording, Run, summarize
 from weft.server.execution.settle import settle
 from weft.server.execution.steps import action_input
 from weft.server.execution.timing import TIMED, when_due
 from weft.server.execution.waits import due_time, rest
+from weft.server.workflow.model import Step
 
-__all__ = ["MAX_EVENTS", "AttemptResult", "Rehearsal", "Rehearsed", "TestMessage"]
+__all__ = ["MAX_EVENTS", "Rehearsal"]
 
 MAX_EVENTS: Final = 10_000
 _TURNS: Final = 50
 _AGAINST: Final = (Waits.APPROVAL, Waits.CHILD)
 """Waits that end by a result that is given."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptResult:
-    """What one attempt gives."""
-
-    output: bytes | None = None
-    """JSON text; none: it fails."""
-    failure: Failure | None = None
-    """Why it fails."""
-    takes: timedelta = timedelta()
-    """How long it takes."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TestMessage:
-    """A message that comes."""
-
-    after: timedelta
-    """When, from the start."""
-    signal: SendSignal
-    """The message."""
-
-    __test__ = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rehearsed:
-    """What came of it."""
-
-    details: ExecutionDetails
-    """As it ended, or as it waits."""
-    events: Sequence[Event]
-    """Its history."""
-    missing: Sequence[str]
-    """Steps for which no result was given."""
-    waiting: Sequence[str]
-    """Steps that still wait, when nothing more comes."""
-    truncated: bool
-    """Whether it was stopped at ``MAX_EVENTS``."""
 
 
 @dataclass(order=True, slots=True)
@@ -109,7 +70,7 @@ class Rehearsal:
         value: The input; it fits the workflow's schema.
         results: What each step gives, attempt by attempt, by id or path.
         messages: What comes from outside.
-        schemas: Input and output schema of actions that are known, by service and action.
+        actions: Those that are known, by service and action.
         start: When it begins.
     """
 
@@ -119,12 +80,12 @@ class Rehearsal:
         value: JsonObject,
         results: Mapping[str, Sequence[AttemptResult]],
         messages: Sequence[TestMessage],
-        schemas: Mapping[tuple[str, str], tuple[Schema, Schema]],
+        actions: Mapping[tuple[str, str], KnownAction],
         start: datetime,
     ) -> None:
         self._plan = plan
         self._results = results
-        self._schemas = schemas
+        self._actions = actions
         self._now = start
         self._messages = sorted(messages, key=lambda it: it.after, reverse=True)
         self._start = start
@@ -260,7 +221,9 @@ class Rehearsal:
             if place.waiting is not None and place.waiting.asked is not None:
                 output = self._decision(place.path, place.waiting.asked, output)
             self._check_output(place, output)
-            return (completed(self._run, place, dumps(output, "output"), value=output),)
+            undo = self._action(place.planned.step).undo if place.planned else ""
+            text = dumps(output, "output")
+            return (completed(self._run, place, text, value=output, compensation=undo),)
         except WeftError as error:
             return self._failed(self._run, place, Failure.of(error))
 
@@ -274,11 +237,14 @@ class Rehearsal:
         plain = {"comment": "", "by": "", "time": self._now.isoformat(), "data": {}}
         return {**plain, **given, "outcome": outcome}
 
+    def _action(self, step: Step) -> KnownAction:
+        return self._actions.get((step.service, step.action), _ANY)
+
     def _check_input(self, place: Place) -> None:
         planned = place.planned
         if planned is None or planned.step.does is not None:
             return
-        takes, _ = self._schemas.get((planned.step.service, planned.step.action), (_ANY, _ANY))
+        takes = self._action(planned.step).takes
         violations = takes.violations(action_input(self._run, place, planned, takes), "input")
         if violations:
             raise ValidationError(violations)
@@ -287,8 +253,7 @@ class Rehearsal:
         planned = place.planned
         if planned is None or planned.step.does is not None:
             return
-        _, gives = self._schemas.get((planned.step.service, planned.step.action), (_ANY, _ANY))
-        violations = gives.violations(output, "output")
+        violations = self._action(planned.step).gives.violations(output, "output")
         if violations:
             raise PreconditionError(
                 f"the result given for {place.path} does not fit the action's schema: {violations[0]}",
@@ -316,5 +281,5 @@ class Rehearsal:
             run.stored(summarize(run.execution, run.standing, recording.events[-1], waits, due), recording)
 
 
-_ANY: Final = schema_of(None)
+_ANY: Final = KnownAction(schema_of(None), schema_of(None))
 _STANDS: Final = (Phase.WAITING, Phase.INCIDENT, Phase.ACCEPTED)

@@ -13,7 +13,7 @@ from weft.core.errors import ValidationError
 from weft.core.names import STEP_ID, check_name, new_id
 from weft.core.payload import JsonObject, from_payload, kind_of
 from weft.core.reasons import Rule
-from weft.core.schema import Schema, schema_of
+from weft.core.schema import schema_of
 from weft.server.execution import convert
 from weft.server.execution.control_servicer import read_failure
 from weft.server.execution.dispatch import rewrite
@@ -21,7 +21,8 @@ from weft.server.execution.messages import SendSignal
 from weft.server.execution.model import Failure
 from weft.server.execution.paths import is_path
 from weft.server.execution.plan import Plan, compile_plan
-from weft.server.execution.rehearsal import AttemptResult, Rehearsal, Rehearsed, TestMessage
+from weft.server.execution.rehearsal import Rehearsal
+from weft.server.execution.rehearsal_model import AttemptResult, KnownAction, Rehearsed, TestMessage
 from weft.server.registry.service import RegistryService
 from weft.server.requests import Faults, read_duration
 from weft.server.workflow.convert import problem_to_proto
@@ -73,8 +74,8 @@ class TestableWorkflowServicer(WorkflowServicer, workflow_service_pb2_grpc.Workf
         violations = plan.input_schema.violations(value, "input")
         if violations:
             raise ValidationError(violations)
-        schemas = await self._schemas(plan)
-        rehearsed = await Rehearsal(plan, value, results, messages, schemas, start).run()
+        actions = await self._actions(plan)
+        rehearsed = await Rehearsal(plan, value, results, messages, actions, start).run()
         return _answer(request, told, rehearsed)
 
     def _start(self, request: pb.TestWorkflowRequest, faults: Faults) -> datetime:
@@ -105,16 +106,18 @@ class TestableWorkflowServicer(WorkflowServicer, workflow_service_pb2_grpc.Workf
         )
         return draft, problems
 
-    async def _schemas(self, plan: Plan) -> Mapping[tuple[str, str], tuple[Schema, Schema]]:
-        """Return what is known of the actions; nothing of what is not registered."""
-        found: dict[tuple[str, str], tuple[Schema, Schema]] = {}
+    async def _actions(self, plan: Plan) -> Mapping[tuple[str, str], KnownAction]:
+        """Return what is registered of the actions, and of those that undo them."""
+        found: dict[tuple[str, str], KnownAction] = {}
         for planned in plan.steps.values():
             for step in (planned.step, planned.undo.step if planned.undo else planned.step):
                 service = await self._registry.find(step.service) if step.service else None
                 action = service.versions[0].action(step.action) if service else None
-                if action is not None:
-                    schemas = schema_of(action.input_schema), schema_of(action.output_schema)
-                    found[step.service, step.action] = schemas
+                undo = service.versions[0].action(action.compensation) if service and action else None
+                for it in (action, undo):
+                    if it is not None:
+                        takes, gives = schema_of(it.input_schema), schema_of(it.output_schema)
+                        found[step.service, it.name] = KnownAction(takes, gives, it.compensation)
         return found
 
 
