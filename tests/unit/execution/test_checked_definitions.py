@@ -103,7 +103,11 @@ def step_at(path: str, known: dict[str, str]) -> str:
 
 
 @given(flows.flows())
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.large_base_example],
+)
 def test_checks_and_engine_agree(definition: Definition) -> None:
     """Without warnings no step fails by an expression or an input; with an error its step always does.
 
