@@ -111,6 +111,24 @@ async def test_a_result_that_the_action_could_not_give_fails_the_step(world: Wor
     assert response.execution.failure.reason == "ACTION_OUTPUT_INVALID"
 
 
+async def test_whose_failure_it_is_can_be_said(world: World) -> None:
+    """A handler of business errors takes those of actions; one of Weft's own goes to the technical one."""
+    handlers = [{"kind": "ERROR_KIND_TECHNICAL", "next": "t"}, {"kind": "ERROR_KIND_BUSINESS", "next": "b"}]
+    ends = [{"id": name, "succeed": {"result": raw({"way": name})}} for name in ("t", "b")]
+    call = {
+        "id": "c",
+        "service": "texts",
+        "action": "shout",
+        "input": raw({"text": "a"}),
+        "onError": handlers,
+    }
+    for domain, way in (("weft", "t"), ("", "b")):
+        failure = {"failure": {"reason": "X", "code": 10, "domain": domain}}
+        results = [{"stepId": "c", "attempts": [failure]}]
+        response = await rehearse(world, workflow={"name": "w", "steps": [call, *ends]}, results=results)
+        assert json_format.MessageToDict(response.execution.result.struct) == {"way": way}
+
+
 async def test_a_definition_with_errors_is_not_run(world: World) -> None:
     """Its problems are the answer."""
     broken = {"name": "b", "steps": [{"id": "a", "service": "texts", "action": "nothing"}]}

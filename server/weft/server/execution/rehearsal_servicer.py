@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ from weft.server.execution.plan import Plan, compile_plan
 from weft.server.execution.rehearsal import Rehearsal
 from weft.server.execution.rehearsal_model import AttemptResult, KnownAction, Rehearsed, TestMessage
 from weft.server.registry.service import RegistryService
+from weft.server.registry.versions import choose
 from weft.server.requests import Faults, read_duration
 from weft.server.workflow.convert import problem_to_proto
 from weft.server.workflow.model import Definition, Problem, Severity, Workflow
@@ -110,14 +112,16 @@ class TestableWorkflowServicer(WorkflowServicer, workflow_service_pb2_grpc.Workf
         """Return what is registered of the actions, and of those that undo them."""
         found: dict[tuple[str, str], KnownAction] = {}
         for planned in plan.steps.values():
-            for step in (planned.step, planned.undo.step if planned.undo else planned.step):
+            for it in (planned, planned.undo or planned):
+                step = it.step
                 service = await self._registry.find(step.service) if step.service else None
-                action = service.versions[0].action(step.action) if service else None
-                undo = service.versions[0].action(action.compensation) if service and action else None
-                for it in (action, undo):
-                    if it is not None:
-                        takes, gives = schema_of(it.input_schema), schema_of(it.output_schema)
-                        found[step.service, it.name] = KnownAction(takes, gives, it.compensation)
+                choice = choose(service, it.versions) if service else None
+                action = choice.offer.action(step.action) if choice else None
+                undo = choice.offer.action(action.compensation) if choice and action else None
+                for known in (action, undo):
+                    if known is not None:
+                        takes, gives = schema_of(known.input_schema), schema_of(known.output_schema)
+                        found[step.service, known.name] = KnownAction(takes, gives, known.compensation)
         return found
 
 
@@ -160,10 +164,9 @@ def _read_attempt(message: pb.AttemptResult, path: str, faults: Faults) -> Attem
     )
     if message.WhichOneof("outcome") == "failure":
         failure = Failure.of(read_failure(message.failure, faults, f"{path}.failure"))
-        return AttemptResult(failure=failure, takes=takes)
-    return AttemptResult(
-        output=_object(message, "output", f"{path}.output", faults), takes=takes or timedelta()
-    )
+        domain = message.failure.domain or failure.domain
+        return AttemptResult(failure=replace(failure, domain=domain), takes=takes)
+    return AttemptResult(output=_object(message, "output", f"{path}.output", faults), takes=takes)
 
 
 def _read_messages(request: pb.TestWorkflowRequest, faults: Faults) -> list[TestMessage]:
