@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.faults.rig.faults import FAILPOINTS
-from tests.faults.rig.plan import Wanted, expand
+from tests.faults.rig.plan import LANGUAGE, Wanted, expand
 from tests.faults.rig.postgres import PostgresStoreAdapter
 from tests.faults.rig.report import Report
 from tests.faults.rig.run import run
@@ -54,7 +54,7 @@ def wanted(options: argparse.Namespace) -> Wanted:
         sessions=options.executions,
         faults={**kills, **{kind: count for kind, count in network.items() if count}},
         workflows=("chain-5",),
-        weights={"watch": 5, "execute": 5, "poll": 4, "cancel": 1, "timeout": 1, "repeat": 1},
+        weights={"watch": 5, "execute": 5, "poll": 4, "cancel": 1, "timeout": 1, "repeat": 1, **LANGUAGE},
         concurrency=options.concurrency,
         workers=3,
         patience=120,

@@ -69,7 +69,7 @@ BUGS: dict[str, Planted] = {
     "end_overwritten": Planted(
         caught_by="final_state_stays", faults=_ONE_KILL, sessions=_CANCEL, seconds=_LONG
     ),
-    "number_skipped": Planted(caught_by="history_grows"),
+    "number_skipped": Planted(caught_by="history_grows", count=6),
     "execution_forgotten": Planted(
         caught_by="accepted_ends", faults=_ONE_KILL, sessions={"poll": 1}, seconds=_LONG
     ),
@@ -77,6 +77,16 @@ BUGS: dict[str, Planted] = {
     "outputs_mixed_up": Planted(caught_by="records_are_what_bodies_returned"),
     "retry_without_backoff": Planted(caught_by="retries_wait", sessions={"flaky": 1, "watch": 1}),
     "dispatched_twice": Planted(caught_by="attempts_count_up"),
+    "message_taken_twice": Planted(caught_by="messages_are_taken_once", sessions={"letter": 1}, count=12),
+    "message_too_early": Planted(caught_by="messages_are_not_lost", sessions={"letter": 1}, count=12),
+    "early_wait": Planted(caught_by="waits_are_not_early", sessions={"rest": 1}, count=12),
+    "child_of_another_id": Planted(caught_by="children_are_recorded", sessions={"family": 1}, count=4),
+    "child_not_awaited": Planted(
+        caught_by="children_reach_their_parents", sessions={"family": 1}, count=12, seconds=_LONG
+    ),
+    "undone_oldest_first": Planted(caught_by="undone_in_reverse", sessions={"saga": 1}, count=12),
+    "undo_left_out": Planted(caught_by="undone_in_reverse", sessions={"saga": 1}, count=12),
+    "items_as_they_end": Planted(caught_by="bodies_are_whole", sessions={"bodies": 1}, count=12),
 }
 
 
@@ -86,6 +96,7 @@ FAST = frozenset(
         *("other_input_accepted", "number_skipped", "outputs_mixed_up", "dispatched_twice"),
         "retry_without_backoff",
         *("history_rewritten", "end_overwritten", "key_forgotten"),
+        *("message_taken_twice", "undone_oldest_first", "items_as_they_end"),
     }
 )
 """What ``make test`` has time for; ``make faults`` runs all."""

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.integration
 SEED = 20_261_201
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(180)
 async def test_kills_lose_nothing_and_record_nothing_twice(tmp_path: Path) -> None:
     """W1-W7, W9, W12: whatever is killed whenever, all invariants hold."""
     faults = {"kill-server": 2, "kill-worker": 1, **{f"kill-at-{name}": 1 for name in FAILPOINTS}}

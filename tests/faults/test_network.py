@@ -15,7 +15,7 @@ pytestmark = pytest.mark.integration
 SEED = 20_261_204
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(180)
 async def test_a_bad_network_loses_nothing_and_starts_nothing_twice(tmp_path: Path) -> None:
     """W1, W2, W6, W7: a caller whose answer is lost asks again, and is told the same."""
     faults = {"cut": 2, "drop-replies": 2, "delay": 1, "blackhole": 1, "pause-server": 1}

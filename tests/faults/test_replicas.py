@@ -20,7 +20,7 @@ SEED = 20_261_208
 async def test_replicas_lose_nothing_and_record_nothing_twice(tmp_path: Path) -> None:
     """W1-W9, W12: kills of servers, of the database, and a server that is stopped past its lease."""
     faults = {"kill-server": 2, "kill-at-commit.after": 1, "kill-database": 1, "pause-server": 1}
-    plan = expand(SEED, Wanted(sessions=80, faults=faults, workers=3, stall=40))
+    plan = expand(SEED, Wanted(sessions=80, faults=faults, workers=3))
     report = await run(plan, PostgresStoreAdapter(), tmp_path / "run")
     print(report.figures())  # noqa: T201 - the figures are the point
     assert report.problems == []
@@ -32,7 +32,6 @@ STOPS = Wanted(
     weights={"poll": 3, "watch": 1},
     seconds=(0.02, 0.1),
     workers=3,
-    stall=40,
 )
 """In front of each commit stands a server that has lost its lease by the time it goes on."""
 

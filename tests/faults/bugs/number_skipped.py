@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from tests.faults.bugs.seams import wrap
-from weft.server.execution import run
-from weft.server.execution.model import Event, EventBody, ExecutionCompleted
+from weft.server.execution.model import EventBody, ExecutionCompleted
+from weft.server.execution.run import Recording
 
 
 def plant() -> None:
     def make(original: Any) -> Any:
-        def number_events(last: int, bodies: Sequence[EventBody], clock: Any) -> tuple[Event, ...]:
-            events: tuple[Event, ...] = original(last, bodies, clock)
-            if isinstance(events[-1].body, ExecutionCompleted):
-                return (*events[:-1], replace(events[-1], number=events[-1].number + 1))
-            return events
+        def add(self: Recording, *bodies: EventBody) -> None:
+            original(self, *bodies)
+            if self.events and isinstance(self.events[-1].body, ExecutionCompleted):
+                self.events[-1] = replace(self.events[-1], number=self.events[-1].number + 1)
 
-        return number_events
+        return add
 
-    wrap(run, "number_events", make)
+    wrap(Recording, "add", make)

@@ -6,8 +6,8 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from weft.server.execution import run
-from weft.server.execution.model import Event, EventBody
+from weft.server.execution.model import EventBody
+from weft.server.execution.run import Recording
 from weft.server.store.sqlite import SqliteStore
 
 
@@ -20,14 +20,12 @@ def change_bodies(change: Callable[[EventBody], Sequence[EventBody]]) -> None:
     """Record other events than those that happened."""
 
     def make(original: Any) -> Any:
-        def number_events(last: int, bodies: Sequence[EventBody], clock: Any) -> tuple[Event, ...]:
-            changed = [one for body in bodies for one in change(body)]
-            numbered: tuple[Event, ...] = original(last, changed, clock)
-            return numbered
+        def add(self: Recording, *bodies: EventBody) -> None:
+            original(self, *(one for body in bodies for one in change(body)))
 
-        return number_events
+        return add
 
-    wrap(run, "number_events", make)
+    wrap(Recording, "add", make)
 
 
 def at_open(work: Callable[[sqlite3.Connection], object]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from tests.faults.checks import ends, histories, steps
+from tests.faults.checks import ends, families, histories, messages, steps
 from tests.faults.rig.evidence import Evidence, Violation
 
 Checker = Callable[[Evidence], Iterator[Violation]]
@@ -30,6 +30,13 @@ CHECKERS: dict[str, Checker] = {
         ends.timers_are_not_missed,
         ends.waiters_are_told,
         ends.store_is_sound,
+        messages.messages_are_not_lost,
+        messages.messages_are_taken_once,
+        messages.waits_are_not_early,
+        families.children_are_recorded,
+        families.children_reach_their_parents,
+        families.undone_in_reverse,
+        families.bodies_are_whole,
     )
 }
 

@@ -16,7 +16,7 @@ def accepted_ends(evidence: Evidence) -> Iterator[Violation]:
         yield Violation("W1", f"{lost} was accepted and is lost")
     asked = {op.request["request_id"] for op in evidence.operations if op.name in {"start", "execute"}}
     for stored in evidence.stored.values():
-        if stored.token not in asked:
+        if not stored.parent and stored.token not in asked:
             yield Violation("W1", f"{stored.id} was started by nobody")
         yield from _one_end(stored)
 
@@ -79,7 +79,7 @@ def starts_are_idempotent(evidence: Evidence) -> Iterator[Violation]:
     for request, ids in evidence.started.items():
         if len(ids) > 1:
             yield Violation("W6", f"{request} was answered with {sorted(ids)}")
-    for token, count in Counter(stored.token for stored in evidence.stored.values()).items():
+    for token, count in Counter(stored.token for stored in evidence.stored.values() if not stored.parent).items():
         if count > 1:
             yield Violation("W6", f"{token} started {count} executions")
     for op in evidence.operations:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from itertools import pairwise
 
-from tests.faults.rig.evidence import Evidence, HistoryEvent, Stored, Violation
+from tests.faults.rig.evidence import Evidence, HistoryEvent, Stored, Violation, step_kind
 
 ROUNDING = 0.001
 """How much a time may lose by being written in microseconds, twice."""
@@ -32,7 +32,11 @@ def one_result_for_each_step(evidence: Evidence) -> Iterator[Violation]:
 def records_are_what_bodies_returned(evidence: Evidence) -> Iterator[Violation]:
     """W3, W4: a recorded output was returned by a body of that attempt, and is what the next one got."""
     for stored in evidence.stored.values():
-        recorded = {event["data"]["step_id"]: event["data"] for event in stored.of_kind("step_completed")}
+        recorded = {
+            event["data"]["step_id"]: event["data"]
+            for event in stored.of_kind("step_completed")
+            if not step_kind(event["data"]["step_id"])
+        }
         for step, data in recorded.items():
             bodies = evidence.bodies_of.get((stored.id, step), [])
             returned = [body.output for body in bodies if body.attempt == data["attempt"]]
@@ -110,7 +114,7 @@ def retries_wait(evidence: Evidence) -> Iterator[Violation]:
         for event in stored.events:
             step = event["data"].get("step_id", "")
             if event["kind"] == "step_retry_scheduled":
-                due[step] = _seconds(event["data"]["retry_time"])
+                due[step] = seconds(event["data"]["retry_time"])
                 if due[step] < at(event) + evidence.backoff - ROUNDING:
                     yield Violation("W12", f"{stored.id}: {step} is due after {due[step] - at(event):.3f} s")
             elif event["kind"] == "step_scheduled" and at(event) < due.pop(step, 0.0) - ROUNDING:
@@ -135,8 +139,9 @@ def stale_writes_are_refused(evidence: Evidence) -> Iterator[Violation]:
 
 def at(event: HistoryEvent) -> float:
     """When an event was recorded, in seconds since 1970."""
-    return _seconds(event["time"])
+    return seconds(event["time"])
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
+    """Return a written time in seconds since 1970."""
     return datetime.fromisoformat(text).timestamp()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from tests.faults.rig.child import Child, listening
@@ -42,6 +43,13 @@ class ServerNode(Child):
         waiting = order.with_suffix(order.suffix + ".new")
         waiting.write_text(action)
         waiting.rename(order)
+
+    def fired(self, failpoint: str) -> float | None:
+        """Return when an order was carried out, by the monotonic clock: callers notice at once."""
+        with suppress(FileNotFoundError):
+            renamed = (self.failpoints / f"{failpoint}.fired").stat().st_ctime
+            return time.monotonic() - (time.time() - renamed)
+        return None
 
     def disarm(self, failpoint: str) -> bool:
         """Take an order back; tell whether it was carried out."""

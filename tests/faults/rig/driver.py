@@ -159,6 +159,27 @@ class Driver:
 
         return await self._until_answered("cancel", attempt, expect=("EXECUTION_ENDED",), id=execution)
 
+    async def signal(
+        self, execution: str, name: str, payload: Mapping[str, Any], *, correlation: str, signal_id: str
+    ) -> Mapping[str, Any]:
+        """Bring a message; after the end it is refused."""
+
+        async def attempt(weft: Client) -> dict[str, Any]:
+            return _shown(
+                await weft.executions.signal(
+                    execution, name, payload, correlation=correlation, signal_id=signal_id
+                )
+            )
+
+        return await self._until_answered(
+            "signal",
+            attempt,
+            expect=("EXECUTION_ENDED",),
+            id=execution,
+            signal_id=signal_id,
+            payload=dict(payload),
+        )
+
     async def start_otherwise(self, what: Start) -> Mapping[str, Any]:
         """Use a request id again for another input: to be refused."""
 

@@ -20,6 +20,28 @@ LAST_EVENTS = {
 }
 """Kinds of events that end a history, and the state that each leads to."""
 
+STEP_KINDS = {
+    "each": "map",
+    "both": "parallel",
+    "paid": "signal",
+    "paid-again": "signal",
+    "sub": "workflow",
+    "pause": "wait",
+}
+"""What the steps are that call no action, by id: the rig gives its ids no other meaning."""
+
+UNDONE = frozenset({"u0", "u1", "u2", "u3", "u4"})
+"""Ids of the steps that something undoes."""
+
+PAUSE = 0.4
+"""How many seconds a waiting step waits."""
+
+
+def step_kind(path: str) -> str:
+    """Return what a step is; empty: a call of an action."""
+    return STEP_KINDS.get(path.rpartition("/")[2], "")
+
+
 HistoryEvent = Mapping[str, Any]
 """An event as the SDK shows it: ``number``, ``time``, ``kind``, ``data``."""
 
@@ -39,6 +61,10 @@ class Stored:
     """By the server's clock, in seconds since 1970."""
     timeout: float | None = None
     """How long it may take, as it was asked for."""
+    parent: str = ""
+    """Id of the execution whose child it is; empty: nobody's."""
+    parent_step: str = ""
+    """Path of the step that started it."""
 
     def of_kind(self, *kinds: str) -> list[HistoryEvent]:
         return [event for event in self.events if event["kind"] in kinds]

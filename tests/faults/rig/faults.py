@@ -118,8 +118,9 @@ async def kill_at(failpoint: str, cluster: Cluster, fault: PlannedFault) -> floa
     await server.up()
     before = server.starts
     server.arm(failpoint, "kill")
+    await until(lambda: server.fired(failpoint) is not None or server.starts > before, _WITHIN)
+    began = server.fired(failpoint) or time.monotonic()
     await _restarted(server, before)
-    began = time.monotonic()
     fired = server.disarm(failpoint)
     await server.up()
     return began if fired else None

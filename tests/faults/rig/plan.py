@@ -7,14 +7,17 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
-KINDS: Final = ("watch", "execute", "poll", "cancel", "timeout", "repeat", "flaky")
-"""What sessions there are."""
+LANGUAGE: Final = {"bodies": 2, "letter": 2, "family": 2, "saga": 2, "rest": 1}
+"""Sessions with more than calls one after another, and how often each is drawn."""
 
-WEIGHTS: Final = {"watch": 4, "execute": 4, "poll": 4, "cancel": 2, "timeout": 1, "repeat": 2, "flaky": 2}
+WEIGHTS: Final = {
+    **{"watch": 4, "execute": 4, "poll": 4, "cancel": 2, "timeout": 1, "repeat": 2, "flaky": 2},
+    **LANGUAGE,
+}
 """How often each is drawn."""
 
 
-_OWN_WORKFLOWS: Final = {"timeout": "slow", "flaky": "flaky"}
+_OWN_WORKFLOWS: Final = {"timeout": "slow", "flaky": "flaky", **{kind: kind for kind in LANGUAGE}}
 """Sessions that need a workflow of their own."""
 
 
@@ -63,8 +66,11 @@ class Plan:
     """How many seconds without a fault follow each."""
     ahead: float = 0.05
     """Which part of the sessions may run ahead of a fault that is late."""
-    stall: float = 20.0
-    """For how many seconds the number of open executions may stand still before the drain is given up."""
+    stall: float = 75.0
+    """For how many seconds the number of open executions may stand still before the drain is given up.
+
+    A parent whose child ended as its server died looks for itself once a minute.
+    """
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -86,7 +92,7 @@ class Wanted:
     patience: float = 60.0
     calm: float = 0.5
     ahead: float = 0.05
-    stall: float = 20.0
+    stall: float = 75.0
     last: float = 0.85
     """After which part of the sessions no fault begins any more, so that each has something to disturb."""
     again: float = 0.3

@@ -23,7 +23,8 @@ from tests.faults.rig.faults import FAULTS
 from tests.faults.rig.plan import Plan, PlannedFault
 from tests.faults.rig.record import Operation, Recorder, Window, read_bodies, read_operations
 from tests.faults.rig.report import Report
-from tests.faults.rig.sessions import BACKOFF, MAX_ATTEMPTS, attend, create_workflows
+from tests.faults.rig.sessions import attend, create_workflows
+from tests.faults.rig.steps import BACKOFF, MAX_ATTEMPTS
 from tests.faults.rig.stores import StoreAdapter
 from weft.client import Client, Execution, InternalError, WeftError, connect
 
@@ -198,6 +199,8 @@ async def _read(weft: Client, execution: Execution) -> Stored:
         events=events,
         result=execution.to_dict()["result"],
         created=execution.create_time.timestamp() if execution.create_time else 0.0,
+        parent=execution.parent.execution_id if execution.parent else "",
+        parent_step=execution.parent.step_id if execution.parent else "",
     )
 
 
@@ -224,4 +227,6 @@ def _with_timeouts(stored: Mapping[str, Stored], operations: Sequence[Operation]
         for op in operations
         if not op.request.get("other_input")
     }
-    return {key: replace(one, timeout=asked.get(one.token)) for key, one in stored.items()}
+    return {
+        key: one if one.parent else replace(one, timeout=asked.get(one.token)) for key, one in stored.items()
+    }

@@ -9,15 +9,12 @@ from typing import Final
 
 from tests.faults.rig.driver import Driver, Start
 from tests.faults.rig.evidence import LAST_EVENTS
+from tests.faults.rig.language import create_language, follow, items, write_letters
 from tests.faults.rig.plan import Session
-from tests.faults.rig.worker import SERVICE
+from tests.faults.rig.steps import work
 from weft.client import Client
 
 SLOW_SECONDS: Final = 30.0
-MAX_ATTEMPTS: Final = 20
-"""Of each step: more than kills may cost it."""
-BACKOFF: Final = 0.1
-"""How many seconds a retry waits at the least."""
 _COPIES: Final = 4
 _STEPS: Final = {"chain-3": 3, "chain-5": 5}
 
@@ -27,27 +24,14 @@ async def create_workflows(weft: Client) -> None:
     for name, count in _STEPS.items():
         await weft.workflows.create(name, [_step(number, count) for number in range(count)])
     await weft.workflows.create("flaky", [_step(number, 3, failures=number % 2) for number in range(3)])
-    await weft.workflows.create("slow", [{**_step(0, 1), "input": {**_INPUT, "seconds": SLOW_SECONDS}}])
-
-
-_INPUT: Final = {"token": "${input.token}", "seconds": "${input.seconds}"}
+    await weft.workflows.create("slow", [_step(0, 1, seconds=SLOW_SECONDS)])
+    await create_language(weft)
 
 
 def _step(number: int, count: int, **given: object) -> dict[str, object]:
     prior = {"n": f"${{steps.s{number - 1}.n}}", "prior": f"${{steps.s{number - 1}.mark}}"}
-    return {
-        "id": f"s{number}",
-        "service": SERVICE,
-        "action": "work",
-        "next": f"s{number + 1}" if number + 1 < count else None,
-        "input": {**_INPUT, **(prior if number else {}), **given},
-        "retry": {
-            "max_attempts": MAX_ATTEMPTS,
-            "initial_backoff": BACKOFF,
-            "max_backoff": BACKOFF * 4,
-            "on_exhausted": "FAIL",
-        },
-    }
+    following = f"s{number + 1}" if number + 1 < count else None
+    return work(f"s{number}", next=following, **{**(prior if number else {}), **given})
 
 
 async def attend(driver: Driver, session: Session, run: str) -> None:
@@ -56,18 +40,16 @@ async def attend(driver: Driver, session: Session, run: str) -> None:
     what = Start(
         workflow=session.workflow,
         request_id=request_id,
-        input={"token": request_id, "seconds": session.seconds},
+        input={
+            "token": request_id,
+            "seconds": session.seconds,
+            **({"items": items(session.seconds)} if session.kind == "bodies" else {}),
+        },
         timeout=session.timeout,
     )
     await _WAYS[session.kind](driver, session, what)
     if session.again:
         await driver.start(what)
-
-
-async def _watch(driver: Driver, session: Session, what: Start) -> None:
-    started = await driver.start(what)
-    await driver.watch(started["id"])
-    await driver.get(started["id"])
 
 
 async def _execute(driver: Driver, session: Session, what: Start) -> None:
@@ -104,11 +86,16 @@ async def _repeat(driver: Driver, session: Session, what: Start) -> None:
 
 
 _WAYS: Final = {
-    "watch": _watch,
+    "watch": follow,
     "execute": _execute,
     "poll": _poll,
     "cancel": _cancel,
-    "timeout": _watch,
-    "flaky": _watch,
+    "timeout": follow,
+    "flaky": follow,
     "repeat": _repeat,
+    "bodies": follow,
+    "letter": write_letters,
+    "family": follow,
+    "saga": follow,
+    "rest": follow,
 }
