@@ -26,6 +26,7 @@ from tests.faults.histories import (
     with_stored,
     without,
 )
+from tests.faults.language_histories import BAD_RUNS, GOOD_RUNS
 from tests.faults.rig.evidence import Evidence
 from tests.faults.rig.record import Outcome, Window
 
@@ -165,6 +166,7 @@ BAD = (
     one("waiters_are_told", with_operations(FORGOTTEN), "a waiter forgotten"),
     one("store_is_sound", replace(GOOD, store_faults=("integrity_check: no",)), "a broken store"),
     one("store_is_sound", replace(GOOD, log_faults=("Traceback",)), "a defect logged"),
+    *BAD_RUNS,
 )
 
 
@@ -182,6 +184,7 @@ BAD = (
             replace(GOOD, operations=(start(),), stored={ID: TIMED_OUT}, bodies=BODIES), id="timed out"
         ),
         pytest.param(Evidence(), id="nothing"),
+        *(pytest.param(run, id=what) for what, run in GOOD_RUNS.items()),
     ],
 )
 def test_good_histories_pass(evidence: Evidence) -> None:

@@ -64,7 +64,7 @@ def _children(stored: Stored) -> dict[str, list[str]]:
 
 
 def undone_in_reverse(evidence: Evidence) -> Iterator[Violation]:
-    """W8: what failed or was cancelled is undone: all that was completed and nothing else, newest first, once."""
+    """W8: what failed or was cancelled is undone: all that was completed, nothing else, newest first, once."""
     for stored in evidence.stored.values():
         completed = [event["data"]["step_id"] for event in stored.of_kind("step_completed")]
         done = [path for path in completed if path.rpartition("/")[2] in UNDONE and not _undoes(path)]
@@ -116,7 +116,7 @@ def _outputs(stored: Stored) -> dict[str, Mapping[str, Any]]:
 
 
 def bodies_are_whole(evidence: Evidence) -> Iterator[Violation]:
-    """B1: every item and branch is recorded once, and its container's output has them all, each at its place."""
+    """B1: items and branches are recorded once, and what holds them gives them all, each at its place."""
     for stored in evidence.stored.values():
         last: dict[str, Any] = {}
         ended = Counter(event["data"]["scope"] for event in stored.of_kind("scope_completed", "scope_failed"))

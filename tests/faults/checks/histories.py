@@ -79,7 +79,9 @@ def starts_are_idempotent(evidence: Evidence) -> Iterator[Violation]:
     for request, ids in evidence.started.items():
         if len(ids) > 1:
             yield Violation("W6", f"{request} was answered with {sorted(ids)}")
-    for token, count in Counter(stored.token for stored in evidence.stored.values() if not stored.parent).items():
+    for token, count in Counter(
+        stored.token for stored in evidence.stored.values() if not stored.parent
+    ).items():
         if count > 1:
             yield Violation("W6", f"{token} started {count} executions")
     for op in evidence.operations:

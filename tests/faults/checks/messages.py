@@ -17,7 +17,9 @@ def messages_are_not_lost(evidence: Evidence) -> Iterator[Violation]:
         stored, wanted = evidence.stored.get(op.request["id"]), op.request["signal_id"]
         kept = [it for it in _received(stored) if it["signal_id"] == wanted]
         if len(kept) != 1:
-            yield Violation("M1", f"{op.request['id']}: {wanted} was acknowledged, and came {len(kept)} times")
+            yield Violation(
+                "M1", f"{op.request['id']}: {wanted} was acknowledged, and came {len(kept)} times"
+            )
         for data in kept:
             if data["payload"] != op.request["payload"]:
                 yield Violation("M1", f"{op.request['id']}: {wanted} came as {data['payload']}")
@@ -28,7 +30,7 @@ def messages_are_not_lost(evidence: Evidence) -> Iterator[Violation]:
 
 
 def messages_are_taken_once(evidence: Evidence) -> Iterator[Violation]:
-    """M1: a step takes a message that came before, whole; none is taken twice, and the first to come goes first."""
+    """M1: a step takes a message that came before, whole; none is taken twice, the first goes first."""
     for stored in evidence.stored.values():
         came: dict[str, Any] = {}
         taken: Counter[str] = Counter()
@@ -40,9 +42,13 @@ def messages_are_taken_once(evidence: Evidence) -> Iterator[Violation]:
                 signal = data["signal_id"]
                 taken[signal] += 1
                 if signal not in came:
-                    yield Violation("M1", f"{stored.id}: {data['step_id']} took {signal!r}, which had not come")
+                    yield Violation(
+                        "M1", f"{stored.id}: {data['step_id']} took {signal!r}, which had not come"
+                    )
                 elif data["output"] != came[signal]:
-                    yield Violation("M1", f"{stored.id}: {signal} gave {data['output']}, it was {came[signal]}")
+                    yield Violation(
+                        "M1", f"{stored.id}: {signal} gave {data['output']}, it was {came[signal]}"
+                    )
         for signal in (signal for signal, count in taken.items() if count > 1):
             yield Violation("M1", f"{stored.id}: {signal} was taken {taken[signal]} times")
         order = [list(came).index(signal) for signal in taken if signal in came]

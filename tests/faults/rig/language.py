@@ -23,7 +23,7 @@ SIGNAL: Final = "paid"
 """Name of the messages."""
 _AT_ONCE: Final = 3
 _SLOWER: Final = 0.01
-"""By how many seconds an item takes longer than the one behind it: they end in another order than they began."""
+"""By how many seconds an item takes longer than the one behind it: they end in another order than they begin."""
 
 
 async def create_language(weft: Client) -> None:
@@ -104,6 +104,7 @@ _DEFINITIONS: Final[dict[str, list[dict[str, Any]]]] = {
     ],
 }
 """The last step of the saga fails on purpose, at its first attempt that runs."""
+
 
 def items(seconds: float) -> list[dict[str, Any]]:
     """Return the items of a map: each takes less long than the one before it."""

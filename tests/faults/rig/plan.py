@@ -11,7 +11,13 @@ LANGUAGE: Final = {"bodies": 2, "letter": 2, "family": 2, "saga": 2, "rest": 1}
 """Sessions with more than calls one after another, and how often each is drawn."""
 
 WEIGHTS: Final = {
-    **{"watch": 4, "execute": 4, "poll": 4, "cancel": 2, "timeout": 1, "repeat": 2, "flaky": 2},
+    "watch": 4,
+    "execute": 4,
+    "poll": 4,
+    "cancel": 2,
+    "timeout": 1,
+    "repeat": 2,
+    "flaky": 2,
     **LANGUAGE,
 }
 """How often each is drawn."""
