@@ -64,7 +64,7 @@ def _children(stored: Stored) -> dict[str, list[str]]:
 
 
 def undone_in_reverse(evidence: Evidence) -> Iterator[Violation]:
-    """W8: what failed or was cancelled is undone: all that was completed, nothing else, newest first, once."""
+    """W8: what failed or was cancelled is undone, all that was completed, and no more, newest first, once."""
     for stored in evidence.stored.values():
         completed = [event["data"]["step_id"] for event in stored.of_kind("step_completed")]
         done = [path for path in completed if path.rpartition("/")[2] in UNDONE and not _undoes(path)]

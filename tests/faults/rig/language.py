@@ -23,7 +23,7 @@ SIGNAL: Final = "paid"
 """Name of the messages."""
 _AT_ONCE: Final = 3
 _SLOWER: Final = 0.01
-"""By how many seconds an item takes longer than the one behind it: they end in another order than they begin."""
+"""By how many seconds an item takes longer than the one behind it: they do not end as they began."""
 
 
 async def create_language(weft: Client) -> None:
