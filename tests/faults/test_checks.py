@@ -132,7 +132,7 @@ BAD = (
     ),
     one(
         "retries_wait",
-        replace(with_stored(RETRIED), backoff=3.0),
+        replace(with_stored(RETRIED), backoff=4.0),
         "put off for too short a time",
     ),
     one(

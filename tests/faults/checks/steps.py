@@ -111,14 +111,19 @@ def retries_wait(evidence: Evidence) -> Iterator[Violation]:
     """W12: no attempt begins before the time that its retry was put off to, by either clock."""
     for stored in evidence.stored.values():
         due: dict[str, float] = {}
+        since: dict[str, float] = {}
         for event in stored.events:
             step = event["data"].get("step_id", "")
             if event["kind"] == "step_retry_scheduled":
                 due[step] = seconds(event["data"]["retry_time"])
-                if due[step] < at(event) + evidence.backoff - ROUNDING:
-                    yield Violation("W12", f"{stored.id}: {step} is due after {due[step] - at(event):.3f} s")
-            elif event["kind"] == "step_scheduled" and at(event) < due.pop(step, 0.0) - ROUNDING:
-                yield Violation("W12", f"{stored.id}: {step} was tried again before it was due")
+                # It failed some time before that was recorded, and after it was scheduled.
+                pause = due[step] - since.get(step, 0.0)
+                if pause < evidence.backoff - ROUNDING:
+                    yield Violation("W12", f"{stored.id}: {step} is due {pause:.3f} s after it was scheduled")
+            elif event["kind"] == "step_scheduled":
+                since[step] = at(event)
+                if at(event) < due.pop(step, 0.0) - ROUNDING:
+                    yield Violation("W12", f"{stored.id}: {step} was tried again before it was due")
     yield from _pauses(evidence)
 
 

@@ -40,6 +40,21 @@ def _is_next_attempt(run: Run) -> bool:
     return top.phase is Phase.SCHEDULED and (top.planned is None or top.planned.step.does is None)
 
 
+async def _written(run: Run) -> None:
+    """Wait until what is being written is on the disk: nothing is begun before."""
+    async with run.lock:
+        pass
+
+
+def _unseen_children(run: Run) -> list[tuple[Place, StepWaiting]]:
+    """Return the steps whose children were not looked at yet; none when that was to be thrown away."""
+    return [
+        (place, place.waiting)
+        for place in run.standing.in_phase(Phase.WAITING)
+        if not _is_over(run) and place.waiting is not None and place.waiting.child and not place.seen
+    ]
+
+
 class Owner(Protocol):
     """Who has the executions that are driven."""
 
@@ -102,14 +117,16 @@ class Driver:
         running = self._attempts.of(run)
         try:
             while not run.released and not self._owner.draining:
-                if _is_next_attempt(run):
+                if run.lock.locked():
+                    await _written(run)  # the memory is ahead of the store
+                elif _is_next_attempt(run):
                     await running.run_one()
                     continue
                 run.news.clear()
                 await self._go_on(run)
                 if _is_over(run):
                     break
-                if _is_next_attempt(run):
+                if run.lock.locked() or _is_next_attempt(run):
                     continue
                 running.start_all()
                 running.stop_orphans()
@@ -131,8 +148,9 @@ class Driver:
                 await self._look_at_child(run, place)
         if due or (run.standing.touched and not self._owner.held(run)):
             await self._owner.record(run, lambda run: self._fire(run, now))
-        for place in list(run.standing.in_phase(Phase.WAITING)):
-            if place.waiting is not None and place.waiting.child and not place.seen:
+        await _written(run)  # a child that is not recorded is not started
+        for place, waiting in _unseen_children(run):
+            if place.waiting is waiting:
                 await self._look_at_child(run, place)
 
     async def _look_for_turns(self, run: Run) -> None:
