@@ -70,6 +70,9 @@ faults: $(VENV)/.dev ## The long run of the fault rig, on both stores (ARGS="--s
 	@$(BIN)/python -m tests.faults --store sqlite $(ARGS)
 	@$(BIN)/python -m tests.faults --store postgres $(ARGS)
 
+generated: $(VENV)/.dev ## Try 2,000 generated definitions: each is refused, or runs to its end (COUNT=…, SEED=… repeats one)
+	@WEFT_GENERATED=$(or $(COUNT),2000) WEFT_SEED=$(or $(SEED),0) $(BIN)/python -m pytest tests/unit/generated -q -s
+
 fmt: $(VENV)/.dev ## Format, and fix what can be fixed
 	@$(BIN)/ruff format $(CODE)
 	@$(BIN)/ruff check --fix $(CODE)
@@ -102,4 +105,4 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.run
 	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
 	@touch $@
 
-.PHONY: help run stop test tests consul postgres lint types imports proto proto-check proto-baseline bench faults fmt build lock clean
+.PHONY: help run stop test tests consul postgres lint types imports proto proto-check proto-baseline bench faults generated fmt build lock clean

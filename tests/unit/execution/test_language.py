@@ -537,6 +537,18 @@ async def test_finally_runs_also_when_all_goes_well(world: World) -> None:
     assert world.provider.steps() == ["x", "finally/f"]
 
 
+async def test_finally_may_wait_for_a_message(world: World) -> None:
+    """Which is taken then, when no other is any more: else nothing could end it."""
+    await world.workflow(call("x"), finally_steps=(Step(id="f", does=Signal(name="late")),))
+    execution = await world.start()
+    await eventually(lambda: world.engine.open_count == 0)
+    late = SendSignal(execution_id="", signal_id="1", name="late", payload=b"{}")
+    await world.executions.order(execution.id, late)
+    details = await world.ended(execution.id)
+    assert details.execution.state is ExecutionState.COMPLETED
+    await same_when_read(world, details)
+
+
 # ---- children
 
 

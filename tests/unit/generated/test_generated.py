@@ -52,7 +52,7 @@ def test_a_definition_is_refused_or_runs_to_its_end() -> None:
     with asyncio.Runner() as runner:
 
         @seed(SEED)
-        @settings(max_examples=COUNT, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=COUNT, deadline=None, database=None, suppress_health_check=(HealthCheck.too_slow,))
         @given(cases())
         def run(case: Case) -> None:
             runner.run(worlds.try_(case))

@@ -40,6 +40,8 @@ __all__ = ["Trial", "trials"]
 
 TURNS: Final = 250
 """How often the clock is turned at the most."""
+EVENTS: Final = 20_000
+"""How many events there are at the most."""
 QUIET_SECONDS: Final = 0.1
 """After how long without news what does not say what it waits for is taken to wait for a moment."""
 STUCK_SECONDS: Final = 20.0
@@ -165,6 +167,7 @@ class Story:
                     continue
             assert now - since < STUCK_SECONDS, self.told(open_ones, "is stuck")
             assert self.turns < TURNS, self.told(open_ones, "does not end")
+            assert moved < EVENTS, self.told(open_ones, "does not end")
             if any(it.waits is Waits.NOTHING for it in open_ones) and now - since < QUIET_SECONDS:
                 await asyncio.sleep(0.0005)
             elif any(it.waits is Waits.NOTHING for it in open_ones):

@@ -57,13 +57,18 @@ class SendSignal(Order):
         """Return that it came; nothing when it had come before."""
         if self.signal_id in run.standing.known_signals:
             return _NOTHING
-        if run.standing.closing is not None:
+        if run.standing.closing is not None and not self._is_waited_for(run.standing):
             raise _closing(self.execution_id)
         self._check(run)
         received = SignalReceived(
             signal_id=self.signal_id, name=self.name, correlation=self.correlation, payload=self.payload
         )
         return (received,)
+
+    def _is_waited_for(self, standing: Standing) -> bool:
+        """Tell whether a step waits for it now, such as one of ``finally``."""
+        waiting = (place.waiting for place in standing.in_phase(Phase.WAITING))
+        return any(it is not None and it.waits is Waits.SIGNAL and it.signal == self.name for it in waiting)
 
     def _check(self, run: Run) -> None:
         takers = [
