@@ -17,6 +17,7 @@ from tests.unit.generated.trying import Trial, trials
 COUNT = int(os.environ.get("WEFT_GENERATED", "140"))
 """How many; `make generated` tries 2,000."""
 SEED = int(os.environ.get("WEFT_SEED", "0")) or random.randrange(1, 2**31)
+SLOW = (HealthCheck.too_slow,)
 AT_ONCE = 50
 """How many share a world."""
 
@@ -52,7 +53,7 @@ def test_a_definition_is_refused_or_runs_to_its_end() -> None:
     with asyncio.Runner() as runner:
 
         @seed(SEED)
-        @settings(max_examples=COUNT, deadline=None, database=None, suppress_health_check=(HealthCheck.too_slow,))
+        @settings(max_examples=COUNT, deadline=None, database=None, suppress_health_check=SLOW)
         @given(cases())
         def run(case: Case) -> None:
             runner.run(worlds.try_(case))

@@ -1,4 +1,4 @@
-"""Tries a generated definition: it is refused with every fault located, or runs to an end that can be told."""
+"""Tries a generated definition: it is refused, every fault located, or runs to an end that is known."""
 
 from __future__ import annotations
 
