@@ -11,14 +11,19 @@ import orjson
 import pytest
 
 from tests.unit.execution.world import SERVICE, World, eventually, new_world, quiet
-from weft.core.errors import ActionFailedError, PreconditionError, ValidationError
+from weft.core.errors import ActionFailedError, PreconditionError, ServiceUnavailableError, ValidationError
 from weft.core.payload import JsonObject
 from weft.core.reasons import Reason
+from weft.server.admin.histories import history_findings
 from weft.server.execution.messages import Decide, SendSignal
 from weft.server.execution.model import Event, EventEmitted, Execution, ExecutionState, StepCompleted, Waits
+from weft.server.execution.orders import Resolve
 from weft.server.execution.run import ExecutionDetails, Run
 from weft.server.execution.start_commands import KeyConflict
 from weft.server.registry.model import Action
+from weft.server.store.base import ExecutionFilter, Page
+from weft.server.store.execution_codec import encode_execution
+from weft.server.store.seal import seal_event
 from weft.server.store.sqlite import SqliteStore
 from weft.server.workflow.kinds import (
     Approval,
@@ -74,8 +79,16 @@ async def same_when_read(world: World, details: ExecutionDetails) -> None:
     assert read == details
     execution = details.execution
     plan = await world.executions.find_plan(execution.workflow_id, execution.workflow_version)
-    run = Run(execution, plan, await world.events(execution.id))
-    assert run.details() == details
+    events = await world.events(execution.id)
+    assert Run(execution, plan, events).details() == details
+    await is_sound(world, execution)
+
+
+async def is_sound(world: World, execution: Execution) -> None:
+    """``weft admin verify`` finds nothing."""
+    events = await world.events(execution.id)
+    rows = [(execution.id, *seal_event(execution.id, event)) for event in events]
+    assert not list(history_findings(execution.id, encode_execution(execution), rows, []))
 
 
 # ---- switch, set, emit, fail, succeed
@@ -624,6 +637,10 @@ async def test_a_child_that_completed_is_undone_with_its_parent(world: World) ->
     details = await world.ended(execution.id)
     assert details.execution.state is ExecutionState.FAILED
     assert world.provider.steps() == ["a", "z", "undo/a"]
+    everything = (await world.store.list_executions(ExecutionFilter(), Page(size=10))).items
+    assert sorted(it.workflow_name for it in everything) == ["flow", "kid", "kid"]
+    for each in everything:
+        await is_sound(world, each)
 
 
 async def test_a_workflow_that_starts_itself_for_ever_is_stopped(world: World) -> None:
@@ -637,6 +654,21 @@ async def test_a_workflow_that_starts_itself_for_ever_is_stopped(world: World) -
     details = await world.ended(execution.id)
     assert details.execution.failure is not None
     assert details.execution.failure.reason == Reason.CHILDREN_TOO_DEEP
+
+
+async def test_all_incidents_may_be_resolved_at_once(world: World) -> None:
+    """As a batch does; who names no step, and does not mean all of them, is refused."""
+    policy = RetryPolicy(max_attempts=1)
+    world.provider.answers["a"] = ServiceUnavailableError("worker", "not yet")
+    body = (call("a", input={"n": "${item}"}, retry=policy),)
+    await world.workflow(Step(id="m", does=Map(items=[1, 2, 3], steps=body)))
+    execution = await world.start()
+    await eventually(lambda: world.engine.open_count == 0)
+    with pytest.raises(ValidationError, match=r"m\[0\]/a, m\[1\]/a, m\[2\]/a"):
+        await world.executions.order(execution.id, Resolve(execution_id="", resolution="RETRY"))
+    world.provider.answers["a"] = lambda value: {"n": value["n"]}
+    await world.executions.order(execution.id, Resolve(execution_id="", resolution="RETRY", every=True))
+    assert [it["n"] for it in result(await world.ended(execution.id))["items"]] == [1, 2, 3]
 
 
 async def test_retries_in_bodies_are_durable(world: World) -> None:

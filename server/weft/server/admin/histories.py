@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from weft.core.errors import InternalError
 from weft.server.admin.findings import Finding
 from weft.server.execution.model import (
     Event,
     Execution,
+    ExecutionCancelled,
+    ExecutionCompleted,
+    ExecutionFailed,
     ExecutionStarted,
+    ExecutionTimedOut,
     StepCompleted,
     StepReused,
 )
@@ -20,6 +25,8 @@ from weft.server.store.seal import open_events, open_execution
 from weft.server.store.vault import Row
 
 __all__ = ["history_findings"]
+
+_ENDS: Final = (ExecutionCompleted, ExecutionFailed, ExecutionCancelled, ExecutionTimedOut)
 
 
 def history_findings(
@@ -62,17 +69,11 @@ def _order(key: str, events: Sequence[Event]) -> Iterator[Finding]:
     starts = [at for at, event in enumerate(events) if isinstance(event.body, ExecutionStarted)]
     if starts != [0]:
         yield Finding("START", key, "it is not started by its first event, and by no other")
-    ends = [at for at, event in enumerate(events) if _ends(event)]
+    ends = [at for at, event in enumerate(events) if isinstance(event.body, _ENDS)]
     if len(ends) > 1:
         yield Finding("TWO_ENDS", key, f"it has {len(ends)} terminal events")
     elif ends and ends[0] != len(events) - 1:
         yield Finding("AFTER_END", key, "something happened after its end")
-
-
-def _ends(event: Event) -> bool:
-    alone = Standing()
-    alone.apply(event)
-    return alone.final is not None
 
 
 def _results(key: str, events: Sequence[Event]) -> Iterator[Finding]:

@@ -52,7 +52,9 @@ def operations(executions: ExecutionService) -> Mapping[BatchOperation, Operate]
 
 
 def _resolved(batch: Batch, execution_id: str) -> Order:
-    return Resolve(execution_id=execution_id, resolution=Resolution.RETRY.value, note=batch.reason)
+    return Resolve(
+        execution_id=execution_id, resolution=Resolution.RETRY.value, note=batch.reason, every=True
+    )
 
 
 def _rerun(batch: Batch, execution_id: str) -> RerunCommand:

@@ -190,6 +190,8 @@ class Resolve(Order):
     """What whoever resolves it says."""
     step_id: str = ""
     """Which step; empty: the only one."""
+    every: bool = False
+    """Whether all of them; with RETRY."""
 
     @classmethod
     def read(cls, execution_id: str, body: dict[str, Any]) -> Order:
@@ -199,32 +201,34 @@ class Resolve(Order):
 
     def decide(self, run: Run) -> Sequence[EventBody]:
         """Return that the incident is resolved."""
-        place = self._incident(run.standing)
+        places = self._incidents(run.standing)
         resolution = Resolution(self.resolution)
-        resolved = IncidentResolved(
-            step_id=place.path, resolution=resolution, input=self.input, note=self.note
-        )
+        resolved = [
+            IncidentResolved(step_id=place.path, resolution=resolution, input=self.input, note=self.note)
+            for place in places
+        ]
         if resolution is Resolution.RETRY:
-            return (resolved,)
+            return resolved
+        (place,) = places
         assert place.failure is not None  # an incident has one
-        return resolved, failed(run, place, place.failure)
+        return *resolved, failed(run, place, place.failure)
 
     def check(self, standing: Standing) -> None:
         """Refuse to resolve what is no incident."""
-        self._incident(standing)
+        self._incidents(standing)
 
-    def _incident(self, standing: Standing) -> Place:
+    def _incidents(self, standing: Standing) -> list[Place]:
         found = list(standing.in_phase(Phase.INCIDENT))
         if self.step_id:
             found = [place for place in found if place.path == self.step_id]
         if not found:
             raise no_incident(self.execution_id)
-        if len(found) > 1:
+        if len(found) > 1 and not self.every:
             paths = ", ".join(sorted(place.path for place in found)[:_NAMED])
             raise ValidationError(
                 [Violation("step_id", f"{len(found)} steps have incidents: {paths}", Rule.REQUIRED)]
             )
-        return found[0]
+        return found
 
     def recorded(self, body: EventBody) -> bool:
         """Tell whether an event says that an incident was resolved."""

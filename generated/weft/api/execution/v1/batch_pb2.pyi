@@ -30,7 +30,7 @@ class _BatchOperationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BatchO
     BATCH_OPERATION_CANCEL: _BatchOperation.ValueType  # 1
     """It is cancelled."""
     BATCH_OPERATION_RETRY: _BatchOperation.ValueType  # 2
-    """Its incident is resolved by trying again. One that is FAILED, TIMED_OUT or
+    """Its incidents are resolved by trying again. One that is FAILED, TIMED_OUT or
     CANCELLED is run anew as another execution, from the step that failed.
     """
     BATCH_OPERATION_PAUSE: _BatchOperation.ValueType  # 3
@@ -46,7 +46,7 @@ BATCH_OPERATION_UNSPECIFIED: BatchOperation.ValueType  # 0
 BATCH_OPERATION_CANCEL: BatchOperation.ValueType  # 1
 """It is cancelled."""
 BATCH_OPERATION_RETRY: BatchOperation.ValueType  # 2
-"""Its incident is resolved by trying again. One that is FAILED, TIMED_OUT or
+"""Its incidents are resolved by trying again. One that is FAILED, TIMED_OUT or
 CANCELLED is run anew as another execution, from the step that failed.
 """
 BATCH_OPERATION_PAUSE: BatchOperation.ValueType  # 3
