@@ -334,7 +334,7 @@ class ExecutionServiceServicer:
         was, in order.
 
         Errors:
-        NOT_FOUND  EXECUTION_NOT_FOUND.
+        NOT_FOUND  EXECUTION_NOT_FOUND; WORKFLOW_NOT_FOUND: it was imported, and its workflow is not here.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

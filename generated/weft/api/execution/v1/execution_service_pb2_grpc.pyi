@@ -169,7 +169,7 @@ class ExecutionServiceStub:
     was, in order.
 
     Errors:
-      NOT_FOUND  EXECUTION_NOT_FOUND.
+      NOT_FOUND  EXECUTION_NOT_FOUND; WORKFLOW_NOT_FOUND: it was imported, and its workflow is not here.
     """
     RerunExecution: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.RerunExecutionRequest, _execution_service_pb2.RerunExecutionResponse]
     """Runs an execution that has ended anew, as a new execution that is linked to
@@ -357,7 +357,7 @@ class ExecutionServiceAsyncStub(ExecutionServiceStub):
     was, in order.
 
     Errors:
-      NOT_FOUND  EXECUTION_NOT_FOUND.
+      NOT_FOUND  EXECUTION_NOT_FOUND; WORKFLOW_NOT_FOUND: it was imported, and its workflow is not here.
     """
     RerunExecution: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.RerunExecutionRequest, _execution_service_pb2.RerunExecutionResponse]  # type: ignore[assignment]
     """Runs an execution that has ended anew, as a new execution that is linked to
@@ -632,7 +632,7 @@ class ExecutionServiceServicer(metaclass=_abc_1.ABCMeta):
         was, in order.
 
         Errors:
-          NOT_FOUND  EXECUTION_NOT_FOUND.
+          NOT_FOUND  EXECUTION_NOT_FOUND; WORKFLOW_NOT_FOUND: it was imported, and its workflow is not here.
         """
 
     @_abc_1.abstractmethod
