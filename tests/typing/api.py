@@ -19,6 +19,7 @@ from weft.client import (
     Instance,
     IntegrationHealth,
     Page,
+    PlannedCompensation,
     Problem,
     RetryPolicies,
     RetryPolicy,
@@ -69,6 +70,11 @@ async def typed_clients() -> None:
         assert_type(await weft.executions.resume("exe_1", reason="why"), Execution)
         assert_type(await weft.executions.resolve_incident("exe_1", "RETRY", input={}), Execution)
         assert_type(await weft.executions.rerun("exe_1", from_step="a"), Execution)
+        assert_type(await weft.executions.signal("exe_1", "paid", {"a": 1}, correlation="7"), Execution)
+        assert_type(await weft.executions.signal_with_start("flow", "key", "paid"), tuple[Execution, bool])
+        assert_type(await weft.executions.decide("exe_1", "approved", by="ann"), Execution)
+        plan = await weft.executions.compensation_plan("exe_1")
+        assert_type(plan, tuple[PlannedCompensation, ...])
         assert_type(await weft.executions.heartbeat_attempt("token", {"done": 1}), bool)
         await weft.executions.complete_attempt("token", {"a": 1})
         await weft.executions.fail_attempt("token", "REASON", "why", code=Code.NOT_FOUND)
