@@ -149,6 +149,8 @@ IN_MAP = "steps[1].map.steps[0].input.x"
         ("item.skew", [(IN_MAP, "INPUT_UNKNOWN?")]),
         ("item.note", [(IN_MAP, "INPUT_MISSING?")]),
         ("item.sku.size() * 0.5", [(IN_MAP, "TYPE_MISMATCH?")]),
+        ("item.sku.code", [(IN_MAP, "INPUT_UNKNOWN")]),
+        ("index.code", [(IN_MAP, "INPUT_UNKNOWN")]),
         ("steps.r.text + input.id", []),
         ("steps.each.items", [(IN_MAP, "EXPRESSION_NAME_UNKNOWN")]),
         ("iteration", [(IN_MAP, "EXPRESSION_NAME_UNKNOWN")]),

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from weft.server.workflow._compat import show_types
 from weft.server.workflow._places import Outline, Place
 from weft.server.workflow._report import Known
 from weft.server.workflow._shapes import ANY_VALUE, Shape, Value, text_or
@@ -16,7 +17,7 @@ from weft.server.workflow.template import SCOPE
 __all__ = ["Taken", "Visible", "error_value"]
 
 _NUMBER: Final = text_or("integer")
-_ERROR_MEMBERS: Final = ("reason", "message", "code", "step", "metadata", "business")
+_NO_MEMBERS: Final = Shape({}, strict=True)
 
 
 def error_value() -> Value:
@@ -90,6 +91,8 @@ class Visible:
         value, label, start = found
         for depth, member in enumerate(mention.members[start:], start):
             if ("object" if isinstance(member, str) else "array") not in value.types:
+                if isinstance(member, str) and value.types:
+                    yield Taken(f"{label}, which is {show_types(value.types)},", _NO_MEMBERS, member, depth)
                 return
             if isinstance(member, str):
                 yield Taken(label, value.shape, member, depth)
