@@ -93,7 +93,7 @@ BUGS: dict[str, Planted] = {
 FAST = frozenset(
     {
         *("cancel_answered_early", "double_timer", "early_timer", "completion_twice", "key_ignored"),
-        *("other_input_accepted", "number_skipped", "outputs_mixed_up", "dispatched_twice"),
+        *("outputs_mixed_up", "dispatched_twice"),
         "retry_without_backoff",
         *("history_rewritten", "end_overwritten", "key_forgotten"),
         *("message_taken_twice", "undone_oldest_first", "items_as_they_end"),
