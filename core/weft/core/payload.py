@@ -33,6 +33,7 @@ __all__ = [
     "kind_of",
     "loads",
     "prefer",
+    "tight",
     "to_payload",
     "to_struct",
     "to_value",
@@ -90,7 +91,15 @@ def dumps(value: Mapping[str, Any], field: str = "", *, limit: int = MAX_PAYLOAD
     _check_depth(data, field)
     if b"null" in data:
         _check_finite(value, field)
-    return data
+    return tight(data)
+
+
+def tight(text: bytes) -> bytes:
+    """Return a text that was just written in no more memory than it takes.
+
+    orjson leaves it in the buffer that it was written to, of 4 KiB or more: too much for what is kept.
+    """
+    return bytes(memoryview(text))
 
 
 def _no_json_form(value: object) -> object:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -281,3 +282,14 @@ def test_integers_are_exact_within_64_bits() -> None:
     assert dumps(loads(exact)) == exact
     assert loads(b'{"a":123456789012345678901,"a":123456789012345678901}') == {"a": 1.2345678901234568e20}
     assert loads(b'{"a":1,"a":2}') == {"a": 2}
+
+
+def test_what_is_written_takes_no_more_memory_than_it_is_long() -> None:
+    """An execution keeps many small texts for long; orjson by itself leaves each in a buffer of 4 KiB."""
+    tracemalloc.start()
+    try:
+        kept = [dumps({"n": number}) for number in range(1_000)]
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken / len(kept) < 200

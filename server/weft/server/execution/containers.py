@@ -7,7 +7,7 @@ from typing import Any, Final
 import orjson
 
 from weft.core.errors import PreconditionError
-from weft.core.payload import JsonObject
+from weft.core.payload import JsonObject, tight
 from weft.core.reasons import Reason
 from weft.server.execution.endings import complete_step, fail_step
 from weft.server.execution.model import Failure, MapStarted, StepScheduled
@@ -41,7 +41,7 @@ def begin(run: Run, recording: Recording, place: Place, planned: PlannedStep) ->
             _begin_map(run, recording, place, planned)
         case Loop() as loop:
             if loop.while_ and not planned.conditions[0].holds({**names(run, place), "iteration": 0}):
-                complete_step(run, recording, place, orjson.dumps({"iterations": 0, "last": {}}))
+                complete_step(run, recording, place, b'{"iterations":0,"last":{}}')
             else:
                 _schedule(recording, place, 0, planned.bodies[0].first)
         case _:
@@ -106,7 +106,7 @@ def _told(failure: Failure) -> JsonObject:
 def _begin_map(run: Run, recording: Recording, place: Place, planned: PlannedStep) -> None:
     assert planned.value is not None  # every map has items
     values, count = _items(place.path, planned.value.render(names(run, place)))
-    recording.add(MapStarted(step_id=place.path, count=count, items=orjson.dumps(values)))
+    recording.add(MapStarted(step_id=place.path, count=count, items=tight(orjson.dumps(values))))
 
 
 def _items(path: str, value: Any) -> tuple[JsonObject, int]:

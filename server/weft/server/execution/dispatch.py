@@ -16,7 +16,7 @@ from weft.core.errors import (
     ValidationError,
     Violation,
 )
-from weft.core.payload import MAX_PAYLOAD_BYTES, JsonObject, dumps, loads
+from weft.core.payload import MAX_PAYLOAD_BYTES, JsonObject, dumps, loads, tight
 from weft.core.reasons import Reason, Rule
 from weft.core.schema import Schema
 from weft.core.version import VersionRange
@@ -235,7 +235,7 @@ def rewrite(value: JsonObject, field: str) -> bytes:
         ValidationError: PAYLOAD_TOO_LARGE: such as ``1e9``, which is longer written out.
     """
     text = orjson.dumps(value)
-    return text if len(text) <= MAX_PAYLOAD_BYTES else dumps(value, field)
+    return tight(text) if len(text) <= MAX_PAYLOAD_BYTES else dumps(value, field)
 
 
 def _no_version(service: Service, wanted: VersionRange) -> PreconditionError:

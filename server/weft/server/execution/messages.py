@@ -16,7 +16,7 @@ from weft.core.errors import (
     Violation,
 )
 from weft.core.names import closest
-from weft.core.payload import loads
+from weft.core.payload import loads, tight
 from weft.core.reasons import Reason, Rule
 from weft.server.execution.endings import completed
 from weft.server.execution.model import EventBody, SignalReceived, StepCompleted, Waits
@@ -139,7 +139,7 @@ class Decide(Order):
             "time": self.time,
             "data": data,
         }
-        return (completed(run, place, orjson.dumps(value), value=value),)
+        return (completed(run, place, tight(orjson.dumps(value)), value=value),)
 
     def check(self, standing: Standing) -> None:
         """Refuse to decide what is not asked, or not as it is asked."""

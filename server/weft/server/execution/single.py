@@ -9,7 +9,7 @@ import orjson
 
 from weft.core.errors import Code, PreconditionError, WeftError
 from weft.core.names import EXECUTION_PREFIX, new_id
-from weft.core.payload import dumps
+from weft.core.payload import dumps, tight
 from weft.core.reasons import Reason
 from weft.server.execution.endings import complete_step, ending, fail_step
 from weft.server.execution.model import (
@@ -53,7 +53,7 @@ def begin(run: Run, recording: Recording, place: Place, planned: PlannedStep) ->
     match planned.step.does:
         case Switch() as switch:
             target = _choose(run, place, planned, switch)
-            complete_step(run, recording, place, orjson.dumps({"next": target}), goto=target)
+            complete_step(run, recording, place, tight(orjson.dumps({"next": target})), goto=target)
         case SetVariables() | Emit() | Succeed() as does:
             _say(run, recording, place, planned, does)
         case Fail() as fail:
