@@ -67,7 +67,7 @@ class Attempts:
             bodies = await self._ask(run, place)
             if not bodies:
                 async with self._turns.turn(planned.step.service if planned else ""):
-                    if self._owner.draining or run.released:
+                    if self._owner.draining or run.released or run.standing.paused:
                         return  # its turn came too late
                     self._owner.require_lease()
                     bodies = await self._steps.run(run, place)

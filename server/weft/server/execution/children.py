@@ -17,11 +17,12 @@ from weft.server.execution.model import (
     ExecutionCompleted,
     ExecutionState,
     Failure,
+    IncidentRaised,
     Parent,
 )
 from weft.server.execution.names import child_to_undo, item_at, names
 from weft.server.execution.paths import UNDO
-from weft.server.execution.place import Place
+from weft.server.execution.place import Phase, Place
 from weft.server.execution.plan import RUN_SUFFIX
 from weft.server.execution.run import Run
 from weft.server.store.base import ExecutionStore
@@ -69,14 +70,25 @@ class Children:
         self._store = store
         self.start: ChildStart | None = None
 
-    async def outcome(self, run: Run, place: Place, child_id: str) -> Outcome | None:
+    async def outcome(self, run: Run, place: Place, child_id: str, *, started: bool) -> Outcome | None:
         """Return what is recorded of a child's end; None while it is open. One that is not there is started.
+
+        Args:
+            run: The parent.
+            place: Which of its steps waits.
+            child_id: For which child.
+            started: Whether it was started long ago: then one that is not there is deleted, and what became
+                of it is for somebody to find out.
 
         Raises:
             ExhaustedError: There is no room for it now.
             ServiceUnavailableError: Of the store.
         """
         child = await self._store.get_execution(child_id)
+        if child is None and place.phase is not Phase.WAITING:
+            return None  # it ended meanwhile
+        if child is None and started:
+            return lambda _, place: (_gone(place, child_id),)
         if child is None:
             try:
                 child = await self._begin(run, place, child_id)
@@ -127,6 +139,16 @@ class Children:
             return lambda run, place: _done(run, place, result)
         failure = _of_child(child)
         return lambda run, place: (failed(run, place, failure),)
+
+
+def _gone(place: Place, child_id: str) -> IncidentRaised:
+    failure = Failure(
+        reason=str(Reason.OUTCOME_UNKNOWN),
+        message=f"the child {child_id} is not there any more; how it ended is not known",
+        code=Code.UNKNOWN,
+        metadata={"step_id": place.path, "child_execution_id": child_id},
+    )
+    return IncidentRaised(step_id=place.path, attempt=place.attempt, failure=failure)
 
 
 def _done(run: Run, place: Place, result: bytes) -> Sequence[EventBody]:

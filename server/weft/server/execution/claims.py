@@ -54,6 +54,14 @@ class Owner(Protocol):
         """Tell whether an execution is here, or about to be."""
         ...
 
+    def reserve(self, execution_id: str) -> bool:
+        """Keep a place for an execution until it is ``settled``; False: it has one."""
+        ...
+
+    def settled(self, execution_id: str) -> None:
+        """Give back the place of an execution, unless it is run by now."""
+        ...
+
     @property
     def places(self) -> int:
         """How many more it has room for."""
@@ -237,11 +245,14 @@ class Claims:
             StoreUnavailableError: Of the store.
             StoreFullError: Of the store.
         """
-        if self._owner.has(execution.id) or execution.state.final:
+        if execution.state.final or not self._owner.reserve(execution.id):
             return False
-        run = await self.take_in(execution)
-        if run is not None:
-            self._owner.launch(run, self.first(run, cause))
+        try:
+            run = await self.take_in(execution)
+            if run is not None:
+                self._owner.launch(run, self.first(run, cause))
+        finally:
+            self._owner.settled(execution.id)
         return run is not None
 
     async def take_in(self, execution: Execution) -> Run | None:

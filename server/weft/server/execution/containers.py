@@ -49,22 +49,23 @@ def begin(run: Run, recording: Recording, place: Place, planned: PlannedStep) ->
 
 
 def inside_changed(run: Run, recording: Recording, place: Place, *, held: bool) -> bool:
-    """Go on when something inside of a step has ended; False when it is not to go on now."""
+    """Go on when something inside of a step has ended; False when it is not to go on now.
+
+    Raises:
+        WeftError: It cannot go on.
+    """
     planned = run.planned(place)
     if planned is None:
         return True
-    try:
-        match planned.step.does:
-            case Parallel() as parallel:
-                _join(run, recording, place, parallel)
-            case Map() as each:
-                return _go_on_with_map(run, recording, place, planned, each, held=held)
-            case Loop() as loop:
-                return _go_on_with_loop(run, recording, place, planned, loop, held=held)
-            case _:
-                pass
-    except PreconditionError as error:
-        fail_step(run, recording, place, Failure.of(error))
+    match planned.step.does:
+        case Parallel() as parallel:
+            _join(run, recording, place, parallel)
+        case Map() as each:
+            return _go_on_with_map(run, recording, place, planned, each, held=held)
+        case Loop() as loop:
+            return _go_on_with_loop(run, recording, place, planned, loop, held=held)
+        case _:
+            pass
     return True
 
 

@@ -21,6 +21,8 @@ from weft.server.execution.steps import StepRunner
 from weft.server.execution.timing import TIMED, when_due
 from weft.server.execution.waits import LOOK_AT_CHILD, due_time, rest
 from weft.server.store.base import StaleWriteError
+from weft.server.tasks import to_its_end
+from weft.server.workflow.kinds import Child
 
 __all__ = ["Driver"]
 
@@ -84,6 +86,10 @@ class Owner(Protocol):
         """Let it wait in the store."""
         ...
 
+    def orphaned(self, child_id: str) -> None:
+        """Cancel a child that its parent does not need any more."""
+        ...
+
 
 class Driver:
     """Drives executions.
@@ -116,7 +122,7 @@ class Driver:
             raise StaleWriteError  # it ended before it came here
         running = self._attempts.of(run)
         try:
-            while not run.released and not self._owner.draining:
+            while not _is_over(run) and not self._owner.draining:
                 if run.lock.locked():
                     await _written(run)  # the memory is ahead of the store
                 elif _is_next_attempt(run):
@@ -131,6 +137,8 @@ class Driver:
                 running.start_all()
                 running.stop_orphans()
                 await self._rest(run)
+            if run.trouble is not None:
+                raise run.trouble
             if self._owner.draining and not run.released:
                 await running.finish()
         finally:
@@ -183,10 +191,17 @@ class Driver:
     async def _look_at_child(self, run: Run, place: Place) -> None:
         """Start a child that is not there yet, and record its end."""
         waiting = place.waiting
-        assert waiting is not None  # it waits for a child
-        place.seen, place.looked_time = True, self._clock.now()
+        if waiting is None or place.phase is not Phase.WAITING:
+            return  # what was recorded just now has ended it
+        now = self._clock.now()
+        started = place.looked_time is not None and now - place.looked_time > _STARTED_WITHIN
+        place.seen, place.looked_time = True, now
         try:
-            outcome = await self._children.outcome(run, place, waiting.child)
+            # Who is stopped amid this has started it all the same, and has to look whether it is needed.
+            outcome = await to_its_end(
+                self._children.outcome(run, place, waiting.child, started=started),
+                partial(self._look_for_orphan, run, place, waiting),
+            )
         except ExhaustedError:  # there is no room for it now
             place.looked_time = self._clock.now() - LOOK_AT_CHILD + _AGAIN
             return
@@ -194,6 +209,14 @@ class Driver:
             await self._owner.record(
                 run, lambda run: outcome(run, place) if place.waiting is waiting else _NOTHING
             )
+
+    def _look_for_orphan(self, run: Run, place: Place, waiting: StepWaiting) -> None:
+        """Cancel a child that came after its step had ended: it was not there yet when it was to be told."""
+        if run.torn or (place.phase is Phase.WAITING and place.waiting is waiting):
+            return
+        planned = run.planned(place)
+        if planned is None or not (isinstance(planned.step.does, Child) and planned.step.does.abandon):
+            self._owner.orphaned(waiting.child)
 
     async def _rest(self, run: Run) -> None:
         """Wait for the next thing to happen; what would take long waits in the store."""
@@ -249,6 +272,8 @@ def _as_it_waits(place: Place, before: StepWaiting | None, body: EventBody, _: R
 
 
 _STAY_SECONDS: Final = 30.0
+_STARTED_WITHIN: Final = timedelta(hours=1)
+"""A child that is not there so long after it was to be started was there, and is deleted by now."""
 _AGAIN: Final = timedelta(seconds=2)
 """After how long a child is started again for which there was no room."""
 

@@ -27,7 +27,15 @@ from weft.server.execution.dispatch import Dispatcher
 from weft.server.execution.driver import Driver
 from weft.server.execution.hub import Hub
 from weft.server.execution.limits import EngineLimits, Room, Turns
-from weft.server.execution.model import Event, EventBody, Execution, ExecutionTimedOut, StepProgressed, Waits
+from weft.server.execution.model import (
+    Event,
+    EventBody,
+    Execution,
+    ExecutionClosing,
+    ExecutionTimedOut,
+    StepProgressed,
+    Waits,
+)
 from weft.server.execution.place import Phase, Place
 from weft.server.execution.plan import Plan
 from weft.server.execution.run import Decide, Run
@@ -295,6 +303,11 @@ class Engine:
             self._room.free(run.execution.id)
             self.claims.room_made()
 
+    def orphaned(self, child_id: str) -> None:
+        """Cancel a child that its parent does not need any more."""
+        if self.family is not None:
+            self.family.orphaned(child_id)
+
     # ---- recording
 
     async def record(self, run: Run, decide: Decide) -> None:
@@ -320,7 +333,7 @@ class Engine:
         if run.torn or self.family is None:
             return
         for child_id in run.orphans():
-            self.family.orphaned(child_id)
+            self.orphaned(child_id)
         if run.execution.state.final and run.execution.parent.execution_id:
             self.family.ended(run.execution)
 
@@ -358,8 +371,14 @@ class Engine:
             StaleWriteError: It has ended already, or was let go of.
             WeftError: Of the decision.
         """
+        before: list[ExecutionClosing | None] = []
+
+        def decide_and_look(run: Run) -> Sequence[EventBody]:
+            before.append(run.standing.closing)
+            return decide(run)
+
         try:
-            await self.record(run, decide)
+            await self.record(run, decide_and_look)
         except StaleWriteError:
             self._stale(run)
             raise
@@ -371,7 +390,7 @@ class Engine:
             return
         if run.released:
             run.task.cancel()
-        elif run.standing.closing is not None and run.plan.flat and run.in_flight:
+        elif run.standing.closing not in before and run.plan.flat and run.in_flight:
             run.task.cancel()  # the attempt is its own; what is left to do is driven anew
             self.go(run)
 

@@ -119,9 +119,16 @@ class Cancel(Order):
         """Return that it is cancelled, or that it closes."""
         if self.at_once:
             return (ExecutionCancelled(reason=self.reason),)
+        self.check(run.standing)
         if run.standing.closing is not None:
             return _NOTHING
         return (ending(run, cancelled=self.reason),)
+
+    def check(self, standing: Standing) -> None:
+        """Refuse to cancel what is about to end otherwise."""
+        closing = standing.closing
+        if closing is not None and closing.outcome is not Outcome.CANCELLED and not self.at_once:
+            raise _decided(self.execution_id, closing.outcome)
 
     def recorded(self, body: EventBody) -> bool:
         """Tell whether an event says that it was cancelled."""
@@ -376,6 +383,14 @@ def check_attempt(standing: Standing, step_id: str, attempt: int) -> Place:
     if place is None or place.attempt != attempt or place.phase not in _RUNNING:
         raise stale(step_id, attempt)
     return place
+
+
+def _decided(execution_id: str, outcome: Outcome) -> PreconditionError:
+    return PreconditionError(
+        f"the outcome of the execution is decided: {outcome}; what is left to do at its end is being done",
+        reason=Reason.EXECUTION_ENDED,
+        metadata={"execution_id": execution_id, "state": str(outcome)},
+    )
 
 
 def stale(step_id: str, attempt: int) -> PreconditionError:

@@ -22,6 +22,7 @@ from weft.server.execution.model import (
 )
 from weft.server.execution.paths import id_of
 from weft.server.execution.plan import PlannedStep
+from weft.server.workflow.kinds import Loop, Map
 
 __all__ = ["Parsed", "Phase", "Place"]
 
@@ -238,7 +239,7 @@ class Place:
             self.count, self.items = body.count, body.items
         else:
             self.phase = Phase.WAITING
-            self.waiting, self.looked_time = body, time
+            self.waiting, self.looked_time, self.seen = body, time, False
 
     def hold(self, inner: Place) -> None:
         """Take note that something begins inside."""
@@ -271,7 +272,11 @@ class Place:
     def inside_completed(self, inner: Place, output: bytes) -> None:
         """Take note of what a list inside gave."""
         self.completed += 1
-        self.results[inner.number] = output
+        does = self.planned.step.does if self.planned is not None else None
+        if isinstance(does, Loop):
+            self.results.clear()  # nobody asks for those before
+        if not (isinstance(does, Map) and does.discard_outputs):
+            self.results[inner.number] = output
         self.last, self.previous = inner.number, inner
 
     def inside_failed(self, inner: Place, failure: Failure) -> None:

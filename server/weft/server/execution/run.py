@@ -145,6 +145,7 @@ class Run:
         in_flight: Paths of the steps whose attempts run at this server.
         released: Whether it is nobody's any more: it waits in the store, or has ended.
         torn: Whether the memory is ahead of the store for good: a write failed.
+        trouble: Why, unless who wrote was only stopped.
         result: JSON text of the result; empty until it is COMPLETED.
         trace: How it hangs in its trace.
         ended: Resolves with the summary in its final state, or fails when this
@@ -167,6 +168,7 @@ class Run:
         self.in_flight: set[str] = set()
         self.released = False
         self.torn = False
+        self.trouble: Exception | None = None
         self.result = b""
         self.trace = TraceLink()
         self.ended: asyncio.Future[Execution] = asyncio.get_running_loop().create_future()
@@ -282,9 +284,10 @@ class Run:
                 if not recording.events:
                     return
                 await self._append(store, recording)
-            except BaseException:
+            except BaseException as error:
                 # The memory is ahead of the store now, so it is of no use any more.
                 self.torn = bool(recording.events)
+                self.trouble = error if self.torn and isinstance(error, Exception) else None
                 self.news.set()
                 raise
         hub.changed(self.execution.id)
@@ -408,10 +411,12 @@ class Run:
 
     def _completed(self, body: StepCompleted | StepReused) -> None:
         place = self.standing.at(body.step_id)
+        child = self._children.pop(body.step_id, "")  # it has ended
         if place is None or isinstance(body, StepReused):
             planned = self._planned_at(body.step_id)
             if place is not None:
                 place.planned = planned
+                place.goto = self.execution.origin.from_step or None
         else:
             planned = place.planned
         if planned is None:
@@ -421,7 +426,6 @@ class Run:
         if place is None or isinstance(body, StepReused) or place.scope == UNDO:
             return
         if planned.undo is not None or body.undo:
-            child = self._children.get(body.step_id, "")
             self.done.append(Done(body.step_id, body.output, place, child, body.undo))
 
 

@@ -58,11 +58,11 @@ def _advance(run: Run, recording: Recording, place: Place, *, held: bool) -> boo
         case Phase.SCHEDULED:
             _work_out(run, recording, place)
         case Phase.OPEN:
-            return containers.inside_changed(run, recording, place, held=held)
+            return _inside_changed(run, recording, place, held=held)
         case Phase.WAITING:
             single.look_for_signal(run, recording, place)
         case Phase.FAILED:
-            _failed(run, recording, place)
+            return _failed(run, recording, place, held=held)
         case _:
             pass
     return True
@@ -104,17 +104,31 @@ def _work_out(run: Run, recording: Recording, place: Place) -> None:
             containers.begin(run, recording, place, planned)
         else:
             single.begin(run, recording, place, planned)
-    except WeftError as error:
-        fail_step(run, recording, place, Failure.of(error))
-    except Exception as error:  # a defect must end the step, not wedge the execution
-        _log.exception("step %s: a defect of the engine", place.path)
-        fail_step(run, recording, place, Failure.of(InternalError(f"{type(error).__name__}: {error}")))
+    except Exception as error:
+        _fail(run, recording, place, error)
 
 
-def _failed(run: Run, recording: Recording, place: Place) -> None:
+def _inside_changed(run: Run, recording: Recording, place: Place, *, held: bool) -> bool:
+    try:
+        return containers.inside_changed(run, recording, place, held=held)
+    except Exception as error:
+        _fail(run, recording, place, error)
+        return True
+
+
+def _fail(run: Run, recording: Recording, place: Place, error: Exception) -> None:
+    """Let an error end the step; also a defect, which must not wedge the execution."""
+    known = error if isinstance(error, WeftError) else InternalError(f"{type(error).__name__}: {error}")
+    if known is not error:
+        _log.error("step %s: a defect of the engine", place.path, exc_info=error)
+    fail_step(run, recording, place, Failure.of(known))
+
+
+def _failed(run: Run, recording: Recording, place: Place, *, held: bool) -> bool:
     if place.scope == UNDO:
-        closing.undo_next(run, recording, place, held=False)
-    elif place.scope == FINALLY:
+        return closing.undo_next(run, recording, place, held=held)
+    if place.scope == FINALLY:
         closing.end(run, recording)
     else:
         finish_scope(run, recording, place)
+    return True
