@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from tests.unit.execution.world import SERVICE, World, eventually, new_world, open_executions, quiet
 from weft.core.errors import ActionFailedError, PreconditionError
+from weft.core.payload import JsonObject, loads
 from weft.core.reasons import Reason
+from weft.server.execution import run as run_module
+from weft.server.execution.kept import KeptParsed
 from weft.server.execution.limits import EngineLimits
+from weft.server.execution.messages import SendSignal
 from weft.server.execution.model import Execution, ExecutionState, StepScheduled
 from weft.server.execution.orders import Pause, Progress, Resolve, Resume
 from weft.server.execution.run import Run
@@ -26,6 +32,8 @@ from weft.server.workflow.kinds import (
     Map,
     Parallel,
     SetVariables,
+    Signal,
+    Succeed,
     Switch,
     Wait,
 )
@@ -284,7 +292,7 @@ async def test_what_is_being_read_is_not_read_a_second_time(world: World) -> Non
         await gate.wait()
         return await load(it)
 
-    claims._load = slow  # type: ignore[method-assign]
+    claims._load = slow  # type: ignore[assignment,method-assign]
     turning = asyncio.create_task(world.clock.advance(3_600))
     await at_gate.wait()
     pausing = asyncio.create_task(world.executions.order(execution.id, Pause(execution_id=execution.id)))
@@ -294,7 +302,6 @@ async def test_what_is_being_read_is_not_read_a_second_time(world: World) -> Non
     await turning
     await pausing
     (await world.held("a")).complete()
-    await world.executions.order(execution.id, Resume(execution_id=execution.id))
     assert (await world.ended(execution.id)).execution.state is ExecutionState.COMPLETED
     assert world.provider.steps() == ["a"]
 
@@ -324,3 +331,73 @@ async def test_who_replaces_an_execution_waits_for_its_end(world: World) -> None
     second = await starting
     assert (await world.ended(first.id)).execution.state is ExecutionState.CANCELLED
     assert second.id != first.id
+
+
+# ---- finally
+
+
+async def test_succeed_ends_what_runs_at_the_end(world: World) -> None:
+    """Once: the outcome was decided before."""
+    first = Step(id="s", does=Switch(cases=(Case(when="true", next="e"),), default="a"))
+    end = (first, Step(id="e", does=Succeed(result={"n": 2})), call("a"))
+    await world.workflow(Step(id="x", does=SetVariables(values={"n": 1})), finally_steps=end)
+    details = await asyncio.wait_for(world.run(), 5)
+    assert (details.execution.state, details.result) == (ExecutionState.COMPLETED, b'{"n":1}')
+    assert (await world.kinds(details.execution.id)).count("ExecutionClosing") == 1
+
+
+async def test_what_runs_at_the_end_may_wait_for_a_message(world: World) -> None:
+    """Only for one that is waited for: others are refused, as the outcome is decided."""
+    end = (Step(id="s", does=Signal(name="go")),)
+    await world.workflow(Step(id="n", does=Signal(name="no"), timeout=timedelta(1)), finally_steps=end)
+    execution = await world.start()
+    await eventually(lambda: world.engine.open_count == 0)
+    signal = SendSignal(execution_id="", signal_id="1", name="no", payload=b"{}")
+    await world.executions.order(execution.id, signal)
+    await eventually(lambda: world.engine.open_count == 0)
+    with pytest.raises(PreconditionError) as refused:
+        await world.executions.order(execution.id, replace(signal, signal_id="2"))
+    assert refused.value.reason == Reason.EXECUTION_ENDED
+    await world.executions.order(execution.id, replace(signal, signal_id="3", name="go"))
+    assert (await world.ended(execution.id)).execution.state is ExecutionState.COMPLETED
+
+
+# ---- what costs time
+
+
+async def test_items_do_not_read_a_large_input_each(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor the large output of a step before: both are read a few times, however many items there are."""
+    world.provider.answers["a"] = lambda _: {"text": "y" * 70_000}
+    body = (Step(id="n", does=SetVariables(values={"n": "${item}"})),)
+    steps = (call("a", next="m"), Step(id="m", does=Map(items={"from": 0, "to": 100}, steps=body)))
+    await world.workflow(*steps)
+    read: list[int] = []
+
+    def counted(text: bytes) -> JsonObject:
+        read.append(len(text))
+        return loads(text)
+
+    monkeypatch.setattr(run_module, "loads", counted)
+    details = await world.run(value={"text": "x" * 70_000})
+    assert details.execution.state is ExecutionState.COMPLETED
+    assert len([size for size in read if size > 60_000]) < 10
+
+
+def test_who_read_longest_ago_gives_up_first() -> None:
+    """So that all of them together keep no more than the budget."""
+
+    class Forgetful:
+        forgot = False
+
+        def forget_parsed(self) -> None:
+            self.forgot = True
+
+    kept, first, second, third = KeptParsed(10), Forgetful(), Forgetful(), Forgetful()
+    assert kept.may_keep(first, 4)
+    assert kept.may_keep(second, 4)
+    assert kept.may_keep(first, 5)
+    assert kept.may_keep(third, 4)
+    assert (first.forgot, second.forgot, third.forgot) == (False, True, False)
+    assert not kept.may_keep(third, 11)
+    assert kept.may_keep(second, 5)
+    assert not first.forgot

@@ -57,13 +57,19 @@ class SendSignal(Order):
         """Return that it came; nothing when it had come before."""
         if self.signal_id in run.standing.known_signals:
             return _NOTHING
-        if run.standing.closing is not None and not self._is_waited_for(run.standing):
-            raise _closing(self.execution_id)
+        self.check(run.standing)
         self._check(run)
         received = SignalReceived(
             signal_id=self.signal_id, name=self.name, correlation=self.correlation, payload=self.payload
         )
         return (received,)
+
+    def check(self, standing: Standing) -> None:
+        """Refuse what nobody will take: once the outcome is decided, only who waits for it does."""
+        if self.signal_id in standing.known_signals:
+            return
+        if standing.closing is not None and not self._is_waited_for(standing):
+            raise _closing(self.execution_id)
 
     def _is_waited_for(self, standing: Standing) -> bool:
         """Tell whether a step waits for it now, such as one of ``finally``."""

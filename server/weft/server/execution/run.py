@@ -11,6 +11,7 @@ from typing import Final, NamedTuple, Protocol
 from weft.core.clock import Clock
 from weft.core.payload import JsonObject, loads
 from weft.server.execution.hub import Hub
+from weft.server.execution.kept import KeptParsed
 from weft.server.execution.model import (
     Event,
     EventBody,
@@ -51,6 +52,9 @@ __all__ = [
 
 _KEEP_PARSED: Final = 64 * 1024
 """Bytes of JSON text up to which an execution keeps it parsed; parsed it takes up to thirty times as much."""
+
+_KEPT: Final = KeptParsed(4 * 1024 * 1024)
+"""Who is beyond that and keeps the input and the outputs at the top: each item of a map needs them."""
 
 _NOTHING_KNOWN: Final[tuple[bytes | None, JsonObject]] = (None, {})
 
@@ -225,9 +229,21 @@ class Run:
         if self._input_value is not None:
             return self._input_value
         value = self.value(self._input)
-        if self.size <= _KEEP_PARSED:
+        if self._keeps(self.standing.top):
             self._input_value = value
         return value
+
+    def _keeps(self, place: Place) -> bool:
+        """Tell whether what is read of a list's outputs, or of the input, is kept."""
+        if self.size <= _KEEP_PARSED:
+            return True
+        if place is not self.standing.top or self.plan.flat:
+            return False
+        return _KEPT.may_keep(self, len(self._input) + sum(map(len, place.outputs.values())))
+
+    def forget_parsed(self) -> None:
+        """Drop what was read of the input, and of the outputs at the top."""
+        self._input_value = self.standing.top.parsed = None
 
     def parsed(self, place: Place) -> Parsed:
         """Return what the steps of one list gave; at the top merged with the input. Not to be changed."""
@@ -238,7 +254,7 @@ class Run:
         for step_id in place.fresh:
             parsed.add(step_id, self.value(place.outputs[step_id]))
         place.fresh = []
-        place.parsed = parsed if self.size <= _KEEP_PARSED else None
+        place.parsed = parsed if self._keeps(place) else None
         self._known = _NOTHING_KNOWN
         return parsed
 

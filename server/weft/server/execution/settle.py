@@ -21,7 +21,7 @@ from weft.server.workflow.kinds import Loop, Map, Parallel
 
 __all__ = ["settle", "settling"]
 
-_AT_ONCE: Final = 1_000
+_AT_ONCE: Final = 250
 """Events after which a commit is made; a loop without actions must not hold up everybody."""
 
 _log = logging.getLogger("weft.server.engine")
