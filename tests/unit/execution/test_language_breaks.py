@@ -21,7 +21,7 @@ from weft.server.execution.messages import SendSignal
 from weft.server.execution.model import Execution, ExecutionState, StepScheduled
 from weft.server.execution.orders import Pause, Progress, Resolve, Resume
 from weft.server.execution.run import Run
-from weft.server.execution.start_commands import KeyConflict, RerunCommand
+from weft.server.execution.start_commands import RerunCommand
 from weft.server.registry.model import Action
 from weft.server.store.base import ExecutionFilter, Page
 from weft.server.workflow.kinds import (
@@ -33,7 +33,6 @@ from weft.server.workflow.kinds import (
     Parallel,
     SetVariables,
     Signal,
-    Succeed,
     Switch,
     Wait,
 )
@@ -138,6 +137,24 @@ async def forget(world: World, execution_id: str) -> None:
         connection.execute("DELETE FROM executions WHERE id = ?", (execution_id,))
 
     await world.store._write(delete)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("abandon", [False, True])
+async def test_a_child_that_nobody_told_notices_when_it_is_taken_on(world: World, *, abandon: bool) -> None:
+    """The server died with what its parent had to say; one that was let go of goes on."""
+    world.provider.hold = {"b"}
+    await world.workflow(call("b", "b"), name="kid")
+    await world.workflow(Step(id="c", does=Child(name="kid", abandon=abandon)))
+    execution = await world.start()
+    await world.held("b")
+    world.engine.family = None  # as if it died before it could tell
+    await world.executions.cancel(execution.id, "enough")
+    (child,) = await children(world, execution)
+    assert not child.state.final
+    world.provider.hold = set()
+    await world.restart()
+    wanted = ExecutionState.COMPLETED if abandon else ExecutionState.CANCELLED
+    assert (await world.ended(child.id)).execution.state is wanted
 
 
 # ---- pauses
@@ -306,44 +323,7 @@ async def test_what_is_being_read_is_not_read_a_second_time(world: World) -> Non
     assert world.provider.steps() == ["a"]
 
 
-async def test_who_replaces_an_execution_waits_for_its_end(world: World) -> None:
-    """What it did is undone first; meanwhile the store is left in peace."""
-    world.provider.hold = {"undo", "b"}
-    await world.workflow(call("x", compensate=Compensation(action="undo"), next="b"), call("b", "b"))
-    first = await world.start(execution_key="k")
-    await world.held("b")
-    inserts = 0
-    insert = world.store.insert_execution
-
-    async def counted(*args: Any, **more: Any) -> Execution:
-        nonlocal inserts
-        inserts += 1
-        return await insert(*args, **more)
-
-    world.store.insert_execution = counted  # type: ignore[method-assign]
-    starting = asyncio.create_task(
-        world.start(execution_key="k", conflict=KeyConflict.TERMINATE_EXISTING, value={"n": 2})
-    )
-    undo = await world.held("undo/x")
-    await quiet(50)
-    assert inserts == 1
-    undo.complete()
-    second = await starting
-    assert (await world.ended(first.id)).execution.state is ExecutionState.CANCELLED
-    assert second.id != first.id
-
-
 # ---- finally
-
-
-async def test_succeed_ends_what_runs_at_the_end(world: World) -> None:
-    """Once: the outcome was decided before."""
-    first = Step(id="s", does=Switch(cases=(Case(when="true", next="e"),), default="a"))
-    end = (first, Step(id="e", does=Succeed(result={"n": 2})), call("a"))
-    await world.workflow(Step(id="x", does=SetVariables(values={"n": 1})), finally_steps=end)
-    details = await asyncio.wait_for(world.run(), 5)
-    assert (details.execution.state, details.result) == (ExecutionState.COMPLETED, b'{"n":1}')
-    assert (await world.kinds(details.execution.id)).count("ExecutionClosing") == 1
 
 
 async def test_what_runs_at_the_end_may_wait_for_a_message(world: World) -> None:

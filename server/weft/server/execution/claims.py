@@ -12,6 +12,7 @@ from typing import Final, Protocol
 from weft.core.clock import Clock
 from weft.core.errors import Code, InternalError, WeftError
 from weft.core.reasons import Reason
+from weft.server.execution.endings import ending
 from weft.server.execution.hub import Hub
 from weft.server.execution.model import (
     Event,
@@ -41,6 +42,7 @@ _SWEEP_SECONDS: Final = 5.0
 """How often slots are looked at, beside the moments when one becomes free."""
 
 _GONE: Final = "the server that ran it is gone"
+_NO_PARENT: Final = "the execution that started it has ended"
 
 FindPlan = Callable[[str, int], Awaitable[Plan]]
 
@@ -250,7 +252,10 @@ class Claims:
         try:
             run = await self.take_in(execution)
             if run is not None:
-                self._owner.launch(run, self.first(run, cause))
+                first = self.first(run, cause)
+                if await self._is_orphan(run):
+                    first = (ending(run, cancelled=_NO_PARENT),)
+                self._owner.launch(run, first)
         finally:
             self._owner.settled(execution.id)
         return run is not None
@@ -272,6 +277,14 @@ class Claims:
             _log.exception("execution %s cannot be resumed", execution.id)
             await give_up(execution, error, self._store, self._hub, self._clock)
             return None
+
+    async def _is_orphan(self, run: Run) -> bool:
+        """Tell whether the parent of an execution is over: the server that was to tell it may have died."""
+        parent = run.execution.parent
+        if not parent.execution_id or parent.abandon or run.standing.closing is not None:
+            return False
+        found = await self._store.get_execution(parent.execution_id)
+        return found is None or found.state.final
 
     def first(self, run: Run, cause: str) -> tuple[EventBody, ...]:
         """Return what is recorded first of a run that was read: an attempt that nobody runs is lost."""

@@ -11,7 +11,7 @@ from weft.core.errors import Code, PreconditionError, WeftError
 from weft.core.names import EXECUTION_PREFIX, new_id
 from weft.core.payload import dumps, tight
 from weft.core.reasons import Reason
-from weft.server.execution.endings import complete_step, ending, fail_step, final
+from weft.server.execution.endings import complete_step, ending, fail_step
 from weft.server.execution.model import (
     Asked,
     EventEmitted,
@@ -93,8 +93,7 @@ def _say(
             complete_step(run, recording, place, b"{}")
         case Succeed():
             complete_step(run, recording, place, text)
-            closing = run.standing.closing  # then the outcome is decided, and this ends `finally`
-            recording.add(ending(run, result=text) if closing is None else final(closing))
+            recording.add(ending(run, result=text))
 
 
 def _meant(run: Run, place: Place, planned: PlannedStep, fail: Fail) -> Failure:
