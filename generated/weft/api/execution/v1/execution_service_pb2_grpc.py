@@ -250,8 +250,9 @@ class ExecutionServiceServicer:
 
         Errors:
         NOT_FOUND  EXECUTION_NOT_FOUND.
-        FAILED_PRECONDITION  EXECUTION_ENDED: it is COMPLETED, FAILED or TIMED_OUT. One that is
-        CANCELLED already is returned as it is.
+        FAILED_PRECONDITION  EXECUTION_ENDED: it is COMPLETED, FAILED or TIMED_OUT, or its outcome
+        is decided and what is left to do at its end is being done. One that is CANCELLED already is
+        returned as it is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

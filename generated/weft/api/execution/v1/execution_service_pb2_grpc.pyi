@@ -113,8 +113,9 @@ class ExecutionServiceStub:
 
     Errors:
       NOT_FOUND  EXECUTION_NOT_FOUND.
-      FAILED_PRECONDITION  EXECUTION_ENDED: it is COMPLETED, FAILED or TIMED_OUT. One that is
-        CANCELLED already is returned as it is.
+      FAILED_PRECONDITION  EXECUTION_ENDED: it is COMPLETED, FAILED or TIMED_OUT, or its outcome
+        is decided and what is left to do at its end is being done. One that is CANCELLED already is
+        returned as it is.
     """
     PauseExecution: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.PauseExecutionRequest, _execution_service_pb2.PauseExecutionResponse]
     """Lets an execution dispatch no further step. An attempt that runs may end, and
@@ -301,8 +302,9 @@ class ExecutionServiceAsyncStub(ExecutionServiceStub):
 
     Errors:
       NOT_FOUND  EXECUTION_NOT_FOUND.
-      FAILED_PRECONDITION  EXECUTION_ENDED: it is COMPLETED, FAILED or TIMED_OUT. One that is
-        CANCELLED already is returned as it is.
+      FAILED_PRECONDITION  EXECUTION_ENDED: it is COMPLETED, FAILED or TIMED_OUT, or its outcome
+        is decided and what is left to do at its end is being done. One that is CANCELLED already is
+        returned as it is.
     """
     PauseExecution: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.PauseExecutionRequest, _execution_service_pb2.PauseExecutionResponse]  # type: ignore[assignment]
     """Lets an execution dispatch no further step. An attempt that runs may end, and
@@ -534,8 +536,9 @@ class ExecutionServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors:
           NOT_FOUND  EXECUTION_NOT_FOUND.
-          FAILED_PRECONDITION  EXECUTION_ENDED: it is COMPLETED, FAILED or TIMED_OUT. One that is
-            CANCELLED already is returned as it is.
+          FAILED_PRECONDITION  EXECUTION_ENDED: it is COMPLETED, FAILED or TIMED_OUT, or its outcome
+            is decided and what is left to do at its end is being done. One that is CANCELLED already is
+            returned as it is.
         """
 
     @_abc_1.abstractmethod
