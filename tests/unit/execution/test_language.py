@@ -259,6 +259,14 @@ async def test_a_map_over_what_is_no_list_fails_clearly(world: World, items: Any
     assert details.execution.failure.reason == Reason.MAP_ITEMS_INVALID
 
 
+async def test_a_long_map_adds_up(world: World) -> None:
+    """Whether somebody looks meanwhile or not; what it gave is in order."""
+    world.provider.answers["a"] = lambda value: value
+    each = Map(items={"from": 0, "to": 400}, steps=(call("a", input={"n": "${item}"}),))
+    found = await outcome(world, Step(id="m", does=each))
+    assert found["items"] == [{"n": n} for n in range(400)]
+
+
 async def test_an_empty_map_is_done_at_once(world: World) -> None:
     """Nothing is called."""
     found = await outcome(world, Step(id="m", does=Map(items=[], steps=(call("a"),))))

@@ -60,6 +60,9 @@ _NOTHING_KNOWN: Final[tuple[bytes | None, JsonObject]] = (None, {})
 
 _UNDO_PREFIX: Final = UNDO + "/"
 
+_FOLD_AT: Final = 1_000
+"""How many events wait to be added up for whoever asks: nobody is to wait for a long history."""
+
 _STAY: Final = timedelta(seconds=30)
 """What waits longer than this is let go of, and read again when it is due."""
 
@@ -338,6 +341,8 @@ class Run:
         """Show what was recorded: it is stored now."""
         self.execution = new
         self._unfolded += recording.events
+        if len(self._unfolded) >= _FOLD_AT:
+            self._fold()
         self._stored_variables = self.variables
         self.news.set()
         if new.state.final and not self.ended.done():
@@ -371,9 +376,7 @@ class Run:
 
     def details(self) -> ExecutionDetails:
         """Return everything that the stored history adds up to."""
-        for event in self._unfolded:
-            self._steps.apply(event)
-        self._unfolded.clear()
+        self._fold()
         return ExecutionDetails(
             execution=self.execution,
             steps=tuple(self._steps.by_path.values()),
@@ -382,6 +385,12 @@ class Run:
             result=self.result if self.execution.state is ExecutionState.COMPLETED else None,
             variables=self._stored_variables or None,
         )
+
+    def _fold(self) -> None:
+        """Add up what was not added up yet; most executions end before anybody asks."""
+        for event in self._unfolded:
+            self._steps.apply(event)
+        self._unfolded.clear()
 
     def apply(self, event: Event) -> None:
         """Go on by one event."""
