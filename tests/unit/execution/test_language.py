@@ -17,7 +17,7 @@ from weft.core.reasons import Reason
 from weft.server.admin.histories import history_findings
 from weft.server.execution.messages import Decide, SendSignal
 from weft.server.execution.model import Event, EventEmitted, Execution, ExecutionState, StepCompleted, Waits
-from weft.server.execution.orders import Resolve
+from weft.server.execution.orders import Pause, Resolve
 from weft.server.execution.run import ExecutionDetails, Run
 from weft.server.execution.start_commands import KeyConflict
 from weft.server.registry.model import Action
@@ -727,3 +727,18 @@ async def test_a_start_that_replaces_another_does_not_wait_for_its_undoing(world
     assert second.id != first.id
     assert await world.state(first.id) is ExecutionState.CANCELLED
     assert "undo/x" not in world.provider.steps()
+
+
+async def test_a_paused_execution_that_is_cancelled_is_undone(world: World) -> None:
+    """It goes on by itself: nobody has to resume it for that."""
+    world.provider.hold = {"b"}
+    await world.workflow(call("x", compensate=Compensation(action="undo"), next="y"), call("y", "b"))
+    execution = await world.start()
+    held = await world.held("y")
+    await world.executions.order(execution.id, Pause(execution_id=""))
+    held.complete()
+    await world.executions.cancel(execution.id, "enough")
+    details = await world.ended(execution.id)
+    assert details.execution.state is ExecutionState.CANCELLED
+    assert world.provider.steps()[-1] == "undo/x"
+    await same_when_read(world, details)

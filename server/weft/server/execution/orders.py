@@ -122,7 +122,11 @@ class Cancel(Order):
         self.check(run.standing)
         if run.standing.closing is not None:
             return _NOTHING
-        return (ending(run, cancelled=self.reason),)
+        closes = ending(run, cancelled=self.reason)
+        if run.standing.paused and isinstance(closes, ExecutionClosing):
+            # What undoes is to run; nobody who cancels wants to have to resume it too.
+            return ExecutionResumed(reason="it is cancelled"), closes
+        return (closes,)
 
     def check(self, standing: Standing) -> None:
         """Refuse to cancel what is about to end otherwise."""
