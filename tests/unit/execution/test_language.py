@@ -732,7 +732,9 @@ async def test_a_start_that_replaces_another_does_not_wait_for_its_undoing(world
 async def test_a_paused_execution_that_is_cancelled_is_undone(world: World) -> None:
     """It goes on by itself: nobody has to resume it for that."""
     world.provider.hold = {"b"}
-    await world.workflow(call("x", compensate=Compensation(action="undo"), next="y"), call("y", "b"))
+    await world.workflow(
+        call("x", compensate=Compensation(action="undo"), next="y"), call("y", "b", next="z"), call("z")
+    )
     execution = await world.start()
     held = await world.held("y")
     await world.executions.order(execution.id, Pause(execution_id=""))
