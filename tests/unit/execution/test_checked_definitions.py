@@ -108,6 +108,7 @@ def step_at(path: str, known: dict[str, str]) -> str:
 @given(flows.flows())
 @settings(
     max_examples=EXAMPLES,
+    derandomize="WEFT_EXAMPLES" not in os.environ,  # what is run everywhere is the same everywhere
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.large_base_example],
 )

@@ -345,7 +345,7 @@ CLOSED = {**TAKES, "additionalProperties": False}
         (TAKES, {"text": "a", "limit": "n=${input.name}"}, [(".limit", "TYPE_MISMATCH")]),
         (TAKES, {"text": "a", "limit": "${input.name}"}, [(".limit", "TYPE_MISMATCH")]),
         (TAKES, {"text": "${steps.extract.pages}"}, [(".text", "TYPE_MISMATCH")]),
-        (TAKES, {"text": "${steps.extract.pages + 1}"}, []),
+        (TAKES, {"text": "${steps.extract.pages + 1}"}, [(".text", "TYPE_MISMATCH")]),
         (TAKES, {"text": "${input.items[0]}"}, []),
         (TAKES, {"text": "$${literal}"}, []),
         (TAKES, {"text": "a", "limit": "$${1}"}, [(".limit", "TYPE_MISMATCH")]),

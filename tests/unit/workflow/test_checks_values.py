@@ -354,3 +354,23 @@ def test_large_definitions_of_all_kinds_take_no_time() -> None:
         started = time.process_time()
         find_problems(Definition(steps=tuple(given), input_schema=ORDER), KNOWN)
         assert time.process_time() - started < 3  # under half a second on an idle machine
+
+
+@pytest.mark.parametrize(
+    ("source", "fits"),
+    [
+        ("1 + 1", False),
+        ("input.lines[0].qty * 2 - 1", False),
+        ("input.lines + input.lines", False),
+        ("[1] + [2]", False),
+        ("input.id + 'x'", True),
+        ("context.a + context.b", True),
+        ("input.id + context.b", True),
+        ("timestamp(input.id) + duration('1h')", True),
+        ("context.a - duration('1h')", True),
+    ],
+)
+def test_what_a_calculation_gives(source: str, *, fits: bool) -> None:
+    """Numbers, texts or lists, as far as one of its parts tells."""
+    problems = check(step("u", "use", input={"text": f"${{{source}}}"}))
+    assert problems == ([] if fits else [("steps[0].input.text", "TYPE_MISMATCH")])

@@ -76,8 +76,16 @@ def _of_group(group: Group, find: FindValue) -> frozenset[str]:
     if not _COMPARING.isdisjoint(operators):
         return _BOOLEAN
     if operators:
-        return _ADDED if set(operators) == {"+"} else _CALCULATED
+        return _of_sum(group, find, _ADDED if set(operators) == {"+"} else _CALCULATED)
     return _of_chain(group.chains[0], find)
+
+
+def _of_sum(group: Group, find: FindValue, possible: frozenset[str]) -> frozenset[str]:
+    """Return what a calculation gives: CEL only puts values of one type together."""
+    for chain in group.chains:
+        types = _of_chain(chain, find)
+        possible &= types | _NUMBER if types & _NUMBER else types
+    return possible or ALL_TYPES  # what cannot be calculated fails when it is evaluated
 
 
 def _of_choice(group: Group, find: FindValue) -> frozenset[str]:
