@@ -36,7 +36,7 @@ _ENDLESS: Final = float("inf")
 _AT_ONCE: Final = 16
 _SOME: Final = 0.03
 _LEAST: Final = 30
-"""Which part of the sessions, and how many at least, may begin beside each fault."""
+"""Which part of the sessions, and how many at least, may begin beside each fault; of few sessions a tenth."""
 
 
 @dataclass(kw_only=True)
@@ -61,7 +61,7 @@ class Progress:
 
         Those that it was planned for may have begun at other servers while it was late.
         """
-        some = max(_SOME * self.all, _LEAST)
+        some = max(_SOME * self.all, min(_LEAST, self.all / 10))
         self.next_fault = max(part + 2 * self.ahead, (self.done + some) / self.all - self.ahead)
 
     def may_begin(self, number: int) -> bool:
