@@ -140,6 +140,7 @@ class WeftServer:
             ("the watch over the store", self._health.run),
             ("the removal of old request keys", lambda: forget_old_requests(self._store, self._clock)),
             ("the work on batches", self._batch_runner.run),
+            ("the watch over children", self._executions.orphans.run),
             ("the work on schedules", self._schedule_runner.run),
             ("the removal of old executions", self._retention.run),
         ):

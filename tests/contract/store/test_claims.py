@@ -13,7 +13,7 @@ from tests.contract.store import samples
 from tests.contract.store.samples import NOW, advanced, execution, first_events, key, output, workflow
 from weft.core.errors import AlreadyExistsError
 from weft.core.reasons import Reason
-from weft.server.execution.model import Event, Execution, ExecutionCompleted, Waits
+from weft.server.execution.model import Event, Execution, ExecutionCompleted, Parent, Waits
 from weft.server.store.base import Command, KeyTakenError, SlotFullError, StaleWriteError, Store, WhenFull
 from weft.server.workflow.model import WorkflowState
 
@@ -270,3 +270,19 @@ async def test_what_waits_for_its_workflow_is_woken(store: Store) -> None:
     await store.delete_workflow(paused, paused.revision)
     assert await store.paused_workflows() == frozenset()
     assert await store.wake_resumed(LATER) == 1
+
+
+async def test_children_of_those_that_have_ended_are_found(store: Store) -> None:
+    """Open ones only, page by page; those of open parents, or of none, are not among them."""
+    gone, here = await start(store), await start(store)
+    lost = [await start(store, parent=Parent(execution_id=gone.id, step_id="c")) for _ in range(3)]
+    await start(store, parent=Parent(execution_id=here.id, step_id="c"))
+    await start(store)
+    assert await store.orphans("", 10) == ()
+    await store.append_events(ended(gone), [Event(3, NOW, ExecutionCompleted(result=b"{}"))], 2, release=True)
+    await store.append_events(
+        ended(lost[0]), [Event(3, NOW, ExecutionCompleted(result=b"{}"))], 2, release=True
+    )
+    ids = tuple(sorted(it.id for it in lost[1:]))
+    assert await store.orphans("", 1) == ids[:1]
+    assert await store.orphans(ids[0], 10) == ids[1:]

@@ -744,3 +744,18 @@ async def test_a_paused_execution_that_is_cancelled_is_undone(world: World) -> N
     assert details.execution.state is ExecutionState.CANCELLED
     assert world.provider.steps()[-1] == "undo/x"
     await same_when_read(world, details)
+
+
+async def test_a_child_whose_parent_could_not_tell_it_is_ended_all_the_same(world: World) -> None:
+    """The server died between the parent's end and the word to the child."""
+    await world.workflow(Step(id="s", does=Signal(name="never")), name="kid")
+    await world.workflow(Step(id="c", does=Child(name="kid")))
+    execution = await world.start()
+    await eventually(lambda: world.engine.open_count == 0)
+    shown = await world.executions.get(execution.id, payloads=False)
+    world.engine.family = None  # nobody is told anything
+    await world.executions.cancel(execution.id, "enough")
+    assert await world.state(shown.steps[0].child) is ExecutionState.RUNNING
+    await world.executions.orphans.look()
+    kid = await world.ended(shown.steps[0].child)
+    assert kid.execution.state is ExecutionState.CANCELLED

@@ -148,12 +148,12 @@ async def test_a_batch_has_one_array_for_each_column() -> None:
         Insert.of(two, first_events(two), key("a")),
     ]
     for batch in (writes, writes[:1], writes[1:2], []):
-        assert len(arguments(7, batch)) == 41
+        assert len(arguments(7, batch)) == 42
     values = arguments(7, writes)
     assert values[0] == 7
     assert [list(values[at]) for at in (1, 17)] == [[two.id], [two.id, one.id]]
-    assert list(values[32]) == [two.id, two.id, two.id, one.id, one.id]
-    assert list(values[38]) == [one.id, one.id]
+    assert list(values[33]) == [two.id, two.id, two.id, one.id, one.id]
+    assert list(values[39]) == [one.id, one.id]
 
 
 @pytest.mark.parametrize(

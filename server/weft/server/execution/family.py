@@ -6,18 +6,21 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, Final
 
+from weft.core.clock import Clock
 from weft.core.errors import WeftError
 from weft.server.execution.control import Control
 from weft.server.execution.model import Execution
 from weft.server.execution.orders import Cancel, LookAtChild
-from weft.server.store.base import StaleWriteError
+from weft.server.store.base import ExecutionStore, StaleWriteError, StoreUnavailableError
 
-__all__ = ["Relatives"]
+__all__ = ["OrphanSweep", "Relatives"]
 
 _log = logging.getLogger("weft.server.engine")
 
+_SWEEP_SECONDS: Final = 30.0
+_PAGE: Final = 100
 _GONE = "the execution that started it has ended, or does not need it any more"
 
 
@@ -52,3 +55,39 @@ class Relatives:
                 await telling
         except WeftError as error:
             _log.info("a relative was not told: %s", error)
+
+
+class OrphanSweep:
+    """Looks for children whose parent ended and could not tell them: its server died in that moment.
+
+    Args:
+        store: Where executions are.
+        relatives: Tells them.
+        clock: For the pauses.
+    """
+
+    def __init__(self, store: ExecutionStore, relatives: Relatives, clock: Clock) -> None:
+        self._store = store
+        self._relatives = relatives
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Look now and then, for ever."""
+        while True:
+            await self._clock.sleep(_SWEEP_SECONDS)
+            with contextlib.suppress(StoreUnavailableError):
+                await self.look()
+
+    async def look(self) -> None:
+        """Cancel all of them.
+
+        Raises:
+            StoreUnavailableError: Of the store.
+        """
+        after = ""
+        while found := await self._store.orphans(after, _PAGE):
+            for child_id in found:
+                child = await self._store.get_execution(child_id)
+                if child is not None and not child.state.final and not child.parent.abandon:
+                    self._relatives.orphaned(child_id)
+            after = found[-1]

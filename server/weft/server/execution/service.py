@@ -20,7 +20,7 @@ from weft.server.execution.child_start import ChildStarter
 from weft.server.execution.control import Control
 from weft.server.execution.dispatch import CallIdentity, Dispatcher, Outcome
 from weft.server.execution.engine import Engine, EngineLimits, draining
-from weft.server.execution.family import Relatives
+from weft.server.execution.family import OrphanSweep, Relatives
 from weft.server.execution.interactions import Interactions
 from weft.server.execution.model import Execution, ExecutionState
 from weft.server.execution.orders import Cancel, Order
@@ -50,6 +50,7 @@ class ExecutionService(ExecutionReader):
 
     Attributes:
         interactions: Brings something to executions from outside.
+        orphans: Looks for children that their parents could not tell.
         reports: Takes what actions tell of attempts that run.
     """
 
@@ -70,7 +71,8 @@ class ExecutionService(ExecutionReader):
         self._control = Control(store, engine)
         self._starter = Starter(self, store, workflows, engine, traces, clock)
         engine.children.start = ChildStarter(self, self._starter, store, engine, clock)
-        engine.family = Relatives(self._control)
+        relatives = engine.family = Relatives(self._control)
+        self.orphans = OrphanSweep(store, relatives, clock)
         self.interactions = Interactions(self, self._control, clock)
         self.reports = AttemptReports(self, engine, self._control, dispatcher, clock)
         workflows.on_state_change(engine.workflow_changed)

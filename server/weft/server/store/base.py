@@ -347,6 +347,10 @@ class ExecutionStore(StepShareStore, Protocol):
         """Return when the next execution that is nobody's is due."""
         ...
 
+    async def orphans(self, after: str, limit: int) -> tuple[str, ...]:
+        """Return the ids of open executions whose parent has ended, those beyond an id, in their order."""
+        ...
+
     async def paused_workflows(self) -> frozenset[str]:
         """Return the ids of the workflows that are paused."""
         ...

@@ -42,6 +42,10 @@ class PostgresClaims(Backend):
         rows = await self._fetch("next_due")
         return from_micros(rows[0][0]) if rows else None
 
+    async def orphans(self, after: str, limit: int) -> tuple[str, ...]:
+        """Return the ids of open executions whose parent has ended, those beyond an id, in their order."""
+        return tuple(row[0] for row in await self._fetch("orphans", after, limit))
+
     async def grant_slots(self, now: datetime) -> int:
         """Make executions due that wait for a slot and may run now, the oldest first; return how many."""
         due = to_micros(now)

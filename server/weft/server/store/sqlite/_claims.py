@@ -48,6 +48,13 @@ class SqliteClaims(Backend):
         row = await self._read(lambda connection: connection.execute(SQL["next_due"]).fetchone())
         return from_micros(row[0]) if row else None
 
+    async def orphans(self, after: str, limit: int) -> tuple[str, ...]:
+        """Return the ids of open executions whose parent has ended, those beyond an id, in their order."""
+        rows = await self._read(
+            lambda connection: connection.execute(SQL["orphans"], (after, limit)).fetchall()
+        )
+        return tuple(row[0] for row in rows)
+
     async def grant_slots(self, now: datetime) -> int:
         """Make executions due that wait for a slot and may run now, the oldest first; return how many."""
         due = to_micros(now)

@@ -112,3 +112,9 @@ RETURNING c.id, c.execution_id, c.kind, c.body;
 -- name: has_commands
 -- Tell whether there are commands at all.
 SELECT 1 FROM commands LIMIT 1;
+
+-- name: orphans
+-- Return open executions whose parent has ended, by id.
+SELECT c.id FROM executions AS c JOIN executions AS p ON p.id = c.parent
+WHERE c.parent IS NOT NULL AND c.end_time IS NULL AND p.end_time IS NOT NULL AND c.id > $1
+ORDER BY c.id LIMIT $2;

@@ -82,3 +82,9 @@ SELECT 1 FROM commands LIMIT 1;
 -- Remove the oldest commands and return them.
 DELETE FROM commands WHERE id IN (SELECT id FROM commands ORDER BY id LIMIT ?)
 RETURNING id, execution_id, kind, body;
+
+-- name: orphans
+-- Return open executions whose parent has ended, by id.
+SELECT c.id FROM executions AS c JOIN executions AS p ON p.id = c.parent
+WHERE c.parent IS NOT NULL AND c.end_time IS NULL AND p.end_time IS NOT NULL AND c.id > ?
+ORDER BY c.id LIMIT ?;

@@ -1,0 +1,3 @@
+-- Open children are found without a look at all that have ended.
+
+CREATE INDEX open_children ON executions (id) WHERE parent IS NOT NULL AND end_time IS NULL;
