@@ -759,3 +759,34 @@ async def test_a_child_whose_parent_could_not_tell_it_is_ended_all_the_same(worl
     await world.executions.orphans.look()
     kid = await world.ended(shown.steps[0].child)
     assert kid.execution.state is ExecutionState.CANCELLED
+
+
+async def test_who_looks_at_a_child_may_be_cancelled_meanwhile(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What became of the child is nothing to record any more."""
+    world.provider.hold = {"a"}
+    await world.workflow(call("a"), name="kid")
+    inside = (Branch(name="x", steps=(Step(id="c", does=Child(name="kid")),)),)
+    await world.workflow(Step(id="p", does=Parallel(branches=inside)), finally_steps=(call("f", "b"),))
+    looking, go_on = asyncio.Event(), asyncio.Event()
+    look = world.engine.children.outcome
+
+    async def slowly(*args: Any, **more: Any) -> Any:
+        found = await look(*args, **more)
+        if found is not None:
+            looking.set()
+            await go_on.wait()
+        return found
+
+    monkeypatch.setattr(world.engine.children, "outcome", slowly)
+    execution = await world.start()
+    (await world.held("a")).fail(ActionFailedError("no", reason="SOLD_OUT"))
+    await looking.wait()
+    await world.executions.cancel(execution.id, "enough")
+    go_on.set()
+    details = await world.ended(execution.id)
+    assert details.execution.state is ExecutionState.CANCELLED
+    kinds = await world.kinds(execution.id)
+    assert "StepFailed" not in kinds[kinds.index("ExecutionClosing") :]
+    await world.check(execution.id)

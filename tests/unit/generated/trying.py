@@ -128,6 +128,11 @@ def renamed(value: Any, name: str) -> Any:
     return value
 
 
+def moves(it: Execution) -> bool:
+    """Tell whether an execution goes on by itself, soon: a turn at a step with a limit comes at any moment."""
+    return it.waits is Waits.NOTHING or (it.waits is Waits.STEP_LIMIT and it.due_time is None)
+
+
 def check_located(violations: tuple[Violation, ...]) -> None:
     """Assert that a refusal says where, and which rule."""
     assert violations
@@ -168,9 +173,10 @@ class Story:
             assert now - since < STUCK_SECONDS, self.told(open_ones, "is stuck")
             assert self.turns < TURNS, self.told(open_ones, "does not end")
             assert moved < EVENTS, self.told(open_ones, "does not end")
-            if any(it.waits is Waits.NOTHING for it in open_ones) and now - since < QUIET_SECONDS:
+            moving = any(map(moves, open_ones))
+            if moving and now - since < QUIET_SECONDS:
                 await asyncio.sleep(0.0005)
-            elif any(it.waits is Waits.NOTHING for it in open_ones):
+            elif moving:
                 await self.pass_(1)  # it waits in memory, for seconds, and has recorded nothing since
             elif not (await self.answer(open_ones) or await self.turn(open_ones)):
                 await self.give_up(open_ones)

@@ -206,9 +206,12 @@ class Driver:
             place.looked_time = self._clock.now() - LOOK_AT_CHILD + _AGAIN
             return
         if outcome is not None:
-            await self._owner.record(
-                run, lambda run: outcome(run, place) if place.waiting is waiting else _NOTHING
-            )
+
+            def decide(run: Run) -> Sequence[EventBody]:
+                current = place.phase is Phase.WAITING and place.waiting is waiting
+                return outcome(run, place) if current else _NOTHING  # else it was stopped meanwhile
+
+            await self._owner.record(run, decide)
 
     def _look_for_orphan(self, run: Run, place: Place, waiting: StepWaiting) -> None:
         """Cancel a child that came after its step had ended: it was not there yet when it was to be told."""
@@ -268,7 +271,8 @@ class Driver:
 
 def _as_it_waits(place: Place, before: StepWaiting | None, body: EventBody, _: Run) -> Sequence[EventBody]:
     """Return what happened, if the step still waits as it did before."""
-    return (body,) if place.waiting is before else _NOTHING
+    current = place.phase is Phase.WAITING and place.waiting is before
+    return (body,) if current else _NOTHING
 
 
 _STAY_SECONDS: Final = 30.0
