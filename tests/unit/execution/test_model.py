@@ -23,7 +23,7 @@ from weft.server.execution.model import (
     StepFailed,
     StepScheduled,
 )
-from weft.server.execution.run import number_events
+from weft.server.execution.numbered import number_events
 from weft.server.execution.standing import Standing
 from weft.server.execution.step_states import StepExecution, Steps, StepState, fold_steps
 

@@ -22,8 +22,9 @@ from weft.server.execution.model import (
     Parent,
     Waits,
 )
+from weft.server.execution.numbered import number_events
 from weft.server.execution.plan import Plan
-from weft.server.execution.run import Run, number_events
+from weft.server.execution.run import Run
 from weft.server.execution.start import Starter
 from weft.server.execution.start_commands import StartCommand
 from weft.server.store.base import ExecutionStore

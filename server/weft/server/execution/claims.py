@@ -24,9 +24,10 @@ from weft.server.execution.model import (
     IncidentRaised,
     StepScheduled,
 )
+from weft.server.execution.numbered import number_events, summarize
 from weft.server.execution.place import Phase, Place
 from weft.server.execution.plan import Plan
-from weft.server.execution.run import Run, number_events, summarize
+from weft.server.execution.run import Run
 from weft.server.execution.standing import Standing
 from weft.server.execution.step_turns import StepTurns
 from weft.server.store.base import Claim, Command, ExecutionStore, StoreFullError, StoreUnavailableError

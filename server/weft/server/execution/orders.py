@@ -53,6 +53,7 @@ __all__ = [
 
 _NOTHING: Final[tuple[EventBody, ...]] = ()
 _RUNNING: Final = (Phase.SCHEDULED, Phase.ACCEPTED)
+_CANCELLED: Final = "it is cancelled"
 _NAMED: Final = 10
 """Steps that a message names."""
 
@@ -125,7 +126,7 @@ class Cancel(Order):
         closes = ending(run, cancelled=self.reason)
         if run.standing.paused and isinstance(closes, ExecutionClosing):
             # What undoes is to run; nobody who cancels wants to have to resume it too.
-            return ExecutionResumed(reason="it is cancelled"), closes
+            return ExecutionResumed(reason=_CANCELLED), closes
         return (closes,)
 
     def check(self, standing: Standing) -> None:

@@ -30,12 +30,13 @@ from weft.server.execution.model import (
     Failure,
     Waits,
 )
+from weft.server.execution.numbered import summarize
 from weft.server.execution.paths import UNDO, id_of
 from weft.server.execution.place import Phase, Place
 from weft.server.execution.plan import Plan
 from weft.server.execution.rehearsal_model import AttemptResult, KnownAction, Rehearsed, TestMessage
 from weft.server.execution.retry import after_failure
-from weft.server.execution.run import Recording, Run, summarize
+from weft.server.execution.run import Recording, Run
 from weft.server.execution.settle import settle
 from weft.server.execution.steps import action_input
 from weft.server.execution.timing import TIMED, when_due

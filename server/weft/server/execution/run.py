@@ -27,6 +27,7 @@ from weft.server.execution.model import (
     TraceLink,
     Waits,
 )
+from weft.server.execution.numbered import summarize
 from weft.server.execution.paths import TOP, UNDO, container_of, scope_of
 from weft.server.execution.place import Parsed, Phase, Place
 from weft.server.execution.plan import Plan, PlannedStep, undo_by_action
@@ -44,9 +45,6 @@ __all__ = [
     "Recording",
     "Run",
     "Settle",
-    "first_events",
-    "number_events",
-    "summarize",
 ]
 
 
@@ -456,47 +454,6 @@ class Run:
 
 Decide = Callable[[Run], Sequence[EventBody]]
 """Returns what is to be recorded of a run, as it stands; nothing, when there is nothing to say."""
-
-
-def first_events(
-    started: ExecutionStarted, plan: Plan, clock: Clock, reused: Sequence[StepReused] = ()
-) -> tuple[Event, ...]:
-    """Return the beginning of a history: accepted, and the first step scheduled."""
-    first = started.origin.from_step or plan.first
-    return number_events(0, (started, *reused, StepScheduled(step_id=first)), clock)
-
-
-def number_events(last: int, bodies: Sequence[EventBody], clock: Clock) -> tuple[Event, ...]:
-    """Give the next numbers and the present time to what happened."""
-    now = clock.now()
-    return tuple(Event(last + offset, now, body) for offset, body in enumerate(bodies, start=1))
-
-
-def summarize(
-    execution: Execution,
-    standing: Standing,
-    newest: Event,
-    waits: Waits = Waits.NOTHING,
-    due_time: datetime | None = None,
-) -> Execution:
-    """Bring a summary up to date with further events.
-
-    Args:
-        execution: As it was.
-        standing: Where it stands after them.
-        newest: The last of them.
-        waits: What it waits for.
-        due_time: When it wants to be worked on.
-    """
-    final = standing.final is not None
-    return execution.after(
-        last_event=newest.number,
-        state=standing.state,
-        failure=standing.failure if final else standing.incident,
-        end_time=newest.time if final else None,
-        waits=waits,
-        due_time=due_time,
-    )
 
 
 def _retrieve(ended: asyncio.Future[Execution]) -> None:

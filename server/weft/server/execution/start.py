@@ -29,9 +29,9 @@ from weft.server.execution.model import (
     StepReused,
     Waits,
 )
+from weft.server.execution.numbered import first_events, number_events
 from weft.server.execution.plan import Plan
 from weft.server.execution.rerun import resume_point
-from weft.server.execution.run import first_events, number_events
 from weft.server.execution.slots import slot_full, when_full_of
 from weft.server.execution.start_commands import KeyConflict, KeyReuse, RerunCommand, StartCommand
 from weft.server.execution.traces import ExecutionTraces
