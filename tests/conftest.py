@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,21 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
         (name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections
     ]
     return report
+
+
+@pytest.fixture(autouse=True)
+def _no_dead_handlers() -> Iterator[None]:
+    """Forget log handlers that write to a stream which a test before has closed: they complain on stderr."""
+    _forget_dead_handlers()
+    yield
+    _forget_dead_handlers()
+
+
+def _forget_dead_handlers() -> None:
+    for logger in (logging.getLogger(), logging.getLogger("weft")):
+        for handler in list(logger.handlers):
+            if isinstance(handler, logging.StreamHandler) and getattr(handler.stream, "closed", False):
+                logger.removeHandler(handler)
 
 
 @pytest.fixture(scope="session")
