@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 # Where Python may not keep what it compiled, each of the many processes here compiles all of it again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# Nobody goes on with grpc in a forked child; its handlers for that have crashed children at once.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 
 @pytest.hookimpl(wrapper=True)
