@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.unit.execution.world import SERVICE, World, eventually, new_world, open_executions, quiet
-from weft.core.errors import ActionFailedError, PreconditionError
+from tests.unit.execution.language import call, language_world
+from tests.unit.execution.world import World, eventually, new_world, open_executions, quiet
+from weft.core.errors import PreconditionError
 from weft.core.payload import JsonObject, loads
 from weft.core.reasons import Reason
 from weft.server.execution import run as run_module
@@ -41,14 +42,8 @@ from weft.server.workflow.model import Compensation, Step, WorkflowState
 
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
-    async with new_world() as made:
-        await made.register(*(Action(name=name) for name in ("a", "b", "c", "undo", "bad")))
-        made.provider.answers["bad"] = ActionFailedError("no", reason="SOLD_OUT")
+    async with language_world() as made:
         yield made
-
-
-def call(step_id: str, action: str = "a", **more: Any) -> Step:
-    return Step(id=step_id, service=SERVICE, action=action, **more)
 
 
 async def children(world: World, parent: Execution) -> list[Execution]:

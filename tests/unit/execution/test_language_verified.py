@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from tests.unit.execution.world import SERVICE, World, new_world
+from tests.unit.execution.language import call
+from tests.unit.execution.world import World, new_world
 from weft.core.errors import ActionFailedError
 from weft.server.admin.findings import Finding
 from weft.server.admin.histories import history_findings
@@ -19,10 +19,6 @@ from weft.server.store.sqlite import SqliteStore
 from weft.server.store.sqlite.vault import SqliteVault
 from weft.server.workflow.kinds import Child, Loop, Map, SetVariables
 from weft.server.workflow.model import Compensation, Step
-
-
-def call(step_id: str, action: str, **more: Any) -> Step:
-    return Step(id=step_id, service=SERVICE, action=action, **more)
 
 
 async def undone(world: World) -> Execution:

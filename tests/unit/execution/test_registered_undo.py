@@ -8,12 +8,12 @@ from typing import Any
 import orjson
 import pytest
 
+from tests.unit.execution.language import same_when_read
 from tests.unit.execution.world import SERVICE, World, new_world, quiet
 from weft.core.errors import ActionFailedError
 from weft.server.execution.attempts import AttemptToken
 from weft.server.execution.model import ExecutionState, StepCompleted
 from weft.server.execution.orders import Resolve
-from weft.server.execution.run import ExecutionDetails, Run
 from weft.server.registry.model import Action
 from weft.server.workflow.model import Compensation, Step
 
@@ -39,15 +39,6 @@ def call(step_id: str, **more: Any) -> Step:
 def flat(**of_pay: Any) -> tuple[Step, ...]:
     """Three calls, one after the other; nothing is said of undoing."""
     return call("book", next="pay"), call("pay", next="ship", **of_pay), call("ship")
-
-
-async def same_when_read(world: World, details: ExecutionDetails) -> None:
-    """What memory held is what the history adds up to."""
-    await world.check(details.execution.id)
-    assert await world.executions.get(details.execution.id, payloads=True) == details
-    execution = details.execution
-    plan = await world.executions.find_plan(execution.workflow_id, execution.workflow_version)
-    assert Run(execution, plan, await world.events(execution.id)).details() == details
 
 
 async def undone(world: World, execution_id: str) -> list[tuple[str, str, str]]:

@@ -61,7 +61,7 @@ class Attempts:
     async def _attempt(self, run: Run, place: Place) -> None:
         """Run the scheduled attempt, and record how it went and what follows."""
         attempt, path = place.attempt, place.path
-        planned = run.planned(place)
+        planned = place.planned
         run.in_flight.add(path)
         try:
             bodies = await self._ask(run, place)
@@ -91,7 +91,7 @@ class Attempts:
         except (StoreUnavailableError, StoreFullError):
             raise
         except WeftError as error:
-            return self._steps.failed(run, place, Failure.of(error))
+            return self._steps.failed(place, Failure.of(error))
         return (waiting,) if waiting is not None else _NOTHING
 
 
@@ -149,7 +149,7 @@ class RunningAttempts:
     def _is_to_run(self, place: Place) -> bool:
         if place.phase is not Phase.SCHEDULED or self._run.standing.paused:
             return False
-        planned = self._run.planned(place)
+        planned = place.planned
         return planned is None or planned.step.does is None
 
     def _ended(self, task: asyncio.Task[None]) -> None:

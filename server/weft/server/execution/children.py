@@ -96,7 +96,7 @@ class Children:
                 if isinstance(error, ServiceUnavailableError) or _is_for_now(error):
                     raise
                 failure = Failure.of(error)
-                return lambda run, place: (failed(run, place, failure),)
+                return lambda _, place: (failed(place, failure),)
         if not child.state.final:  # one with nothing to wait for has ended as it was accepted
             return None
         if place.scope == UNDO and child.state is ExecutionState.CANCELLED:
@@ -104,7 +104,7 @@ class Children:
         return await self._ended(child)
 
     async def _begin(self, run: Run, place: Place, child_id: str) -> Execution:
-        planned = run.planned(place)
+        planned = place.planned
         assert planned is not None  # it has been scheduled
         assert isinstance(planned.step.does, Child)
         assert self.start is not None  # set before anything runs
@@ -123,7 +123,7 @@ class Children:
         )
 
     def _input(self, run: Run, place: Place) -> JsonObject:
-        planned = run.planned(place)
+        planned = place.planned
         assert planned is not None  # it has been scheduled
         if planned.template is not None:
             return planned.template.render(names(run, place))
@@ -138,7 +138,7 @@ class Children:
             result = event.body.result if isinstance(event.body, ExecutionCompleted) else b"{}"
             return lambda run, place: _done(run, place, result)
         failure = _of_child(child)
-        return lambda run, place: (failed(run, place, failure),)
+        return lambda _, place: (failed(place, failure),)
 
 
 def _gone(place: Place, child_id: str) -> IncidentRaised:
@@ -155,7 +155,7 @@ def _done(run: Run, place: Place, result: bytes) -> Sequence[EventBody]:
     try:
         return (completed(run, place, result, value=orjson.loads(result)),)
     except WeftError as error:
-        return (failed(run, place, Failure.of(error)),)
+        return (failed(place, Failure.of(error)),)
 
 
 def _of_child(child: Execution) -> Failure:

@@ -294,7 +294,7 @@ class Claims:
             return (ExecutionTimedOut(timeout=expire - run.execution.create_time),)
         if run.standing.paused:
             return ()
-        return tuple(again(run, place, cause) for place in lost(run))
+        return tuple(again(place, cause) for place in lost(run))
 
 
 def lost(run: Run) -> list[Place]:
@@ -302,13 +302,13 @@ def lost(run: Run) -> list[Place]:
     return [
         place
         for place in run.standing.in_phase(Phase.SCHEDULED)
-        if place.path not in run.in_flight and ((it := run.planned(place)) is None or it.step.does is None)
+        if place.path not in run.in_flight and ((it := place.planned) is None or it.step.does is None)
     ]
 
 
-def again(run: Run, place: Place, cause: str) -> EventBody:
+def again(place: Place, cause: str) -> EventBody:
     """Return what is recorded of an attempt that is lost: another one, unless it must not run twice."""
-    planned = run.planned(place)
+    planned = place.planned
     if planned is None or not planned.step.at_most_once:
         return StepScheduled(step_id=place.path, attempt=place.attempt + 1, cause=cause)
     failure = Failure(

@@ -54,7 +54,7 @@ def inside_changed(run: Run, recording: Recording, place: Place, *, held: bool) 
     Raises:
         WeftError: It cannot go on.
     """
-    planned = run.planned(place)
+    planned = place.planned
     if planned is None:
         return True
     match planned.step.does:
@@ -73,6 +73,11 @@ def _schedule(recording: Recording, place: Place, number: int, first: str) -> No
     recording.add(StepScheduled(step_id=in_scope(sub_scope(place.path, number), first)))
 
 
+def _newest(place: Place) -> Failure:
+    """Return the failure inside of a step that came last."""
+    return next(reversed(place.failed.values()))
+
+
 # ---- parallel
 
 
@@ -83,7 +88,7 @@ def _join(run: Run, recording: Recording, place: Place, parallel: Parallel) -> N
     if place.completed >= wanted or (parallel.collect_errors and not left and not parallel.join):
         complete_step(run, recording, place, _branch_outputs(place, parallel))
     elif place.failed and (not parallel.collect_errors or not left) and place.completed + left < wanted:
-        fail_step(run, recording, place, place.failed[max(place.failed)])
+        fail_step(recording, place, _newest(place))
 
 
 def _branch_outputs(place: Place, parallel: Parallel) -> bytes:
@@ -152,7 +157,7 @@ def _go_on_with_map(
     run: Run, recording: Recording, place: Place, planned: PlannedStep, each: Map, *, held: bool
 ) -> bool:
     if each.tolerated_failures >= 0 and len(place.failed) > each.tolerated_failures:
-        fail_step(run, recording, place, place.failed[max(place.failed)])
+        fail_step(recording, place, _newest(place))
         return True
     if place.completed + len(place.failed) == place.count:
         complete_step(run, recording, place, _map_output(place, each))
@@ -190,7 +195,7 @@ def _go_on_with_loop(
     run: Run, recording: Recording, place: Place, planned: PlannedStep, loop: Loop, *, held: bool
 ) -> bool:
     if place.failed:
-        fail_step(run, recording, place, place.failed[max(place.failed)])
+        fail_step(recording, place, _newest(place))
         return True
     if not place.completed or place.inside:
         return True

@@ -154,9 +154,7 @@ class Dispatcher:
             raise PreconditionError(
                 f"service {service.name!r} is inactive", metadata={"service": service.name}
             )
-        choice = choose(service, versions)
-        if choice is None:
-            raise _no_version(service, versions)
+        choice = _choose(service, versions)
         schemas = self._schemas.of(service, action_name, choice.offer)
         limit = timeout or schemas.action.timeout or DEFAULT_TIMEOUT
         if at_most is not None:
@@ -185,9 +183,7 @@ class Dispatcher:
             WeftError: As ``call``, of finding the action and of its output.
         """
         service = await self._registry.get(service_ref)
-        choice = choose(service, versions)
-        if choice is None:
-            raise _no_version(service, versions)
+        choice = _choose(service, versions)
         schemas = self._schemas.of(service, action_name, choice.offer)
         about = ActionCall(service=service.name, action=action_name, input=b"{}")
         output, checked = _check_output(schemas, about, text)
@@ -238,9 +234,12 @@ def rewrite(value: JsonObject, field: str) -> bytes:
     return tight(text) if len(text) <= MAX_PAYLOAD_BYTES else dumps(value, field)
 
 
-def _no_version(service: Service, wanted: VersionRange) -> PreconditionError:
+def _choose(service: Service, wanted: VersionRange) -> Choice:
+    choice = choose(service, wanted)
+    if choice is not None:
+        return choice
     known = ", ".join(it.version for it in service.versions)
-    return PreconditionError(
+    raise PreconditionError(
         f"service {service.name!r} has no version in {wanted}; there are {known}",
         reason=Reason.VERSION_NOT_AVAILABLE,
         metadata={"service": service.name, "required": str(wanted), "available": known},

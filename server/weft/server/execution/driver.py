@@ -19,7 +19,7 @@ from weft.server.execution.run import Decide, Run
 from weft.server.execution.step_turns import StepTurns, waits_for_turn
 from weft.server.execution.steps import StepRunner
 from weft.server.execution.timing import TIMED, when_due
-from weft.server.execution.waits import LOOK_AT_CHILD, due_time, rest
+from weft.server.execution.waits import LOOK_AT_CHILD, STAY, due_time, rest
 from weft.server.store.base import StaleWriteError
 from weft.server.tasks import to_its_end
 from weft.server.workflow.kinds import Child
@@ -217,7 +217,7 @@ class Driver:
         """Cancel a child that came after its step had ended: it was not there yet when it was to be told."""
         if run.torn or (place.phase is Phase.WAITING and place.waiting is waiting):
             return
-        planned = run.planned(place)
+        planned = place.planned
         if planned is None or not (isinstance(planned.step.does, Child) and planned.step.does.abandon):
             self._owner.orphaned(waiting.child)
 
@@ -234,7 +234,7 @@ class Driver:
         waits, due = self._waits(run)
         if waits is Waits.NOTHING:
             return
-        if due is None or (due - self._clock.now()).total_seconds() > _STAY_SECONDS:
+        if due is None or due - self._clock.now() > STAY:
             await self._owner.park(run, waits, due)
         else:
             await self._wait(run, due)
@@ -275,7 +275,6 @@ def _as_it_waits(place: Place, before: StepWaiting | None, body: EventBody, _: R
     return (body,) if current else _NOTHING
 
 
-_STAY_SECONDS: Final = 30.0
 _STARTED_WITHIN: Final = timedelta(hours=1)
 """A child that is not there so long after it was to be started was there, and is deleted by now."""
 _AGAIN: Final = timedelta(seconds=2)

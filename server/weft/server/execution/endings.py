@@ -77,7 +77,7 @@ def completed(
     Raises:
         WeftError: Its ``output`` cannot be rendered, or is too large.
     """
-    planned = run.planned(place)
+    planned = place.planned
     text = output
     if planned is not None and planned.output is not None:
         known = names(run, place)
@@ -102,14 +102,14 @@ def _undone_as_registered(run: Run, planned: PlannedStep | None) -> bool:
     return run.standing.closing is None and planned is not None and planned.undo is None
 
 
-def fail_step(run: Run, recording: Recording, place: Place, failure: Failure) -> None:
+def fail_step(recording: Recording, place: Place, failure: Failure) -> None:
     """Record that the step at a place failed for good."""
-    recording.add(failed(run, place, failure))
+    recording.add(failed(place, failure))
 
 
-def failed(run: Run, place: Place, failure: Failure, instance_id: str = "") -> StepFailed:
+def failed(place: Place, failure: Failure, instance_id: str = "") -> StepFailed:
     """Return what is recorded of a step that failed for good: with the handler that takes it, if one does."""
-    planned = run.planned(place)
+    planned = place.planned
     handler = handler_of(planned.step, failure) if planned is not None and place.scope != UNDO else None
     return StepFailed(
         step_id=place.path,

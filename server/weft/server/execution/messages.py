@@ -134,7 +134,7 @@ class Decide(Order):
         self.check(run.standing)
         place = approval_at(run.standing, self.execution_id, self.step_id)
         data = loads(self.data)
-        planned = run.planned(place)
+        planned = place.planned
         faults = planned.schema.violations(data, "data") if planned and planned.schema else []
         if faults:
             raise ValidationError(faults)

@@ -181,7 +181,7 @@ class Resume(Order):
         if not run.standing.paused:
             return _NOTHING
         cause = "the execution was resumed"
-        return ExecutionResumed(reason=self.reason), *(again(run, place, cause) for place in lost(run))
+        return ExecutionResumed(reason=self.reason), *(again(place, cause) for place in lost(run))
 
     def met(self, standing: Standing) -> bool:
         """Tell whether it goes on."""
@@ -223,7 +223,7 @@ class Resolve(Order):
             return resolved
         (place,) = places
         assert place.failure is not None  # an incident has one
-        return *resolved, failed(run, place, place.failure)
+        return *resolved, failed(place, place.failure)
 
     def check(self, standing: Standing) -> None:
         """Refuse to resolve what is no incident."""
@@ -339,7 +339,7 @@ class Complete(Order):
         assert run.outcomes is not None  # whoever drives a run knows what follows
         if self.output is not None:
             return run.outcomes.told(run, place, self.output, self.compensation)
-        return run.outcomes.failed(run, place, Failure.read(self.failure))
+        return run.outcomes.failed(place, Failure.read(self.failure))
 
     def check(self, standing: Standing) -> None:
         """Refuse what is told of an attempt that is over."""

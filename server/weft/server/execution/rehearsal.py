@@ -217,7 +217,7 @@ class Rehearsal:
         try:
             self._check_input(place)
             if result.failure is not None:
-                return self._failed(self._run, place, result.failure)
+                return self._failed(place, result.failure)
             output = loads(result.output or b"{}")
             if place.waiting is not None and place.waiting.asked is not None:
                 output = self._decision(place.path, place.waiting.asked, output)
@@ -226,7 +226,7 @@ class Rehearsal:
             text = dumps(output, "output")
             return (completed(self._run, place, text, value=output, compensation=undo),)
         except WeftError as error:
-            return self._failed(self._run, place, Failure.of(error))
+            return self._failed(place, Failure.of(error))
 
     def _decision(self, path: str, asked: Asked, given: JsonObject) -> JsonObject:
         """Fill in what a decision has beside its outcome."""
@@ -262,12 +262,12 @@ class Rehearsal:
                 violations=violations,
             )
 
-    def _failed(self, run: Run, place: Place, failure: Failure) -> Sequence[EventBody]:
+    def _failed(self, place: Place, failure: Failure) -> Sequence[EventBody]:
         planned = place.planned
         if planned is None or place.phase is Phase.WAITING:
-            return (failed(run, place, failure),)
+            return (failed(place, failure),)
         return after_failure(planned.step, place, failure, self._now, lambda: 0.0) or (
-            failed(run, place, failure),
+            failed(place, failure),
         )
 
     def _record(self, *bodies: EventBody) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final, NamedTuple, Protocol
 
 from weft.core.clock import Clock
@@ -33,7 +33,7 @@ from weft.server.execution.place import Parsed, Phase, Place
 from weft.server.execution.plan import Plan, PlannedStep, undo_by_action
 from weft.server.execution.standing import Standing
 from weft.server.execution.step_states import StepExecution, Steps
-from weft.server.execution.waits import rest
+from weft.server.execution.waits import STAY, rest
 from weft.server.store.base import ExecutionStore, StaleWriteError
 from weft.server.workflow.kinds import Child, Loop, SetVariables
 from weft.server.workflow.model import Step
@@ -60,9 +60,6 @@ _UNDO_PREFIX: Final = UNDO + "/"
 
 _FOLD_AT: Final = 1_000
 """How many events wait to be added up for whoever asks: nobody is to wait for a long history."""
-
-_STAY: Final = timedelta(seconds=30)
-"""What waits longer than this is let go of, and read again when it is due."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +102,7 @@ class Outcomes(Protocol):
         """Return what is recorded of an output that fits its schema, and is undone by an action."""
         ...
 
-    def failed(self, run: Run, place: Place, failure: Failure) -> Sequence[EventBody]:
+    def failed(self, place: Place, failure: Failure) -> Sequence[EventBody]:
         """Return what is recorded of a failure."""
         ...
 
@@ -205,10 +202,6 @@ class Run:
         """Id of the step that the end begins with; empty: none, as where a child is only undone."""
         only_undoes = bool(self.execution.origin.execution_id) and not self.execution.origin.from_step
         return "" if only_undoes else self.plan.closing
-
-    def planned(self, place: Place) -> PlannedStep | None:
-        """Return the step that a place is about, if the workflow has it."""
-        return place.planned
 
     def _planned_at(self, path: str) -> PlannedStep | None:
         if path.startswith(_UNDO_PREFIX):
@@ -330,7 +323,7 @@ class Run:
         standing, events, now = self.standing, recording.events, recording.now
         waits, due = self._rest(now)
         new = summarize(self.execution, standing, events[-1], waits, due)
-        released = new.state.final or (waits is not Waits.NOTHING and (due is None or due - now > _STAY))
+        released = new.state.final or (waits is not Waits.NOTHING and (due is None or due - now > STAY))
         await store.append_events(new, events, self.execution.last_event, release=released)
         self.released = released
         self.stored(new, recording)

@@ -73,7 +73,7 @@ def _next(run: Run, recording: Recording, place: Place, *, held: bool) -> bool:
         return closing.undo_next(run, recording, place, held=held)
     target = place.goto
     if target is None:
-        planned = run.planned(place)
+        planned = place.planned
         target = planned.step.next if planned is not None else _first(run, place)
     if not target:
         if place.scope == FINALLY:
@@ -96,7 +96,7 @@ def _first(run: Run, place: Place) -> str:
 
 def _work_out(run: Run, recording: Recording, place: Place) -> None:
     """Do at once what is no call of an action."""
-    planned = run.planned(place)
+    planned = place.planned
     if planned is None or planned.step.does is None:
         return
     try:
@@ -105,23 +105,23 @@ def _work_out(run: Run, recording: Recording, place: Place) -> None:
         else:
             single.begin(run, recording, place, planned)
     except Exception as error:
-        _fail(run, recording, place, error)
+        _fail(recording, place, error)
 
 
 def _inside_changed(run: Run, recording: Recording, place: Place, *, held: bool) -> bool:
     try:
         return containers.inside_changed(run, recording, place, held=held)
     except Exception as error:
-        _fail(run, recording, place, error)
+        _fail(recording, place, error)
         return True
 
 
-def _fail(run: Run, recording: Recording, place: Place, error: Exception) -> None:
+def _fail(recording: Recording, place: Place, error: Exception) -> None:
     """Let an error end the step; also a defect, which must not wedge the execution."""
     known = error if isinstance(error, WeftError) else InternalError(f"{type(error).__name__}: {error}")
     if known is not error:
         _log.error("step %s: a defect of the engine", place.path, exc_info=error)
-    fail_step(run, recording, place, Failure.of(known))
+    fail_step(recording, place, Failure.of(known))
 
 
 def _failed(run: Run, recording: Recording, place: Place, *, held: bool) -> bool:

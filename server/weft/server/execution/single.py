@@ -57,7 +57,7 @@ def begin(run: Run, recording: Recording, place: Place, planned: PlannedStep) ->
         case SetVariables() | Emit() | Succeed() as does:
             _say(run, recording, place, planned, does)
         case Fail() as fail:
-            fail_step(run, recording, place, _meant(run, place, planned, fail))
+            fail_step(recording, place, _meant(run, place, planned, fail))
         case Wait() as wait:
             _wait(run, recording, place, planned, wait)
         case Signal() | Approval() | Child():
@@ -166,13 +166,13 @@ def look_for_signal(run: Run, recording: Recording, place: Place) -> None:
             try:
                 complete_step(run, recording, place, signal.payload, signal_id=signal.signal_id)
             except WeftError as error:
-                fail_step(run, recording, place, Failure.of(error))
+                fail_step(recording, place, Failure.of(error))
             return
 
 
 def matching(run: Run, place: Place, signal: SignalReceived) -> bool:
     """Tell whether a message is what a step waits for."""
-    waiting, planned = place.waiting, run.planned(place)
+    waiting, planned = place.waiting, place.planned
     if waiting is None or planned is None or waiting.signal != signal.name:
         return False
     if waiting.correlation and waiting.correlation != signal.correlation:

@@ -46,7 +46,7 @@ class StepTurns:
         Raises:
             WeftError: Its key has no value; or of the store.
         """
-        planned = run.planned(place)
+        planned = place.planned
         if planned is None or planned.step.limit is None or place.path in run.turns_taken:
             return None
         begin = await self._begin(run, place)
@@ -75,7 +75,7 @@ class StepTurns:
         return found
 
     async def _begin(self, run: Run, place: Place) -> datetime | None:
-        planned = run.planned(place)
+        planned = place.planned
         assert planned is not None  # who asks has looked
         step = planned.step
         assert step.limit is not None  # as above
@@ -140,7 +140,7 @@ def _going_on(run: Run) -> set[str]:
         place.path
         for phase in (Phase.SCHEDULED, Phase.ACCEPTED, Phase.WAITING)
         for place in run.standing.in_phase(phase)
-        if (planned := run.planned(place)) is not None
+        if (planned := place.planned) is not None
         and planned.step.limit is not None
         and planned.step.does is None
     }

@@ -78,17 +78,17 @@ class StepRunner:
         return bodies
 
     async def _run(self, run: Run, place: Place) -> tuple[EventBody, ...]:
-        planned = run.planned(place)
+        planned = place.planned
         pulse = Pulse(run, place, planned.step.heartbeat_timeout if planned else None, self._note)
         try:
             async with pulse:
                 outcome = await self._call(run, place, planned, pulse)
             return self._ended(run, place, outcome)
         except WeftError as error:
-            failed = self.failed(run, place, Failure.of(error), error.metadata.get("instance_id", ""))
+            failed = self.failed(place, Failure.of(error), error.metadata.get("instance_id", ""))
         except Exception as error:  # a defect must end the execution, not wedge it
             _log.exception("step %s: a defect of the engine", place.path)
-            failed = self.failed(run, place, Failure.of(InternalError(f"{type(error).__name__}: {error}")))
+            failed = self.failed(place, Failure.of(InternalError(f"{type(error).__name__}: {error}")))
         # The next attempt is given what this one told last.
         return (_progress(place, pulse.untold), *failed) if pulse.untold else failed
 
@@ -165,19 +165,17 @@ class StepRunner:
         try:
             return (completed(run, place, output, value=loads(output), compensation=compensation),)
         except WeftError as error:
-            return self.failed(run, place, Failure.of(error))
+            return self.failed(place, Failure.of(error))
 
-    def failed(
-        self, run: Run, place: Place, failure: Failure, instance_id: str = ""
-    ) -> tuple[EventBody, ...]:
+    def failed(self, place: Place, failure: Failure, instance_id: str = "") -> tuple[EventBody, ...]:
         """Return what is recorded of an attempt that failed."""
         # Not the message: it may quote values of the payload, which have no place in a log.
         _log.info("step %s failed: %s", place.path, failure.reason)
-        planned = run.planned(place)
+        planned = place.planned
         if planned is None:  # this release does not know it
             return (ExecutionFailed(failure=failure),)
         following = after_failure(planned.step, place, failure, self._clock.now(), self._chance, instance_id)
-        return following or (failed(run, place, failure, instance_id),)
+        return following or (failed(place, failure, instance_id),)
 
 
 def _progress(place: Place, details: bytes) -> StepProgressed:

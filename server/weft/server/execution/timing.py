@@ -18,7 +18,7 @@ __all__ = ["TIMED", "Failed", "when_due"]
 TIMED: Final = (Phase.RETRYING, Phase.ACCEPTED, Phase.WAITING)
 """Phases that end by themselves."""
 
-Failed = Callable[[Run, Place, Failure], Sequence[EventBody]]
+Failed = Callable[[Place, Failure], Sequence[EventBody]]
 """Returns what is recorded of an attempt that failed."""
 
 _NOTHING: Final[tuple[EventBody, ...]] = ()
@@ -35,7 +35,7 @@ def when_due(run: Run, place: Place, now: datetime, attempt_failed: Failed) -> S
         case Phase.RETRYING:
             return (StepScheduled(step_id=place.path, attempt=place.attempt + 1, cause="retry"),)
         case Phase.ACCEPTED:
-            return attempt_failed(run, place, Failure.of(_silent(place, now)))
+            return attempt_failed(place, Failure.of(_silent(place, now)))
         case _:
             return _waited(run, place, now)
 
@@ -49,9 +49,9 @@ def _waited(run: Run, place: Place, now: datetime) -> Sequence[EventBody]:
         if waiting.waits is Waits.TIMER:
             text = b'{"until":"%s"}' % waiting.until.isoformat().encode()
             return (completed(run, place, text),)
-        return (failed(run, place, Failure.of(_too_late(place, waiting.waits))),)
+        return (failed(place, Failure.of(_too_late(place, waiting.waits))),)
     except WeftError as error:
-        return (failed(run, place, Failure.of(error)),)
+        return (failed(place, Failure.of(error)),)
 
 
 def _too_late(place: Place, waits: Waits) -> DeadlineExceededError:

@@ -153,7 +153,7 @@ def _of_attempt(run: Run, place: Place) -> Attributes:
         telemetry.ATTEMPT: place.attempt,
         telemetry.RETRY: place.attempt > 1,
     }
-    planned = run.planned(place)
+    planned = place.planned
     if planned is not None:
         known.update({telemetry.SERVICE: planned.step.service, telemetry.ACTION: planned.step.action})
     return known

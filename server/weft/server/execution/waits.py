@@ -10,10 +10,12 @@ from weft.server.execution.model import StepWaiting, Waits
 from weft.server.execution.place import Phase, Place
 from weft.server.execution.standing import Standing
 
-__all__ = ["LOOK_AT_CHILD", "due_time", "rest"]
+__all__ = ["LOOK_AT_CHILD", "STAY", "due_time", "rest"]
 
 LOOK_AT_CHILD: Final = timedelta(minutes=1)
 """How often a parent looks at its child, beside the moments when it is told."""
+STAY: Final = timedelta(seconds=30)
+"""What waits longer than this is let go of, and read again when it is due."""
 
 _BEHIND_A_PERSON: Final = frozenset({Waits.TIMER, Waits.SIGNAL, Waits.CHILD, Waits.RETRY, Waits.COMPLETION})
 """What is not shown when a person is asked something as well."""

@@ -839,7 +839,7 @@ class StepReused(_message.Message):
     OUTPUT_FIELD_NUMBER: _builtins.int
     EXECUTION_ID_FIELD_NUMBER: _builtins.int
     step_id: _builtins.str
-    """The step's id."""
+    """The step's path."""
     execution_id: _builtins.str
     """Id of the execution whose output it was."""
     @_builtins.property
@@ -872,7 +872,7 @@ class StepAccepted(_message.Message):
     CLOSE_TIME_FIELD_NUMBER: _builtins.int
     INSTANCE_ID_FIELD_NUMBER: _builtins.int
     step_id: _builtins.str
-    """The step's id."""
+    """The step's path."""
     attempt: _builtins.int
     """The attempt."""
     instance_id: _builtins.str
@@ -909,7 +909,7 @@ class StepProgressed(_message.Message):
     ATTEMPT_FIELD_NUMBER: _builtins.int
     DETAILS_FIELD_NUMBER: _builtins.int
     step_id: _builtins.str
-    """The step's id."""
+    """The step's path."""
     attempt: _builtins.int
     """The attempt."""
     @_builtins.property
@@ -943,7 +943,7 @@ class StepRetryScheduled(_message.Message):
     RETRY_TIME_FIELD_NUMBER: _builtins.int
     INSTANCE_ID_FIELD_NUMBER: _builtins.int
     step_id: _builtins.str
-    """The step's id."""
+    """The step's path."""
     attempt: _builtins.int
     """The attempt that failed."""
     instance_id: _builtins.str
@@ -984,7 +984,7 @@ class IncidentRaised(_message.Message):
     FAILURE_FIELD_NUMBER: _builtins.int
     INSTANCE_ID_FIELD_NUMBER: _builtins.int
     step_id: _builtins.str
-    """The step's id."""
+    """The step's path."""
     attempt: _builtins.int
     """The attempt that failed last."""
     instance_id: _builtins.str
@@ -1020,7 +1020,7 @@ class IncidentResolved(_message.Message):
     INPUT_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
     step_id: _builtins.str
-    """The step's id."""
+    """The step's path."""
     resolution: Global___IncidentResolution.ValueType
     """What becomes of it."""
     note: _builtins.str
@@ -1099,7 +1099,7 @@ class StepScheduled(_message.Message):
     ATTEMPT_FIELD_NUMBER: _builtins.int
     CAUSE_FIELD_NUMBER: _builtins.int
     step_id: _builtins.str
-    """The step's id."""
+    """The step's path."""
     attempt: _builtins.int
     """1 at first; one more each time it is scheduled again, unless it had only waited for its turn at a limit."""
     cause: _builtins.str
@@ -1133,7 +1133,7 @@ class StepCompleted(_message.Message):
     SIGNAL_ID_FIELD_NUMBER: _builtins.int
     UNDO_FIELD_NUMBER: _builtins.int
     step_id: _builtins.str
-    """The step's id."""
+    """The step's path."""
     attempt: _builtins.int
     """The attempt that gave the output."""
     instance_id: _builtins.str
@@ -1182,7 +1182,7 @@ class StepFailed(_message.Message):
     HANDLED_FIELD_NUMBER: _builtins.int
     NEXT_FIELD_NUMBER: _builtins.int
     step_id: _builtins.str
-    """The step's id."""
+    """The step's path."""
     attempt: _builtins.int
     """The attempt that failed."""
     instance_id: _builtins.str
