@@ -22,7 +22,7 @@ ITEMS: Final = 5
 SIGNAL: Final = "paid"
 """Name of the messages."""
 _AT_ONCE: Final = 3
-_SLOWER: Final = 0.01
+_SLOWER: Final = 0.03
 """By how many seconds an item takes longer than the one behind it: they do not end as they began."""
 
 

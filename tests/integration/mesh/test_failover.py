@@ -351,6 +351,8 @@ async def test_waiting_for_ready(fleet: Fleet, mesh: Mesh) -> None:
     fleet.publish()
     assert await asyncio.gather(*calls) == [b"x"] * 3
     await fleet.stop(0)
+    # What is sent over a connection that is just breaking may have run: it fails, and is not made again.
+    await until(lambda: mesh.pool.state(fleet.endpoint(0)) is not grpc.ChannelConnectivity.READY)
     again = asyncio.ensure_future(unary(mesh)(b"y", wait_for_ready=True, timeout=5))
     await asyncio.sleep(0.05)
     await fleet.restart(0)

@@ -39,6 +39,10 @@ async def wait() -> dict[str, str]:
     return {"loop": type(asyncio.get_running_loop()).__module__}
 
 @service.action
+async def ping() -> None:
+    pass
+
+@service.action
 async def wait_long() -> None:
     await asyncio.sleep(60)
 
@@ -101,6 +105,7 @@ async def test_a_second_signal_skips_the_drain() -> None:
     async with process() as (child, channel):
         health = health_of(channel)
         running = asyncio.create_task(invoke(channel, invocation("wait_long")))
+        await invoke(channel, invocation("ping"))  # then the one before it has begun
         watch = health.Watch(health_pb2.HealthCheckRequest())
         assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
         child.send_signal(signal.SIGINT)
