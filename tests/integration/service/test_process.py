@@ -93,7 +93,7 @@ async def test_a_signal_drains_and_ends_the_process() -> None:
         first, *_, last = err.decode().splitlines()
         assert re.fullmatch(
             r"\d{4}-\d\d-\d\dT[\d:.]{12}[+-]\d\d:\d\d INFO    weft\.service: "
-            r"demo 1\.2\.3: wait, wait_long, hang at 127\.0\.0\.1:\d+",
+            r"demo 1\.2\.3: wait, ping, wait_long, hang at 127\.0\.0\.1:\d+",
             first,
         )
         assert re.search(r"weft\.service: demo-\w+ stopping$", last)
