@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
@@ -12,6 +12,7 @@ from weft.core.errors import InternalError
 from weft.server.store.base import StaleWriteError
 from weft.server.store.sqlite._commit import commit
 from weft.server.store.sqlite._jobs import Job
+from weft.server.store.sqlite._together import Together, write_rows
 
 Work = Callable[[sqlite3.Connection], object]
 
@@ -107,3 +108,88 @@ async def test_units_run_in_their_order(connection: sqlite3.Connection) -> None:
         return found
 
     assert await run(connection, count, insert(1), count, insert(2), count) == [0, 1, 1, 1, 2]
+
+
+class Row(Together[int]):
+    """Writes one row, if there is none of that number yet."""
+
+    def __init__(self, value: int) -> None:
+        super().__init__(value)
+
+    def __call__(self, connection: sqlite3.Connection) -> int:
+        if not self.all_at_once(connection, (self,)):
+            raise StaleWriteError("there is one")
+        return self.result
+
+    @staticmethod
+    def all_at_once(connection: sqlite3.Connection, works: Sequence[Row]) -> bool:
+        written = write_rows(connection, UNLESS_THERE, [(work.result,) for work in works])
+        return written == len(works)
+
+
+class Double(Row):
+    """Likewise, of another kind."""
+
+
+UNLESS_THERE = "INSERT INTO t VALUES (?) ON CONFLICT DO NOTHING"
+
+
+def traced_inserts(connection: sqlite3.Connection) -> list[str]:
+    """Return where the statements that write come to be, each as it is run."""
+    traced: list[str] = []
+    connection.set_trace_callback(lambda text: traced.append(text) if text.startswith("INSERT") else None)
+    return traced
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 31, 64, 65, 200])
+async def test_units_of_a_kind_share_statements(connection: sqlite3.Connection, count: int) -> None:
+    """As many rows as there are units, each unit with its result, in statements of up to 64 rows."""
+    traced = traced_inserts(connection)
+    works = [Row(value) for value in range(count)]
+    assert await run(connection, *works) == list(range(count))
+    assert rows(connection) == list(range(count))
+    assert len(traced) == count // 64 + (count % 64).bit_count()
+
+
+async def test_kinds_are_told_apart(connection: sqlite3.Connection) -> None:
+    """Each kind has statements of its own, and each unit its result, in whatever order they were queued."""
+    traced = traced_inserts(connection)
+    outcomes = await run(connection, Row(1), Double(2), Row(3), Double(4))
+    assert sorted(str(it) for it in outcomes) == ["1", "2", "3", "4"]
+    assert rows(connection) == [1, 2, 3, 4]
+    assert len(traced) == 2
+
+
+async def test_one_that_cannot_be_done_together_fails_alone(connection: sqlite3.Connection) -> None:
+    """All is done again one by one: the first of two that exclude each other takes effect."""
+    results = await run(connection, Row(1), Row(2), Row(1), Row(3))
+    assert isinstance(results[2], StaleWriteError)
+    assert [results[0], results[1], results[3]] == [1, 2, 3]
+    assert rows(connection) == [1, 2, 3]
+
+
+async def test_other_units_keep_their_place(connection: sqlite3.Connection) -> None:
+    """A unit that is done alone sees all that was queued before it, and nothing that was queued after."""
+    seen: list[int] = []
+
+    def look(connection: sqlite3.Connection) -> None:
+        seen.append(connection.execute("SELECT count(*) FROM t").fetchone()[0])
+
+    await run(connection, look, Row(1), Row(2), look, Row(3), look, Row(4))
+    assert seen == [0, 2, 3]
+    assert rows(connection) == [1, 2, 3, 4]
+
+
+async def test_a_defect_of_one_does_not_reach_the_others(connection: sqlite3.Connection) -> None:
+    """What breaks a constraint of the table is told to its own caller, as it is when it comes alone."""
+
+    class Careless(Row):
+        @staticmethod
+        def all_at_once(connection: sqlite3.Connection, works: Sequence[Row]) -> bool:
+            write_rows(connection, "INSERT INTO t VALUES (?)", [(work.result,) for work in works])
+            return True
+
+    results = await run(connection, Careless(1), Careless(2), Careless(1))
+    assert isinstance(results[2], InternalError)
+    assert results[:2] == [1, 2]
+    assert rows(connection) == [1, 2]

@@ -11,7 +11,7 @@ from weft.server.store.base import Claim, Command
 from weft.server.store.codec import from_micros, to_micros
 from weft.server.store.sqlite._backend import Backend
 from weft.server.store.sqlite._database import SQL
-from weft.server.store.sqlite._execution import decode_columns
+from weft.server.store.sqlite._histories import decode_columns
 
 __all__ = ["SqliteClaims"]
 

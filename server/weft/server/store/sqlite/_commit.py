@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import Any
 
 from weft.server.failpoints import failpoint
 from weft.server.store.sqlite._database import rollback
 from weft.server.store.sqlite._faults import fault_of, unit_error
 from weft.server.store.sqlite._jobs import Job, Outcome
+from weft.server.store.sqlite._together import Together
 
 __all__ = ["commit", "read"]
 
@@ -20,6 +23,10 @@ class _HalfDoneError(Exception):
 def commit(connection: sqlite3.Connection, jobs: Sequence[Job]) -> list[Outcome]:
     """Run units of work in one transaction; each takes effect as a whole or not at all.
 
+    Neighbours of a kind that is done together are: those of one kind after those of
+    another. Each of them says what it expects to find, so it fails, and is run again
+    in its order, when that was too early.
+
     Units check before they write, so nearly always one that fails has changed
     nothing and needs no savepoint of its own. When one has, everything is run
     again, each unit in a savepoint.
@@ -29,7 +36,7 @@ def commit(connection: sqlite3.Connection, jobs: Sequence[Job]) -> list[Outcome]
     """
     try:
         connection.execute("BEGIN IMMEDIATE")
-        outcomes = [_run(connection, job) for job in jobs]
+        outcomes = _run_all(connection, jobs)
     except _HalfDoneError:
         connection.execute("ROLLBACK")
         connection.execute("BEGIN IMMEDIATE")
@@ -45,6 +52,46 @@ def commit(connection: sqlite3.Connection, jobs: Sequence[Job]) -> list[Outcome]
         raise
     failpoint("commit.after")
     return outcomes
+
+
+def _run_all(connection: sqlite3.Connection, jobs: Sequence[Job]) -> list[Outcome]:
+    outcomes: list[Outcome] = []
+    for together, neighbours in groupby(jobs, _is_together):
+        if together:
+            for kind, members in _by_kind(neighbours).items():
+                outcomes += _run_together(connection, kind, members)
+        else:
+            outcomes += [_run(connection, job) for job in neighbours]
+    return outcomes
+
+
+def _is_together(job: Job) -> bool:
+    return isinstance(job.work, Together)
+
+
+def _by_kind(jobs: Iterable[Job]) -> dict[type[Together[Any]], list[Job]]:
+    found: dict[type[Together[Any]], list[Job]] = {}
+    for job in jobs:
+        if isinstance(job.work, Together):
+            found.setdefault(type(job.work), []).append(job)
+    return found
+
+
+def _run_together(
+    connection: sqlite3.Connection, kind: type[Together[Any]], jobs: Sequence[Job]
+) -> list[Outcome]:
+    if len(jobs) == 1:
+        return [_run(connection, jobs[0])]
+    works: list[Any] = [job.work for job in jobs]
+    try:
+        done = kind.all_at_once(connection, works)
+    except Exception as error:
+        if fault_of(error, ""):
+            raise
+        raise _HalfDoneError from error
+    if not done:
+        raise _HalfDoneError
+    return [Outcome(job.future, work.result) for job, work in zip(jobs, works, strict=True)]
 
 
 def _run(connection: sqlite3.Connection, job: Job) -> Outcome:

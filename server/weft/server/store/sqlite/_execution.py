@@ -5,39 +5,16 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from weft.server.execution.model import Event, Execution, Waits
-from weft.server.store.base import (
-    KeyTakenError,
-    RequestKey,
-    SlotFullError,
-    StaleWriteError,
-    WhenFull,
-)
-from weft.server.store.codec import to_micros
-from weft.server.store.execution_codec import (
-    EventRow,
-    ExecutionRow,
-    attribute_rows,
-    encode_execution,
-    encode_retention,
-    encode_standing,
-)
-from weft.server.store.seal import open_events, open_execution, seal_event
+from weft.server.store.base import KeyTakenError, RequestKey, SlotFullError, WhenFull
+from weft.server.store.execution_codec import EventRow
+from weft.server.store.seal import open_events
 from weft.server.store.sqlite._backend import Backend
 from weft.server.store.sqlite._database import SQL
-from weft.server.store.sqlite._requests import check_fingerprint
+from weft.server.store.sqlite._histories import Appending, Insertion, decode_columns, recall
 
-__all__ = ["COLUMNS", "SqliteExecutions", "decode_columns"]
-
-_INSERT_EXECUTION = SQL["insert_execution"]
-_UPDATE_EXECUTION = SQL["update_execution"]
-_INSERT_EVENT = SQL["insert_event"]
-_INSERT_ATTRIBUTE = SQL["insert_attribute"]
-
-COLUMNS = "e.document, e.state, e.last_event, e.waits, e.due_time, e.end_time, e.failure"
-"""What ``decode_columns`` takes, of the table ``e``."""
+__all__ = ["SqliteExecutions"]
 
 
 class SqliteExecutions(Backend):
@@ -53,26 +30,18 @@ class SqliteExecutions(Backend):
         when_full: WhenFull | None = None,
     ) -> Execution:
         """Store a new execution with the beginning of its history, and own it."""
-        rows = [(execution.id, *seal_event(execution.id, event)) for event in events]
-        attributes = attribute_rows(execution)
+        insertion = Insertion(self._database, execution, events, key)
+        if not (execution.key or execution.slot):
+            return await self._write(insertion)
 
         def insert(connection: sqlite3.Connection) -> Execution:
-            if execution.key or execution.slot:
-                first = _recall(connection, key) if key else None
-                if first is not None:
-                    return first
+            first = recall(connection, key) if key else None
+            if first is not None:
+                return first
             if execution.key:
                 _check_key(connection, execution.key, reuse=reuse_key)
-            stored = _in_turn(connection, execution, when_full)
-            values = _new_row(stored, key, self._database.epoch)
-            if connection.execute(_INSERT_EXECUTION, values).rowcount == 1:
-                connection.executemany(_INSERT_EVENT, rows)
-                connection.executemany(_INSERT_ATTRIBUTE, attributes)
-                return stored
-            assert key is not None  # without a key there is no conflict to pass over
-            first = _recall(connection, key)
-            assert first is not None
-            return first
+            insertion.result = _in_turn(connection, execution, when_full)
+            return insertion(connection)
 
         return await self._write(insert)
 
@@ -80,25 +49,11 @@ class SqliteExecutions(Backend):
         self, execution: Execution, events: Sequence[Event], expected_last: int, *, release: bool = False
     ) -> None:
         """Append to a history and replace the summary, when nobody appended in between."""
-        standing = encode_standing(execution)
-        rows = [(execution.id, *seal_event(execution.id, event)) for event in events]
-
-        def append(connection: sqlite3.Connection) -> None:
-            epoch = self._database.epoch
-            owner = None if release or execution.state.final else epoch
-            values = (*standing, owner, execution.id, expected_last, epoch)
-            if connection.execute(_UPDATE_EXECUTION, values).rowcount != 1:
-                raise StaleWriteError(
-                    f"execution {execution.id} has ended, is not owned here, or its newest event is not "
-                    f"{expected_last}"
-                )
-            connection.executemany(_INSERT_EVENT, rows)
-
-        await self._write(append)
+        await self._write(Appending(self._database, execution, events, expected_last, release=release))
 
     async def recall_execution(self, key: RequestKey) -> Execution | None:
         """Return the execution that the first request with this key started, as it stands."""
-        return await self._read(lambda connection: _recall(connection, key))
+        return await self._read(lambda connection: recall(connection, key))
 
     async def get_execution(self, execution_id: str) -> Execution | None:
         """Return the summary of an execution."""
@@ -131,30 +86,6 @@ class SqliteExecutions(Backend):
         return open_events(execution_id, rows, before)
 
 
-def decode_columns(*columns: Any) -> Execution:
-    """Read an execution from the columns of its row."""
-    return open_execution(ExecutionRow._make(columns))
-
-
-def _new_row(execution: Execution, key: RequestKey | None, epoch: int) -> tuple[object, ...]:
-    request = (key.method, key.request_id, key.fingerprint) if key else (None, None, None)
-    return (
-        *encode_execution(execution),
-        execution.id,
-        execution.workflow_id,
-        to_micros(execution.create_time),
-        execution.key or None,
-        execution.slot or None,
-        execution.slot_limit,
-        execution.origin.execution_id or None,
-        execution.alias or None,
-        encode_retention(execution),
-        execution.parent.execution_id or None,
-        None if execution.waits else epoch,
-        *request,
-    )
-
-
 def _check_key(connection: sqlite3.Connection, key: str, *, reuse: bool) -> None:
     holder = _newest_of(connection, key)
     if holder is not None and not (reuse and holder.state.final):
@@ -184,14 +115,6 @@ def _in_turn(connection: sqlite3.Connection, execution: Execution, when_full: Wh
 def _newest_of(connection: sqlite3.Connection, key: str) -> Execution | None:
     row = connection.execute(SQL["execution_by_key"], (key,)).fetchone()
     return decode_columns(*row) if row else None
-
-
-def _recall(connection: sqlite3.Connection, key: RequestKey) -> Execution | None:
-    row = connection.execute(SQL["execution_by_request"], (key.method, key.request_id)).fetchone()
-    if row is None:
-        return None
-    check_fingerprint(key, row[0])
-    return decode_columns(*row[1:])
 
 
 def _number_before(

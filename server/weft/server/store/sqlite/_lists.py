@@ -16,7 +16,7 @@ from weft.server.store.base import COUNT_LIMIT, WINDOW, ExecutionFilter, Group, 
 from weft.server.store.codec import to_micros
 from weft.server.store.execution_table import execution_table, selected, span_of
 from weft.server.store.sqlite._backend import Backend
-from weft.server.store.sqlite._execution import COLUMNS, decode_columns
+from weft.server.store.sqlite._histories import COLUMNS, decode_columns
 
 __all__ = ["SqliteLists"]
 

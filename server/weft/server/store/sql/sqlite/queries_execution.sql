@@ -8,10 +8,14 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (request_method, request_id) WHERE request_id IS NOT NULL DO NOTHING;
 
 -- name: update_execution
--- Replace what changes of an execution that is open, owned, and whose newest event is the expected one.
+-- Replace what changes of an execution that is open, owned, and whose newest event is the expected one:
+-- state, last_event, waits, due_time, end_time, failure, owner; id, the expected event, the epoch.
 UPDATE executions
-SET state = ?, last_event = ?, waits = ?, due_time = ?, end_time = ?, failure = ?, owner = ?
-WHERE id = ? AND last_event = ? AND owner = ? AND end_time IS NULL;
+SET state = new.column1, last_event = new.column2, waits = new.column3, due_time = new.column4,
+    end_time = new.column5, failure = new.column6, owner = new.column7
+FROM (VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)) AS new
+WHERE id = new.column8 AND executions.last_event = new.column9 AND executions.owner = new.column10
+    AND executions.end_time IS NULL;
 
 -- name: insert_event
 -- Append an event to a history.
