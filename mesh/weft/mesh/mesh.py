@@ -92,7 +92,8 @@ class MeshConfig:
     """Of every gRPC channel, such as ``(("grpc.keepalive_time_ms", 10_000),)``."""
 
 
-_RouteKey = tuple[Target, Speaks | None, VersionRange | None, BalancerConfig]
+_RouteKey = tuple[Target, Speaks | None, VersionRange | None, BalancerConfig | None]
+"""Without a balancer of its own it has that of the mesh, whose parts need not be hashed for every call."""
 
 
 class Mesh:
@@ -190,7 +191,7 @@ class Mesh:
         if self._closed:
             raise RuntimeError("this mesh is closed")
         parsed = parse_target(target) if isinstance(target, str) else target
-        key = (parsed, protocol, versions, balancer or self.config.balancer)
+        key = (parsed, protocol, versions, None if balancer == self.config.balancer else balancer)
         route = self._routes.get(key)
         if route is None:
             self._make_room()
@@ -261,7 +262,8 @@ class Mesh:
             task.add_done_callback(self._leaving.discard)
 
     def _open(self, key: _RouteKey) -> Route:
-        target, protocol, versions, config = key
+        target, protocol, versions, balancer = key
+        config = balancer or self.config.balancer
         if versions is None:
             versions = VersionRange.parse(target.version)
         if self._housekeeper is None:

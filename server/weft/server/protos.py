@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import cache
 from typing import Any, Protocol, TypeVar
 
 from google.protobuf import duration_pb2, timestamp_pb2
@@ -37,6 +38,8 @@ class _EnumWrapper(Protocol):
 
     def values(self) -> Any: ...
 
+    def __hash__(self) -> int: ...
+
 
 def timestamp(moment: datetime | None) -> timestamp_pb2.Timestamp | None:
     """Carry a moment; nothing stays nothing."""
@@ -62,10 +65,13 @@ def enum_to_proto(wrapper: _EnumWrapper, prefix: str, value: StrEnum) -> Any:
 
 def enum_from_proto(wrapper: _EnumWrapper, prefix: str, kind: type[E], number: int) -> E | None:
     """Return the member of that number; None for UNSPECIFIED; ``Faults`` has refused unknown numbers."""
-    if number not in wrapper.values():
-        return None
-    name = wrapper.Name(number).removeprefix(f"{prefix}_")
-    return kind(name) if name in kind.__members__ else None
+    return _members(wrapper, prefix, kind).get(number)
+
+
+@cache
+def _members(wrapper: _EnumWrapper, prefix: str, kind: type[E]) -> Mapping[int, E]:
+    names = {number: wrapper.Name(number).removeprefix(f"{prefix}_") for number in wrapper.values()}
+    return {number: kind(name) for number, name in names.items() if name in kind.__members__}
 
 
 def optional_object(message: Message, field: str, path: str) -> JsonObject | None:

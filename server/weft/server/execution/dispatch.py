@@ -35,6 +35,9 @@ DEFAULT_TIMEOUT: Final = timedelta(seconds=60)
 
 _ANY: Final = VersionRange()
 
+_MOST_CHOICES: Final = 1_000
+"""Services and ranges of versions whose choice is kept."""
+
 _MAX_NAMED: Final = 20
 """How many faults the message names; the violations have them all."""
 
@@ -115,6 +118,7 @@ class Dispatcher:
         self._registry = registry
         self._caller = caller
         self._schemas = schemas or SchemaCache()
+        self._choices: dict[tuple[str, VersionRange], tuple[Service, Choice]] = {}
 
     async def call(
         self,
@@ -154,7 +158,7 @@ class Dispatcher:
             raise PreconditionError(
                 f"service {service.name!r} is inactive", metadata={"service": service.name}
             )
-        choice = _choose(service, versions)
+        choice = self._choose(service, versions)
         schemas = self._schemas.of(service, action_name, choice.offer)
         limit = timeout or schemas.action.timeout or DEFAULT_TIMEOUT
         if at_most is not None:
@@ -183,11 +187,23 @@ class Dispatcher:
             WeftError: As ``call``, of finding the action and of its output.
         """
         service = await self._registry.get(service_ref)
-        choice = _choose(service, versions)
+        choice = self._choose(service, versions)
         schemas = self._schemas.of(service, action_name, choice.offer)
         about = ActionCall(service=service.name, action=action_name, input=b"{}")
         output, checked = _check_output(schemas, about, text)
         return Outcome(output=output, text=checked, instance_id="", compensation=schemas.action.compensation)
+
+    def _choose(self, service: Service, wanted: VersionRange) -> Choice:
+        """Return which of its versions is called; the same as long as the service does not change."""
+        key = (service.id, wanted)
+        known = self._choices.get(key)
+        if known is not None and known[0] is service:
+            return known[1]
+        if len(self._choices) >= _MOST_CHOICES:
+            self._choices.clear()
+        choice = _choose(service, wanted)
+        self._choices[key] = (service, choice)
+        return choice
 
 
 def _prepare(

@@ -58,6 +58,8 @@ _NOTHING_KNOWN: Final[tuple[bytes | None, JsonObject]] = (None, {})
 
 _UNDO_PREFIX: Final = UNDO + "/"
 
+_DONE: Final = (StepCompleted, StepReused)
+
 _FOLD_AT: Final = 1_000
 """How many events wait to be added up for whoever asks: nobody is to wait for a long history."""
 
@@ -389,7 +391,7 @@ class Run:
         body = event.body
         if isinstance(body, StepScheduled):
             self._scheduled(body.step_id)
-        elif isinstance(body, StepCompleted | StepReused):
+        elif isinstance(body, _DONE):
             self.size += len(body.output)
             self._completed(body)
         elif isinstance(body, StepWaiting):

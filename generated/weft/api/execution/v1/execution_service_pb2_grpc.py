@@ -171,9 +171,9 @@ class ExecutionServiceServicer:
 
     def ExecuteWorkflow(self, request, context):
         """Accepts an execution durably and waits for its end as long as the caller's
-        deadline allows. Whoever waits longer than 0.1 s finds the id in the initial
-        metadata `weft-execution-id`. The execution goes on when the caller leaves; the
-        same `request_id` joins it again.
+        deadline allows. Whoever waits longer than 0.5 s, or half of that deadline, finds
+        the id in the initial metadata `weft-execution-id`. The execution goes on when the
+        caller leaves; the same `request_id` joins it again.
 
         An execution that ends FAILED, CANCELLED or TIMED_OUT is an answer, not an
         error: look at `execution.state`.

@@ -58,9 +58,9 @@ class ExecutionServiceStub:
     """
     ExecuteWorkflow: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.ExecuteWorkflowRequest, _execution_service_pb2.ExecuteWorkflowResponse]
     """Accepts an execution durably and waits for its end as long as the caller's
-    deadline allows. Whoever waits longer than 0.1 s finds the id in the initial
-    metadata `weft-execution-id`. The execution goes on when the caller leaves; the
-    same `request_id` joins it again.
+    deadline allows. Whoever waits longer than 0.5 s, or half of that deadline, finds
+    the id in the initial metadata `weft-execution-id`. The execution goes on when the
+    caller leaves; the same `request_id` joins it again.
 
     An execution that ends FAILED, CANCELLED or TIMED_OUT is an answer, not an
     error: look at `execution.state`.
@@ -247,9 +247,9 @@ class ExecutionServiceAsyncStub(ExecutionServiceStub):
     """
     ExecuteWorkflow: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.ExecuteWorkflowRequest, _execution_service_pb2.ExecuteWorkflowResponse]  # type: ignore[assignment]
     """Accepts an execution durably and waits for its end as long as the caller's
-    deadline allows. Whoever waits longer than 0.1 s finds the id in the initial
-    metadata `weft-execution-id`. The execution goes on when the caller leaves; the
-    same `request_id` joins it again.
+    deadline allows. Whoever waits longer than 0.5 s, or half of that deadline, finds
+    the id in the initial metadata `weft-execution-id`. The execution goes on when the
+    caller leaves; the same `request_id` joins it again.
 
     An execution that ends FAILED, CANCELLED or TIMED_OUT is an answer, not an
     error: look at `execution.state`.
@@ -445,9 +445,9 @@ class ExecutionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_execution_service_pb2.ExecuteWorkflowResponse, _abc.Awaitable[_execution_service_pb2.ExecuteWorkflowResponse]]:
         """Accepts an execution durably and waits for its end as long as the caller's
-        deadline allows. Whoever waits longer than 0.1 s finds the id in the initial
-        metadata `weft-execution-id`. The execution goes on when the caller leaves; the
-        same `request_id` joins it again.
+        deadline allows. Whoever waits longer than 0.5 s, or half of that deadline, finds
+        the id in the initial metadata `weft-execution-id`. The execution goes on when the
+        caller leaves; the same `request_id` joins it again.
 
         An execution that ends FAILED, CANCELLED or TIMED_OUT is an answer, not an
         error: look at `execution.state`.
