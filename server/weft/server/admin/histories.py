@@ -20,6 +20,7 @@ from weft.server.execution.model import (
 )
 from weft.server.execution.standing import Standing
 from weft.server.execution.step_states import fold_steps
+from weft.server.forms import NewerReleaseError
 from weft.server.store.execution_codec import EventRow, ExecutionRow, attribute_rows
 from weft.server.store.seal import open_events, open_execution
 from weft.server.store.vault import Row
@@ -47,6 +48,9 @@ def history_findings(
             events += open_events(key, [EventRow._make(row[1:])], row[1] - 1)
     except InternalError as error:
         yield Finding("CORRUPT", key, error.message)
+        return
+    except NewerReleaseError as error:
+        yield Finding("NEWER_RELEASE", key, error.message)
         return
     yield from _numbers(key, execution, events)
     yield from _order(key, events)

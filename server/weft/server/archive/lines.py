@@ -19,6 +19,7 @@ from weft.core.errors import ValidationError, Violation
 from weft.core.reasons import Rule
 from weft.server.archive.checks import history_faults
 from weft.server.execution.model import Event, Execution, Waits
+from weft.server.forms import NewerReleaseError
 from weft.server.store.execution_codec import (
     EventRow,
     ExecutionRow,
@@ -31,6 +32,15 @@ from weft.server.store.execution_codec import (
 __all__ = ["FORMAT", "MAX_EVENTS", "Archive", "ArchiveWriter", "read_archive", "write_archive"]
 
 FORMAT: Final = "weft-execution/1"
+_UNREADABLE: Final = (
+    KeyError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    OverflowError,
+    NewerReleaseError,
+)
+"""What reading something else than we wrote may raise."""
 MAX_EVENTS: Final = 100_000
 
 _SORTED: Final = orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
@@ -151,7 +161,7 @@ def _read_head(record: dict[str, Any]) -> Execution:
             failure=None if failure is None else orjson.dumps(failure).decode(),
         )
         return decode_execution(row)
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+    except _UNREADABLE:
         _refuse("line 1", "is not an execution of this version of Weft")
 
 
@@ -168,7 +178,7 @@ def _read_event(record: dict[str, Any], number: int) -> Event:
         event = decode_event(row)
         if encode_event(event).payload != row.payload:
             _refuse(f"line {number}", "has no payload")
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+    except _UNREADABLE:
         _refuse(f"line {number}", "is not an event of this version of Weft")
     return event
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from weft.core.clock import Clock
@@ -30,6 +30,7 @@ from weft.server.execution.plan import Plan
 from weft.server.execution.run import Run
 from weft.server.execution.standing import Standing
 from weft.server.execution.step_turns import StepTurns
+from weft.server.forms import NewerReleaseError
 from weft.server.store.base import Claim, Command, ExecutionStore, StoreFullError, StoreUnavailableError
 
 __all__ = ["Claims", "FindPlan", "again", "give_up", "lost"]
@@ -41,6 +42,9 @@ _LOOK_SECONDS: Final = 1.0
 """How often the store is looked at, when nothing is known to be due earlier."""
 _SWEEP_SECONDS: Final = 5.0
 """How often slots are looked at, beside the moments when one becomes free."""
+
+_LEAVE: Final = timedelta(seconds=5)
+"""For how long an execution is left alone that only servers of a newer release can go on with."""
 
 _GONE: Final = "the server that ran it is gone"
 _NO_PARENT: Final = "the execution that started it has ended"
@@ -100,6 +104,7 @@ class Claims:
 
     Attributes:
         obey: Is given the commands that other servers left for executions of this one.
+        obeys: Of which kinds.
     """
 
     def __init__(
@@ -118,6 +123,7 @@ class Claims:
         self._again: set[str] = set()
         self.task: asyncio.Task[None] | None = None
         self.obey: Callable[[Command], Awaitable[None]] | None = None
+        self.obeys: frozenset[str] = frozenset()
         store.on_change(self._changed)
 
     def start(self, cause: str) -> None:
@@ -197,7 +203,7 @@ class Claims:
         self._owner.paused_workflows = await self._store.paused_workflows()
         await self._grant()
         if self.obey is not None:
-            for command in await self._store.take_commands():
+            for command in await self._store.take_commands(kinds=self.obeys):
                 await self.obey(command)
         for execution_id in tuple(self._again):
             self._again.discard(execution_id)
@@ -264,6 +270,8 @@ class Claims:
     async def take_in(self, execution: Execution) -> Run | None:
         """Read an execution that is owned here; one that cannot go on is ended, visibly, and None.
 
+        One that only servers of a newer release can go on with is given back, for one of them.
+
         Raises:
             StoreUnavailableError: Of the store.
             StoreFullError: Of the store.
@@ -274,6 +282,11 @@ class Claims:
             return run  # noqa: TRY300 - whatever fails up to here is told below
         except (StoreUnavailableError, StoreFullError):
             raise
+        except NewerReleaseError as error:
+            _log.warning("execution %s is left for another server: %s", execution.id, error)
+            later = replace(execution, due_time=self._clock.now() + _LEAVE)
+            await self._store.append_events(later, (), execution.last_event, release=True)
+            return None
         except Exception as error:  # one that cannot be resumed must not stop the others
             _log.exception("execution %s cannot be resumed", execution.id)
             await give_up(execution, error, self._store, self._hub, self._clock)

@@ -8,6 +8,7 @@ from typing import Any
 
 from weft.core.errors import Code, Violation, WeftError
 from weft.core.reasons import DOMAIN
+from weft.server.forms import build, member_of
 
 __all__ = ["Failure"]
 
@@ -47,10 +48,9 @@ class Failure:
     @classmethod
     def read(cls, record: Mapping[str, Any]) -> Failure:
         """Read what was made of one at rest: a member for each field."""
-        return cls(
-            **{
-                **record,
-                "code": Code(record["code"]),
-                "violations": tuple(Violation(**violation) for violation in record["violations"]),
-            }
-        )
+        known = {
+            **record,
+            "code": member_of(Code, record["code"]),
+            "violations": tuple(build(Violation, violation) for violation in record["violations"]),
+        }
+        return build(cls, known)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import orjson
 
@@ -38,6 +38,7 @@ class SendSignal(Order):
     """Bring a message."""
 
     kind = "signal"
+    texts = frozenset({"payload"})
 
     signal_id: str
     """Unique in the execution."""
@@ -47,11 +48,6 @@ class SendSignal(Order):
     """What it belongs to."""
     payload: bytes
     """JSON text."""
-
-    @classmethod
-    def read(cls, execution_id: str, body: dict[str, Any]) -> Order:
-        """Read it."""
-        return cls(execution_id=execution_id, payload=body.pop("payload").encode(), **body)
 
     def decide(self, run: Run) -> Sequence[EventBody]:
         """Return that it came; nothing when it had come before."""
@@ -110,6 +106,7 @@ class Decide(Order):
     """Decide an approval."""
 
     kind = "decide"
+    texts = frozenset({"data"})
 
     step_id: str
     """Which step."""
@@ -123,11 +120,6 @@ class Decide(Order):
     """When, RFC 3339."""
     data: bytes = b"{}"
     """JSON text of what else was said."""
-
-    @classmethod
-    def read(cls, execution_id: str, body: dict[str, Any]) -> Order:
-        """Read it."""
-        return cls(execution_id=execution_id, data=body.pop("data").encode(), **body)
 
     def decide(self, run: Run) -> Sequence[EventBody]:
         """Return that the step is done."""

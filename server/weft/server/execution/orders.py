@@ -36,6 +36,7 @@ from weft.server.execution.model import (
 from weft.server.execution.place import Phase, Place
 from weft.server.execution.run import Run
 from weft.server.execution.standing import Standing
+from weft.server.forms import build
 from weft.server.store.base import Command
 
 __all__ = [
@@ -63,6 +64,8 @@ class Order:
     """Something asked of one execution."""
 
     kind: ClassVar[str]
+    texts: ClassVar[frozenset[str]] = frozenset()
+    """Members that are JSON texts, or none."""
 
     execution_id: str
     """Which execution."""
@@ -97,8 +100,13 @@ class Order:
 
     @classmethod
     def read(cls, execution_id: str, body: dict[str, Any]) -> Order:
-        """Read it."""
-        return cls(execution_id=execution_id, **body)
+        """Read it.
+
+        Raises:
+            NewerReleaseError: It says something that this release does not know.
+        """
+        texts = {name: body[name].encode() for name in cls.texts if body.get(name) is not None}
+        return build(cls, {**body, **texts, "execution_id": execution_id})
 
 
 def _plain(value: object) -> object:
@@ -193,6 +201,7 @@ class Resolve(Order):
     """Decide what becomes of a step with an incident."""
 
     kind = "resolve"
+    texts = frozenset({"input"})
 
     resolution: str
     """A ``Resolution``."""
@@ -204,12 +213,6 @@ class Resolve(Order):
     """Which step; empty: the only one."""
     every: bool = False
     """Whether all of them; with RETRY."""
-
-    @classmethod
-    def read(cls, execution_id: str, body: dict[str, Any]) -> Order:
-        """Read it."""
-        text = body.pop("input", None)
-        return cls(execution_id=execution_id, input=None if text is None else text.encode(), **body)
 
     def decide(self, run: Run) -> Sequence[EventBody]:
         """Return that the incident is resolved."""
@@ -257,6 +260,7 @@ class Progress(Order):
     """Keep what a running attempt told."""
 
     kind = "progress"
+    texts = frozenset({"details"})
 
     step_id: str
     """Which step."""
@@ -264,11 +268,6 @@ class Progress(Order):
     """Which attempt."""
     details: bytes
     """JSON text."""
-
-    @classmethod
-    def read(cls, execution_id: str, body: dict[str, Any]) -> Order:
-        """Read it."""
-        return cls(execution_id=execution_id, details=body.pop("details").encode(), **body)
 
     def decide(self, run: Run) -> Sequence[EventBody]:
         """Return that the attempt made progress."""
@@ -294,6 +293,7 @@ class Complete(Order):
     """Record how an attempt ended that an action took on before."""
 
     kind = "complete"
+    texts = frozenset({"output"})
 
     step_id: str
     """Which step."""
@@ -326,12 +326,6 @@ class Complete(Order):
             failure=at_rest,
             compensation=compensation,
         )
-
-    @classmethod
-    def read(cls, execution_id: str, body: dict[str, Any]) -> Order:
-        """Read it."""
-        text = body.pop("output")
-        return cls(execution_id=execution_id, output=None if text is None else text.encode(), **body)
 
     def decide(self, run: Run) -> Sequence[EventBody]:
         """Return what is recorded of the attempt."""

@@ -45,7 +45,7 @@ _MAX_CALL_TIMEOUT: Final = timedelta(hours=24)
 _MAX_REASON: Final = 1_024
 _HISTORY_PAGE: Final = 200
 _MOMENT: Final = 0.5
-"""Seconds after which a caller who still waits is told the execution's id; with less time left, half of it."""
+"""Seconds after which a caller who still waits is told the execution's id; half of the time left, if less."""
 _INTEGERS: Final = 2.0**63
 """Whole numbers up to this size are written as integers."""
 _NOTHING: Final[JsonObject] = {}

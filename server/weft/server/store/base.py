@@ -22,7 +22,7 @@ claim it when it is due.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum, unique
@@ -336,15 +336,19 @@ class ExecutionStore(StepShareStore, Protocol):
         ...
 
     async def claim_execution(self, execution_id: str) -> Claim | None:
-        """Own an execution that is open and nobody's; None when there is none of that id."""
+        """Own an execution that is open and nobody's; None when there is none of that id.
+
+        Raises:
+            NewerReleaseError: What it is, or waits for, only newer servers know.
+        """
         ...
 
     async def claim_due(self, now: datetime, limit: int) -> tuple[Execution, ...]:
-        """Own executions that are nobody's and due, the longest due first."""
+        """Own executions that are nobody's and due, the longest due first; not those of a newer release."""
         ...
 
     async def next_due(self) -> datetime | None:
-        """Return when the next execution that is nobody's is due."""
+        """Return when the next execution is due that ``claim_due`` would own."""
         ...
 
     async def orphans(self, after: str, limit: int) -> tuple[str, ...]:
@@ -367,8 +371,15 @@ class ExecutionStore(StepShareStore, Protocol):
         """Leave a command for whoever owns the execution."""
         ...
 
-    async def take_commands(self, limit: int = 100) -> tuple[Command, ...]:
-        """Remove and return commands for executions that this server owns, or nobody does, oldest first."""
+    async def take_commands(
+        self, limit: int = 100, *, kinds: Collection[str] | None = None
+    ) -> tuple[Command, ...]:
+        """Remove and return commands for executions that this server owns, or nobody does, oldest first.
+
+        Args:
+            limit: How many at the most.
+            kinds: Of which kinds; the others stay. None: all.
+        """
         ...
 
     def on_change(self, listener: Callable[[Sequence[str]], None]) -> None:

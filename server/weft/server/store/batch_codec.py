@@ -7,6 +7,7 @@ from typing import NamedTuple
 import orjson
 
 from weft.server.batch.model import Batch, BatchItem, BatchItemState, BatchOperation, BatchState, Progress
+from weft.server.forms import member_of
 from weft.server.store.codec import from_micros, to_micros
 from weft.server.store.execution_codec import decode_failure, encode_failure
 
@@ -80,11 +81,11 @@ def decode_batch(row: BatchRow) -> Batch:
     head = orjson.loads(row.document)
     return Batch(
         id=head["id"],
-        operation=BatchOperation(head["operation"]),
+        operation=member_of(BatchOperation, head["operation"]),
         filter=head["filter"],
         reason=head["reason"],
         create_time=from_micros(head["create_time"]),
-        state=BatchState(row.state),
+        state=member_of(BatchState, row.state),
         total=row.total,
         progress=Progress(succeeded=row.succeeded, skipped=row.skipped, failed=row.failed),
         end_time=None if row.end_time is None else from_micros(row.end_time),
@@ -102,7 +103,7 @@ def decode_batch_item(row: BatchItemRow) -> BatchItem:
     return BatchItem(
         number=row.number,
         execution_id=row.execution_id,
-        state=BatchItemState(row.state),
+        state=member_of(BatchItemState, row.state),
         failure=decode_failure(row.failure) if row.failure else None,
         result_id=row.result_id,
     )

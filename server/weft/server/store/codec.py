@@ -6,7 +6,8 @@ of a service stand beside its document; in it ``null`` keeps their place.
 Steps are in ``definition_codec``, executions and their events in ``execution_codec``.
 
 A member that a document does not have, as it was written before there was one,
-is read as the field's default.
+is read as the field's default. How one is read that a newer release has written,
+``weft.server.forms`` says; of services and instances it is a hint, and passed over.
 
 Whoever renames a field of a model changes this form, and needs a migration.
 """
@@ -22,6 +23,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from weft.discovery.model import Health, Protocol
+from weft.server.forms import build, member_of
 from weft.server.registry.model import Action, Instance, Service, ServiceState, ServiceVersion
 from weft.server.store.definition_codec import decode_definition
 from weft.server.store.times import from_micros, micros_of, revive_durations, revive_times, to_micros
@@ -88,9 +90,9 @@ def decode_service(document: str, descriptors: bytes | None = None) -> Service:
     record["actions"] = _actions(record["actions"])
     record["descriptor_set"] = _descriptors(sets, _OWN)
     record["other_versions"] = tuple(_version(it, sets) for it in record.get("other_versions", ()))
-    record["state"] = ServiceState(record["state"])
+    record["state"] = member_of(ServiceState, record["state"])
     revive_times(record, "create_time", "update_time")
-    return Service(**record)
+    return build(Service, record, only_hints=True)
 
 
 def encode_descriptors(service: Service) -> bytes | None:
@@ -107,7 +109,7 @@ def _version(record: dict[str, Any], sets: Mapping[str, str]) -> ServiceVersion:
     record["actions"] = _actions(record["actions"])
     record["descriptor_set"] = _descriptors(sets, record["version"])
     revive_times(record, "update_time")
-    return ServiceVersion(**record)
+    return build(ServiceVersion, record, only_hints=True)
 
 
 def _descriptors(sets: Mapping[str, str], key: str) -> bytes:
@@ -117,12 +119,12 @@ def _descriptors(sets: Mapping[str, str], key: str) -> bytes:
 def decode_instance(document: str) -> Instance:
     """Read an instance."""
     record = orjson.loads(document)
-    record["protocol"] = Protocol(record["protocol"])
+    record["protocol"] = member_of(Protocol, record["protocol"])
     record["tags"] = tuple(record["tags"])
-    record["health"] = Health(record["health"])
+    record["health"] = member_of(Health, record["health"])
     record["ttl"] = timedelta(microseconds=record["ttl"])
     revive_times(record, "register_time", "heartbeat_time")
-    return Instance(**record)
+    return build(Instance, record, only_hints=True)
 
 
 def encode_workflow_head(workflow: Workflow) -> str:
@@ -144,11 +146,11 @@ def decode_workflow(document: str) -> Workflow:
     """Read a workflow that was written as a whole."""
     record = orjson.loads(document)
     record["definition"] = decode_definition(record["definition"])
-    record["state"] = WorkflowState(record["state"])
+    record["state"] = member_of(WorkflowState, record["state"])
     aliases = record.get("aliases", {})
-    record["aliases"] = {name: tuple(Share(**it) for it in shares) for name, shares in aliases.items()}
+    record["aliases"] = {name: tuple(build(Share, it) for it in shares) for name, shares in aliases.items()}
     revive_times(record, "create_time", "update_time", "version_create_time")
-    return Workflow(**record)
+    return build(Workflow, record)
 
 
 def decode_workflow_row(row: WorkflowRow) -> Workflow:
@@ -168,4 +170,4 @@ def _actions(records: list[dict[str, Any]]) -> tuple[Action, ...]:
 
 def _action(record: dict[str, Any]) -> Action:
     revive_durations(record, "timeout")
-    return Action(**record)
+    return build(Action, record, only_hints=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from weft.server.forms import build, known_as, member_of
 from weft.server.store.times import revive_durations
 from weft.server.workflow import kinds
 from weft.server.workflow.model import (
@@ -36,7 +37,7 @@ def decode_definition(record: _Record) -> Definition:
     revive_durations(record, "timeout", "retention")
     _revive(record, "concurrency", _concurrency)
     _revive(record, "defaults", _defaults)
-    return Definition(**record)
+    return build(Definition, record)
 
 
 def _steps(record: _Record, *names: str) -> None:
@@ -58,81 +59,81 @@ def _step(record: _Record) -> Step:
     _revive(record, "limit", _limit)
     _revive(record, "does", _kind)
     record["on_error"] = tuple(_handler(handler) for handler in record.get("on_error", ()))
-    return Step(**record)
+    return build(Step, record)
 
 
 def _retry(record: _Record) -> RetryPolicy:
     revive_durations(record, "initial_backoff", "max_backoff")
     record["non_retryable"] = tuple(record["non_retryable"])
-    record["exhausted"] = Exhausted(record["exhausted"])
-    return RetryPolicy(**record)
+    record["exhausted"] = member_of(Exhausted, record["exhausted"])
+    return build(RetryPolicy, record)
 
 
 def _compensation(record: _Record) -> Compensation:
     revive_durations(record, "timeout")
     _revive(record, "retry", _retry)
-    return Compensation(**record)
+    return build(Compensation, record)
 
 
 def _cache(record: _Record) -> Cache:
     revive_durations(record, "ttl")
-    return Cache(**record)
+    return build(Cache, record)
 
 
 def _limit(record: _Record) -> StepLimit:
     revive_durations(record, "per")
-    return StepLimit(**record)
+    return build(StepLimit, record)
 
 
 def _handler(record: _Record) -> ErrorHandler:
     record["reasons"] = tuple(record["reasons"])
-    record["kind"] = ErrorKind(record["kind"])
-    return ErrorHandler(**record)
+    record["kind"] = member_of(ErrorKind, record["kind"])
+    return build(ErrorHandler, record)
 
 
 def _concurrency(record: _Record) -> Concurrency:
     if "on_conflict" in record:
-        record["on_conflict"] = OnConflict(record["on_conflict"])
-    return Concurrency(**record)
+        record["on_conflict"] = member_of(OnConflict, record["on_conflict"])
+    return build(Concurrency, record)
 
 
 def _defaults(record: _Record) -> StepDefaults:
     revive_durations(record, "timeout", "heartbeat_timeout", "schedule_to_close_timeout")
     _revive(record, "retry", _retry)
-    return StepDefaults(**record)
+    return build(StepDefaults, record)
 
 
 def _kind(record: _Record) -> kinds.Kind:
-    return _KINDS[record["kind"]](record)
+    return known_as(_KINDS, record["kind"], "step kind")(record)
 
 
 def _switch(record: _Record) -> kinds.Switch:
-    record["cases"] = tuple(kinds.Case(**case) for case in record["cases"])
-    return kinds.Switch(**record)
+    record["cases"] = tuple(build(kinds.Case, case) for case in record["cases"])
+    return build(kinds.Switch, record)
 
 
 def _parallel(record: _Record) -> kinds.Parallel:
     for branch in record["branches"]:
         _steps(branch, "steps")
-    record["branches"] = tuple(kinds.Branch(**branch) for branch in record["branches"])
-    return kinds.Parallel(**record)
+    record["branches"] = tuple(build(kinds.Branch, branch) for branch in record["branches"])
+    return build(kinds.Parallel, record)
 
 
 def _map(record: _Record) -> kinds.Map:
     _steps(record, "steps")
-    _revive(record, "workflow", lambda child: kinds.Child(**child))
-    return kinds.Map(**record)
+    _revive(record, "workflow", lambda child: build(kinds.Child, child))
+    return build(kinds.Map, record)
 
 
 def _loop(record: _Record) -> kinds.Loop:
     _steps(record, "steps")
-    return kinds.Loop(**record)
+    return build(kinds.Loop, record)
 
 
 def _approval(record: _Record) -> kinds.Approval:
     record["assignees"] = tuple(record["assignees"])
     record["outcomes"] = tuple(record["outcomes"])
-    return kinds.Approval(**record)
+    return build(kinds.Approval, record)
 
 
 _KINDS: Final[dict[str, Callable[[_Record], kinds.Kind]]] = {
@@ -140,12 +141,12 @@ _KINDS: Final[dict[str, Callable[[_Record], kinds.Kind]]] = {
     "parallel": _parallel,
     "map": _map,
     "loop": _loop,
-    "wait": lambda record: kinds.Wait(**record),
-    "signal": lambda record: kinds.Signal(**record),
+    "wait": lambda record: build(kinds.Wait, record),
+    "signal": lambda record: build(kinds.Signal, record),
     "approval": _approval,
-    "workflow": lambda record: kinds.Child(**record),
-    "set": lambda record: kinds.SetVariables(**record),
-    "emit": lambda record: kinds.Emit(**record),
-    "fail": lambda record: kinds.Fail(**record),
-    "succeed": lambda record: kinds.Succeed(**record),
+    "workflow": lambda record: build(kinds.Child, record),
+    "set": lambda record: build(kinds.SetVariables, record),
+    "emit": lambda record: build(kinds.Emit, record),
+    "fail": lambda record: build(kinds.Fail, record),
+    "succeed": lambda record: build(kinds.Succeed, record),
 }

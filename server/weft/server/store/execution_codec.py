@@ -51,11 +51,14 @@ from weft.server.execution.model import (
     TraceLink,
     Waits,
 )
+from weft.server.forms import build, known_as, member_of
 from weft.server.query.keys import key_of
 from weft.server.store.codec import encode, from_micros, revive_durations, revive_times, to_micros
 
 __all__ = [
     "NO_PAYLOAD",
+    "OPEN_STATES",
+    "WAITS",
     "EventRow",
     "ExecutionRow",
     "attribute_rows",
@@ -72,6 +75,11 @@ __all__ = [
 _MICROSECOND: Final = timedelta(microseconds=1)
 NO_PAYLOAD: Final = b"{}"
 """What stands for a payload that was not asked for."""
+
+OPEN_STATES: Final = tuple(state.value for state in ExecutionState if not state.final)
+"""Every state that an open execution may be in, at rest."""
+WAITS: Final = tuple(waits.value for waits in Waits)
+"""Everything that one may wait for, at rest."""
 
 _KINDS: dict[type[EventBody], tuple[str, str]] = {
     ExecutionStarted: ("execution_started", "input"),
@@ -186,22 +194,20 @@ def encode_standing(execution: Execution) -> tuple[str, int, str, int | None, in
 def decode_execution(row: ExecutionRow) -> Execution:
     """Read the summary of an execution."""
     record = orjson.loads(row.head)
-    record["context"] = CallContext(**record["context"])
+    record["context"] = build(CallContext, record["context"])
     if "origin" in record:
-        record["origin"] = Origin(**record["origin"])
+        record["origin"] = build(Origin, record["origin"])
     if "parent" in record:
-        record["parent"] = Parent(**record["parent"])
+        record["parent"] = build(Parent, record["parent"])
     revive_times(record, "create_time", "expire_time")
     revive_durations(record, "retention")
-    return Execution(
-        **record,
-        state=ExecutionState(row.state),
-        last_event=row.last_event,
-        waits=Waits(row.waits),
-        due_time=None if row.due_time is None else from_micros(row.due_time),
-        end_time=None if row.end_time is None else from_micros(row.end_time),
-        failure=decode_failure(row.failure) if row.failure else None,
-    )
+    record["state"] = member_of(ExecutionState, row.state)
+    record["last_event"] = row.last_event
+    record["waits"] = member_of(Waits, row.waits)
+    record["due_time"] = None if row.due_time is None else from_micros(row.due_time)
+    record["end_time"] = None if row.end_time is None else from_micros(row.end_time)
+    record["failure"] = decode_failure(row.failure) if row.failure else None
+    return build(Execution, record)
 
 
 def encode_event(event: Event) -> EventRow:
@@ -233,13 +239,13 @@ def _attributes(body: EventBody) -> str:
 
 def decode_event(row: EventRow) -> Event:
     """Read an event; a payload that was left out is ``NO_PAYLOAD``."""
-    body, payload = _BODIES[row.kind]
+    body, payload = known_as(_BODIES, row.kind, "event")
     record = orjson.loads(row.attributes)
     if payload:
         left_out = None if row.kind in _OPTIONAL else NO_PAYLOAD
         record[payload] = left_out if row.payload is None else row.payload
     _revive(record)
-    return Event(row.number, from_micros(row.time), body(**record))
+    return Event(row.number, from_micros(row.time), build(body, record))
 
 
 def _revive(record: dict[str, Any]) -> None:
@@ -247,32 +253,31 @@ def _revive(record: dict[str, Any]) -> None:
         record["failure"] = Failure.read(record["failure"])
     _revive_language(record)
     if "context" in record:
-        record["context"] = CallContext(**record["context"])
+        record["context"] = build(CallContext, record["context"])
     if "trace" in record:
-        record["trace"] = TraceLink(**record["trace"])
+        record["trace"] = build(TraceLink, record["trace"])
     if "origin" in record:
-        record["origin"] = Origin(**record["origin"])
+        record["origin"] = build(Origin, record["origin"])
     if "resolution" in record:
-        record["resolution"] = Resolution(record["resolution"])
+        record["resolution"] = member_of(Resolution, record["resolution"])
     revive_times(record, "retry_time", "close_time", "until")
     revive_durations(record, "timeout")
 
 
 def _revive_language(record: dict[str, Any]) -> None:
     if "parent" in record:
-        record["parent"] = Parent(**record["parent"])
+        record["parent"] = build(Parent, record["parent"])
     if "waits" in record:
-        record["waits"] = Waits(record["waits"])
+        record["waits"] = member_of(Waits, record["waits"])
     if "outcome" in record:
-        record["outcome"] = Outcome(record["outcome"])
+        record["outcome"] = member_of(Outcome, record["outcome"])
     if isinstance(record.get("undo"), list):
         record["undo"] = tuple(record["undo"])
     if record.get("asked") is not None:
         asked = record["asked"]
         revive_times(asked, "due_time")
-        record["asked"] = Asked(
-            **{**asked, "assignees": tuple(asked["assignees"]), "outcomes": tuple(asked["outcomes"])}
-        )
+        asked["assignees"], asked["outcomes"] = tuple(asked["assignees"]), tuple(asked["outcomes"])
+        record["asked"] = build(Asked, asked)
 
 
 def encode_failure(failure: Failure) -> str:

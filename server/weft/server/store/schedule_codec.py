@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from weft.core.context import CallContext
+from weft.server.forms import build, member_of
 from weft.server.schedule.model import (
     Action,
     Counts,
@@ -127,8 +128,9 @@ def decode_schedule(row: ScheduleRow) -> Schedule:
     record["spec"] = _spec(record["spec"])
     record["action"] = _action(record["action"])
     revive_durations(record["policies"], "catch_up_window")
-    overlap = Overlap(record["policies"].pop("overlap"))
-    record["policies"] = Policies(overlap=overlap, **record["policies"])
+    policies = record["policies"]
+    policies["overlap"] = member_of(Overlap, policies["overlap"])
+    record["policies"] = build(Policies, policies)
     counts = Counts(
         started=row.started,
         skipped=row.skipped,
@@ -137,14 +139,15 @@ def decode_schedule(row: ScheduleRow) -> Schedule:
         pending=row.pending,
         open=row.open,
     )
-    return Schedule(
+    known = {
         **record,
-        plan=Plan(**plan),
-        counts=counts,
-        state=ScheduleState(row.state),
-        revision=row.revision,
-        last_run=row.last_run,
-    )
+        "plan": build(Plan, plan),
+        "counts": counts,
+        "state": member_of(ScheduleState, row.state),
+        "revision": row.revision,
+        "last_run": row.last_run,
+    }
+    return build(Schedule, known)
 
 
 def _spec(record: dict[str, Any]) -> Spec:
@@ -152,26 +155,26 @@ def _spec(record: dict[str, Any]) -> Spec:
     revive_durations(record, "jitter")
     for interval in record["intervals"]:
         revive_durations(interval, "every", "offset")
-    record["crons"] = tuple(CronEntry(**entry) for entry in record["crons"])
-    record["intervals"] = tuple(IntervalEntry(**entry) for entry in record["intervals"])
+    record["crons"] = tuple(build(CronEntry, entry) for entry in record["crons"])
+    record["intervals"] = tuple(build(IntervalEntry, entry) for entry in record["intervals"])
     for name in ("calendars", "excluded"):
         record[name] = tuple(map(_calendar, record[name]))
-    return Spec(**record)
+    return build(Spec, record)
 
 
 def _calendar(record: dict[str, Any]) -> CalendarEntry:
     parts: dict[str, Any] = {
-        name: tuple(Range(**each) for each in value) if isinstance(value, list) else value
+        name: tuple(build(Range, each) for each in value) if isinstance(value, list) else value
         for name, value in record.items()
     }
-    return CalendarEntry(**parts)
+    return build(CalendarEntry, parts)
 
 
 def _action(record: dict[str, Any]) -> Action:
     revive_durations(record, "timeout")
     record["text"] = record.pop("input").encode()
-    record["context"] = CallContext(**record["context"])
-    return Action(**record)
+    record["context"] = build(CallContext, record["context"])
+    return build(Action, record)
 
 
 def encode_run(run: Run) -> RunRow:
@@ -193,17 +196,18 @@ def encode_run(run: Run) -> RunRow:
 def decode_run(number: int, state: str, document: str) -> Run:
     """Read a run."""
     record = orjson.loads(document)
-    failure, time = record.pop("failure"), record.pop("time")
-    return Run(
-        number=number,
-        state=RunState(state),
-        kind=RunKind(record.pop("kind")),
-        overlap=Overlap(record.pop("overlap")),
-        planned_time=from_micros(record.pop("planned_time")),
-        time=None if time is None else from_micros(time),
-        failure=decode_failure(failure) if failure else None,
+    failure, time = record["failure"], record["time"]
+    known = {
         **record,
-    )
+        "number": number,
+        "state": member_of(RunState, state),
+        "kind": member_of(RunKind, record["kind"]),
+        "overlap": member_of(Overlap, record["overlap"]),
+        "planned_time": from_micros(record["planned_time"]),
+        "time": None if time is None else from_micros(time),
+        "failure": decode_failure(failure) if failure else None,
+    }
+    return build(Run, known)
 
 
 def encode_due(time: datetime | None) -> int | None:

@@ -15,6 +15,7 @@ from zlib import crc32
 from weft.core.errors import InternalError
 from weft.core.reasons import Reason
 from weft.server.execution.model import Event, Execution
+from weft.server.forms import NewerReleaseError
 from weft.server.store.execution_codec import (
     EventRow,
     ExecutionRow,
@@ -45,6 +46,7 @@ def open_events(execution_id: str, rows: Sequence[EventRow], after: int = 0) -> 
 
     Raises:
         InternalError: DATA_CORRUPTED: they are not what was written.
+        NewerReleaseError: This release does not know one of them.
     """
     for number, row in enumerate(rows, after + 1):
         if row.number != number:
@@ -57,6 +59,7 @@ def open_execution(row: ExecutionRow) -> Execution:
 
     Raises:
         InternalError: DATA_CORRUPTED: it cannot be read.
+        NewerReleaseError: This release does not know something of it.
     """
     try:
         return decode_execution(row)
@@ -72,6 +75,10 @@ def _open(execution_id: str, row: EventRow) -> Event:
         return decode_event(_unsealed(execution_id, row))
     except _UNREADABLE as error:
         raise _corrupt(execution_id, row.number) from error
+    except NewerReleaseError as error:
+        if _SEAL.search(row.attributes) is None:  # every newer release seals
+            raise _corrupt(execution_id, row.number) from error
+        raise
 
 
 def _unsealed(execution_id: str, row: EventRow) -> EventRow:

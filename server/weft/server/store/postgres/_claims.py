@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
+from typing import Final
 
 from weft.server.execution.model import Execution
 from weft.server.store.base import Claim, Command
 from weft.server.store.codec import from_micros, to_micros
-from weft.server.store.execution_codec import ExecutionRow
+from weft.server.store.execution_codec import OPEN_STATES, WAITS, ExecutionRow
 from weft.server.store.postgres._backend import Backend
 from weft.server.store.postgres._connect import SQL, Connection
 from weft.server.store.postgres._execution import decode_record
@@ -17,13 +19,16 @@ from weft.server.store.seal import open_execution
 
 __all__ = ["PostgresClaims"]
 
+_KNOWN: Final = (list(OPEN_STATES), list(WAITS))
+"""What an execution may be, and wait for, that this release can go on with."""
+
 
 class PostgresClaims(Backend):
     """The part of the store by which servers share the work; see ``ExecutionStore``."""
 
     async def claim_execution(self, execution_id: str) -> Claim | None:
         """Own an execution that is open and nobody's; None when there is none of that id."""
-        rows = await self._run("claim_execution", self._keeper.epoch, execution_id)
+        rows = await self._run("claim_execution", self._keeper.epoch, execution_id, *_KNOWN)
         found = [row for row in rows if row["document"] is not None]
         if len(found) == len(rows):
             raise self._lost()
@@ -34,12 +39,12 @@ class PostgresClaims(Backend):
 
     async def claim_due(self, now: datetime, limit: int) -> tuple[Execution, ...]:
         """Own executions that are nobody's and due, the longest due first."""
-        rows = await self._run("claim_due", self._keeper.epoch, to_micros(now), limit)
+        rows = await self._run("claim_due", self._keeper.epoch, to_micros(now), limit, *_KNOWN)
         return tuple(sorted(map(decode_record, rows), key=_due))
 
     async def next_due(self) -> datetime | None:
         """Return when the next execution that is nobody's is due."""
-        rows = await self._fetch("next_due")
+        rows = await self._fetch("next_due", *_KNOWN)
         return from_micros(rows[0][0]) if rows else None
 
     async def orphans(self, after: str, limit: int) -> tuple[str, ...]:
@@ -81,11 +86,15 @@ class PostgresClaims(Backend):
         await self._run("post_command", command.execution_id, command.kind, command.body)
         self._keeper.tell(Hint("executions", (command.execution_id,)))
 
-    async def take_commands(self, limit: int = 100) -> tuple[Command, ...]:
+    async def take_commands(
+        self, limit: int = 100, *, kinds: Collection[str] | None = None
+    ) -> tuple[Command, ...]:
         """Remove and return commands for executions that this server owns, or nobody does, oldest first."""
         if not await self._fetch("has_commands"):
             return ()
-        rows = await self._run("take_commands", self._keeper.epoch, limit)
+        rows = await self._run(
+            "take_commands", self._keeper.epoch, limit, None if kinds is None else list(kinds)
+        )
         return tuple(
             Command(execution_id=row["execution_id"], kind=row["kind"], body=row["body"])
             for row in sorted(rows, key=lambda row: int(row["id"]))

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
+from typing import Final
+
+import orjson
 
 from weft.server.execution.model import Execution
 from weft.server.store.base import Claim, Command
 from weft.server.store.codec import from_micros, to_micros
+from weft.server.store.execution_codec import OPEN_STATES, WAITS
 from weft.server.store.sqlite._backend import Backend
 from weft.server.store.sqlite._database import SQL
 from weft.server.store.sqlite._histories import decode_columns
 
 __all__ = ["SqliteClaims"]
+
+_KNOWN: Final = (orjson.dumps(OPEN_STATES).decode(), orjson.dumps(WAITS).decode())
+"""What an execution may be, and wait for, that this release can go on with."""
 
 
 class SqliteClaims(Backend):
@@ -27,7 +34,7 @@ class SqliteClaims(Backend):
 
         def claim(connection: sqlite3.Connection) -> Claim | None:
             epoch = self._database.epoch
-            connection.execute(SQL["claim_execution"], (epoch, execution_id))
+            connection.execute(SQL["claim_execution"], (epoch, execution_id, *_KNOWN))
             row = connection.execute(SQL["claimed_execution"], (execution_id,)).fetchone()
             return Claim(decode_columns(*row[1:]), granted=row[0] == epoch) if row else None
 
@@ -38,14 +45,16 @@ class SqliteClaims(Backend):
         until = to_micros(now)
 
         def claim(connection: sqlite3.Connection) -> list[Execution]:
-            rows = connection.execute(SQL["claim_due"], (self._database.epoch, until, limit)).fetchall()
+            rows = connection.execute(
+                SQL["claim_due"], (self._database.epoch, until, limit, *_KNOWN)
+            ).fetchall()
             return [decode_columns(*row) for row in rows]
 
         return tuple(sorted(await self._write(claim), key=_due))
 
     async def next_due(self) -> datetime | None:
         """Return when the next execution that is nobody's is due."""
-        row = await self._read(lambda connection: connection.execute(SQL["next_due"]).fetchone())
+        row = await self._read(lambda connection: connection.execute(SQL["next_due"], _KNOWN).fetchone())
         return from_micros(row[0]) if row else None
 
     async def orphans(self, after: str, limit: int) -> tuple[str, ...]:
@@ -79,13 +88,16 @@ class SqliteClaims(Backend):
         values = (command.execution_id, command.kind, command.body)
         await self._write(lambda connection: connection.execute(SQL["post_command"], values).rowcount)
 
-    async def take_commands(self, limit: int = 100) -> tuple[Command, ...]:
+    async def take_commands(
+        self, limit: int = 100, *, kinds: Collection[str] | None = None
+    ) -> tuple[Command, ...]:
         """Remove and return commands for executions, oldest first."""
         found = await self._read(lambda connection: connection.execute(SQL["any_command"]).fetchone())
         if found is None:
             return ()
+        which = None if kinds is None else orjson.dumps(list(kinds)).decode()
         rows = await self._write(
-            lambda connection: connection.execute(SQL["take_commands"], (limit,)).fetchall()
+            lambda connection: connection.execute(SQL["take_commands"], (limit, which)).fetchall()
         )
         return tuple(
             Command(execution_id=execution_id, kind=kind, body=body)

@@ -1,12 +1,13 @@
 -- name: claim_execution
--- Own an open execution that is nobody's; return it, and whether this server owns it. No first row: the
--- lease is lost.
+-- Own an open execution that is nobody's, whose state and waits this release knows; return it, and whether
+-- this server owns it. No first row: the lease is lost.
 WITH alive AS MATERIALIZED (
     SELECT epoch FROM servers WHERE epoch = $1 AND lease_until > clock_timestamp() FOR KEY SHARE
 ),
 claimed AS (
     UPDATE executions AS e SET owner = alive.epoch FROM alive
     WHERE e.id = $2 AND e.owner IS NULL AND e.end_time IS NULL
+        AND e.state = ANY($3::text[]) AND e.waits = ANY($4::text[])
     RETURNING e.document, e.state, e.last_event, e.waits, e.due_time, e.end_time, e.failure
 )
 SELECT NULL AS granted, NULL AS document, NULL AS state, NULL::bigint AS last_event, NULL AS waits,
@@ -21,22 +22,24 @@ FROM executions WHERE id = $2 AND NOT EXISTS (SELECT 1 FROM claimed);
 
 -- name: claim_due
 -- Own executions that are nobody's and due, the longest due first; those that another server is about
--- to own are passed over.
+-- to own are passed over, and those whose state or waits this release does not know.
 WITH alive AS MATERIALIZED (
     SELECT epoch FROM servers WHERE epoch = $1 AND lease_until > clock_timestamp() FOR KEY SHARE
 ),
 due AS MATERIALIZED (
     SELECT id FROM executions
     WHERE owner IS NULL AND due_time IS NOT NULL AND due_time <= $2
+        AND state = ANY($4::text[]) AND waits = ANY($5::text[])
     ORDER BY due_time, id LIMIT $3 FOR UPDATE SKIP LOCKED
 )
 UPDATE executions AS e SET owner = alive.epoch FROM alive, due WHERE e.id = due.id
 RETURNING e.document, e.state, e.last_event, e.waits, e.due_time, e.end_time, e.failure;
 
 -- name: next_due
--- Tell when the next execution that is nobody's is due.
+-- Tell when the next execution is due that claim_due would own.
 SELECT due_time FROM executions
-WHERE owner IS NULL AND due_time IS NOT NULL ORDER BY due_time LIMIT 1;
+WHERE owner IS NULL AND due_time IS NOT NULL AND state = ANY($1::text[]) AND waits = ANY($2::text[])
+ORDER BY due_time LIMIT 1;
 
 -- name: waiting_slots
 -- Read the slots that somebody waits for.
@@ -97,13 +100,14 @@ ORDER BY id LIMIT greatest(0, 1 - $4::bigint + (
 RETURNING execution_id;
 
 -- name: take_commands
--- Remove the oldest commands for executions that this server owns, or nobody does, and return them.
+-- Remove the oldest commands for executions that this server owns, or nobody does, and return them; of some
+-- kinds, or of all (NULL).
 WITH alive AS MATERIALIZED (
     SELECT epoch FROM servers WHERE epoch = $1 AND lease_until > clock_timestamp() FOR KEY SHARE
 ),
 taken AS MATERIALIZED (
     SELECT c.id FROM commands AS c LEFT JOIN executions AS e ON e.id = c.execution_id
-    WHERE e.owner IS NULL OR e.owner = $1
+    WHERE (e.owner IS NULL OR e.owner = $1) AND ($3::text[] IS NULL OR c.kind = ANY($3::text[]))
     ORDER BY c.id LIMIT $2 FOR UPDATE OF c SKIP LOCKED
 )
 DELETE FROM commands AS c USING alive, taken WHERE c.id = taken.id

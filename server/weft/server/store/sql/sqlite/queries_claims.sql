@@ -7,8 +7,9 @@ UPDATE fence SET epoch = epoch + 1 RETURNING epoch;
 UPDATE executions SET owner = NULL WHERE owner IS NOT NULL;
 
 -- name: claim_execution
--- Own an open execution that is nobody's.
-UPDATE executions SET owner = ?1 WHERE id = ?2 AND owner IS NULL AND end_time IS NULL;
+-- Own an open execution that is nobody's, whose state and waits this release knows (JSON texts of lists).
+UPDATE executions SET owner = ?1 WHERE id = ?2 AND owner IS NULL AND end_time IS NULL
+    AND state IN (SELECT value FROM json_each(?3)) AND waits IN (SELECT value FROM json_each(?4));
 
 -- name: claimed_execution
 -- Read an execution and who owns it.
@@ -16,19 +17,23 @@ SELECT owner, document, state, last_event, waits, due_time, end_time, failure
 FROM executions WHERE id = ?;
 
 -- name: claim_due
--- Own executions that are nobody's and due, the longest due first.
+-- Own executions that are nobody's and due, the longest due first; not those whose state or waits this
+-- release does not know.
 UPDATE executions SET owner = ?1
 WHERE id IN (
     SELECT id FROM executions
     WHERE owner IS NULL AND due_time IS NOT NULL AND due_time <= ?2
+        AND state IN (SELECT value FROM json_each(?4)) AND waits IN (SELECT value FROM json_each(?5))
     ORDER BY due_time, id LIMIT ?3
 )
 RETURNING document, state, last_event, waits, due_time, end_time, failure;
 
 -- name: next_due
--- Tell when the next execution that is nobody's is due.
+-- Tell when the next execution is due that claim_due would own.
 SELECT due_time FROM executions
-WHERE owner IS NULL AND due_time IS NOT NULL ORDER BY due_time LIMIT 1;
+WHERE owner IS NULL AND due_time IS NOT NULL
+    AND state IN (SELECT value FROM json_each(?1)) AND waits IN (SELECT value FROM json_each(?2))
+ORDER BY due_time LIMIT 1;
 
 -- name: open_in_slot
 -- Count the open executions of a slot, those that wait for their turn as well.
@@ -79,8 +84,12 @@ ORDER BY id LIMIT max(0, 1 - ?4 + (
 SELECT 1 FROM commands LIMIT 1;
 
 -- name: take_commands
--- Remove the oldest commands and return them.
-DELETE FROM commands WHERE id IN (SELECT id FROM commands ORDER BY id LIMIT ?)
+-- Remove the oldest commands and return them; of some kinds (JSON text of a list), or of all (NULL).
+DELETE FROM commands WHERE id IN (
+    SELECT id FROM commands
+    WHERE ?2 IS NULL OR kind IN (SELECT value FROM json_each(?2))
+    ORDER BY id LIMIT ?1
+)
 RETURNING id, execution_id, kind, body;
 
 -- name: orphans
