@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol
@@ -44,7 +45,7 @@ _SWEEP_SECONDS: Final = 5.0
 """How often slots are looked at, beside the moments when one becomes free."""
 
 _LEAVE: Final = timedelta(seconds=5)
-"""For how long an execution is left alone that only servers of a newer release can go on with."""
+"""For how long an execution, or a command, is left alone that only newer servers can go on with."""
 
 _GONE: Final = "the server that ran it is gone"
 _NO_PARENT: Final = "the execution that started it has ended"
@@ -121,6 +122,7 @@ class Claims:
         self._swept = float("-inf")
         self._full = False
         self._again: set[str] = set()
+        self._left: list[tuple[float, Command]] = []
         self.task: asyncio.Task[None] | None = None
         self.obey: Callable[[Command], Awaitable[None]] | None = None
         self.obeys: frozenset[str] = frozenset()
@@ -142,6 +144,8 @@ class Claims:
         if self.task is not None:
             self.task.cancel()
             await asyncio.gather(self.task, return_exceptions=True)
+        with suppress(StoreUnavailableError, StoreFullError):
+            await self._leave_again(float("inf"))
 
     def room_made(self) -> None:
         """Tell that there may be room where there was none."""
@@ -202,9 +206,10 @@ class Claims:
         """Do what there is to do; return after how many seconds to look again."""
         self._owner.paused_workflows = await self._store.paused_workflows()
         await self._grant()
+        await self._leave_again(self._clock.monotonic())
         if self.obey is not None:
             for command in await self._store.take_commands(kinds=self.obeys):
-                await self.obey(command)
+                await self._obey(command, self.obey)
         for execution_id in tuple(self._again):
             self._again.discard(execution_id)
             claim = await self._store.claim_execution(execution_id)
@@ -214,6 +219,22 @@ class Claims:
         if due is None:
             return _LOOK_SECONDS
         return min(_LOOK_SECONDS, max(0.0, (due - self._clock.now()).total_seconds()))
+
+    async def _obey(self, command: Command, obey: Callable[[Command], Awaitable[None]]) -> None:
+        try:
+            await obey(command)
+        except NewerReleaseError as error:
+            _log.warning(
+                "%s for %s is left for another server: %s", command.kind, command.execution_id, error
+            )
+            self._left.append((self._clock.monotonic() + _LEAVE.total_seconds(), command))
+
+    async def _leave_again(self, now: float) -> None:
+        """Leave commands again that only newer servers can carry out; later, or they came back at once."""
+        for moment, command in tuple(self._left):
+            if moment <= now:
+                await self._store.post_command(command)
+                self._left.remove((moment, command))
 
     async def _grant(self) -> None:
         now = self._clock.monotonic()

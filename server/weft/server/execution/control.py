@@ -53,7 +53,6 @@ class Control:
         self._engine = engine
         engine.claims.obey = self._obey
         engine.claims.obeys = ORDER_KINDS
-        self._left: set[asyncio.Task[None]] = set()
 
     async def carry_out(self, order: Order) -> Execution:
         """Do what is asked of an open execution, and return it.
@@ -142,31 +141,21 @@ class Control:
         return run.execution
 
     async def _obey(self, command: Command) -> None:
-        """Carry out what another server left for this one; what cannot be done any more is dropped."""
+        """Carry out what another server left for this one; what cannot be done any more is dropped.
+
+        Raises:
+            NewerReleaseError: Only a server of that one can.
+        """
         try:
             order = read_order(command)
             if await self._carry_out_here(order) is not None:
                 return
             if not (await self._existing(command.execution_id)).state.final:
                 await self._store.post_command(command)  # another server has it by now
-        except NewerReleaseError as error:
-            _log.warning(
-                "order %s for %s is left for another server: %s", command.kind, command.execution_id, error
-            )
-            leaving = asyncio.create_task(
-                self._leave(command), name=f"leave an order of {command.execution_id}"
-            )
-            self._left.add(leaving)
-            leaving.add_done_callback(self._left.discard)
+        except NewerReleaseError:
+            raise
         except (WeftError, StaleWriteError) as error:
             _log.info("order %s for %s: %s", command.kind, command.execution_id, error)
-
-    async def _leave(self, command: Command) -> None:
-        """Leave an order again that only another server can carry out, but not to take it back at once."""
-        try:
-            await asyncio.sleep(_POST_AGAIN_SECONDS)
-        finally:
-            await to_its_end(self._store.post_command(command))
 
     async def look_again(self, execution_id: str) -> None:
         """Wait a moment for news of an execution that is not here."""
