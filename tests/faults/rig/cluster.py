@@ -6,11 +6,13 @@ import asyncio
 import json
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 
 from tests.faults.rig.child import Child, listening
+from tests.faults.rig.next_release import next_release
 from tests.faults.rig.proxy import Proxy
 from tests.faults.rig.server import BUG, FOLDER
 from tests.faults.rig.stores import StoreAdapter
@@ -96,6 +98,11 @@ class Cluster:
     @property
     def children(self) -> tuple[Child, ...]:
         return (*self.servers, *self.workers)
+
+    @cached_property
+    def next_release(self) -> Mapping[str, str]:
+        """The variables with which a server is of the next release, made when it is asked for first."""
+        return next_release(self.folder / "next")
 
     @property
     def addresses(self) -> list[str]:

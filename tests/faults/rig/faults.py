@@ -46,6 +46,33 @@ async def kill_server(cluster: Cluster, fault: PlannedFault) -> float | None:
     return began
 
 
+async def upgrade_server(cluster: Cluster, fault: PlannedFault) -> float | None:
+    """Start a server of this release as one of the next: after a polite stop, or a death."""
+    server = next((it for it in cluster.servers if not _is_upgraded(it, cluster)), None)
+    if server is None:
+        return None
+    await server.up()
+    before = server.starts
+    server.environ.update(cluster.next_release)
+    began = time.monotonic()
+    server.signal(signal.SIGTERM if fault.choice % 2 else signal.SIGKILL)
+    await _restarted(server, before)
+    await server.up()
+    return began
+
+
+async def pause_upgraded_server(cluster: Cluster, fault: PlannedFault) -> float | None:
+    """Stop one of the next release past its lease, while there is one of this release that may take over."""
+    upgraded = [server for server in cluster.servers if _is_upgraded(server, cluster)]
+    if not 0 < len(upgraded) < len(cluster.servers):
+        return None
+    return await _pause(upgraded[fault.choice % len(upgraded)], cluster, fault)
+
+
+def _is_upgraded(server: ServerNode, cluster: Cluster) -> bool:
+    return cluster.next_release.items() <= server.environ.items()
+
+
 async def cut_power(cluster: Cluster, fault: PlannedFault) -> float | None:
     """Kill a server, and make its disk forget what was not synced."""
     store, server = cluster.store, _server(cluster, fault)
@@ -128,7 +155,10 @@ async def kill_at(failpoint: str, cluster: Cluster, fault: PlannedFault) -> floa
 
 async def pause_server(cluster: Cluster, fault: PlannedFault) -> float | None:
     """Stop a server for longer than its lease, as a machine that swaps does."""
-    server = _server(cluster, fault)
+    return await _pause(_server(cluster, fault), cluster, fault)
+
+
+async def _pause(server: ServerNode, cluster: Cluster, fault: PlannedFault) -> float:
     await server.up()
     began = time.monotonic()
     server.signal(signal.SIGSTOP)
@@ -185,6 +215,8 @@ def _size(path: Path) -> int:
 
 FAULTS: Final[dict[str, Fault]] = {
     "kill-server": kill_server,
+    "upgrade-server": upgrade_server,
+    "pause-upgraded-server": pause_upgraded_server,
     "kill-worker": kill_worker,
     "kill-database": kill_database,
     "pause-server": pause_server,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,23 @@ def test_a_newer_database_is_refused() -> None:
     """The message names it and the migration that is not known."""
     with pytest.raises(StoreUnavailableError, match=r"^x was written by a newer release .*0002_two"):
         pending_migrations((ONE,), [applied(ONE), applied(TWO)], "x")
+
+
+def test_a_newer_database_that_fits_is_taken() -> None:
+    """Its names say how much a server has to know; one that is not content with it refuses all."""
+    fits, more = replace(TWO, name="two.fits_0001"), replace(TWO, number=3, name="three.fits_0002")
+    assert pending_migrations((ONE,), [applied(ONE), applied(fits)], "x") == ()
+    assert pending_migrations((ONE, TWO), [applied(ONE), applied(TWO), applied(more)], "x") == ()
+    with pytest.raises(StoreUnavailableError, match="0003_three"):
+        pending_migrations((ONE,), [applied(ONE), applied(fits), applied(more)], "x")
+
+
+def test_what_a_migration_fits_stands_in_its_name(tmp_path: Path) -> None:
+    """Of the file, and so of what the database remembers."""
+    (tmp_path / "0001_a.sql").write_text("SELECT 1;")
+    (tmp_path / "0002_b.fits_0001.sql").write_text("SELECT 2;")
+    assert [applied(it).fits for it in read_migrations(tmp_path)] == [1, 1]
+    assert AppliedMigration(4, "four", "x").fits == 4
 
 
 def test_a_changed_migration_is_refused() -> None:

@@ -1,4 +1,9 @@
-"""Migrations: numbered SQL files, each applied once and never changed again."""
+"""Migrations: numbered SQL files, each applied once and never changed again.
+
+``0009_colors.sql`` is for servers that have it. ``0009_colors.fits_0007.sql`` only adds
+what older ones do not notice: those that know the first seven can go on, and be
+started, beside it (ADR 0022). The name is kept in the database, so they know as well.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +18,8 @@ from weft.server.store.base import StoreUnavailableError
 
 __all__ = ["AppliedMigration", "Migration", "load_migrations", "pending_migrations", "read_migrations"]
 
-_FILE = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
+_FILE = re.compile(r"(\d{4})_([a-z0-9_]+(?:\.fits_\d{4})?)\.sql")
+_FITS = re.compile(r".*\.fits_(\d{4})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +49,12 @@ class AppliedMigration:
     """Its name then."""
     checksum: str
     """The checksum of its script then."""
+
+    @property
+    def fits(self) -> int:
+        """How many migrations a server has to know to work beside it."""
+        match = _FITS.fullmatch(self.name)
+        return int(match[1]) if match else self.number
 
 
 def load_migrations(dialect: str) -> tuple[Migration, ...]:
@@ -86,11 +98,13 @@ def pending_migrations(
         where: Names the database in a message.
 
     Raises:
-        StoreUnavailableError: The database is newer than this release, or an
-            applied migration is another than the one of this release.
+        StoreUnavailableError: The database is newer than this release can work with, or
+            an applied migration is another than the one of this release.
     """
     for position, row in enumerate(applied):
         if position >= len(known):
+            if row.fits <= len(known):
+                continue
             raise StoreUnavailableError(
                 f"{where} was written by a newer release of Weft: it has migration "
                 f"{row.number:04}_{row.name}, this release knows {len(known)}"
