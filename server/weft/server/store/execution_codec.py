@@ -67,8 +67,8 @@ __all__ = [
     "decode_failure",
     "encode_event",
     "encode_execution",
+    "encode_facts",
     "encode_failure",
-    "encode_retention",
     "encode_standing",
 ]
 
@@ -174,9 +174,21 @@ def attribute_rows(execution: Execution) -> list[tuple[str, str, str]]:
     return [(execution.id, name, key_of(value)) for name, value in execution.attributes.items()]
 
 
-def encode_retention(execution: Execution) -> int | None:
-    """Write how long an execution is kept after its end, in microseconds; None: it does not say."""
-    return None if execution.retention is None else execution.retention // _MICROSECOND
+def encode_facts(execution: Execution) -> tuple[int | str | None, ...]:
+    """Write what is looked for, and never changes; None where there is none.
+
+    These are create_time, key, slot, slot_limit, origin, alias, retention and parent.
+    """
+    return (
+        to_micros(execution.create_time),
+        execution.key or None,
+        execution.slot or None,
+        execution.slot_limit,
+        execution.origin.execution_id or None,
+        execution.alias or None,
+        None if execution.retention is None else execution.retention // _MICROSECOND,
+        execution.parent.execution_id or None,
+    )
 
 
 def encode_standing(execution: Execution) -> tuple[str, int, str, int | None, int | None, str | None]:

@@ -9,12 +9,11 @@ from typing import Any, Final
 
 from weft.server.execution.model import Event, Execution
 from weft.server.store.base import RequestKey
-from weft.server.store.codec import to_micros
 from weft.server.store.execution_codec import (
     EventRow,
     attribute_rows,
     encode_execution,
-    encode_retention,
+    encode_facts,
     encode_standing,
 )
 from weft.server.store.seal import seal_event
@@ -78,14 +77,7 @@ class Insert(Write):
             execution.workflow_id,
             execution.workflow_version,
             execution.trace_id or None,
-            to_micros(execution.create_time),
-            execution.key or None,
-            execution.slot or None,
-            execution.slot_limit,
-            execution.origin.execution_id or None,
-            execution.alias or None,
-            encode_retention(execution),
-            execution.parent.execution_id or None,
+            *encode_facts(execution),
             not execution.waits,
             *request,
         )

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from weft.server.execution.model import Event, Execution, ExecutionState
 from weft.server.store.codec import to_micros
-from weft.server.store.execution_codec import attribute_rows, encode_execution, encode_retention
+from weft.server.store.execution_codec import attribute_rows, encode_execution, encode_facts
 from weft.server.store.postgres._backend import Backend, affected
 from weft.server.store.postgres._batch import columns
 from weft.server.store.postgres._connect import SQL, Connection
@@ -73,14 +73,7 @@ class PostgresUpkeep(Backend):
             execution.workflow_id,
             execution.workflow_version,
             execution.trace_id or None,
-            to_micros(execution.create_time),
-            execution.key or None,
-            execution.slot or None,
-            execution.slot_limit,
-            execution.origin.execution_id or None,
-            execution.alias or None,
-            encode_retention(execution),
-            execution.parent.execution_id or None,
+            *encode_facts(execution),
         )
         rows = columns([seal_event(execution.id, event) for event in events], 5)
         attributes = columns(attribute_rows(execution), 3)

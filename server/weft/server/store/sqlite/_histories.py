@@ -8,12 +8,11 @@ from typing import Any
 
 from weft.server.execution.model import Event, Execution
 from weft.server.store.base import RequestKey, StaleWriteError
-from weft.server.store.codec import to_micros
 from weft.server.store.execution_codec import (
     ExecutionRow,
     attribute_rows,
     encode_execution,
-    encode_retention,
+    encode_facts,
     encode_standing,
 )
 from weft.server.store.seal import open_execution, seal_event
@@ -69,14 +68,7 @@ class Insertion(Together[Execution]):
             *encode_execution(execution),
             execution.id,
             execution.workflow_id,
-            to_micros(execution.create_time),
-            execution.key or None,
-            execution.slot or None,
-            execution.slot_limit,
-            execution.origin.execution_id or None,
-            execution.alias or None,
-            encode_retention(execution),
-            execution.parent.execution_id or None,
+            *encode_facts(execution),
             None if execution.waits else self._database.epoch,
             *request,
         )

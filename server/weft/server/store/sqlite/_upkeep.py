@@ -8,7 +8,7 @@ from datetime import datetime
 
 from weft.server.execution.model import Event, Execution, ExecutionState
 from weft.server.store.codec import to_micros
-from weft.server.store.execution_codec import attribute_rows, encode_execution, encode_retention
+from weft.server.store.execution_codec import attribute_rows, encode_execution, encode_facts
 from weft.server.store.seal import seal_event
 from weft.server.store.sqlite._backend import Backend
 from weft.server.store.sqlite._database import SQL
@@ -71,14 +71,7 @@ class SqliteUpkeep(Backend):
             *encode_execution(execution),
             execution.id,
             execution.workflow_id,
-            to_micros(execution.create_time),
-            execution.key or None,
-            execution.slot or None,
-            execution.slot_limit,
-            execution.origin.execution_id or None,
-            execution.alias or None,
-            encode_retention(execution),
-            execution.parent.execution_id or None,
+            *encode_facts(execution),
         )
         rows = [(execution.id, *seal_event(execution.id, event)) for event in events]
         attributes = attribute_rows(execution)
