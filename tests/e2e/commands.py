@@ -6,9 +6,14 @@ import asyncio
 import json
 import os
 import sys
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from typer.testing import CliRunner
+
+from weft.cli.commands import app
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -31,6 +36,10 @@ class Done:
         return json.loads(self.err)["error"]
 
 
+Weft = Callable[..., Awaitable[Done]]
+"""Runs the command ``weft`` against a server."""
+
+
 async def run(*words: str, stdin: str = "", within: float = 50, **env: str) -> Done:
     """Run a program of the repository from its root."""
     process = await asyncio.create_subprocess_exec(
@@ -48,6 +57,21 @@ async def run(*words: str, stdin: str = "", within: float = 50, **env: str) -> D
             process.kill()
     assert process.returncode is not None
     return Done(process.returncode, out.decode(), err.decode())
+
+
+async def weft(*words: str, stdin: str = "", **env: str) -> Done:
+    """Run the command as a process, as a user does."""
+    return await run(sys.executable, "-m", "weft.cli", *words, stdin=stdin, within=50, **env)
+
+
+async def weft_here(*words: str, stdin: str = "", **env: str) -> Done:
+    """Run the command within this process, in a thread; one at a time, as it takes the streams.
+
+    For more commands of a kind of which one runs as a process.
+    """
+    runner = CliRunner(env={"NO_COLOR": "1", "COLUMNS": "160", **env})
+    done = await asyncio.to_thread(runner.invoke, app, list(words), input=stdin, prog_name="weft")
+    return Done(done.exit_code, done.stdout, done.stderr)
 
 
 async def shell(line: str) -> Done:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.commands import Done, run
+from tests.e2e import commands
+from tests.e2e.commands import Done
 from tests.support.shop import carts_server, compiled
 from weft.service import Service
 
@@ -39,7 +39,13 @@ def billing() -> Service:
 
 
 async def weft(address: str, *words: str) -> Done:
-    return await run(sys.executable, "-m", "weft.cli", *words, WEFT_TARGET=address)
+    """Run the command as a process."""
+    return await commands.weft(*words, WEFT_TARGET=address)
+
+
+async def here(address: str, *words: str) -> Done:
+    """Run the command within this process."""
+    return await commands.weft_here(*words, WEFT_TARGET=address)
 
 
 async def test_registered_by_its_address_it_runs_in_a_workflow(address: str, tmp_path: Path) -> None:
@@ -53,13 +59,13 @@ async def test_registered_by_its_address_it_runs_in_a_workflow(address: str, tmp
         await host.registered.wait()
         made = await weft(address, "services", "register", "carts", "--endpoint", f"grpc://127.0.0.1:{port}")
         assert (made.code, made.out) == (0, "carts registered (3 actions, revision 1)\n")
-        shown = await weft(address, "services", "get", "carts")
+        shown = await here(address, "services", "get", "carts")
         assert "AddUp" in shown.out
-        applied = await weft(address, "workflows", "apply", str(pipeline))
+        applied = await here(address, "workflows", "apply", str(pipeline))
         assert applied.code == 0, applied.err
         ran = await weft(address, "run", "invoice", "--input", '{"customer": "ada"}', "--output", "json")
         assert ran.json["result"] == {"text": "10.00 EUR"}
-        refused = await weft(
+        refused = await here(
             address, "call", "billing", "bill", "--input", '{"cents": 1}', "--service-version", "^2"
         )
     assert refused.code != 0
@@ -72,7 +78,7 @@ async def test_registered_by_its_descriptors(address: str, tmp_path: Path) -> No
     descriptors.write_bytes(compiled()[2])
     async with carts_server(reflect=False) as port:
         endpoint = f"grpc://127.0.0.1:{port}"
-        refused = await weft(address, "services", "register", "carts", "--endpoint", endpoint)
+        refused = await here(address, "services", "register", "carts", "--endpoint", endpoint)
         assert refused.code != 0
         assert "reflection" in refused.err
         made = await weft(
@@ -83,5 +89,5 @@ async def test_registered_by_its_descriptors(address: str, tmp_path: Path) -> No
         (service,) = made.json["items"]
         assert [action["name"] for action in service["actions"]] == ["GetCart", "ListItems", "AddUp"]
         assert service["version"] == "2.1.0"
-        called = await weft(address, "call", "carts", "GetCart", "--input", '{"customer": "ada"}')
+        called = await here(address, "call", "carts", "GetCart", "--input", '{"customer": "ada"}')
         assert called.json["customer"] == "ada"

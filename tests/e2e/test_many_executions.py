@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.commands import Done, run
+from tests.e2e.commands import Weft
 from weft.client import (
     Batch,
     Client,
@@ -24,8 +24,6 @@ from weft.server.config import ServerConfig
 from weft.service import ActionFailedError, Service
 
 pytestmark = pytest.mark.e2e
-
-Weft = Callable[..., Awaitable[Done]]
 
 
 def orders() -> Service:
@@ -46,21 +44,14 @@ def orders() -> Service:
 @pytest.fixture
 async def client(address: str) -> AsyncIterator[Client]:
     """A server with one completed, one failed and two open executions of ``order``."""
-    async with orders().hosted(server=address), connect(address) as weft:
+    hosting = orders().hosted(server=address, drain=timedelta(0))
+    async with hosting, connect(address) as weft:
         await weft.workflows.create("order", [{"id": "only", "service": "orders", "action": "place"}])
         await weft.executions.execute("order", {"amount": 5}, attributes={"customer": "acme", "amount": 5})
         await weft.executions.execute("order", {"amount": 13}, attributes={"customer": "acme", "vip": True})
         for customer in ("acme", "Zoë & Söhne"):
             await weft.executions.start("order", {"amount": 99}, attributes={"customer": customer})
         yield weft
-
-
-@pytest.fixture
-def weft(address: str) -> Weft:
-    async def call(*words: str, stdin: str = "") -> Done:
-        return await run(sys.executable, "-m", "weft.cli", *words, stdin=stdin, WEFT_TARGET=address)
-
-    return call
 
 
 async def test_the_python_client(client: Client) -> None:
@@ -132,7 +123,7 @@ async def test_archives_from_python(client: Client) -> None:
         await anext(client.archives.export_execution(open_one.id))
 
 
-async def test_lists_and_counts_at_the_command_line(weft: Weft, client: Client) -> None:
+async def test_lists_and_counts_at_the_command_line(weft: Weft, here: Weft, client: Client) -> None:
     """``--filter``, ``--group-by`` and ``--attribute``, as tables and as JSON."""
     ran = await weft(
         "run", "order", "--input", '{"amount": 2}', "--attribute", "customer=new", "--attribute", "amount=2",
@@ -141,22 +132,22 @@ async def test_lists_and_counts_at_the_command_line(weft: Weft, client: Client) 
     expected = {"customer": "new", "amount": 2, "vip": True, "zip": "01"}
     assert ran.json["search_attributes"] == expected
     text = 'attributes.customer = new AND attributes.zip = "01" AND create_time > now-1h'
-    listed = await weft("executions", "list", "--filter", text, "--output", "json")
+    listed = await here("executions", "list", "--filter", text, "--output", "json")
     assert [each["id"] for each in listed.json["items"]] == [ran.json["id"]]
-    table = await weft("executions", "count", "--filter", "attributes.customer = acme", "--group-by", "state")
+    table = await here("executions", "count", "--filter", "attributes.customer = acme", "--group-by", "state")
     assert sorted(line.split() for line in table.out.splitlines()[1:]) == [
         ["COMPLETED", "1"],
         ["FAILED", "1"],
         ["RUNNING", "1"],
     ]
     assert "3 in all" in table.err
-    assert (await weft("executions", "count")).out == "5\n"
-    wrong = await weft("executions", "list", "--filter", "stat = FAILED")
+    assert (await here("executions", "count")).out == "5\n"
+    wrong = await here("executions", "list", "--filter", "stat = FAILED")
     assert wrong.code == 4
     assert "at column 1: there is no field 'stat'; did you mean 'state'?" in wrong.err
 
 
-async def test_batches_at_the_command_line(weft: Weft, client: Client) -> None:
+async def test_batches_at_the_command_line(weft: Weft, here: Weft, client: Client) -> None:
     """Started, waited for, listed, and looked into."""
     started = await weft(
         "batches",
@@ -173,29 +164,29 @@ async def test_batches_at_the_command_line(weft: Weft, client: Client) -> None:
     assert (started.code, started.json["state"], started.json["total"]) == (0, "COMPLETED", 4)
     assert (started.json["succeeded"], started.json["skipped"]) == (2, 2)
     batch_id = started.json["id"]
-    shown = await weft("batches", "get", batch_id)
+    shown = await here("batches", "get", batch_id)
     assert "4: 2 done, 2 skipped" in shown.out
-    skipped = await weft("batches", "items", batch_id, "--state", "skipped")
+    skipped = await here("batches", "items", batch_id, "--state", "skipped")
     assert skipped.out.count("EXECUTION_ENDED") == 2
-    assert batch_id in (await weft("batches", "list")).out
-    assert (await weft("batches", "cancel", batch_id)).out.split() == [batch_id, "COMPLETED"]
-    assert (await weft("batches", "get", "bat_" + "0" * 26)).code == 3
+    assert batch_id in (await here("batches", "list")).out
+    assert (await here("batches", "cancel", batch_id)).out.split() == [batch_id, "COMPLETED"]
+    assert (await here("batches", "get", "bat_" + "0" * 26)).code == 3
 
 
-async def test_archives_at_the_command_line(weft: Weft, client: Client, tmp_path: Path) -> None:
+async def test_archives_at_the_command_line(weft: Weft, here: Weft, client: Client, tmp_path: Path) -> None:
     """A file that is the same each time, taken by another server."""
     (done,) = (await client.executions.list(state="COMPLETED")).items
     exported = await weft("executions", "export", done.id)
     assert exported.code == 0
-    assert (await weft("executions", "export", done.id)).out == exported.out
+    assert (await here("executions", "export", done.id)).out == exported.out
     file = tmp_path / "done.jsonl"
     file.write_text(exported.out)
     async with WeftServer(ServerConfig(listen="127.0.0.1:0")) as server:
         target = ("--target", server.address)
-        assert (await weft(*target, "executions", "import", str(file))).out.split() == [done.id, "CREATED"]
+        assert (await here(*target, "executions", "import", str(file))).out.split() == [done.id, "CREATED"]
         again = await weft(*target, "executions", "import", "-", stdin=exported.out)
         assert again.out.split() == [done.id, "UNCHANGED"]
-        assert done.id in (await weft(*target, "executions", "list", "--state", "completed")).out
-        broken = await weft(*target, "executions", "import", "-", stdin=exported.out[:-20])
+        assert done.id in (await here(*target, "executions", "list", "--state", "completed")).out
+        broken = await here(*target, "executions", "import", "-", stdin=exported.out[:-20])
         assert broken.code == 4
-    assert (await weft("executions", "import", str(tmp_path / "none"))).code == 2
+    assert (await here("executions", "import", str(tmp_path / "none"))).code == 2

@@ -135,7 +135,14 @@ class PostgresServer:
     async def database(self, template: str = "template0") -> str:
         """Make a database; return its URL."""
         name = f"test_{next(self._numbers)}"
-        await self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        connection = await asyncpg.connect(self.url())
+        try:
+            # Without a disk to wait for, a copy of the files takes half the time of a copy by the log.
+            by_files = not self._durable and connection.get_server_version().major >= 15
+            strategy = " STRATEGY FILE_COPY" if by_files else ""
+            await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}{strategy}")
+        finally:
+            await connection.close()
         return self.url(name)
 
     async def prepared(self) -> str:

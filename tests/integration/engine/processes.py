@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -122,13 +123,17 @@ class ServerProcess:
 
 
 async def until(holds: Callable[[], bool | Awaitable[bool]], within: float = 15) -> None:
-    """Look again and again until a condition holds: what other processes do has no event here."""
+    """Look again and again until a condition holds: what other processes do has no event here.
+
+    A look that takes longer is followed by a longer pause: it leaves the processor to what it waits for.
+    """
     async with asyncio.timeout(within):
         while True:
+            began = time.monotonic()
             found = holds()
             if found if isinstance(found, bool) else await found:
                 return
-            await asyncio.sleep(0.003)
+            await asyncio.sleep(min(0.05, max(0.003, 2 * (time.monotonic() - began))))
 
 
 async def listening(port: int, process: Process, within: float = 20) -> None:
