@@ -10,6 +10,8 @@ BIN := $(VENV)/bin
 PORT ?= 7420
 DATA_DIR ?= .weft/demo
 CODE := core discovery mesh clients server examples benchmarks tests tools
+# Only where make keeps the outputs apart; elsewhere one after the other.
+TWO_AT_ONCE := $(if $(filter output-sync,$(.FEATURES)),-j2 --output-sync=target)
 PROTOS := $(sort $(wildcard protos/weft/api/*/v1/*.proto))
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -25,7 +27,10 @@ run: $(VENV)/.run ## Start everything, run the document pipeline, show the resul
 stop: ## Stop what `make run KEEP=1` left up
 	@$(BIN)/python examples/document_pipeline/run.py --data-dir $(DATA_DIR) --stop
 
-test: lint types imports proto-check tests ## Everything that must hold: CI runs exactly this
+test: checks tests ## Everything that must hold: CI runs exactly this
+
+checks: $(VENV)/.dev ## Everything but the tests, two at the same time
+	@$(MAKE) $(TWO_AT_ONCE) pyright mypy lint imports proto-check
 
 tests: $(VENV)/.dev ## All tests
 	@sh tools/consul > /dev/null
@@ -36,8 +41,13 @@ lint: $(VENV)/.dev ## ruff: rules and formatting
 	@$(BIN)/ruff check $(CODE)
 	@$(BIN)/ruff format --check $(CODE)
 
-types: $(VENV)/.dev ## mypy (strict) and pyright
+types: $(VENV)/.dev ## mypy (strict) and pyright, at the same time
+	@$(MAKE) $(TWO_AT_ONCE) pyright mypy
+
+mypy: $(VENV)/.dev
 	@$(BIN)/mypy
+
+pyright: $(VENV)/.dev
 	@$(BIN)/pyright
 
 imports: $(VENV)/.dev ## The dependency rule: who may import whom
@@ -105,4 +115,4 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.run
 	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
 	@touch $@
 
-.PHONY: help run stop test tests consul postgres lint types imports proto proto-check proto-baseline bench faults generated fmt build lock clean
+.PHONY: help run stop test tests consul postgres checks lint types mypy pyright imports proto proto-check proto-baseline bench faults generated fmt build lock clean
