@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from typer.testing import CliRunner
-
+from tests.support.command import Runner
 from weft.cli.commands import app
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,7 +68,7 @@ async def weft_here(*words: str, stdin: str = "", **env: str) -> Done:
 
     For more commands of a kind of which one runs as a process.
     """
-    runner = CliRunner(env={"NO_COLOR": "1", "COLUMNS": "160", **env})
+    runner = Runner(env={"NO_COLOR": "1", "COLUMNS": "160", **env})
     done = await asyncio.to_thread(runner.invoke, app, list(words), input=stdin, prog_name="weft")
     return Done(done.exit_code, done.stdout, done.stderr)
 

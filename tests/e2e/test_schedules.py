@@ -9,8 +9,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
+from tests.support.command import Runner
 from weft.cli.commands import app
 from weft.client import (
     CalendarEntry,
@@ -73,7 +74,7 @@ async def client(address: str) -> AsyncIterator[Client]:
 
 @pytest.fixture
 def weft(address: str, client: Client) -> Weft:
-    runner = CliRunner(env={"WEFT_TARGET": address, "NO_COLOR": "1", "COLUMNS": "200"})
+    runner = Runner(env={"WEFT_TARGET": address, "NO_COLOR": "1", "COLUMNS": "200"})
 
     async def call(*words: str, stdin: str = "") -> Result:
         return await asyncio.to_thread(runner.invoke, app, list(words), input=stdin, prog_name="weft")

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from tests.contract.store import samples
 from tests.contract.store.test_schedules import run as a_run
 from tests.contract.store.test_schedules import schedule as a_schedule
+from tests.support.command import Runner
 from tests.support.postgres import PostgresServer
 from weft.cli.commands import app
 from weft.core.clock import SystemClock
@@ -110,7 +111,7 @@ def run() -> Iterator[Run]:
     handlers, level = root.handlers[:], root.level
 
     def run(*arguments: str, code: int = 0) -> Result:
-        result = CliRunner().invoke(app, ["admin", *arguments])
+        result = Runner().invoke(app, ["admin", *arguments])
         assert result.exit_code == code, result.output
         return result
 

@@ -3,9 +3,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from tests.integration.cli.scripted import ScriptedServer
+from tests.support.command import Runner
 from weft.cli.commands import app
 
 Weft = Callable[..., Result]
@@ -31,6 +32,6 @@ def weft(server: ScriptedServer) -> Weft:
 
     def run(*words: str, stdin: str | bytes | None = None) -> Result:
         env = {"WEFT_TARGET": server.target, "NO_COLOR": None, "COLUMNS": "200"}
-        return CliRunner(env=env).invoke(app, list(words), input=stdin, prog_name="weft")
+        return Runner(env=env).invoke(app, list(words), input=stdin, prog_name="weft")
 
     return run

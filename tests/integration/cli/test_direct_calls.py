@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 import yaml
 from aiohttp import web
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
+from tests.support.command import Runner
 from tests.support.http_services import http_service, raw_service
 from tests.support.shop import carts_server, compiled
 from tests.support.world import hosted, serving, text_service
@@ -33,7 +34,7 @@ def weft() -> Weft:
     """Run the command in a thread, beside the servers of the test."""
 
     async def run(*words: str, stdin: str | None = None, **env: str) -> Result:
-        runner = CliRunner(env={"WEFT_TARGET": "127.0.0.1:1", "NO_COLOR": None, "COLUMNS": "200", **env})
+        runner = Runner(env={"WEFT_TARGET": "127.0.0.1:1", "NO_COLOR": None, "COLUMNS": "200", **env})
         return await asyncio.to_thread(runner.invoke, app, list(words), input=stdin, prog_name="weft")
 
     return run

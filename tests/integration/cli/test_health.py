@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
-from typer.testing import CliRunner
 
 from tests.integration.cli.conftest import Weft
 from tests.integration.cli.samples import instance
 from tests.integration.cli.scripted import ScriptedServer
+from tests.support.command import Runner
 from weft.api.registry.v1 import registry_pb2
 from weft.api.registry.v1 import registry_service_pb2 as pb
 from weft.cli.commands import app
@@ -129,7 +129,7 @@ def test_doctor_without_reflection() -> None:
     """A server without reflection gets a warning, not a failure."""
     with ScriptedServer(with_reflection=False) as server:
         server.on("GetIntegrationHealth", _whole(HEALTHY))
-        result = CliRunner().invoke(app, ["doctor", "-t", server.target])
+        result = Runner().invoke(app, ["doctor", "-t", server.target])
     assert result.exit_code == 0
     assert "WARN reflection: is off" in result.stdout
 
@@ -139,7 +139,7 @@ def test_doctor_without_a_server() -> None:
     with socket.socket() as taken:  # bound and not listening: nobody answers there
         taken.bind(("127.0.0.1", 0))
         target = f"127.0.0.1:{taken.getsockname()[1]}"
-        result = CliRunner().invoke(app, ["doctor", "--target", target])
+        result = Runner().invoke(app, ["doctor", "--target", target])
     assert result.exit_code == 1
     assert f"FAIL connection: no server listens on {target}" in result.stdout
     assert "`weft server`" in result.stdout
@@ -148,6 +148,6 @@ def test_doctor_without_a_server() -> None:
 
 def test_doctor_with_a_bad_target() -> None:
     """An address that is none is found before anything is tried."""
-    result = CliRunner().invoke(app, ["doctor", "--target", "nowhere"])
+    result = Runner().invoke(app, ["doctor", "--target", "nowhere"])
     assert result.exit_code == 1
     assert "FAIL target" in result.stdout

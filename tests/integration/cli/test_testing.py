@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from examples.document_pipeline import sentiment_analysis, text_extraction, text_summarization
 from examples.retries import warehouse
 from examples.saga import travel
+from tests.support.command import Runner
 from tests.support.world import hosted, populated
 from weft.cli.commands import app
 
@@ -78,7 +79,7 @@ async def weft() -> AsyncIterator[Weft]:
     async with populated() as world, AsyncExitStack() as stack:
         for module in (sentiment_analysis, text_extraction, text_summarization, travel, warehouse):
             await stack.enter_async_context(hosted(world.wire, module.service))
-        runner = CliRunner(env={"WEFT_TARGET": world.wire.address, "NO_COLOR": "1", "COLUMNS": "200"})
+        runner = Runner(env={"WEFT_TARGET": world.wire.address, "NO_COLOR": "1", "COLUMNS": "200"})
 
         async def run(*words: str | Path, stdin: str = "") -> Result:
             line = ["workflows", "test", *map(str, words)]
@@ -221,7 +222,7 @@ async def test_errors_of_the_definition_are_its_own(weft: Weft, file: Path) -> N
 async def test_nobody_is_there(file: Path) -> None:
     """A server is needed."""
     write(file, WELL)
-    runner = CliRunner(env={"WEFT_TARGET": "127.0.0.1:9", "NO_COLOR": "1"})
+    runner = Runner(env={"WEFT_TARGET": "127.0.0.1:9", "NO_COLOR": "1"})
     line = ["workflows", "test", str(file), "--request-timeout", "200ms"]
     result = await asyncio.to_thread(runner.invoke, app, line, prog_name="weft")
     assert result.exit_code in {6, 7}

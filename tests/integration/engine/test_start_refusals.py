@@ -12,9 +12,9 @@ from contextlib import aclosing
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from tests.integration.engine.processes import Process, ServerProcess, free_port
+from tests.support.command import Runner
 from weft.cli.commands import app
 from weft.client import Client, connect
 from weft.server.config import ServerConfig
@@ -51,7 +51,7 @@ def refused() -> Iterator[Refused]:
     handlers, level = root.handlers[:], root.level
 
     def run(listen: str, data_dir: Path, code: int = 1) -> str:
-        result = CliRunner().invoke(app, ["server", "--listen", listen, "--data-dir", str(data_dir)])
+        result = Runner().invoke(app, ["server", "--listen", listen, "--data-dir", str(data_dir)])
         assert result.exit_code == code, result.output
         assert result.stdout == ""
         return _one_line(result.stderr)
@@ -136,7 +136,7 @@ def test_a_data_directory_becomes_absolute(tmp_path: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize("option", ["--log-level", "--log-format"])
 def test_a_choice_that_is_none(option: str) -> None:
     """The choices are listed, and it is a mistake of the command line."""
-    result = CliRunner().invoke(app, ["server", option, "loud"])
+    result = Runner().invoke(app, ["server", option, "loud"])
     assert result.exit_code == 2
     assert "'loud'" in result.stderr
 
@@ -222,7 +222,7 @@ def test_everything_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
     options = ["--policy", "least", "--zone", "a b", "--advertise", "nowhere", "--listen", "7420"]
     options += ["--retention", "RUNNING=1d"]
     environ = {"CONSUL_HTTP_ADDR": "agent", "WEFT_CONSUL_TTL": "soon", "OTEL_TRACES_EXPORTER": "paper"}
-    result = CliRunner().invoke(
+    result = Runner().invoke(
         app,
         ["server", *options, "--data-dir", str(tmp_path / "data")],
         env={**environ, "WEFT_ENVIRONMENT": "?"},
@@ -242,7 +242,7 @@ def test_everything_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
 
 def test_the_option_for_consul_wins_over_the_environment(tmp_path: Path) -> None:
     """Its value is the one that counts, and that is refused."""
-    result = CliRunner().invoke(
+    result = Runner().invoke(
         app,
         ["server", "--consul", "wrong", "--data-dir", str(tmp_path / "data")],
         env={"CONSUL_HTTP_ADDR": "127.0.0.1:8500"},

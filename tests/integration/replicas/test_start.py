@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from tests.integration.engine.processes import free_port
 from tests.integration.replicas.conftest import OpenStore
+from tests.support.command import Runner
 from tests.support.postgres import PASSWORD, PostgresServer
 from weft.cli.commands import app
 from weft.server.store.base import StoreUnavailableError
@@ -31,7 +31,7 @@ def refused() -> Iterator[Refused]:
 
     def run(url: str, *more: str, code: int = 1) -> str:
         arguments = ["server", "--listen", f"127.0.0.1:{free_port()}", "--database-url", url, *more]
-        result = CliRunner().invoke(app, arguments)
+        result = Runner().invoke(app, arguments)
         assert result.exit_code == code, result.output
         assert PASSWORD not in result.output
         lines = result.stderr.splitlines()

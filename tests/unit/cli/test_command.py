@@ -13,6 +13,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from tests.support.command import Runner
 from weft.cli import _app, _plugins
 from weft.cli._errors import EXIT_CODES
 from weft.cli._plugins import Plugin
@@ -43,7 +44,7 @@ LEAVES += [(name,) for name in ("run", "call", "resolve", "health", "doctor", "v
 @pytest.mark.parametrize("group", COMMANDS, ids=lambda group: "-".join(group) or "root")
 def test_help_lists_every_command(group: tuple[str, ...]) -> None:
     """--help of a group names each of its commands."""
-    result = CliRunner().invoke(app, [*group, "--help"])
+    result = Runner().invoke(app, [*group, "--help"])
     assert result.exit_code == 0
     for name in COMMANDS[group]:
         assert f" {name} " in result.stdout
@@ -51,7 +52,7 @@ def test_help_lists_every_command(group: tuple[str, ...]) -> None:
 
 def test_help_lists_the_exit_codes() -> None:
     """--help says what each exit code means."""
-    shown = CliRunner().invoke(app, ["--help"]).stdout
+    shown = Runner().invoke(app, ["--help"]).stdout
     for code, meaning in EXIT_CODES.items():
         assert f"{int(code):>3}  {meaning}" in shown
 
@@ -59,7 +60,7 @@ def test_help_lists_the_exit_codes() -> None:
 @pytest.mark.parametrize("words", LEAVES, ids="-".join)
 def test_every_command_has_help_with_an_example(words: tuple[str, ...]) -> None:
     """Each command says what it does, shows an example of itself, and takes the global options."""
-    result = CliRunner().invoke(app, [*words, "--help"])
+    result = Runner().invoke(app, [*words, "--help"])
     assert result.exit_code == 0
     assert f"weft {' '.join(words)}" in result.stdout.split("Example")[1]
     assert "--output" in result.stdout
@@ -71,7 +72,7 @@ def test_every_command_has_help_with_an_example(words: tuple[str, ...]) -> None:
 )
 def test_help_has_no_noise(words: tuple[str, ...]) -> None:
     """A flag has no type, what is needed has no braces, and what is chosen from is listed."""
-    shown = CliRunner(env={"COLUMNS": "120"}).invoke(app, [*words, "--help"], prog_name="weft").stdout
+    shown = Runner(env={"COLUMNS": "120"}).invoke(app, [*words, "--help"], prog_name="weft").stdout
     assert "<bool>" not in shown
     assert not re.search(r"Usage:.*[{}]|\[\[", shown)
     if words == ("server",):
@@ -85,7 +86,7 @@ def test_a_short_option_means_one_thing() -> None:
     """The same letter is not two options, depending on the command."""
     meanings: dict[str, set[str]] = {}
     for words in LEAVES:
-        shown = CliRunner().invoke(app, [*words, "--help"]).stdout
+        shown = Runner().invoke(app, [*words, "--help"]).stdout
         for long, short in re.findall(r"(--[a-z-]+) +(-[a-z]) ", shown):
             meanings.setdefault(short, set()).add(long)
     assert {short: longs for short, longs in meanings.items() if len(longs) > 1} == {}
@@ -94,7 +95,7 @@ def test_a_short_option_means_one_thing() -> None:
 
 def test_the_version_as_an_option() -> None:
     """--version is one line, as of any program."""
-    result = CliRunner().invoke(app, ["--version"])
+    result = Runner().invoke(app, ["--version"])
     assert (result.exit_code, result.stdout) == (0, f"weft {version('weft')}\n")
 
 
@@ -114,7 +115,7 @@ def test_help_loads_neither_grpc_nor_the_server(words: list[str]) -> None:
 
 def test_no_words_show_the_help() -> None:
     """The bare command helps, and tells a script that nothing was done."""
-    result = CliRunner().invoke(app, [])
+    result = Runner().invoke(app, [])
     assert result.exit_code == 2
     assert "Usage: weft" in result.stdout
 
@@ -137,7 +138,7 @@ def test_no_words_show_the_help() -> None:
 )
 def test_wrong_command_lines(words: list[str], message: str, command: str) -> None:
     """A wrong command line is one sentence, where to find help, and the exit code 2."""
-    result = CliRunner().invoke(app, words, prog_name="weft")
+    result = Runner().invoke(app, words, prog_name="weft")
     assert (result.exit_code, result.stdout) == (2, "")
     error, hint = result.stderr.splitlines()
     assert error.startswith("Error: ")
@@ -148,15 +149,15 @@ def test_wrong_command_lines(words: list[str], message: str, command: str) -> No
 @pytest.mark.parametrize("words", [["-o", "json", "x"], ["services", "list", "--bad", "--output=json"]])
 def test_wrong_command_lines_as_json(words: list[str]) -> None:
     """A program that asked for JSON gets JSON, even when the rest of the line is wrong."""
-    result = CliRunner().invoke(app, words, prog_name="weft")
+    result = Runner().invoke(app, words, prog_name="weft")
     assert result.exit_code == 2
     assert json.loads(result.stderr)["error"]["reason"] == "USAGE"
 
 
 def test_version() -> None:
     """The versions of what matters are printed, for people and programs."""
-    assert CliRunner().invoke(app, ["version"]).stdout.startswith("weft ")
-    found = json.loads(CliRunner().invoke(app, ["version", "--output", "json"]).stdout)
+    assert Runner().invoke(app, ["version"]).stdout.startswith("weft ")
+    found = json.loads(Runner().invoke(app, ["version", "--output", "json"]).stdout)
     assert set(found) == {"weft", "grpcio", "protobuf", "python"}
 
 

@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
+from tests.support.command import Runner
 from weft.cli._documents import read_documents
 from weft.cli.commands import app
 
@@ -16,7 +17,7 @@ LOSES = {"StartAt": "A", "States": {"A": {"Type": "Succeed", "InputPath": "$..x"
 
 
 def run(*arguments: str) -> Result:
-    return CliRunner().invoke(app, ["workflows", "import", *arguments])
+    return Runner().invoke(app, ["workflows", "import", *arguments])
 
 
 @pytest.fixture
