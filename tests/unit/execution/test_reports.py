@@ -138,12 +138,12 @@ async def test_an_attempt_that_is_not_heard_of_fails(
 async def test_a_running_attempt_that_falls_silent_is_cancelled() -> None:
     """The call is ended, and the attempt fails; one that tells how far it is goes on."""
     async with new_world(hold=["a"]) as world:
-        await later(world, heartbeat=0.2, retry=RetryPolicy(initial_backoff=timedelta(seconds=1), jitter=0.0))
+        await later(world, heartbeat=0.5, retry=RetryPolicy(initial_backoff=timedelta(seconds=1), jitter=0.0))
         world.provider.later.clear()
         execution = await world.start()
         held = await world.held("a")
         for number in range(4):
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.2)
             assert held.call.on_heartbeat is not None
             held.call.on_heartbeat(b'{"done":%d}' % number)
         assert world.provider.cancelled == []

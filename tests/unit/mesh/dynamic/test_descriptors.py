@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.dynamic import descriptor_set, descriptors, files
@@ -168,12 +168,14 @@ def is_read_or_refused(data: bytes) -> bool:
         return bool(error.violations)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     """Never another error."""
     assert is_read_or_refused(data)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10_000), st.binary(min_size=1, max_size=8))
 def test_a_damaged_set_is_read_or_refused(place: int, damage: bytes) -> None:
     """Never another error, nor a crash of what is below."""
