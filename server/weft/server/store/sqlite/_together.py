@@ -21,7 +21,9 @@ __all__ = ["Together", "write_rows"]
 T = TypeVar("T")
 
 _MOST_ROWS: Final = 64
-"""In one statement; each size of it is kept prepared, so there are only powers of two."""
+"""In one statement."""
+_STEP: Final = 8
+"""Statements of more rows than that have a multiple of it, as each size is kept prepared."""
 
 _VALUES: Final = re.compile(r"VALUES (\([^)]*\))")
 
@@ -69,7 +71,7 @@ def write_rows(connection: sqlite3.Connection, statement: str, rows: Sequence[Ro
 def _parts(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
     begin = 0
     while left := len(rows) - begin:
-        size = min(_MOST_ROWS, 1 << left.bit_length() - 1)
+        size = left if left <= _STEP else min(_MOST_ROWS, left // _STEP * _STEP)
         yield rows[begin : begin + size]
         begin += size
 
