@@ -53,13 +53,6 @@ class Damage:
     """How that is known."""
 
 
-class _Frame(NamedTuple):
-    fits: bool
-    """Whether it continues the frame before it."""
-    commits: bool
-    """Whether a transaction ends with it."""
-
-
 class Log:
     """What is in a log file.
 
@@ -131,26 +124,27 @@ class Log:
         that transaction had been on the disk. (What an undone, longer transaction left
         behind a shorter one continues nothing.)
         """
-        if not any(self._commits(number) for number in range(valid, self.frames)):
-            return False
         committed = False
-        for frame in self._behind(valid):
-            if frame.fits and committed:
+        for number in range(valid, self.frames):
+            if committed and self._is_of_this_log(number) and self._continues(number):
                 return True
-            committed = frame.commits
+            committed = self._commits(number)
         return False
 
-    def _behind(self, valid: int) -> Iterator[_Frame]:
-        """Yield the frames from a number on; each may continue what the one before says, or should say."""
-        order = _MAGIC[int.from_bytes(self._content[:4], "big")]
-        stored = computed = self._stored(valid - 1)
-        for number in range(valid, self.frames):
-            start = self.end_of(number)
-            salt = self._content[start + 8 : start + 16]
-            text = self._content[start : start + 8] + self._content[start + _FRAME.size : start + self._step]
-            sums = {_checksum(text, order, before) for before in {stored, computed}}
-            computed, stored = _checksum(text, order, stored), self._stored(number)
-            yield _Frame(salt == self.salt and stored in sums, self._commits(number))
+    def _is_of_this_log(self, number: int) -> bool:
+        """Tell whether a frame says so; most behind the end are left of earlier logs, and need no sums."""
+        start = self.end_of(number)
+        return self._content[start + 8 : start + 16] == self.salt
+
+    def _continues(self, number: int) -> bool:
+        """Tell whether a frame follows the one before: by what that says, or by what it should say."""
+        said, meant = self._stored(number - 1), self._sum(number - 1, self._stored(number - 2))
+        return self._stored(number) in {self._sum(number, before) for before in {said, meant}}
+
+    def _sum(self, number: int, before: Checksum) -> Checksum:
+        start = self.end_of(number)
+        text = self._content[start : start + 8] + self._content[start + _FRAME.size : start + self._step]
+        return _checksum(text, _MAGIC[int.from_bytes(self._content[:4], "big")], before)
 
     def _stored(self, number: int) -> Checksum:
         start = 24 if number < 0 else self.end_of(number) + 16
