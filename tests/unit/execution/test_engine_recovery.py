@@ -219,11 +219,11 @@ async def test_an_order_beside_recovery_runs_no_attempt_twice(monkeypatch: pytes
         await world.restart(recover=False)
         world.provider.calls.clear()
         gates = {name: Gate() for name in ("recovery reads", "the order claims", "the order reads")}
+        asked = asyncio.Event()
 
         async def read_events(*args: Any, **options: Any) -> Any:
             found = await SqliteStore.read_events(store, *args, **options)
-            ours = asyncio.current_task() is world.engine.claims.task
-            await gates["recovery reads" if ours else "the order reads"].passed()
+            await gates["the order reads" if asked.is_set() else "recovery reads"].passed()
             return found
 
         async def claim_execution(*args: Any) -> Any:
@@ -236,6 +236,7 @@ async def test_an_order_beside_recovery_runs_no_attempt_twice(monkeypatch: pytes
         monkeypatch.setattr(store, "claim_execution", claim_execution)
         world.engine.start_recovery()
         await gates["recovery reads"].reached.wait()
+        asked.set()
         cancelling = asyncio.create_task(world.executions.cancel(execution.id, "stop"))
         with suppress(TimeoutError):  # recovery keeps it out
             async with asyncio.timeout(0.2):

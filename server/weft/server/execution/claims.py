@@ -39,6 +39,8 @@ __all__ = ["Claims", "FindPlan", "again", "give_up", "lost"]
 _log = logging.getLogger("weft.server.engine")
 
 _PAGE: Final = 500
+_AT_ONCE: Final = 50
+"""How many histories are read at the same time; a page of one has up to 2 MiB."""
 _LOOK_SECONDS: Final = 1.0
 """How often the store is looked at, when nothing is known to be due earlier."""
 _SWEEP_SECONDS: Final = 5.0
@@ -251,8 +253,7 @@ class Claims:
             due = await self._store.next_due()
             if due is None or due > self._clock.now():
                 break
-            for execution in await self._store.claim_due(self._clock.now(), min(room, _PAGE)):
-                count += await self.take_on(execution, self._cause)
+            count += await self._take_on_all(await self._store.claim_due(self._clock.now(), min(room, _PAGE)))
         self._full = not room  # then whoever leaves tells
         if count:
             _log.info("took on %d open executions", count)
@@ -260,11 +261,27 @@ class Claims:
             self._cause = _GONE  # what comes free from now on was another server's
         return due
 
+    async def _take_on_all(self, executions: Sequence[Execution]) -> int:
+        """Take on executions, some at the same time: one by one, each would wait behind all that run."""
+        count = 0
+        for begin in range(0, len(executions), _AT_ONCE):
+            part = executions[begin : begin + _AT_ONCE]
+            done = await asyncio.gather(
+                *(self.take_on(each, self._cause) for each in part), return_exceptions=True
+            )
+            for outcome in done:
+                if isinstance(outcome, BaseException):
+                    raise outcome
+                count += outcome
+        return count
+
     async def _load(self, execution: Execution) -> Run:
-        """Read the history of an execution that is owned here."""
+        """Read the history of an execution that is owned here, so that nobody adds to it meanwhile."""
         plan = await self._find_plan(execution.workflow_id, execution.workflow_version)
         events: list[Event] = []
-        while page := await self._store.read_events(execution.id, after=events[-1].number if events else 0):
+        while len(events) < execution.last_event and (
+            page := await self._store.read_events(execution.id, after=events[-1].number if events else 0)
+        ):
             events += page
         return Run(execution, plan, events)
 
