@@ -36,7 +36,11 @@ _ENDLESS: Final = float("inf")
 _AT_ONCE: Final = 16
 _SOME: Final = 0.03
 _LEAST: Final = 30
-"""Which part of the sessions, and how many at least, may begin beside each fault; of few sessions a tenth."""
+"""Which part of the sessions, and how many at least, may begin beside each fault; of few sessions a tenth.
+
+Of many faults each is content with less: half of the sessions are shared out, so that some are left for the
+last ones.
+"""
 
 
 @dataclass(kw_only=True)
@@ -46,6 +50,8 @@ class Progress:
     all: int
     ahead: float
     """Which part of the sessions may run ahead of a fault."""
+    faults: int = 1
+    """How many are planned."""
     done: int = 0
     gave_up: list[str] = field(default_factory=list)
     windows: list[Window] = field(default_factory=list)
@@ -61,7 +67,8 @@ class Progress:
 
         Those that it was planned for may have begun at other servers while it was late.
         """
-        some = max(_SOME * self.all, min(_LEAST, self.all / 10))
+        share = min(_SOME * self.all, self.all / (2 * self.faults))
+        some = max(share, min(_LEAST, self.all / 10))
         self.next_fault = max(part + 2 * self.ahead, (self.done + some) / self.all - self.ahead)
 
     def may_begin(self, number: int) -> bool:
@@ -76,7 +83,7 @@ async def run(plan: Plan, store: StoreAdapter, folder: Path, bug: str = "") -> R
     recorder = Recorder(folder / "operations.jsonl")
     async with running(Cluster(store, folder, plan.workers, bug)) as cluster:
         await _prepare(cluster)
-        progress = Progress(all=len(plan.sessions), ahead=plan.ahead)
+        progress = Progress(all=len(plan.sessions), ahead=plan.ahead, faults=max(1, len(plan.faults)))
         async with driving(cluster.addresses, recorder, random.Random(plan.seed), plan.patience) as driver:
             await asyncio.gather(_attend_all(plan, driver, progress), _do_faults(plan, cluster, progress))
         stored = await _drain(plan, cluster)
