@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import orjson
 import pytest
 
-from tests.support.newer import Noted, know, write_as_newer
+from tests.support.newer import LaterWaits, Noted, know, write_as_newer
 from tests.unit.execution.world import World, eventually, new_world, quiet
-from weft.server.execution.model import Event, Execution, ExecutionState
+from weft.server.execution.model import Event, Execution, ExecutionState, Parent
 from weft.server.execution.order_forms import ORDER_KINDS, read_order
 from weft.server.execution.orders import Cancel, Pause
 from weft.server.forms import NewerReleaseError
@@ -65,6 +66,24 @@ async def test_others_are_not_held_up(monkeypatch: pytest.MonkeyPatch) -> None:
         other = await world.start()
         assert (await world.ended(other.id)).execution.state is ExecutionState.COMPLETED
         assert (await stored(world, before.id)).state is ExecutionState.RUNNING
+
+
+async def test_children_of_it_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A parent that cannot be read is not taken for one that has ended, and holds nobody up."""
+    async with new_world(hold=["a"]) as world:
+        await world.chain("a")
+        parent, other = await world.start(), await world.start()
+        child = await world.start(parent=Parent(execution_id=parent.id, step_id="a"))
+        await eventually(lambda: len(world.provider.held) == 3)
+        await world.crash()
+        waiting: Any = LaterWaits.MOON
+        await world.store.append_events(
+            replace(await stored(world, parent.id), waits=waiting), (), parent.last_event, release=True
+        )
+        world.provider.hold.clear()
+        await world.restart()
+        for each in (child, other):
+            assert (await world.ended(each.id)).execution.state is ExecutionState.COMPLETED
 
 
 async def test_an_order_about_it_is_refused_as_news(monkeypatch: pytest.MonkeyPatch) -> None:

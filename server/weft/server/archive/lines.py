@@ -21,6 +21,7 @@ from weft.server.archive.checks import history_faults
 from weft.server.execution.model import Event, Execution, Waits
 from weft.server.forms import NewerReleaseError
 from weft.server.store.execution_codec import (
+    UNREADABLE,
     EventRow,
     ExecutionRow,
     decode_event,
@@ -32,15 +33,6 @@ from weft.server.store.execution_codec import (
 __all__ = ["FORMAT", "MAX_EVENTS", "Archive", "ArchiveWriter", "read_archive", "write_archive"]
 
 FORMAT: Final = "weft-execution/1"
-_UNREADABLE: Final = (
-    KeyError,
-    TypeError,
-    ValueError,
-    AttributeError,
-    OverflowError,
-    NewerReleaseError,
-)
-"""What reading something else than we wrote may raise."""
 MAX_EVENTS: Final = 100_000
 
 _SORTED: Final = orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
@@ -161,7 +153,7 @@ def _read_head(record: dict[str, Any]) -> Execution:
             failure=None if failure is None else orjson.dumps(failure).decode(),
         )
         return decode_execution(row)
-    except _UNREADABLE:
+    except (*UNREADABLE, NewerReleaseError):
         _refuse("line 1", "is not an execution of this version of Weft")
 
 
@@ -178,7 +170,7 @@ def _read_event(record: dict[str, Any], number: int) -> Event:
         event = decode_event(row)
         if encode_event(event).payload != row.payload:
             _refuse(f"line {number}", "has no payload")
-    except _UNREADABLE:
+    except (*UNREADABLE, NewerReleaseError):
         _refuse(f"line {number}", "is not an event of this version of Weft")
     return event
 

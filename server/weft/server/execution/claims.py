@@ -262,8 +262,12 @@ class Claims:
         return due
 
     async def _take_on_all(self, executions: Sequence[Execution]) -> int:
-        """Take on executions, some at the same time: one by one, each would wait behind all that run."""
+        """Take on executions, some at the same time: one by one, each would wait behind all that run.
+
+        One that fails does not keep the others out: they are owned here, so nobody else would take them on.
+        """
         count = 0
+        failed: list[BaseException] = []
         for begin in range(0, len(executions), _AT_ONCE):
             part = executions[begin : begin + _AT_ONCE]
             done = await asyncio.gather(
@@ -271,8 +275,11 @@ class Claims:
             )
             for outcome in done:
                 if isinstance(outcome, BaseException):
-                    raise outcome
-                count += outcome
+                    failed.append(outcome)
+                else:
+                    count += outcome
+        if failed:
+            raise failed[0]
         return count
 
     async def _load(self, execution: Execution) -> Run:
@@ -335,7 +342,10 @@ class Claims:
         parent = run.execution.parent
         if not parent.execution_id or parent.abandon or run.standing.closing is not None:
             return False
-        found = await self._store.get_execution(parent.execution_id)
+        try:
+            found = await self._store.get_execution(parent.execution_id)
+        except NewerReleaseError:  # newer servers know what it is, and look after its children
+            return False
         return found is None or found.state.final
 
     def first(self, run: Run, cause: str) -> tuple[EventBody, ...]:

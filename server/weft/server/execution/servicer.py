@@ -37,20 +37,13 @@ from weft.server.store.base import Slice
 
 __all__ = ["ExecutionServicer"]
 
-_START_KEY: Final = "weft.api.execution.v1.ExecutionService/Start"
-"""Shared by StartExecution and ExecuteWorkflow, so that either joins what the other started."""
-
-_MAX_TIMEOUT: Final = timedelta(days=365)
 _MAX_CALL_TIMEOUT: Final = timedelta(hours=24)
 _MAX_REASON: Final = 1_024
 _HISTORY_PAGE: Final = 200
 _MOMENT: Final = 0.5
 """Seconds after which a caller who still waits is told the execution's id; half of the time left, if less."""
-_INTEGERS: Final = 2.0**63
-"""Whole numbers up to this size are written as integers."""
 _NOTHING: Final[JsonObject] = {}
 
-_StartRequest = pb.StartExecutionRequest | pb.ExecuteWorkflowRequest
 _Context = grpc.aio.ServicerContext[Any, Any]
 
 

@@ -58,6 +58,7 @@ from weft.server.store.codec import encode, from_micros, revive_durations, reviv
 __all__ = [
     "NO_PAYLOAD",
     "OPEN_STATES",
+    "UNREADABLE",
     "WAITS",
     "EventRow",
     "ExecutionRow",
@@ -76,6 +77,8 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 NO_PAYLOAD: Final = b"{}"
 """What stands for a payload that was not asked for."""
 
+UNREADABLE: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What reading something else than was written may raise."""
 OPEN_STATES: Final = tuple(state.value for state in ExecutionState if not state.final)
 """Every state that an open execution may be in, at rest."""
 WAITS: Final = tuple(waits.value for waits in Waits)

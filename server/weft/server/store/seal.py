@@ -17,6 +17,7 @@ from weft.core.reasons import Reason
 from weft.server.execution.model import Event, Execution
 from weft.server.forms import NewerReleaseError
 from weft.server.store.execution_codec import (
+    UNREADABLE,
     EventRow,
     ExecutionRow,
     decode_event,
@@ -25,9 +26,6 @@ from weft.server.store.execution_codec import (
 )
 
 __all__ = ["open_events", "open_execution", "seal_event"]
-
-_UNREADABLE: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-"""What reading damaged data may raise."""
 
 _SEAL: Final = re.compile(r',?"~":"([0-9a-f]{8})([0-9a-f]{8})"\}\Z')
 
@@ -63,7 +61,7 @@ def open_execution(row: ExecutionRow) -> Execution:
     """
     try:
         return decode_execution(row)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise InternalError(
             "the summary of an execution is not what was stored: the disk has changed it",
             reason=Reason.DATA_CORRUPTED,
@@ -73,7 +71,7 @@ def open_execution(row: ExecutionRow) -> Execution:
 def _open(execution_id: str, row: EventRow) -> Event:
     try:
         return decode_event(_unsealed(execution_id, row))
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise _corrupt(execution_id, row.number) from error
     except NewerReleaseError as error:
         if _SEAL.search(row.attributes) is None:  # every newer release seals
