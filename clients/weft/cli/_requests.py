@@ -73,10 +73,11 @@ async def _lines_of_stdin() -> AsyncIterator[dict[str, Any]]:
     """Yield objects as their lines come; a thread reads that ends with the process."""
     loop = asyncio.get_running_loop()
     lines: asyncio.Queue[bytes] = asyncio.Queue()
+    stdin = sys.stdin  # the one of this call, which an embedding process may replace before the next
 
     def read() -> None:
         while True:
-            line = sys.stdin.buffer.readline(MAX_FILE_BYTES + 1)
+            line = stdin.buffer.readline(MAX_FILE_BYTES + 1)
             try:
                 loop.call_soon_threadsafe(lines.put_nowait, line)
             except RuntimeError:  # the call is over, and its loop closed

@@ -102,11 +102,15 @@ async def test_requests_from_files(weft: Weft, carts: str, tmp_path: Path) -> No
     assert f"{lines}:2: is not JSON" in broken.stderr
 
 
+class Buffer(io.BytesIO):
+    """Bytes whose methods a test may replace."""
+
+
 class Stdin:
     """What a process reads."""
 
     def __init__(self, content: bytes) -> None:
-        self.buffer = io.BytesIO(content)
+        self.buffer = Buffer(content)
 
 
 async def test_requests_from_stdin(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,6 +120,20 @@ async def test_requests_from_stdin(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", Stdin(b'{"n": 1}\n[2]\n'))
     with pytest.raises(Exception, match=r"stdin:2: is a JSON array, not an object"):
         [it async for it in _requests.requests(["-"])]
+
+
+async def test_requests_stay_with_the_stdin_they_began_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that calls `weft` and gives it another stdin for the next call loses no line of this one."""
+    stdin = Stdin(b'{"n": 1}\n{"n": 2}\n')
+    monkeypatch.setattr(sys, "stdin", stdin)
+    read = stdin.buffer.readline
+
+    def replacing(limit: int) -> bytes:
+        monkeypatch.setattr(sys, "stdin", Stdin(b'{"n": 3}\n'))
+        return read(limit)
+
+    monkeypatch.setattr(stdin.buffer, "readline", replacing)
+    assert [it async for it in _requests.requests(["-"])] == [{"n": 1}, {"n": 2}]
 
 
 @pytest.mark.parametrize(
