@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from weft.core.context import current_log_context
+from weft.mesh.departures import Departures
 from weft.mesh.tracing.context import current_ids
 
 __all__ = ["log_to_stderr"]
@@ -22,6 +23,7 @@ def log_to_stderr() -> None:
         return
     handler = logging.StreamHandler()
     handler.setFormatter(_Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    handler.addFilter(Departures())
     root.addHandler(handler)
     if root.level == logging.WARNING:  # as Python leaves it
         root.setLevel(logging.INFO)

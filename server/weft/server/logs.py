@@ -10,6 +10,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from weft.core.context import current_log_context
+from weft.mesh.departures import Departures
 from weft.mesh.tracing.context import current_ids
 
 __all__ = ["configure_logging"]
@@ -47,6 +48,7 @@ def configure_logging(level: str, log_format: str) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
         )
     )
+    handler.addFilter(Departures())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 
 from weft.core.clock import Clock
 from weft.core.errors import ServiceUnavailableError
 from weft.server.execution.model import ExecutionState
+from weft.server.forms import NewerReleaseError
 from weft.server.retention import METADATA_KEY, Retention, read_policy
 from weft.server.store.base import Store
 
@@ -55,13 +57,19 @@ class RetentionRunner:
         """Delete all that is due; return how many executions."""
         count = await self._discard_kept()
         for workflow_id in await self._store.all_workflow_ids():
-            workflow = await self._store.get_workflow(workflow_id)
-            own = read_policy(workflow.metadata.get(METADATA_KEY) if workflow else None)
-            for state, span in own.over(self._policy).states.items():
-                count += await self._discard(workflow_id, state, span)
+            with suppress(NewerReleaseError):  # what it says of its executions is for newer servers to do
+                count += await self._discard_of(workflow_id)
         await self._empty_trash()
         while await self._store.sweep_shares(self._clock.now(), _ROWS):
             await self._clock.sleep(_STEP_SECONDS)
+        return count
+
+    async def _discard_of(self, workflow_id: str) -> int:
+        workflow = await self._store.get_workflow(workflow_id)
+        own = read_policy(workflow.metadata.get(METADATA_KEY) if workflow else None)
+        count = 0
+        for state, span in own.over(self._policy).states.items():
+            count += await self._discard(workflow_id, state, span)
         return count
 
     async def _discard(self, workflow_id: str, state: ExecutionState, span: timedelta) -> int:

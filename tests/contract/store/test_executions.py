@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -28,15 +30,25 @@ from weft.server.execution.model import (
     ExecutionStarted,
     ExecutionState,
     StepCompleted,
+    Waits,
 )
 from weft.server.store.base import ExecutionFilter, KeyTakenError, Page, StaleWriteError, Store
 
 ANY = ExecutionFilter()
 
+Before = Callable[[Execution], Execution | None]
+
 
 async def start(store: Store, **changes: object) -> Execution:
     made = execution(**changes)
     return await store.insert_execution(made, first_events(made))
+
+
+@pytest.fixture(params=[lambda _: None, lambda stored: stored], ids=["untold", "told"])
+def before(request: pytest.FixtureRequest) -> Before:
+    """Return what the store is told that it has: nothing, or what is there, which it need not write again."""
+    told: Before = request.param
+    return told
 
 
 async def test_an_execution_comes_back_as_it_was(store: Store) -> None:
@@ -115,25 +127,54 @@ async def test_a_key_outlives_the_request_keys(store: Store) -> None:
     assert await store.recall_execution(key()) == made
 
 
-async def test_events_are_appended(store: Store) -> None:
+async def test_events_are_appended(store: Store, before: Before) -> None:
     """The history grows and the summary is the new one."""
     made = await start(store)
     moved = advanced(made, 2)
     more = [output(3, b'{"text":"x"}'), output(4)]
-    await store.append_events(moved, more, 2)
+    await store.append_events(moved, more, 2, before=before(made))
     assert await store.get_execution(made.id) == moved
     assert await store.read_events(made.id) == (*first_events(made), *more)
 
 
-async def test_an_append_needs_the_newest_event(store: Store) -> None:
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"state": ExecutionState.PAUSED},
+        {"waits": Waits.RETRY},
+        {"due_time": NOW.replace(year=2999)},
+        {"due_time": None},
+        {"failure": FAILURE},
+        {"state": ExecutionState.CANCELLED, "end_time": NOW},
+    ],
+    ids=lambda changes: "+".join(changes) or "nothing",
+)
+async def test_whatever_changes_is_written(store: Store, before: Before, changes: dict[str, Any]) -> None:
+    """Also when the store is told what was there, and back again."""
+    made = await start(store)
+    moved = replace(advanced(made), **changes)
+    await store.append_events(moved, [output(3)], 2, before=before(made))
+    assert await store.get_execution(made.id) == moved
+    if moved.state.final:
+        return
+    back = replace(made, last_event=4)
+    await store.append_events(back, [output(4)], 3, before=before(moved))
+    assert await store.get_execution(made.id) == back
+    assert len(await store.read_events(made.id)) == 4
+
+
+async def test_an_append_needs_the_newest_event(store: Store, before: Before) -> None:
     """One that builds on an older or unknown event leaves no trace."""
     made = await start(store)
     moved = advanced(made)
-    await store.append_events(moved, [output(3)], 2)
+    await store.append_events(moved, [output(3)], 2, before=before(made))
     for expected in (1, 2, 4):
         late = replace(made, last_event=expected + 1, workflow_name="late")
         with pytest.raises(StaleWriteError):
-            await store.append_events(late, [output(expected + 1, b'{"late":1}')], expected)
+            await store.append_events(
+                late, [output(expected + 1, b'{"late":1}')], expected, before=before(moved)
+            )
     assert await store.get_execution(made.id) == moved
     assert await store.read_events(made.id) == (*first_events(made), output(3))
     unknown = execution()
@@ -141,10 +182,13 @@ async def test_an_append_needs_the_newest_event(store: Store) -> None:
         await store.append_events(advanced(unknown), [output(3)], 2)
 
 
-async def test_of_concurrent_appends_one_wins(store: Store) -> None:
+async def test_of_concurrent_appends_one_wins(store: Store, before: Before) -> None:
     """All others learn that they were late, and the history has one event more."""
     made = await start(store)
-    tries = [store.append_events(advanced(made), [output(3, b'{"n":%d}' % n)], 2) for n in range(30)]
+    tries = [
+        store.append_events(advanced(made), [output(3, b'{"n":%d}' % n)], 2, before=before(made))
+        for n in range(30)
+    ]
     results = await asyncio.gather(*tries, return_exceptions=True)
     assert results.count(None) == 1
     assert sum(isinstance(result, StaleWriteError) for result in results) == 29
@@ -167,10 +211,10 @@ async def test_an_ended_execution_takes_nothing_more(store: Store, state: Execut
     assert len(await store.read_events(made.id)) == 3
 
 
-async def test_a_failed_unit_does_not_harm_its_neighbours(store: Store) -> None:
+async def test_a_failed_unit_does_not_harm_its_neighbours(store: Store, before: Before) -> None:
     """In a crowd of good and bad appends, every good one is there and no bad one is."""
     made = [await start(store) for _ in range(20)]
-    good = [store.append_events(advanced(each), [output(3)], 2) for each in made]
+    good = [store.append_events(advanced(each), [output(3)], 2, before=before(each)) for each in made]
     # The event's number is taken: it fails after the summary was written.
     bad = [store.append_events(advanced(each, 0, failure=FAILURE), [output(2)], 3) for each in made]
     results = await asyncio.gather(

@@ -92,11 +92,13 @@ class StoreMachine(RuleBasedStateMachine):
         self.executions[made.id] = made
 
     @precondition(lambda self: self.executions)
-    @rule(data=st.data(), last=st.booleans())
-    def append(self, data: st.DataObject, last: bool) -> None:  # noqa: FBT001 - hypothesis names it
+    @rule(data=st.data(), last=st.booleans(), told=st.booleans())
+    def append(self, data: st.DataObject, last: bool, told: bool) -> None:  # noqa: FBT001 - hypothesis names it
         known = self.executions[data.draw(st.sampled_from(sorted(self.executions)))]
         moved = ended(known) if last else advanced(known)
-        work = self.store.append_events(moved, [output(moved.last_event)], known.last_event)
+        work = self.store.append_events(
+            moved, [output(moved.last_event)], known.last_event, before=known if told else None
+        )
         if known.state.final:
             with pytest.raises(StaleWriteError):
                 self.run(work)

@@ -7,7 +7,7 @@ import json
 import random
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -34,13 +34,8 @@ _DRAIN: Final = 600.0
 """For how many seconds a drain may take in all."""
 _ENDLESS: Final = float("inf")
 _AT_ONCE: Final = 16
-_SOME: Final = 0.03
-_LEAST: Final = 30
-"""Which part of the sessions, and how many at least, may begin beside each fault; of few sessions a tenth.
-
-Of many faults each is content with less: half of the sessions are shared out, so that some are left for the
-last ones.
-"""
+_SPREAD: Final = 2.5
+"""Over how many seconds those sessions begin that are let in beside a fault; most take about that long."""
 
 
 @dataclass(kw_only=True)
@@ -50,30 +45,47 @@ class Progress:
     all: int
     ahead: float
     """Which part of the sessions may run ahead of a fault."""
-    faults: int = 1
-    """How many are planned."""
+    clock: Callable[[], float] = time.monotonic
+    begun: int = 0
     done: int = 0
     gave_up: list[str] = field(default_factory=list)
     windows: list[Window] = field(default_factory=list)
     fired: Counter[str] = field(default_factory=Counter)
-    next_fault: float = 0.0
-    """After which part of the sessions the fault comes that did not happen yet."""
+    _held: float = 0.0
+    """Number of the first session that may not begin yet …"""
+    _base: float = 0.0
+    """… of those behind this one, which begin one after the other …"""
+    _since: float = 0.0
+    """… from this time on."""
 
     def reached(self, part: float) -> bool:
         return self.done / self.all >= part
 
-    def disturbed(self, part: float) -> None:
-        """Let some sessions begin beside the fault that was planned for a part: it needs somebody to disturb.
+    def wait_for(self, fault: PlannedFault) -> None:
+        """Hold sessions back while a fault is late, so that it still has something to disturb."""
+        self._held = self._base = self.all * (fault.at + self.ahead)
 
-        Those that it was planned for may have begun at other servers while it was late.
+    def disturbed(self, faults_left: int) -> None:
+        """Let further sessions begin beside a fault, all the while: it needs somebody to disturb.
+
+        Those that it was planned for may have begun at other servers while it was late. What
+        is left of the sessions is shared out evenly, so that the last fault has its part too.
+
+        Args:
+            faults_left: How many do not have theirs yet, this one among them.
         """
-        share = min(_SOME * self.all, self.all / (2 * self.faults))
-        some = max(share, min(_LEAST, self.all / 10))
-        self.next_fault = max(part + 2 * self.ahead, (self.done + some) / self.all - self.ahead)
+        self._base, self._since = self.begun, self.clock()
+        self._held = self.begun + max(1, (self.all - self.begun) / faults_left)
+
+    def faults_are_over(self) -> None:
+        """Let all begin that are left."""
+        self._held = self._base = _ENDLESS
 
     def may_begin(self, number: int) -> bool:
-        """Hold sessions back while a fault is late, so that it still has something to disturb."""
-        return number / self.all <= self.next_fault + self.ahead
+        if number < self._base:
+            return True
+        part = min(1.0, (self.clock() - self._since) / _SPREAD)
+        return number < self._base + (self._held - self._base) * part
 
 
 async def run(plan: Plan, store: StoreAdapter, folder: Path, bug: str = "") -> Report:
@@ -83,7 +95,7 @@ async def run(plan: Plan, store: StoreAdapter, folder: Path, bug: str = "") -> R
     recorder = Recorder(folder / "operations.jsonl")
     async with running(Cluster(store, folder, plan.workers, bug)) as cluster:
         await _prepare(cluster)
-        progress = Progress(all=len(plan.sessions), ahead=plan.ahead, faults=max(1, len(plan.faults)))
+        progress = Progress(all=len(plan.sessions), ahead=plan.ahead)
         async with driving(cluster.addresses, recorder, random.Random(plan.seed), plan.patience) as driver:
             await asyncio.gather(_attend_all(plan, driver, progress), _do_faults(plan, cluster, progress))
         stored = await _drain(plan, cluster)
@@ -131,6 +143,7 @@ async def _attend_all(plan: Plan, driver: Driver, progress: Progress) -> None:
     async def attend_some() -> None:
         for session in waiting:
             await until(partial(progress.may_begin, session.number), _ENDLESS)
+            progress.begun += 1
             try:
                 await attend(driver, session, f"r{plan.seed}")
             except GaveUpError as error:
@@ -141,14 +154,14 @@ async def _attend_all(plan: Plan, driver: Driver, progress: Progress) -> None:
 
 
 async def _do_faults(plan: Plan, cluster: Cluster, progress: Progress) -> None:
-    for fault in plan.faults:
-        progress.next_fault = fault.at
+    for number, fault in enumerate(plan.faults):
+        progress.wait_for(fault)
         await until(partial(progress.reached, fault.at), _ENDLESS)
         await asyncio.sleep(fault.delay)
-        progress.disturbed(fault.at)
+        progress.disturbed(len(plan.faults) - number)
         await _do(fault, cluster, progress)
         await asyncio.sleep(plan.calm)
-    progress.next_fault = _ENDLESS
+    progress.faults_are_over()
 
 
 async def _do(fault: PlannedFault, cluster: Cluster, progress: Progress) -> None:

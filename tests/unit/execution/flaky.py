@@ -66,11 +66,17 @@ class FlakyStore(SqliteStore):
         raise self._break(fault)
 
     async def append_events(
-        self, execution: Execution, events: Sequence[Event], expected_last: int, *, release: bool = False
+        self,
+        execution: Execution,
+        events: Sequence[Event],
+        expected_last: int,
+        *,
+        release: bool = False,
+        before: Execution | None = None,
     ) -> None:
         fault = await self._next_fault()
         if fault in {None, Fault.KEPT}:
-            await super().append_events(execution, events, expected_last, release=release)
+            await super().append_events(execution, events, expected_last, release=release, before=before)
             if fault is None:
                 return
         raise self._break(fault)

@@ -182,11 +182,17 @@ async def test_the_end_of_a_child_is_heard_while_its_parent_is_let_go_of() -> No
         """Takes its time to let go of what waits."""
 
         async def append_events(
-            self, execution: Execution, events: Sequence[Event], expected_last: int, *, release: bool = False
+            self,
+            execution: Execution,
+            events: Sequence[Event],
+            expected_last: int,
+            *,
+            release: bool = False,
+            before: Execution | None = None,
         ) -> None:
             if release and not events:
                 await quiet()
-            await super().append_events(execution, events, expected_last, release=release)
+            await super().append_events(execution, events, expected_last, release=release, before=before)
 
     async with new_world(Slow(None)) as world:
         await world.workflow(Step(id="v", does=SetVariables(values={"n": 1})), name="kid")

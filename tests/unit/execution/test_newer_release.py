@@ -16,6 +16,8 @@ from weft.server.execution.order_forms import ORDER_KINDS, read_order
 from weft.server.execution.orders import Cancel, Pause
 from weft.server.forms import NewerReleaseError
 from weft.server.store.base import Command
+from weft.server.workflow.kinds import Child, Signal
+from weft.server.workflow.model import Step
 
 NOTED = Noted(step_id="a", type="note", data=b"{}")
 
@@ -84,6 +86,27 @@ async def test_children_of_it_run(monkeypatch: pytest.MonkeyPatch) -> None:
         await world.restart()
         for each in (child, other):
             assert (await world.ended(each.id)).execution.state is ExecutionState.COMPLETED
+
+
+async def test_children_of_others_are_ended_past_one_of_it() -> None:
+    """Who looks for children whose parents have ended does not stop at one that it cannot read."""
+    async with new_world() as world:
+        await world.workflow(Step(id="s", does=Signal(name="never")), name="kid")
+        await world.workflow(Step(id="c", does=Child(name="kid")))
+        parents = [await world.start() for _ in range(2)]
+        await eventually(lambda: world.engine.open_count == 0)
+        shown = [await world.executions.get(parent.id, payloads=False) for parent in parents]
+        newer, ours = sorted(each.steps[0].child for each in shown)
+        world.engine.family = None  # nobody is told anything
+        for parent in parents:
+            await world.executions.cancel(parent.id, "enough")
+        claimed = await world.store.claim_execution(newer)
+        assert claimed is not None
+        waiting: Any = LaterWaits.MOON
+        moved = replace(claimed.execution, waits=waiting)
+        await world.store.append_events(moved, (), moved.last_event, release=True)
+        await world.executions.orphans.look()
+        assert (await world.ended(ours)).execution.state is ExecutionState.CANCELLED
 
 
 async def test_an_order_about_it_is_refused_as_news(monkeypatch: pytest.MonkeyPatch) -> None:

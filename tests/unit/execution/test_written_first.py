@@ -47,10 +47,16 @@ class SlowStore(SqliteStore):
         )
 
     async def append_events(
-        self, execution: Execution, events: Sequence[Event], expected_last: int, *, release: bool = False
+        self,
+        execution: Execution,
+        events: Sequence[Event],
+        expected_last: int,
+        *,
+        release: bool = False,
+        before: Execution | None = None,
     ) -> None:
         await quiet()
-        await super().append_events(execution, events, expected_last, release=release)
+        await super().append_events(execution, events, expected_last, release=release, before=before)
         bodies = [event.body for event in events]
         self.scheduled |= {body.step_id for body in bodies if isinstance(body, StepScheduled)}
         self.children |= {body.child for body in bodies if isinstance(body, StepWaiting)}

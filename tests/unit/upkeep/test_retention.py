@@ -15,6 +15,7 @@ from weft.core.errors import ValidationError
 from weft.core.names import EXECUTION_PREFIX, new_id
 from weft.core.testing import ManualClock
 from weft.server.execution.model import Event, Execution, ExecutionCompleted, ExecutionState
+from weft.server.forms import NewerReleaseError
 from weft.server.retention import Retention, policy_faults, read_policy
 from weft.server.retention_runner import RetentionRunner
 from weft.server.store.base import ExecutionFilter, Page
@@ -137,6 +138,27 @@ async def passed(runner: RetentionRunner, clock: ManualClock) -> int:
 async def left(store: SqliteStore) -> set[str]:
     found = await store.list_executions(ExecutionFilter(), Page(size=1_000))
     return {each.id for each in found.items}
+
+
+async def test_workflows_of_a_newer_release_hold_nobody_up(
+    store: SqliteStore, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What they say is not known here, so theirs stay, for a newer server; those of others go."""
+    newer, ours = workflow("a-newer"), workflow("b-ours")
+    for each in (newer, ours):
+        await store.insert_workflow(each)
+    known = store.get_workflow
+
+    async def get_workflow(ref: str) -> Workflow | None:
+        if ref == newer.id:
+            raise NewerReleaseError("step kind 'dance'")
+        return await known(ref)
+
+    monkeypatch.setattr(store, "get_workflow", get_workflow)
+    stays = await add(store, clock, newer, 9 * DAY)
+    await add(store, clock, ours, 9 * DAY)
+    assert await passed(RetentionRunner(store, Retention.parse("*=1d"), clock), clock) == 1
+    assert await left(store) == {stays.id}
 
 
 async def test_what_was_kept_long_enough_goes(store: SqliteStore, clock: ManualClock) -> None:

@@ -13,6 +13,7 @@ from weft.core.errors import WeftError
 from weft.server.execution.control import Control
 from weft.server.execution.model import Execution
 from weft.server.execution.orders import Cancel, LookAtChild
+from weft.server.forms import NewerReleaseError
 from weft.server.store.base import ExecutionStore, StaleWriteError, StoreUnavailableError
 
 __all__ = ["OrphanSweep", "Relatives"]
@@ -87,7 +88,11 @@ class OrphanSweep:
         after = ""
         while found := await self._store.orphans(after, _PAGE):
             for child_id in found:
-                child = await self._store.get_execution(child_id)
-                if child is not None and not child.state.final and not child.parent.abandon:
-                    self._relatives.orphaned(child_id)
+                with contextlib.suppress(NewerReleaseError):  # newer servers look after theirs
+                    await self._look_at(child_id)
             after = found[-1]
+
+    async def _look_at(self, child_id: str) -> None:
+        child = await self._store.get_execution(child_id)
+        if child is not None and not child.state.final and not child.parent.abandon:
+            self._relatives.orphaned(child_id)

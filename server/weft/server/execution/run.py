@@ -326,7 +326,8 @@ class Run:
         waits, due = self._rest(now)
         new = summarize(self.execution, standing, events[-1], waits, due)
         released = new.state.final or (waits is not Waits.NOTHING and (due is None or due - now > STAY))
-        await store.append_events(new, events, self.execution.last_event, release=released)
+        before = self.execution
+        await store.append_events(new, events, before.last_event, release=released, before=before)
         self.released = released
         self.stored(new, recording)
 

@@ -319,7 +319,13 @@ class ExecutionStore(StepShareStore, Protocol):
         ...
 
     async def append_events(
-        self, execution: Execution, events: Sequence[Event], expected_last: int, *, release: bool = False
+        self,
+        execution: Execution,
+        events: Sequence[Event],
+        expected_last: int,
+        *,
+        release: bool = False,
+        before: Execution | None = None,
     ) -> None:
         """Append to a history and replace the summary, when nobody appended in between.
 
@@ -328,6 +334,8 @@ class ExecutionStore(StepShareStore, Protocol):
             events: What happened.
             expected_last: Number of the newest event before.
             release: Whether nobody owns it afterwards: it waits, or has ended.
+            before: Its summary as it is stored, where that is known: what is the same in both need not be
+                written again.
 
         Raises:
             StaleWriteError: The newest event is not ``expected_last``, the execution has ended, or this

@@ -98,7 +98,13 @@ class PostgresExecutions(Backend):
         return sorted(locks)
 
     async def append_events(
-        self, execution: Execution, events: Sequence[Event], expected_last: int, *, release: bool = False
+        self,
+        execution: Execution,
+        events: Sequence[Event],
+        expected_last: int,
+        *,
+        release: bool = False,
+        before: Execution | None = None,  # noqa: ARG002 - PostgreSQL sees for itself that no index has to follow
     ) -> None:
         """Append to a history and replace the summary, when nobody appended in between."""
         append = Append.of(execution, events, expected_last, release=release)

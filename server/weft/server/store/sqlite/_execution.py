@@ -12,7 +12,7 @@ from weft.server.store.execution_codec import EventRow
 from weft.server.store.seal import open_events
 from weft.server.store.sqlite._backend import Backend
 from weft.server.store.sqlite._database import SQL
-from weft.server.store.sqlite._histories import Appending, Insertion, decode_columns, recall
+from weft.server.store.sqlite._histories import Advancing, Appending, Insertion, decode_columns, recall
 
 __all__ = ["SqliteExecutions"]
 
@@ -46,10 +46,19 @@ class SqliteExecutions(Backend):
         return await self._write(insert)
 
     async def append_events(
-        self, execution: Execution, events: Sequence[Event], expected_last: int, *, release: bool = False
+        self,
+        execution: Execution,
+        events: Sequence[Event],
+        expected_last: int,
+        *,
+        release: bool = False,
+        before: Execution | None = None,
     ) -> None:
         """Append to a history and replace the summary, when nobody appended in between."""
-        await self._write(Appending(self._database, execution, events, expected_last, release=release))
+        if before is not None and not release and _only_goes_on(before, execution):
+            await self._write(Advancing(self._database, execution, events, expected_last))
+        else:
+            await self._write(Appending(self._database, execution, events, expected_last, release=release))
 
     async def recall_execution(self, key: RequestKey) -> Execution | None:
         """Return the execution that the first request with this key started, as it stands."""
@@ -84,6 +93,17 @@ class SqliteExecutions(Backend):
 
         rows, before = await self._read(read)
         return open_events(execution_id, rows, before)
+
+
+def _only_goes_on(before: Execution, execution: Execution) -> bool:
+    """Tell whether nothing of a summary changes but the number of the newest event."""
+    return (
+        execution.state is before.state
+        and execution.waits is before.waits
+        and execution.due_time == before.due_time
+        and execution.end_time is before.end_time is None
+        and execution.failure == before.failure
+    )
 
 
 def _check_key(connection: sqlite3.Connection, key: str, *, reuse: bool) -> None:

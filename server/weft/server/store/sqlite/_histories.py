@@ -20,10 +20,11 @@ from weft.server.store.sqlite._database import SQL, Database
 from weft.server.store.sqlite._requests import check_fingerprint
 from weft.server.store.sqlite._together import Together, write_rows
 
-__all__ = ["COLUMNS", "Appending", "Insertion", "decode_columns", "recall"]
+__all__ = ["COLUMNS", "Advancing", "Appending", "Insertion", "decode_columns", "recall"]
 
 _INSERT_EXECUTION = SQL["insert_execution"]
 _UPDATE_EXECUTION = SQL["update_execution"]
+_ADVANCE_EXECUTION = SQL["advance_execution"]
 _INSERT_EVENT = SQL["insert_event"]
 _INSERT_ATTRIBUTE = SQL["insert_attribute"]
 
@@ -74,10 +75,45 @@ class Insertion(Together[Execution]):
         )
 
 
-class Appending(Together[None]):
+class Advancing(Together[None]):
+    """Appends to a history, where nothing of the summary changes but the number of the newest event.
+
+    SQLite takes every index anew that has a column which a statement names, also where its
+    value stays as it is, so a step that goes on names none of them: that is half of the
+    pages that go to the disk with it.
+    """
+
+    __slots__ = ("_database", "_expected_last", "_id", "_last", "rows")
+
+    def __init__(
+        self, database: Database, execution: Execution, events: Sequence[Event], expected_last: int
+    ) -> None:
+        super().__init__(None)
+        self._database = database
+        self._id = execution.id
+        self._last = execution.last_event
+        self._expected_last = expected_last
+        self.rows = _event_rows(execution, events)
+
+    def __call__(self, connection: sqlite3.Connection) -> None:
+        if not self.all_at_once(connection, (self,)):
+            raise StaleWriteError(
+                f"execution {self._id} has ended, is not owned here, or its newest event is not "
+                f"{self._expected_last}"
+            )
+
+    @staticmethod
+    def all_at_once(connection: sqlite3.Connection, works: Sequence[Advancing]) -> bool:
+        return _append(connection, _ADVANCE_EXECUTION, works)
+
+    def changes(self) -> tuple[object, ...]:
+        return (self._last, self._id, self._expected_last, self._database.epoch)
+
+
+class Appending(Advancing):
     """Appends to a history, and replaces the summary."""
 
-    __slots__ = ("_database", "_expected_last", "_id", "_release", "_standing", "rows")
+    __slots__ = ("_release", "_standing")
 
     def __init__(
         self,
@@ -88,32 +124,26 @@ class Appending(Together[None]):
         *,
         release: bool,
     ) -> None:
-        super().__init__(None)
-        self._database = database
-        self._id = execution.id
+        super().__init__(database, execution, events, expected_last)
         self._standing = encode_standing(execution)
-        self.rows = _event_rows(execution, events)
-        self._expected_last = expected_last
         self._release = release or execution.state.final
 
-    def __call__(self, connection: sqlite3.Connection) -> None:
-        if not self.all_at_once(connection, (self,)):
-            raise StaleWriteError(
-                f"execution {self._id} has ended, is not owned here, or its newest event is not "
-                f"{self._expected_last}"
-            )
-
     @staticmethod
-    def all_at_once(connection: sqlite3.Connection, works: Sequence[Appending]) -> bool:
-        if write_rows(connection, _UPDATE_EXECUTION, [it.changes() for it in works]) != len(works):
-            return False
-        write_rows(connection, _INSERT_EVENT, [row for it in works for row in it.rows])
-        return True
+    def all_at_once(connection: sqlite3.Connection, works: Sequence[Advancing]) -> bool:
+        return _append(connection, _UPDATE_EXECUTION, works)
 
     def changes(self) -> tuple[object, ...]:
         epoch = self._database.epoch
         owner = None if self._release else epoch
         return (*self._standing, owner, self._id, self._expected_last, epoch)
+
+
+def _append(connection: sqlite3.Connection, update: str, works: Sequence[Advancing]) -> bool:
+    """Change the summaries, and when all of them were as they were expected, add the events."""
+    if write_rows(connection, update, [it.changes() for it in works]) != len(works):
+        return False
+    write_rows(connection, _INSERT_EVENT, [row for it in works for row in it.rows])
+    return True
 
 
 def _event_rows(execution: Execution, events: Sequence[Event]) -> list[tuple[object, ...]]:

@@ -17,6 +17,13 @@ FROM (VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)) AS new
 WHERE id = new.column8 AND executions.last_event = new.column9 AND executions.owner = new.column10
     AND executions.end_time IS NULL;
 
+-- name: advance_execution
+-- Likewise, where only the newest event changes: last_event; id, the expected event, the epoch.
+UPDATE executions SET last_event = new.column1
+FROM (VALUES (?, ?, ?, ?)) AS new
+WHERE id = new.column2 AND executions.last_event = new.column3 AND executions.owner = new.column4
+    AND executions.end_time IS NULL;
+
 -- name: insert_event
 -- Append an event to a history.
 INSERT INTO events (execution_id, number, time, kind, attributes, payload) VALUES (?, ?, ?, ?, ?, ?);
