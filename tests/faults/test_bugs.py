@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 from _pytest.mark import ParameterSet
 
+from tests.faults.bugs import seams
 from tests.faults.rig.plan import Wanted, expand
 from tests.faults.rig.run import run
 from tests.faults.rig.stores import SqliteStoreAdapter
@@ -93,7 +96,7 @@ BUGS: dict[str, Planted] = {
 FAST = frozenset(
     {
         *("cancel_answered_early", "double_timer", "early_timer", "completion_twice", "key_ignored"),
-        *("outputs_mixed_up", "dispatched_twice"),
+        *("outputs_mixed_up", "dispatched_twice", "other_input_accepted", "child_not_awaited"),
         "retry_without_backoff",
         *("history_rewritten", "end_overwritten", "key_forgotten"),
         *("message_taken_twice", "undone_oldest_first", "items_as_they_end"),
@@ -104,6 +107,17 @@ FAST = frozenset(
 
 def _case(bug: str) -> ParameterSet:
     return pytest.param(bug, marks=[] if bug in FAST else [pytest.mark.long])
+
+
+def test_every_bug_has_a_place() -> None:
+    """Also those that only the long run tries: what they change is where they look for it."""
+    bugs = sorted(path.stem for path in Path(seams.__file__).parent.glob("*.py") if path.stem != "seams")
+    assert set(bugs) >= BUGS.keys()
+    plant = (
+        "import sys; from importlib import import_module as load\nfor bug in sys.argv[1:]: load(bug).plant()"
+    )
+    modules = [f"tests.faults.bugs.{bug}" for bug in bugs]
+    subprocess.run([sys.executable, "-c", plant, *modules], check=True, timeout=60)
 
 
 @pytest.mark.timeout(120)

@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import Sequence
 
+from tests.faults.bugs.seams import wrap
 from weft.server.failpoints import failpoint
 from weft.server.store.sqlite import _commit, _writer
 from weft.server.store.sqlite._jobs import Job, Outcome, deliver
@@ -21,4 +22,4 @@ def plant() -> None:
         connection.execute("COMMIT")
         return []
 
-    _writer.commit = early  # type: ignore[attr-defined, unused-ignore]
+    wrap(_writer, "commit", lambda _: early)

@@ -10,8 +10,8 @@ from weft.server.execution.children import Children, _done
 
 def plant() -> None:
     def make(original: Any) -> Any:
-        async def outcome(self: Any, *rest: Any) -> Any:
-            found = await original(self, *rest)
+        async def outcome(self: Any, *rest: Any, **more: Any) -> Any:
+            found = await original(self, *rest, **more)
             return found or (lambda run, place: _done(run, place, b"{}"))
 
         return outcome

@@ -12,7 +12,10 @@ from weft.server.store.sqlite import SqliteStore
 
 
 def wrap(owner: Any, name: str, make: Callable[[Any], Any]) -> None:
-    """Put another function in the place of one, made of it."""
+    """Put another function in the place of one, made of it; there must be one.
+
+    A bug that is planted where nothing is any more changes nothing, and would be caught by nobody.
+    """
     setattr(owner, name, make(getattr(owner, name)))
 
 
