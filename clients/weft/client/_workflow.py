@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 from weft.api.workflow.v1 import workflow_service_pb2 as pb
 from weft.client import _enums as enums
@@ -11,9 +11,10 @@ from weft.client import _to_proto as write
 from weft.client._calls import new_request_id
 from weft.client._paging import all_pages
 from weft.client._reading import workflow as read
+from weft.client._workflow_fields import WorkflowChanges, WorkflowFields, checked
 from weft.client._workflow_testing import Rehearsals
 from weft.client._workflow_to_proto import workflow as written
-from weft.client.records import Concurrency, Page, Problem, Step, StepDefaults, Workflow
+from weft.client.records import Page, Problem, Step, Workflow
 
 
 class WorkflowClient(Rehearsals):
@@ -27,18 +28,8 @@ class WorkflowClient(Rehearsals):
         name: str,
         steps: Sequence[Step | Mapping[str, Any]],
         *,
-        description: str = "",
-        metadata: Mapping[str, Any] | None = None,
-        input_schema: Mapping[str, Any] | None = None,
-        output_schema: Mapping[str, Any] | None = None,
-        timeout: write.DurationLike | None = None,
-        concurrency: Concurrency | Mapping[str, Any] | None = None,
-        finally_: Sequence[Step | Mapping[str, Any]] | None = None,
-        defaults: StepDefaults | Mapping[str, Any] | None = None,
-        retention: write.DurationLike | None = None,
-        search_attributes: Mapping[str, str] | None = None,
-        labels: Mapping[str, str] | None = None,
         request_id: str = "",
+        **fields: Unpack[WorkflowFields],
     ) -> Workflow:
         """Create a workflow as version 1.
 
@@ -64,23 +55,7 @@ class WorkflowClient(Rehearsals):
             ValidationError: Every fault of the definition.
             AlreadyExistsError: The name is taken.
         """
-        definition = written(
-            {
-                "name": name,
-                "steps": steps,
-                "description": description,
-                "metadata": metadata,
-                "input_schema": input_schema,
-                "output_schema": output_schema,
-                "timeout": timeout,
-                "concurrency": concurrency,
-                "finally_": finally_,
-                "defaults": defaults,
-                "retention": retention,
-                "search_attributes": search_attributes,
-                "labels": labels,
-            }
-        )
+        definition = written({"name": name, "steps": steps, **checked("create", fields)})
         request = pb.CreateWorkflowRequest(workflow=definition, request_id=request_id or new_request_id())
         answer = await self._caller.unary(self._stub.CreateWorkflow, request, self._caller.retry.create)
         return read.workflow(answer.workflow, tuple(map(read.problem, answer.warnings)))
@@ -89,22 +64,10 @@ class WorkflowClient(Rehearsals):
         self,
         workflow: str,
         *,
-        name: str | None = None,
-        description: str | None = None,
-        steps: Sequence[Step | Mapping[str, Any]] | None = None,
-        metadata: Mapping[str, Any] | None = None,
-        input_schema: Mapping[str, Any] | None = None,
-        output_schema: Mapping[str, Any] | None = None,
-        timeout: write.DurationLike | None = None,
-        concurrency: Concurrency | Mapping[str, Any] | None = None,
-        finally_: Sequence[Step | Mapping[str, Any]] | None = None,
-        defaults: StepDefaults | Mapping[str, Any] | None = None,
-        retention: write.DurationLike | None = None,
-        search_attributes: Mapping[str, str] | None = None,
-        labels: Mapping[str, str] | None = None,
         clear: Sequence[str] = (),
         etag: str = "",
         request_id: str = "",
+        **changes: Unpack[WorkflowChanges],
     ) -> Workflow:
         """Change what is given; None leaves a field as it is.
 
@@ -117,21 +80,7 @@ class WorkflowClient(Rehearsals):
             AlreadyExistsError: The new name is taken.
             ConflictError: It changed since the etag was read.
         """
-        values = {
-            "name": name,
-            "description": description,
-            "steps": steps,
-            "metadata": metadata,
-            "input_schema": input_schema,
-            "output_schema": output_schema,
-            "timeout": timeout,
-            "concurrency": concurrency,
-            "finally_": finally_,
-            "defaults": defaults,
-            "retention": retention,
-            "search_attributes": search_attributes,
-            "labels": labels,
-        }
+        values = checked("update", changes)
         change = written(values)
         change.id = workflow
         request = pb.UpdateWorkflowRequest(
@@ -218,18 +167,7 @@ class WorkflowClient(Rehearsals):
         self,
         name: str,
         steps: Sequence[Step | Mapping[str, Any]],
-        *,
-        description: str = "",
-        metadata: Mapping[str, Any] | None = None,
-        input_schema: Mapping[str, Any] | None = None,
-        output_schema: Mapping[str, Any] | None = None,
-        timeout: write.DurationLike | None = None,
-        concurrency: Concurrency | Mapping[str, Any] | None = None,
-        finally_: Sequence[Step | Mapping[str, Any]] | None = None,
-        defaults: StepDefaults | Mapping[str, Any] | None = None,
-        retention: write.DurationLike | None = None,
-        search_attributes: Mapping[str, str] | None = None,
-        labels: Mapping[str, str] | None = None,
+        **fields: Unpack[WorkflowFields],
     ) -> tuple[Problem, ...]:
         """Return every problem of a definition, errors first; store nothing.
 
@@ -237,23 +175,7 @@ class WorkflowClient(Rehearsals):
             ValidationError: It is no definition at all: an unknown field, or
                 a value of a wrong type.
         """
-        definition = written(
-            {
-                "name": name,
-                "steps": steps,
-                "description": description,
-                "metadata": metadata,
-                "input_schema": input_schema,
-                "output_schema": output_schema,
-                "timeout": timeout,
-                "concurrency": concurrency,
-                "finally_": finally_,
-                "defaults": defaults,
-                "retention": retention,
-                "search_attributes": search_attributes,
-                "labels": labels,
-            }
-        )
+        definition = written({"name": name, "steps": steps, **checked("validate", fields)})
         request = pb.ValidateWorkflowRequest(workflow=definition)
         answer = await self._caller.unary(self._stub.ValidateWorkflow, request, self._caller.retry.read)
         return tuple(map(read.problem, answer.problems))

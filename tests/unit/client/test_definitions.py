@@ -12,7 +12,9 @@ from hypothesis import HealthCheck, given, settings
 
 from tests.support.definitions import definitions
 from weft.api.common.v1 import payload_pb2
+from weft.client import connect
 from weft.client._reading import workflow as read
+from weft.client._workflow_fields import WorkflowChanges
 from weft.client._workflow_to_proto import DEFINITION
 from weft.client._workflow_to_proto import workflow as written
 from weft.client.records import (
@@ -153,3 +155,20 @@ def test_handlers_and_branches_are_records_too() -> None:
     message = written({"steps": [step]}).steps[0]
     assert message.parallel.branches[0].steps[0].HasField("switch")
     assert (list(message.on_error[0].reasons), message.on_error[0].kind) == (["X"], 1)
+
+
+def test_every_member_is_an_argument() -> None:
+    """No field of a definition can be given in a mapping only."""
+    assert {name.rstrip("_") for name in WorkflowChanges.__annotations__} == set(DEFINITION)
+
+
+@pytest.mark.parametrize(
+    ("method", "named"), [("create", ("w", [])), ("update", ("w",)), ("validate", ("w", []))]
+)
+async def test_unknown_arguments_are_named_with_the_method(method: str, named: tuple[object, ...]) -> None:
+    """A slip of the pen is no fault of the definition: it is told before anything is sent."""
+    async with connect() as weft:
+        with pytest.raises(
+            TypeError, match=rf"{method}\(\) has no argument 'lables'; did you mean 'labels'\?"
+        ):
+            await getattr(weft.workflows, method)(*named, lables={})
