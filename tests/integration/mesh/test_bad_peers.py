@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from datetime import timedelta
 from typing import Any
 
 import grpc
 import grpc.aio
 import pytest
 
+from tests.integration.mesh.calls import QUICK
 from tests.integration.mesh.conftest import Fleet
 from tests.support.behaviours import Behaviours, collect, path, serve, until
 from tests.support.http2 import Http2Error, Proxy, misbehaving
@@ -19,13 +19,11 @@ from weft.core.context import current_deadline
 from weft.discovery.model import Endpoint
 from weft.mesh.call_options import CallOptions, RetryMethods
 from weft.mesh.mesh import Mesh, MeshConfig, OneResolver
-from weft.mesh.policies.retry import RetryPolicy
 from weft.mesh.rpc import CHANNEL_OPTIONS, MAX_MESSAGE_BYTES
 from weft.mesh.tracing.interceptors import TracingServerInterceptor
 
 pytestmark = pytest.mark.integration
 
-QUICK = RetryPolicy(max_retries=2, base_delay=timedelta(milliseconds=5))
 ALL = CallOptions(retry=QUICK, retry_methods=RetryMethods.ALL)
 
 

@@ -13,6 +13,8 @@ import grpc
 import grpc.aio
 import pytest
 
+from tests.integration.mesh.calls import unary
+from tests.integration.mesh.conftest import Fleet
 from tests.support.behaviours import Behaviours, path, serve
 from tests.support.consul import make_certificates, running_agent
 from tests.support.http_services import HttpService, http_service
@@ -161,3 +163,18 @@ async def test_https_of_an_authority_that_the_system_does_not_trust(folder: Path
             ):
                 await mesh.http.request("shop", "GET", "/", timeout=timedelta(seconds=3))
     assert service.paths == []
+
+
+async def test_call_credentials_need_tls(fleet: Fleet, mesh: Mesh) -> None:
+    """Over an open connection they are refused before anything is sent, as on a plain channel."""
+    await fleet.grow()
+    fleet.publish()
+    credentials = grpc.access_token_call_credentials("token")
+    plain: Any = grpc.aio.insecure_channel(f"127.0.0.1:{fleet.ports[0]}")
+    call = unary(mesh)
+    for each in (plain.unary_unary(path("Unary")), call, call):
+        with pytest.raises(grpc.aio.UsageError, match="secure channel"):
+            await each(b"x", credentials=credentials)
+    await plain.close()
+    assert fleet.calls == [0]
+    assert mesh.states()[0]["instances"][0]["in_flight"] == 0

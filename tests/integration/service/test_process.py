@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,12 +13,11 @@ import grpc.aio
 import pytest
 from grpc_health.v1 import health_pb2
 
+from tests.integration.engine.processes import free_port
 from tests.support.hosting import health_of, invocation, invoke
 from weft.api.action.v1 import action_service_pb2 as pb
 from weft.api.action.v1 import action_service_pb2_grpc
-from weft.core.errors import (
-    ServiceUnavailableError,
-)
+from weft.core.errors import ServiceUnavailableError
 from weft.core.payload import from_payload
 from weft.core.reasons import Reason
 from weft.mesh.rpc import CHANNEL_OPTIONS
@@ -57,9 +55,7 @@ print("ended")
 
 @asynccontextmanager
 async def process() -> AsyncIterator[tuple[asyncio.subprocess.Process, grpc.aio.Channel]]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     pipe = asyncio.subprocess.PIPE
     child = await asyncio.create_subprocess_exec(
         sys.executable, "-c", SCRIPT, address, stdout=pipe, stderr=pipe
