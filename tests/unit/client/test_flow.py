@@ -23,78 +23,9 @@ OBJECT = {"type": "object"}
 
 def everything() -> flow.Flow:
     """The workflow of ``EVERYTHING``, in Python."""
-    end = flow.succeed("end", {"ok": True})
-    both = flow.parallel(
-        "both",
-        {
-            "left": [flow.wait("later", 90)],
-            "right": [flow.signal("paid", "paid", correlation=CUSTOMER, schema=OBJECT)],
-        },
-        join=1,
-        collect_errors=True,
-    )
-    ask = flow.approval(
-        "ask",
-        f"Pay {ref('input', 'amount')}?",
-        assignees=["boss"],
-        due="2d",
-        outcomes=["yes", "no"],
-        schema=OBJECT,
-        timeout=timedelta(days=7),
-    )
-    pay = flow.action(
-        "pay",
-        "cards",
-        "charge",
-        description="Calls an action.",
-        service_version="^1.4",
-        input={"amount": ref("input", "amount")},
-        output={"paid": ref("output", "amount")},
-        timeout=30,
-        heartbeat_timeout=2,
-        schedule_to_close_timeout=timedelta(minutes=5),
-        retry=StepRetry(
-            max_attempts=4,
-            initial_backoff=timedelta(seconds=2),
-            multiplier=3,
-            max_backoff=timedelta(seconds=20),
-            jitter=0,
-            non_retryable_reasons=("CARD_STOLEN",),
-            on_exhausted="FAIL",
-        ),
-        at_most_once=True,
-        cache=flow.cached(3_600, key=CUSTOMER),
-        limit=flow.limited(concurrency=3, rate=10, per=60, key=CUSTOMER),
-        on_error=[flow.on_error("CARD_DECLINED", kind="BUSINESS", then=ask)],
-        compensate=flow.undo(
-            "refund", service="cards", input={"amount": 1}, timeout=20, retry=StepRetry(max_attempts=9)
-        ),
-    )
-    note = flow.set_("note", {"n": ref("iteration")})
-    steps = [
-        pay,
-        flow.switch("which", {"input.amount > 100": ask}, default=both),
-        ask,
-        both,
-        flow.map_(
-            "each",
-            range(3),
-            [flow.loop("again", [note], while_="iteration < 2", max_iterations=3)],
-            max_concurrency=2,
-            tolerated_failures=1,
-            discard_outputs=True,
-        ),
-        flow.map_("orders", ref("input", "orders"), workflow=ChildStep(name="order", alias="stable")),
-        flow.child("one", "order", version=3, abandon=True),
-        flow.emit("tell", "order.done", {"at": ref("execution", "id")}),
-        flow.loop("until", [flow.wait("day", until="2026-01-01T00:00:00Z")], until='steps.day.until > ""'),
-        flow.switch("good", {"input.good": end}, default="bad"),
-        flow.fail("bad", "NOT_GOOD", f"{CUSTOMER} is not"),
-        end,
-    ]
     return flow.workflow(
         "everything",
-        steps,
+        every_step(),
         description="All that can be said.",
         labels={"team": "a"},
         metadata={"owner": "b"},
@@ -111,6 +42,101 @@ def everything() -> flow.Flow:
             retry=StepRetry(max_attempts=5),
         ),
         finally_=[flow.action("close", "cards", "close")],
+    )
+
+
+def every_step() -> list[Draft | Step]:
+    """At least one of each kind."""
+    ask, both, end = question(), branches(), flow.succeed("end", {"ok": True})
+    return [
+        payment(declined=ask),
+        flow.switch("which", {"input.amount > 100": ask}, default=both),
+        ask,
+        both,
+        turns(),
+        flow.map_("orders", ref("input", "orders"), workflow=ChildStep(name="order", alias="stable")),
+        flow.child("one", "order", version=3, abandon=True),
+        flow.emit("tell", "order.done", {"at": ref("execution", "id")}),
+        flow.loop("until", [flow.wait("day", until="2026-01-01T00:00:00Z")], until='steps.day.until > ""'),
+        flow.switch("good", {"input.good": end}, default="bad"),
+        flow.fail("bad", "NOT_GOOD", f"{CUSTOMER} is not"),
+        end,
+    ]
+
+
+def payment(declined: Draft) -> Draft:
+    """A call of an action, with everything that a step can say of one."""
+    return flow.action(
+        "pay",
+        "cards",
+        "charge",
+        description="Calls an action.",
+        service_version="^1.4",
+        input={"amount": ref("input", "amount")},
+        output={"paid": ref("output", "amount")},
+        timeout=30,
+        heartbeat_timeout=2,
+        schedule_to_close_timeout=timedelta(minutes=5),
+        retry=patience(),
+        at_most_once=True,
+        cache=flow.cached(3_600, key=CUSTOMER),
+        limit=flow.limited(concurrency=3, rate=10, per=60, key=CUSTOMER),
+        on_error=[flow.on_error("CARD_DECLINED", kind="BUSINESS", then=declined)],
+        compensate=flow.undo(
+            "refund", service="cards", input={"amount": 1}, timeout=20, retry=StepRetry(max_attempts=9)
+        ),
+    )
+
+
+def patience() -> StepRetry:
+    """Everything that can be said of trying again."""
+    return StepRetry(
+        max_attempts=4,
+        initial_backoff=timedelta(seconds=2),
+        multiplier=3,
+        max_backoff=timedelta(seconds=20),
+        jitter=0,
+        non_retryable_reasons=("CARD_STOLEN",),
+        on_exhausted="FAIL",
+    )
+
+
+def question() -> Draft:
+    """An approval, with everything that can be said of one."""
+    return flow.approval(
+        "ask",
+        f"Pay {ref('input', 'amount')}?",
+        assignees=["boss"],
+        due="2d",
+        outcomes=["yes", "no"],
+        schema=OBJECT,
+        timeout=timedelta(days=7),
+    )
+
+
+def branches() -> Draft:
+    """A wait and a message, side by side."""
+    return flow.parallel(
+        "both",
+        {
+            "left": [flow.wait("later", 90)],
+            "right": [flow.signal("paid", "paid", correlation=CUSTOMER, schema=OBJECT)],
+        },
+        join=1,
+        collect_errors=True,
+    )
+
+
+def turns() -> Draft:
+    """A loop for each item."""
+    note = flow.set_("note", {"n": ref("iteration")})
+    return flow.map_(
+        "each",
+        range(3),
+        [flow.loop("again", [note], while_="iteration < 2", max_iterations=3)],
+        max_concurrency=2,
+        tolerated_failures=1,
+        discard_outputs=True,
     )
 
 
