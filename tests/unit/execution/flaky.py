@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable
 from enum import Enum
+from functools import partial
+from typing import Any, TypeVar
 
-from weft.server.execution.model import Event, Execution
-from weft.server.store.base import RequestKey, StoreFullError, StoreState, StoreUnavailableError, WhenFull
+from weft.server.execution.model import Execution
+from weft.server.store.base import StoreFullError, StoreState, StoreUnavailableError
 from weft.server.store.sqlite import SqliteStore
+
+R = TypeVar("R")
 
 
 class Fault(Enum):
@@ -47,38 +51,18 @@ class FlakyStore(SqliteStore):
         for listener in self._told:
             listener(state)
 
-    async def insert_execution(
-        self,
-        execution: Execution,
-        events: Sequence[Event],
-        key: RequestKey | None = None,
-        *,
-        reuse_key: bool = False,
-        when_full: WhenFull | None = None,
-    ) -> Execution:
-        fault = await self._next_fault()
-        if fault in {None, Fault.KEPT}:
-            stored = await super().insert_execution(
-                execution, events, key, reuse_key=reuse_key, when_full=when_full
-            )
-            if fault is None:
-                return stored
-        raise self._break(fault)
+    async def insert_execution(self, *args: Any, **options: Any) -> Execution:
+        return await self._as_planned(partial(super().insert_execution, *args, **options))
 
-    async def append_events(
-        self,
-        execution: Execution,
-        events: Sequence[Event],
-        expected_last: int,
-        *,
-        release: bool = False,
-        before: Execution | None = None,
-    ) -> None:
+    async def append_events(self, *args: Any, **options: Any) -> None:
+        await self._as_planned(partial(super().append_events, *args, **options))
+
+    async def _as_planned(self, write: Callable[[], Awaitable[R]]) -> R:
         fault = await self._next_fault()
         if fault in {None, Fault.KEPT}:
-            await super().append_events(execution, events, expected_last, release=release, before=before)
+            written = await write()
             if fault is None:
-                return
+                return written
         raise self._break(fault)
 
     async def _next_fault(self) -> Fault | None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
 
-from tests.unit.execution.language import call, language_world, outcome, result
+from tests.unit.execution.language import call, outcome, result
 from tests.unit.execution.world import World, eventually, quiet
 from weft.core.errors import PreconditionError, ValidationError
 from weft.core.reasons import Reason
@@ -27,13 +26,6 @@ from weft.server.workflow.kinds import (
     Wait,
 )
 from weft.server.workflow.model import ErrorHandler, Step
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
-    async with language_world() as made:
-        yield made
-
 
 # ---- switch, set, emit, fail, succeed
 

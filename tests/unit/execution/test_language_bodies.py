@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from tests.unit.execution.language import call, language_world, outcome, result, same_when_read
+from tests.unit.execution.language import call, outcome, result, same_when_read
 from tests.unit.execution.world import World, eventually, quiet
 from weft.core.errors import ActionFailedError
 from weft.core.payload import JsonObject
 from weft.core.reasons import Reason
 from weft.server.execution.model import ExecutionState, StepCompleted
-from weft.server.workflow.kinds import (
-    Branch,
-    Loop,
-    Map,
-    Parallel,
-    SetVariables,
-)
+from weft.server.workflow.kinds import Branch, Loop, Map, Parallel, SetVariables
 from weft.server.workflow.model import Exhausted, RetryPolicy, Step
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
-    async with language_world() as made:
-        yield made
-
 
 # ---- parallel, map, loop
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from tests.unit.execution.language import call, language_world
+from tests.unit.execution.language import call
 from tests.unit.execution.world import World, eventually, new_world, open_executions, quiet
 from weft.core.errors import PreconditionError
 from weft.core.payload import JsonObject, loads
@@ -38,12 +37,6 @@ from weft.server.workflow.kinds import (
     Wait,
 )
 from weft.server.workflow.model import Compensation, Step, WorkflowState
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
-    async with language_world() as made:
-        yield made
 
 
 async def children(world: World, parent: Execution) -> list[Execution]:

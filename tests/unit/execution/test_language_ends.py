@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
 import pytest
 
-from tests.unit.execution.language import call, is_sound, language_world, outcome, result, same_when_read
+from tests.unit.execution.language import call, is_sound, outcome, result, same_when_read
 from tests.unit.execution.world import SERVICE, World, eventually, new_world, quiet
 from weft.core.errors import ActionFailedError, PreconditionError, ServiceUnavailableError, ValidationError
 from weft.core.reasons import Reason
@@ -33,13 +33,6 @@ from weft.server.workflow.kinds import (
     Switch,
 )
 from weft.server.workflow.model import Compensation, ErrorHandler, ErrorKind, RetryPolicy, Step
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
-    async with language_world() as made:
-        yield made
-
 
 # ---- errors, undoing, the end
 
@@ -182,17 +175,11 @@ async def test_the_end_of_a_child_is_heard_while_its_parent_is_let_go_of() -> No
         """Takes its time to let go of what waits."""
 
         async def append_events(
-            self,
-            execution: Execution,
-            events: Sequence[Event],
-            expected_last: int,
-            *,
-            release: bool = False,
-            before: Execution | None = None,
+            self, execution: Execution, events: Sequence[Event], *args: Any, **options: Any
         ) -> None:
-            if release and not events:
+            if options.get("release") and not events:
                 await quiet()
-            await super().append_events(execution, events, expected_last, release=release, before=before)
+            await super().append_events(execution, events, *args, **options)
 
     async with new_world(Slow(None)) as world:
         await world.workflow(Step(id="v", does=SetVariables(values={"n": 1})), name="kid")

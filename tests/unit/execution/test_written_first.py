@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from tests.unit.execution.world import SERVICE, World, new_world, quiet
 from weft.core.payload import JsonObject
-from weft.server.execution.model import (
-    Event,
-    Execution,
-    ExecutionState,
-    StepScheduled,
-    StepWaiting,
-)
+from weft.server.execution.model import Event, Execution, ExecutionState, StepScheduled, StepWaiting
 from weft.server.registry.model import Action
-from weft.server.store.base import RequestKey, WhenFull
 from weft.server.store.sqlite import SqliteStore
 from weft.server.workflow.kinds import Branch, Child, Parallel
 from weft.server.workflow.model import Step
@@ -31,32 +25,16 @@ class SlowStore(SqliteStore):
         self.children: set[str] = set()
         self.begun: list[str] = []
 
-    async def insert_execution(
-        self,
-        execution: Execution,
-        events: Sequence[Event],
-        key: RequestKey | None = None,
-        *,
-        reuse_key: bool = False,
-        when_full: WhenFull | None = None,
-    ) -> Execution:
+    async def insert_execution(self, execution: Execution, *args: Any, **options: Any) -> Execution:
         if execution.parent.execution_id and execution.id not in self.children:
             self.begun.append(execution.id)
-        return await super().insert_execution(
-            execution, events, key, reuse_key=reuse_key, when_full=when_full
-        )
+        return await super().insert_execution(execution, *args, **options)
 
     async def append_events(
-        self,
-        execution: Execution,
-        events: Sequence[Event],
-        expected_last: int,
-        *,
-        release: bool = False,
-        before: Execution | None = None,
+        self, execution: Execution, events: Sequence[Event], *args: Any, **options: Any
     ) -> None:
         await quiet()
-        await super().append_events(execution, events, expected_last, release=release, before=before)
+        await super().append_events(execution, events, *args, **options)
         bodies = [event.body for event in events]
         self.scheduled |= {body.step_id for body in bodies if isinstance(body, StepScheduled)}
         self.children |= {body.child for body in bodies if isinstance(body, StepWaiting)}
