@@ -21,6 +21,8 @@ class Steps:
     def __init__(self, of: Turns) -> None:
         self.running: list[str] = []
         self._turns = of
+        self._tasks: list[asyncio.Task[None]] = []
+        """Kept, as the loop alone does not keep a task that waits from being collected."""
 
     async def run(self, name: str, service: str, end: asyncio.Event) -> None:
         async with self._turns.turn(service):
@@ -32,7 +34,9 @@ class Steps:
 
     def start(self, name: str, service: str) -> tuple[asyncio.Task[None], asyncio.Event]:
         end = asyncio.Event()
-        return asyncio.create_task(self.run(name, service, end)), end
+        task = asyncio.create_task(self.run(name, service, end))
+        self._tasks.append(task)
+        return task, end
 
 
 async def settle() -> None:
