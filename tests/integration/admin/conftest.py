@@ -16,8 +16,8 @@ import pytest
 from typer.testing import Result
 
 from tests.contract.store import samples
-from tests.contract.store.test_schedules import run as a_run
-from tests.contract.store.test_schedules import schedule as a_schedule
+from tests.contract.store.schedules import run as a_run
+from tests.contract.store.schedules import schedule as a_schedule
 from tests.support.command import Runner
 from tests.support.postgres import PostgresServer
 from weft.cli.commands import app

@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.integration.client.peer import Middle, Peer, SteppingClock
+from tests.integration.client.peer import Middle, Peer
+from tests.support.clocks import SteppingClock
 from weft.client import Client, ServiceIntegrationClient, connect
 
 

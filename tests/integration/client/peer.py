@@ -6,7 +6,6 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, TypeAlias
 
 import grpc
@@ -18,7 +17,6 @@ from weft.api.execution.v1 import execution_service_pb2_grpc
 from weft.api.registry.v1 import registry_service_pb2_grpc
 from weft.api.workflow.v1 import workflow_service_pb2_grpc
 from weft.core.errors import WeftError
-from weft.core.testing import ManualClock
 from weft.mesh.rpc import SERVER_OPTIONS, abort_with
 
 Reply: TypeAlias = Message | WeftError | grpc.StatusCode | Callable[[Any, Any], Awaitable[Any]]
@@ -114,29 +112,6 @@ async def _give(reply: Any, request: Message, context: Any) -> Any:
 async def forever(_request: Any, _context: Any) -> None:
     """Never answer."""
     await asyncio.Event().wait()
-
-
-class SteppingClock:
-    """A manual clock that each sleeper turns itself, and that keeps the waits."""
-
-    def __init__(self) -> None:
-        self._clock = ManualClock()
-        self.waits: list[float] = []
-
-    def now(self) -> datetime:
-        return self._clock.now()
-
-    def monotonic(self) -> float:
-        return self._clock.monotonic()
-
-    async def sleep(self, seconds: float) -> None:
-        self.waits.append(seconds)
-        sleeper = asyncio.ensure_future(self._clock.sleep(seconds))
-        await self._clock.advance(seconds)
-        await sleeper
-
-    async def advance(self, seconds: float) -> None:
-        await self._clock.advance(seconds)
 
 
 class Middle:

@@ -12,7 +12,8 @@ import grpc.aio
 import pytest
 from aiohttp import web
 
-from tests.integration.client.peer import Middle, Peer, SteppingClock
+from tests.integration.client.peer import Middle, Peer
+from tests.support.clocks import SteppingClock
 from tests.support.http_services import http_service
 from tests.support.shop import carts_server, compiled
 from tests.support.spans import global_spans
@@ -27,14 +28,7 @@ from weft.client import (
     connect,
 )
 from weft.client._descriptors import RegisteredDescriptors
-from weft.client.mesh import (
-    BalancerConfig,
-    CallOptions,
-    MeshClient,
-    MeshConfig,
-    SourcesConfig,
-    connect_mesh,
-)
+from weft.client.mesh import BalancerConfig, CallOptions, MeshClient, MeshConfig, SourcesConfig, connect_mesh
 from weft.discovery.resolvers import Resolvers
 
 pytestmark = pytest.mark.integration

@@ -8,7 +8,8 @@ from typing import Any
 import grpc
 import pytest
 
-from tests.integration.client.peer import Peer, SteppingClock
+from tests.integration.client.peer import Peer
+from tests.support.clocks import SteppingClock
 from tests.support.world import hosted, serving
 from weft.client import (
     ApprovalRequest,

@@ -10,7 +10,8 @@ from uuid import UUID
 import grpc
 import pytest
 
-from tests.integration.client.peer import Peer, SteppingClock, forever
+from tests.integration.client.peer import Peer, forever
+from tests.support.clocks import SteppingClock
 from weft.api.execution.v1 import execution_service_pb2
 from weft.api.registry.v1 import registry_service_pb2
 from weft.api.workflow.v1 import workflow_service_pb2

@@ -10,7 +10,8 @@ import grpc
 import pytest
 from google.protobuf.message import Message
 
-from tests.integration.client.peer import Peer, SteppingClock
+from tests.integration.client.peer import Peer
+from tests.support.clocks import SteppingClock
 from weft.api.common.v1 import failure_pb2, payload_pb2
 from weft.api.execution.v1 import execution_pb2
 from weft.api.execution.v1 import execution_service_pb2 as pb

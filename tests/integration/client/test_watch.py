@@ -6,7 +6,8 @@ from contextlib import aclosing
 import grpc
 import pytest
 
-from tests.integration.client.peer import Peer, SteppingClock, forever
+from tests.integration.client.peer import Peer, forever
+from tests.support.clocks import SteppingClock
 from weft.api.common.v1 import payload_pb2
 from weft.api.execution.v1 import execution_pb2
 from weft.api.execution.v1 import execution_service_pb2 as pb

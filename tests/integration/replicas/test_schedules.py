@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from tests.contract.store.samples import NOW
-from tests.contract.store.test_schedules import run, schedule, turn
+from tests.contract.store.schedules import run, schedule, turn
 from tests.integration.engine.processes import until
 from tests.integration.replicas.conftest import OpenStore
 from weft.core.errors import AlreadyExistsError

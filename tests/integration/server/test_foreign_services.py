@@ -14,7 +14,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSe
 from tests.support.dns_server import dns_serving
 from tests.support.shop import carts_server, compiled
 from tests.support.wire import Wire
-from tests.support.world import hosted, serving, text_service
+from tests.support.world import hosted, text_service
 from weft.client import Client, Step, connect
 from weft.core.errors import (
     ActionFailedError,
@@ -35,12 +35,6 @@ CART = {
         {"sku": "ink", "price_cents": 700, "count": 1},
     ],
 }
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def wire() -> AsyncIterator[Wire]:
-    async with serving() as wire:
-        yield wire
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

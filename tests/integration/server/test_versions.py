@@ -11,19 +11,12 @@ import pytest
 import pytest_asyncio
 
 from tests.support.wire import Wire
-from tests.support.world import serving
 from weft.client import Client, connect
 from weft.core.errors import PreconditionError, ResourceNotFoundError, ValidationError
 from weft.core.reasons import Reason, Rule
 from weft.service import Service
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def wire() -> AsyncIterator[Wire]:
-    async with serving() as wire:
-        yield wire
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

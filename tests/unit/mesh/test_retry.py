@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.clocks import SteppingClock
 from weft.core.errors import (
     ConflictError,
     ExhaustedError,
@@ -30,24 +31,6 @@ class Low:
 
     def uniform(self, a: float, b: float) -> float:
         return min(a, b)
-
-
-class Steps:
-    """A clock that turns itself for whoever sleeps, and keeps the waits."""
-
-    def __init__(self) -> None:
-        self._clock = ManualClock()
-        self.waits: list[float] = []
-
-    def now(self) -> datetime:
-        return self._clock.now()
-
-    def monotonic(self) -> float:
-        return self._clock.monotonic()
-
-    async def sleep(self, seconds: float) -> None:
-        self.waits.append(seconds)
-        await self._clock.advance(seconds)
 
 
 def down(retry_after: float | None = None) -> ServiceUnavailableError:
@@ -70,21 +53,21 @@ def script(*outcomes: WeftError | str) -> Callable[[], Awaitable[str]]:
 
 async def test_a_success_is_returned_without_a_wait() -> None:
     """The first attempt is enough."""
-    clock = Steps()
+    clock = SteppingClock()
     assert await call_with_retry(script("good"), EXACT, clock) == "good"
     assert clock.waits == []
 
 
 async def test_waits_grow_and_end_with_the_first_success() -> None:
     """Half a second, then twice as long each time."""
-    clock = Steps()
+    clock = SteppingClock()
     assert await call_with_retry(script(down(), down(), down(), "good"), EXACT, clock) == "good"
     assert clock.waits == [0.5, 1.0, 2.0]
 
 
 async def test_giving_up_keeps_the_last_failure() -> None:
     """Attempts are the first one and the retries; reason and service are those of the last failure."""
-    clock = Steps()
+    clock = SteppingClock()
     failures = [down() for _ in range(4)]
     with pytest.raises(MaxRetriesExceededError) as caught:
         await call_with_retry(script(*failures), EXACT, clock)
@@ -96,7 +79,7 @@ async def test_giving_up_keeps_the_last_failure() -> None:
 @pytest.mark.parametrize("error", [ConflictError("changed"), ExhaustedError("full")], ids=repr)
 async def test_what_a_repeat_does_not_help_is_raised_at_once(error: WeftError) -> None:
     """As it is, also after retries of something else."""
-    clock = Steps()
+    clock = SteppingClock()
     with pytest.raises(type(error)) as caught:
         await call_with_retry(script(down(), error), EXACT, clock)
     assert caught.value is error
@@ -107,13 +90,13 @@ async def test_without_retries_the_failure_itself_is_raised() -> None:
     """One attempt needs no error that counts attempts."""
     error = down()
     with pytest.raises(ServiceUnavailableError) as caught:
-        await call_with_retry(script(error), NO_RETRY, Steps())
+        await call_with_retry(script(error), NO_RETRY, SteppingClock())
     assert caught.value is error
 
 
 async def test_a_server_that_asks_for_more_time_gets_it() -> None:
     """The longer of its wait and ours counts."""
-    clock = Steps()
+    clock = SteppingClock()
     await call_with_retry(script(down(retry_after=3.5), down(retry_after=0.1), "good"), EXACT, clock)
     assert clock.waits == [3.5, 1.0]
 
@@ -135,7 +118,7 @@ async def test_another_exception_is_not_retried() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        await call_with_retry(attempt, EXACT, Steps())
+        await call_with_retry(attempt, EXACT, SteppingClock())
 
 
 def test_jitter_spreads_each_wait_around_its_own_length() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from email.utils import format_datetime
 from typing import Any
 
@@ -13,6 +13,7 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.clocks import SteppingClock
 from tests.support.http_services import World, calling, http_service, nobody, raw_service
 from weft.core.errors import ActionFailedError, MaxRetriesExceededError, ServiceUnavailableError
 from weft.core.reasons import Reason
@@ -32,24 +33,6 @@ IDEMPOTENT = [
     ("PATCH", KEY),
 ]
 OTHERS: list[tuple[str, dict[str, str]]] = [("POST", {}), ("PATCH", {}), ("POST", {"Idempotency-Key": ""})]
-
-
-class Steps:
-    """A clock that turns itself for whoever sleeps, and keeps the waits."""
-
-    def __init__(self) -> None:
-        self._clock = ManualClock()
-        self.waits: list[float] = []
-
-    def now(self) -> datetime:
-        return self._clock.now()
-
-    def monotonic(self) -> float:
-        return self._clock.monotonic()
-
-    async def sleep(self, seconds: float) -> None:
-        self.waits.append(round(seconds, 6))
-        await self._clock.advance(seconds)
 
 
 class Exact:
@@ -76,19 +59,19 @@ class Script:
 
 
 @pytest.fixture
-def clock() -> Steps:
-    return Steps()
+def clock() -> SteppingClock:
+    return SteppingClock()
 
 
 @pytest.fixture
-def steps(clock: Steps) -> dict[str, Any]:
+def steps(clock: SteppingClock) -> dict[str, Any]:
     return {"clock": clock, "chance": Exact()}
 
 
 @pytest.mark.parametrize("failure", [502, 503, 504, None], ids=str)
 @pytest.mark.parametrize(("method", "headers"), IDEMPOTENT)
 async def test_what_does_no_harm_twice_is_sent_again(
-    method: str, headers: dict[str, str], failure: int | None, clock: Steps, steps: dict[str, Any]
+    method: str, headers: dict[str, str], failure: int | None, clock: SteppingClock, steps: dict[str, Any]
 ) -> None:
     """Up to three times in all, with a growing wait; None: the connection breaks."""
     script = Script(failure, failure, 200)
@@ -100,7 +83,7 @@ async def test_what_does_no_harm_twice_is_sent_again(
 @pytest.mark.parametrize("failure", [502, 503, 504, (429, {"retry-after": "1"})], ids=str)
 @pytest.mark.parametrize(("method", "headers"), OTHERS)
 async def test_what_may_do_harm_twice_is_sent_once(
-    method: str, headers: dict[str, str], failure: Any, clock: Steps, steps: dict[str, Any]
+    method: str, headers: dict[str, str], failure: Any, clock: SteppingClock, steps: dict[str, Any]
 ) -> None:
     """The answer is the answer."""
     async with http_service(handler=Script(failure)) as service, calling(service.endpoint, **steps) as caller:
@@ -123,7 +106,7 @@ async def test_a_broken_connection_of_such_a_request_is_an_error(
     assert len(service.paths) == 1
 
 
-async def test_after_three_attempts_it_is_given_up(clock: Steps, steps: dict[str, Any]) -> None:
+async def test_after_three_attempts_it_is_given_up(clock: SteppingClock, steps: dict[str, Any]) -> None:
     """The last answer is the answer; as a call by name it is an error that counts the attempts."""
     async with http_service(handler=Script(503)) as service, calling(service.endpoint, **steps) as caller:
         response = await caller.request("texts", "GET", "/")
@@ -197,7 +180,7 @@ async def test_one_that_is_killed_while_serving_fails_no_call_that_may_be_repeat
 async def test_the_wait_that_an_answer_asks_for_is_kept(
     status: int,
     form: str,
-    clock: Steps,
+    clock: SteppingClock,
     steps: dict[str, Any],
 ) -> None:
     """In seconds or as a date; when it is longer than our own."""
@@ -210,7 +193,7 @@ async def test_the_wait_that_an_answer_asks_for_is_kept(
     assert clock.waits == [7.0, 0.2]
 
 
-async def test_no_wait_goes_beyond_the_total_timeout(clock: Steps, steps: dict[str, Any]) -> None:
+async def test_no_wait_goes_beyond_the_total_timeout(clock: SteppingClock, steps: dict[str, Any]) -> None:
     """The answer is given at once, with the wait that it asks for."""
     busy = Script((503, {"retry-after": "30"}))
     async with http_service(handler=busy) as service, calling(service.endpoint, **steps) as caller:
@@ -221,7 +204,7 @@ async def test_no_wait_goes_beyond_the_total_timeout(clock: Steps, steps: dict[s
     assert (caught.value.retry_after, clock.waits) == (timedelta(seconds=30), [])
 
 
-async def test_retries_have_a_budget(clock: Steps, steps: dict[str, Any]) -> None:
+async def test_retries_have_a_budget(clock: SteppingClock, steps: dict[str, Any]) -> None:
     """A fifth of the calls and a floor of ten a second: an outage is not multiplied."""
     async with http_service(handler=Script(503)) as service, calling(service.endpoint, **steps) as caller:
         for _ in range(150):
