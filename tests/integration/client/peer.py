@@ -10,13 +10,14 @@ from typing import Any, TypeAlias
 
 import grpc
 import grpc.aio
+import pytest
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2_grpc
 
 from weft.api.execution.v1 import execution_service_pb2_grpc
 from weft.api.registry.v1 import registry_service_pb2_grpc
 from weft.api.workflow.v1 import workflow_service_pb2_grpc
-from weft.core.errors import WeftError
+from weft.core.errors import ServiceUnavailableError, WeftError
 from weft.mesh.rpc import SERVER_OPTIONS, abort_with
 
 Reply: TypeAlias = Message | WeftError | grpc.StatusCode | Callable[[Any, Any], Awaitable[Any]]
@@ -97,6 +98,15 @@ class _Servicer:
         metadata = dict(context.invocation_metadata())
         self._peer.calls.append(Call(method, request, metadata, context.time_remaining()))
         self._peer.called.set()
+
+
+async def same_tries(peer: Peer, method: str, call: Awaitable[Any]) -> int:
+    """Let a method be unavailable, and return how often it was called, each time with the same request."""
+    peer.on(method, grpc.StatusCode.UNAVAILABLE)
+    with pytest.raises(ServiceUnavailableError):
+        await call
+    assert len({bytes(made.request.SerializeToString(deterministic=True)) for made in peer.calls}) == 1
+    return len(peer.calls)
 
 
 async def _give(reply: Any, request: Message, context: Any) -> Any:

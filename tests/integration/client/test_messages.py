@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
-import grpc
 import pytest
 
-from tests.integration.client.peer import Peer
+from tests.integration.client.peer import Peer, same_tries
 from tests.support.clocks import SteppingClock
 from tests.support.world import hosted, serving
 from weft.client import (
@@ -19,7 +18,6 @@ from weft.client import (
     PlannedCompensation,
     PreconditionError,
     ResourceNotFoundError,
-    ServiceUnavailableError,
     ValidationError,
     connect,
 )
@@ -184,8 +182,4 @@ async def test_only_what_may_be_repeated_is(
     tries: int,
 ) -> None:
     """Each try is the same request: a message has an id before it is sent."""
-    peer.on(method, grpc.StatusCode.UNAVAILABLE)
-    with pytest.raises(ServiceUnavailableError):
-        await call(weft)
-    assert len(peer.calls) == tries
-    assert len({bytes(made.request.SerializeToString(deterministic=True)) for made in peer.calls}) == 1
+    assert await same_tries(peer, method, call(weft)) == tries

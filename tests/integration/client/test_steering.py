@@ -6,24 +6,15 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
-import grpc
 import pytest
 from google.protobuf.message import Message
 
-from tests.integration.client.peer import Peer
+from tests.integration.client.peer import Peer, same_tries
 from tests.support.clocks import SteppingClock
 from weft.api.common.v1 import failure_pb2, payload_pb2
 from weft.api.execution.v1 import execution_pb2
 from weft.api.execution.v1 import execution_service_pb2 as pb
-from weft.client import (
-    Client,
-    Code,
-    Origin,
-    PreconditionError,
-    ServiceIntegrationClient,
-    ServiceUnavailableError,
-    ValidationError,
-)
+from weft.client import Client, Code, Origin, PreconditionError, ServiceIntegrationClient, ValidationError
 from weft.core.reasons import Reason
 
 pytestmark = pytest.mark.integration
@@ -183,11 +174,7 @@ async def test_only_what_may_be_repeated_is(
     tries: int,
 ) -> None:
     """As the contract's idempotency level says; a rerun is the same request each time."""
-    peer.on(method, grpc.StatusCode.UNAVAILABLE)
-    with pytest.raises(ServiceUnavailableError):
-        await call(weft)
-    assert len(peer.calls) == tries
-    assert len({bytes(made.request.SerializeToString(deterministic=True)) for made in peer.calls}) == 1
+    assert await same_tries(peer, method, call(weft)) == tries
 
 
 async def test_a_stale_token_is_an_error_of_its_own(weft: Client, peer: Peer) -> None:

@@ -9,18 +9,17 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from typing import Any
 
-import grpc.aio
 import pytest
-from aiohttp import web
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
+from tests.integration.tracing.collectors import over_grpc, over_http
 from weft.mesh.tracing.export import QueueLimits, SpanQueue
 from weft.mesh.tracing.settings import ExporterKind, OtlpProtocol, TracingSettings
 from weft.mesh.tracing.setup import configure_tracing, make_provider
@@ -39,7 +38,8 @@ class Collector(trace_service_pb2_grpc.TraceServiceServicer):
         self.metadata = dict(context.invocation_metadata())
         return trace_service_pb2.ExportTraceServiceResponse()
 
-    def take(self, body: bytes) -> None:
+    def take(self, body: bytes, metadata: Mapping[str, str]) -> None:
+        self.metadata = dict(metadata)
         self.requests.append(trace_service_pb2.ExportTraceServiceRequest.FromString(body))
 
     def names(self) -> list[str]:
@@ -56,39 +56,10 @@ class Collector(trace_service_pb2_grpc.TraceServiceServicer):
         return {attribute.key: attribute.value.string_value for attribute in attributes}
 
 
-@asynccontextmanager
-async def grpc_collector() -> AsyncIterator[Collector]:
-    collector = Collector()
-    server = grpc.aio.server()
-    add: Any = trace_service_pb2_grpc.add_TraceServiceServicer_to_server
-    add(collector, server)
-    collector.address = f"http://127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
-    await server.start()
-    try:
-        yield collector
-    finally:
-        await server.stop(None)
-
-
-@asynccontextmanager
-async def http_collector() -> AsyncIterator[Collector]:
-    collector = Collector()
-
-    async def take(request: web.Request) -> web.Response:
-        collector.take(await request.read())
-        collector.metadata = {key.lower(): value for key, value in request.headers.items()}
-        return web.Response(content_type="application/x-protobuf")
-
-    app = web.Application()
-    app.router.add_post("/v1/traces", take)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    collector.address = f"http://127.0.0.1:{runner.addresses[0][1]}/v1/traces"
-    try:
-        yield collector
-    finally:
-        await runner.cleanup()
+def collecting(protocol: OtlpProtocol = OtlpProtocol.GRPC) -> AbstractAsyncContextManager[Collector]:
+    if protocol is OtlpProtocol.GRPC:
+        return over_grpc(Collector(), trace_service_pb2_grpc.add_TraceServiceServicer_to_server)
+    return over_http(Collector(), "/v1/traces")
 
 
 def settings(endpoint: str, **changes: Any) -> TracingSettings:
@@ -115,8 +86,7 @@ def record(provider: TracerProvider, count: int) -> float:
 @pytest.mark.parametrize("protocol", list(OtlpProtocol))
 async def test_spans_arrive(protocol: OtlpProtocol) -> None:
     """In their order, with resource and headers, over either protocol; the stop sends what waits."""
-    opened = grpc_collector() if protocol is OtlpProtocol.GRPC else http_collector()
-    async with opened as collector:
+    async with collecting(protocol) as collector:
         provider, queue = make_provider(settings(collector.address, protocol=protocol), RESOURCE)
         record(provider, 3)
         await asyncio.to_thread(queue.close, timedelta(seconds=5))
@@ -128,7 +98,7 @@ async def test_spans_arrive(protocol: OtlpProtocol) -> None:
 
 async def test_a_full_batch_leaves_at_once_and_a_flush_sends_the_rest() -> None:
     """Nobody waits for the delay."""
-    async with grpc_collector() as collector:
+    async with collecting() as collector:
         limits = QueueLimits(size=100, batch=10, delay=timedelta(minutes=5))
         provider, queue = make_provider(settings(collector.address, queue=limits), RESOURCE)
         record(provider, 12)

@@ -7,18 +7,17 @@ import json
 import logging
 import socket
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import grpc.aio
 import pytest
-from aiohttp import web
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2, metrics_service_pb2_grpc
 
 from tests.integration.engine.processes import server_in, until
+from tests.integration.tracing.collectors import over_grpc, over_http
 from weft.client import connect
 from weft.mesh.tracing.metric_export import make_meter_provider
 from weft.mesh.tracing.metrics import MetricsRun, MetricsSettings
@@ -35,6 +34,9 @@ class Collector(metrics_service_pb2_grpc.MetricsServiceServicer):
     async def Export(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802 - named as its RPC
         self.requests.append(request)
         return metrics_service_pb2.ExportMetricsServiceResponse()
+
+    def take(self, body: bytes, metadata: Mapping[str, str]) -> None:  # noqa: ARG002 - a collector's
+        self.requests.append(metrics_service_pb2.ExportMetricsServiceRequest.FromString(body))
 
     def names(self) -> set[str]:
         return {
@@ -58,39 +60,10 @@ class Collector(metrics_service_pb2_grpc.MetricsServiceServicer):
         }
 
 
-@asynccontextmanager
-async def grpc_collector() -> AsyncIterator[Collector]:
-    collector = Collector()
-    server = grpc.aio.server()
-    add: Any = metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server
-    add(collector, server)
-    collector.address = f"http://127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
-    await server.start()
-    try:
-        yield collector
-    finally:
-        await server.stop(None)
-
-
-@asynccontextmanager
-async def http_collector() -> AsyncIterator[Collector]:
-    collector = Collector()
-
-    async def take(request: web.Request) -> web.Response:
-        body = await request.read()
-        collector.requests.append(metrics_service_pb2.ExportMetricsServiceRequest.FromString(body))
-        return web.Response(content_type="application/x-protobuf")
-
-    app = web.Application()
-    app.router.add_post("/v1/metrics", take)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    collector.address = f"http://127.0.0.1:{runner.addresses[0][1]}/v1/metrics"
-    try:
-        yield collector
-    finally:
-        await runner.cleanup()
+def collecting(protocol: OtlpProtocol = OtlpProtocol.GRPC) -> AbstractAsyncContextManager[Collector]:
+    if protocol is OtlpProtocol.GRPC:
+        return over_grpc(Collector(), metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server)
+    return over_http(Collector(), "/v1/metrics")
 
 
 def settings(endpoint: str, **changes: Any) -> MetricsSettings:
@@ -101,8 +74,7 @@ def settings(endpoint: str, **changes: Any) -> MetricsSettings:
 @pytest.mark.parametrize("protocol", list(OtlpProtocol))
 async def test_metrics_arrive(protocol: OtlpProtocol) -> None:
     """With the resource, over either protocol; the stop sends what there is."""
-    opened = grpc_collector() if protocol is OtlpProtocol.GRPC else http_collector()
-    async with opened as collector:
+    async with collecting(protocol) as collector:
         provider = make_meter_provider(
             settings(collector.address, protocol=protocol), {"service.name": "shop"}
         )
@@ -167,7 +139,7 @@ def test_the_settings_are_those_of_opentelemetry() -> None:
 
 async def test_a_server_sends_what_its_mesh_knows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While it runs, and once more when it stops; the same stands in its health."""
-    async with grpc_collector() as collector:
+    async with collecting() as collector:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", collector.address)
         monkeypatch.setenv("OTEL_METRIC_EXPORT_INTERVAL", "200")
         with server_in(tmp_path) as server:

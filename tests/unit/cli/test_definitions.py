@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.cli.files import faults_of
 from weft.cli._definitions import read_services, read_workflows
 from weft.core.errors import ValidationError
 
@@ -30,18 +31,6 @@ steps:
 """
 
 
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return tmp_path / "file.yaml"
-
-
-def _faults(file: Path, text: str) -> list[str]:
-    file.write_text(text)
-    with pytest.raises(ValidationError) as caught:
-        read_workflows([str(file)])
-    return [str(violation).removeprefix(f"{file}: ") for violation in caught.value.violations]
-
-
 def test_a_workflow(file: Path) -> None:
     """Every key is read, durations in all their forms, and null is as good as absent."""
     file.write_text(WORKFLOW)
@@ -55,7 +44,7 @@ def test_a_workflow(file: Path) -> None:
 
 def test_every_fault_at_once(file: Path) -> None:
     """Unknown keys with a hint, missing keys and wrong types of the whole file are listed together."""
-    faults = _faults(
+    faults = faults_of(
         file,
         "name: [greet]\nmetdata: {}\ntimeout: soon\nsteps:\n"
         "- {id: one, servce: hello, action: say}\n- 7\n- {id: 1, service: s, action: a, input: text}\n",
@@ -74,7 +63,7 @@ def test_every_fault_at_once(file: Path) -> None:
 
 def test_faults_of_all_documents(file: Path) -> None:
     """Each fault names its document when there are several."""
-    faults = _faults(file, "name: a\n---\nsteps: []\n")
+    faults = faults_of(file, "name: a\n---\nsteps: []\n")
     assert faults == [
         f"{file} (document 1): steps: is required",
         f"{file} (document 2): name: is required",
@@ -83,13 +72,13 @@ def test_faults_of_all_documents(file: Path) -> None:
 
 def test_one_name_twice(file: Path) -> None:
     """A name that two documents define is refused: the later would undo the earlier."""
-    faults = _faults(file, "{name: a, steps: []}\n---\n{name: a, steps: []}\n")
+    faults = faults_of(file, "{name: a, steps: []}\n---\n{name: a, steps: []}\n")
     assert faults == [f"{file} (document 2): name: 'a' is defined by {file} (document 1) already"]
 
 
 def test_true_is_no_duration(file: Path) -> None:
     """A truth value is not taken for a number of seconds."""
-    assert "not a duration" in _faults(file, "{name: a, steps: [], timeout: true}")[0]
+    assert "not a duration" in faults_of(file, "{name: a, steps: [], timeout: true}")[0]
 
 
 def test_a_service(file: Path) -> None:
@@ -150,7 +139,7 @@ def test_retries_timeouts_and_concurrency(file: Path) -> None:
 
 def test_every_fault_of_policies_at_once(file: Path) -> None:
     """Each is named by its path, with what would do instead."""
-    faults = _faults(
+    faults = faults_of(
         file,
         "name: pay\nconcurrency: {key: 7}\nsteps:\n"
         "- id: a\n  service: s\n  action: b\n  heartbeat_timeout: often\n"

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.kinds import EVERYTHING
+from tests.unit.cli.files import faults_of
 from weft.api.common.v1 import payload_pb2
 from weft.api.workflow.v1 import workflow_pb2
 from weft.cli._apply import changes
@@ -21,21 +22,8 @@ from weft.client._reading.workflow import workflow as read_workflow
 from weft.client._workflow_to_proto import DEFINITION
 from weft.client._workflow_to_proto import workflow as written
 from weft.client.records import Workflow
-from weft.core.errors import ValidationError
 from weft.server.requests import Faults
 from weft.server.workflow.convert import draft_from_proto, workflow_to_proto
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return tmp_path / "file.yaml"
-
-
-def _faults(file: Path, text: str) -> list[str]:
-    file.write_text(text)
-    with pytest.raises(ValidationError) as caught:
-        read_workflows([str(file)])
-    return [str(violation).removeprefix(f"{file}: ") for violation in caught.value.violations]
 
 
 def parts(shape: Shape, message: Any, found: dict[str, tuple[set[str], set[str]]]) -> None:
@@ -132,7 +120,7 @@ def test_what_a_file_no_longer_says_is_a_change(file: Path) -> None:
 )
 def test_what_is_wrong_with_a_step(file: Path, step: str, fault: str) -> None:
     """It is said where it stands, and what to write."""
-    (found,) = _faults(file, f"name: a\nsteps: [{step}]\n")
+    (found,) = faults_of(file, f"name: a\nsteps: [{step}]\n")
     assert found.startswith(fault)
 
 
@@ -157,7 +145,7 @@ def test_a_wait_may_be_a_number_of_seconds(file: Path) -> None:
 def test_hostile_files_are_refused_at_once(file: Path, text: str, fault: str) -> None:
     """Very many steps, very deep ones, and aliases that would explode: before anything of it is built."""
     began = time.process_time()
-    (found,) = _faults(file, text)
+    (found,) = faults_of(file, text)
     assert fault in found
     assert time.process_time() - began < 2
 
@@ -173,6 +161,6 @@ def test_hostile_files_are_refused_at_once(file: Path, text: str, fault: str) ->
 def test_hostile_json_is_refused_at_once(file: Path, text: str, fault: str) -> None:
     """As YAML is."""
     began = time.process_time()
-    (found,) = _faults(file.with_suffix(".json"), text)
+    (found,) = faults_of(file.with_suffix(".json"), text)
     assert fault in found
     assert time.process_time() - began < 2

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.unit.cli.files import faults_of
 from weft.cli._test_files import read_suites
 from weft.core.errors import ValidationError
 
@@ -37,10 +38,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def faults(file: Path, text: str) -> list[str]:
-    file.write_text(text)
-    with pytest.raises(ValidationError) as caught:
-        read_suites([str(file)])
-    return [str(violation).removeprefix(f"{file}: ") for violation in caught.value.violations]
+    return faults_of(file, text, read_suites)
 
 
 def test_steps_are_known_at_all_depths(file: Path) -> None:
