@@ -1,8 +1,9 @@
-"""What is asked of every store, and what comes back: pages, filters, request keys."""
+"""What is asked of every store, and what comes back: pages, filters, request keys, its state."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum, unique
 from typing import Final, Generic, TypeVar
 
 from weft.server.execution.model import ExecutionState
@@ -17,6 +18,7 @@ __all__ = [
     "RequestKey",
     "Slice",
     "StaleWriteError",
+    "StoreState",
     "WhenFull",
 ]
 
@@ -26,6 +28,14 @@ COUNT_LIMIT: Final = 5_000
 """How far the total of a list is counted."""
 WINDOW: Final = 10_000
 """In how many executions a page is looked for at once."""
+
+
+@unique
+class StoreState(StrEnum):
+    """Whether the store can do its work."""
+
+    HEALTHY = "HEALTHY"
+    BROKEN = "BROKEN"
 
 
 class StaleWriteError(Exception):
