@@ -108,6 +108,7 @@ class Claims:
     Attributes:
         obey: Is given the commands that other servers left for executions of this one.
         obeys: Of which kinds.
+        task: Claims in the background; none before it was started.
     """
 
     def __init__(

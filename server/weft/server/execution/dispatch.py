@@ -154,10 +154,7 @@ class Dispatcher:
             WeftError: As ``ActionCaller.call``.
         """
         service = await self._registry.get(service_ref)
-        if service.state is ServiceState.INACTIVE:
-            raise PreconditionError(
-                f"service {service.name!r} is inactive", metadata={"service": service.name}
-            )
+        _require_active(service)
         choice = self._choose(service, versions)
         schemas = self._schemas.of(service, action_name, choice.offer)
         limit = timeout or schemas.action.timeout or DEFAULT_TIMEOUT
@@ -172,13 +169,7 @@ class Dispatcher:
         failpoint("dispatch.after")
         if reply.pending:
             return Outcome(output={}, text=b"{}", instance_id=reply.instance_id, pending=True, limit=limit)
-        output, text = _check_output(schemas, call, reply.output)
-        return Outcome(
-            output=output,
-            text=text,
-            instance_id=reply.instance_id,
-            compensation=schemas.action.compensation,
-        )
+        return _outcome(schemas, call, reply.output, reply.instance_id)
 
     async def check(self, service_ref: str, action_name: str, text: bytes, versions: VersionRange) -> Outcome:
         """Check an output that an action told later.
@@ -190,8 +181,7 @@ class Dispatcher:
         choice = self._choose(service, versions)
         schemas = self._schemas.of(service, action_name, choice.offer)
         about = ActionCall(service=service.name, action=action_name, input=b"{}")
-        output, checked = _check_output(schemas, about, text)
-        return Outcome(output=output, text=checked, instance_id="", compensation=schemas.action.compensation)
+        return _outcome(schemas, about, text)
 
     def _choose(self, service: Service, wanted: VersionRange) -> Choice:
         """Return which of its versions is called; the same as long as the service does not change."""
@@ -204,6 +194,11 @@ class Dispatcher:
         choice = _choose(service, wanted)
         self._choices[key] = (service, choice)
         return choice
+
+
+def _require_active(service: Service) -> None:
+    if service.state is ServiceState.INACTIVE:
+        raise PreconditionError(f"service {service.name!r} is inactive", metadata={"service": service.name})
 
 
 def _prepare(
@@ -270,6 +265,13 @@ def _input_invalid(service: str, action: str, violations: list[Violation]) -> Va
         message=f"input of {service}.{action}: {faults}",
         metadata={"service": service, "action": action},
     )
+
+
+def _outcome(schemas: ActionSchemas, call: ActionCall, reply: bytes, instance_id: str = "") -> Outcome:
+    """Check what an action gave."""
+    output, text = _check_output(schemas, call, reply)
+    compensation = schemas.action.compensation
+    return Outcome(output=output, text=text, instance_id=instance_id, compensation=compensation)
 
 
 def _check_output(schemas: ActionSchemas, call: ActionCall, reply: bytes) -> tuple[JsonObject, bytes]:

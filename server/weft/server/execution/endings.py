@@ -77,6 +77,19 @@ def completed(
     Raises:
         WeftError: Its ``output`` cannot be rendered, or is too large.
     """
+    return StepCompleted(
+        step_id=place.path,
+        attempt=place.attempt,
+        output=_told(run, place, output, value),
+        instance_id=instance_id,
+        next=goto,
+        signal_id=signal_id,
+        undo=compensation if _undone_as_registered(run, place.planned) else "",
+    )
+
+
+def _told(run: Run, place: Place, output: bytes, value: JsonObject | None) -> bytes:
+    """Return what stands for the output of a step: what its ``output`` makes of it, else the same."""
     planned = place.planned
     text = output
     if planned is not None and planned.output is not None:
@@ -87,15 +100,7 @@ def completed(
         run.know(output, value)
     if len(text) > MAX_PAYLOAD_BYTES:
         raise _too_large(place.path, len(text))
-    return StepCompleted(
-        step_id=place.path,
-        attempt=place.attempt,
-        output=text,
-        instance_id=instance_id,
-        next=goto,
-        signal_id=signal_id,
-        undo=compensation if _undone_as_registered(run, planned) else "",
-    )
+    return text
 
 
 def _undone_as_registered(run: Run, planned: PlannedStep | None) -> bool:

@@ -84,6 +84,7 @@ class Engine:
 
     Attributes:
         hub: Wakes whoever follows an execution.
+        claims: Looks after what is in the store and nobody's.
         children: Starts child executions, and looks how they ended.
         family: Is told of executions whose parents or children have to know; set by who can reach them.
         step_turns: Has the turns of steps with a limit.

@@ -154,6 +154,8 @@ class Run:
         trace: How it hangs in its trace.
         ended: Resolves with the summary in its final state, or fails when this
             server lets go of the execution before that.
+        task: Drives it; none while somebody has something to record before.
+        lock: Held by who records.
         news: Set whenever something was recorded.
         outcomes: Says what is recorded of an attempt that ended.
         pulses: Take the heartbeats of the attempts that run here, by path.
