@@ -31,97 +31,98 @@ def number(value: int) -> tuple[Range, ...]:
     return (Range(start=value, end=value),)
 
 
-@pytest.mark.parametrize(
-    ("zone", "expression", "begin", "expected"),
-    [
-        # Berlin, 29 March 2026: 02:00 becomes 03:00.
-        ("Europe/Berlin", "30 2 * * *", "2026-03-28", ["28 02:30 +0100", "29 03:00 +0200", "30 02:30 +0200"]),
-        # All that is skipped is one run, and what is due then anyway is the same run.
-        (
-            "Europe/Berlin",
-            "*/20 2,3 * * *",
-            "2026-03-29",
-            ["29 03:00 +0200", "29 03:20 +0200", "29 03:40 +0200"],
-        ),
-        # Every hour goes by the hours that there are.
-        ("Europe/Berlin", "30 * * * *", "2026-03-29", ["29 00:30 +0100", "29 01:30 +0100", "29 03:30 +0200"]),
-        (
-            "Europe/Berlin",
-            "0 */2 * * *",
-            "2026-03-28T23:00",
-            ["29 00:00 +0100", "29 03:00 +0200", "29 04:00 +0200"],
-        ),
-        # Berlin, 25 October 2026: 03:00 becomes 02:00.
-        ("Europe/Berlin", "30 2 * * *", "2026-10-24", ["24 02:30 +0200", "25 02:30 +0200", "26 02:30 +0100"]),
-        (
-            "Europe/Berlin",
-            "*/30 1-3 * * *",
-            "2026-10-25T01:00",
-            ["25 01:30 +0200", "25 02:00 +0200", "25 02:30 +0200", "25 03:00 +0100", "25 03:30 +0100"],
-        ),
-        (
-            "Europe/Berlin",
-            "30 * * * *",
-            "2026-10-25T01:00",
-            ["25 01:30 +0200", "25 02:30 +0200", "25 02:30 +0100", "25 03:30 +0100"],
-        ),
-        (
-            "Europe/Berlin",
-            "0 */2 * * *",
-            "2026-10-24T23:00",
-            ["25 00:00 +0200", "25 02:00 +0200", "25 04:00 +0100"],
-        ),
-        # New York, 8 March and 1 November 2026.
-        ("America/New_York", "15 2 * * SUN", "2026-03-02", ["08 03:00 -0400", "15 02:15 -0400"]),
-        ("America/New_York", "15 1 * * SUN", "2026-10-26", ["01 01:15 -0400", "08 01:15 -0500"]),
-        # Lord Howe: half an hour. 5 April 2026: 02:00 becomes 01:30; 4 October: 02:00 becomes 02:30.
-        (
-            "Australia/Lord_Howe",
-            "45 1 * * *",
-            "2026-04-04",
-            ["04 01:45 +1100", "05 01:45 +1100", "06 01:45 +1030"],
-        ),
-        (
-            "Australia/Lord_Howe",
-            "15,45 * * * *",
-            "2026-04-05T01:00",
-            ["05 01:15 +1100", "05 01:45 +1100", "05 01:45 +1030", "05 02:15 +1030"],
-        ),
-        (
-            "Australia/Lord_Howe",
-            "15 2 * * *",
-            "2026-10-03",
-            ["03 02:15 +1030", "04 02:30 +1100", "05 02:15 +1100"],
-        ),
-        # Kathmandu: no summer time, a quarter of an hour off; on 1 January 1986 it moved there.
-        ("Asia/Kathmandu", "0 9 * * *", "2026-03-28", ["28 09:00 +0545", "29 09:00 +0545"]),
-        ("Asia/Kathmandu", "5 0 * * *", "1985-12-31", ["31 00:05 +0530", "01 00:15 +0545", "02 00:05 +0545"]),
-        # Sao Paulo, until 2019: midnight was skipped in spring, and the hour before it came twice in autumn.
-        (
-            "America/Sao_Paulo",
-            "0 0 * * *",
-            "2018-11-02T12:00",
-            ["03 00:00 -0300", "04 01:00 -0200", "05 00:00 -0200"],
-        ),
-        ("America/Sao_Paulo", "30 23 * * *", "2019-02-16", ["16 23:30 -0200", "17 23:30 -0300"]),
-        (
-            "America/Sao_Paulo",
-            "30 * * * *",
-            "2019-02-16T23:00",
-            ["16 23:30 -0200", "16 23:30 -0300", "17 00:30 -0300"],
-        ),
-        ("America/Sao_Paulo", "30 * * * SAT", "2019-02-16T23:45", ["16 23:30 -0300", "23 00:30 -0300"]),
-        ("America/Sao_Paulo", "0 0 * * *", "2026-11-01", ["02 00:00 -0300", "03 00:00 -0300"]),
-        # Apia left out a whole day: 30 December 2011.
-        ("Pacific/Apia", "0 12 * * *", "2011-12-29", ["29 12:00 -1000", "31 00:00 +1400", "31 12:00 +1400"]),
-        (
-            "Pacific/Apia",
-            "0 * * * *",
-            "2011-12-29T22:30",
-            ["29 23:00 -1000", "31 00:00 +1400", "31 01:00 +1400"],
-        ),
-    ],
-)
+JUMPS: list[tuple[str, str, str, list[str]]] = [
+    # Berlin, 29 March 2026: 02:00 becomes 03:00.
+    ("Europe/Berlin", "30 2 * * *", "2026-03-28", ["28 02:30 +0100", "29 03:00 +0200", "30 02:30 +0200"]),
+    # All that is skipped is one run, and what is due then anyway is the same run.
+    (
+        "Europe/Berlin",
+        "*/20 2,3 * * *",
+        "2026-03-29",
+        ["29 03:00 +0200", "29 03:20 +0200", "29 03:40 +0200"],
+    ),
+    # Every hour goes by the hours that there are.
+    ("Europe/Berlin", "30 * * * *", "2026-03-29", ["29 00:30 +0100", "29 01:30 +0100", "29 03:30 +0200"]),
+    (
+        "Europe/Berlin",
+        "0 */2 * * *",
+        "2026-03-28T23:00",
+        ["29 00:00 +0100", "29 03:00 +0200", "29 04:00 +0200"],
+    ),
+    # Berlin, 25 October 2026: 03:00 becomes 02:00.
+    ("Europe/Berlin", "30 2 * * *", "2026-10-24", ["24 02:30 +0200", "25 02:30 +0200", "26 02:30 +0100"]),
+    (
+        "Europe/Berlin",
+        "*/30 1-3 * * *",
+        "2026-10-25T01:00",
+        ["25 01:30 +0200", "25 02:00 +0200", "25 02:30 +0200", "25 03:00 +0100", "25 03:30 +0100"],
+    ),
+    (
+        "Europe/Berlin",
+        "30 * * * *",
+        "2026-10-25T01:00",
+        ["25 01:30 +0200", "25 02:30 +0200", "25 02:30 +0100", "25 03:30 +0100"],
+    ),
+    (
+        "Europe/Berlin",
+        "0 */2 * * *",
+        "2026-10-24T23:00",
+        ["25 00:00 +0200", "25 02:00 +0200", "25 04:00 +0100"],
+    ),
+    # New York, 8 March and 1 November 2026.
+    ("America/New_York", "15 2 * * SUN", "2026-03-02", ["08 03:00 -0400", "15 02:15 -0400"]),
+    ("America/New_York", "15 1 * * SUN", "2026-10-26", ["01 01:15 -0400", "08 01:15 -0500"]),
+    # Lord Howe: half an hour. 5 April 2026: 02:00 becomes 01:30; 4 October: 02:00 becomes 02:30.
+    (
+        "Australia/Lord_Howe",
+        "45 1 * * *",
+        "2026-04-04",
+        ["04 01:45 +1100", "05 01:45 +1100", "06 01:45 +1030"],
+    ),
+    (
+        "Australia/Lord_Howe",
+        "15,45 * * * *",
+        "2026-04-05T01:00",
+        ["05 01:15 +1100", "05 01:45 +1100", "05 01:45 +1030", "05 02:15 +1030"],
+    ),
+    (
+        "Australia/Lord_Howe",
+        "15 2 * * *",
+        "2026-10-03",
+        ["03 02:15 +1030", "04 02:30 +1100", "05 02:15 +1100"],
+    ),
+    # Kathmandu: no summer time, a quarter of an hour off; on 1 January 1986 it moved there.
+    ("Asia/Kathmandu", "0 9 * * *", "2026-03-28", ["28 09:00 +0545", "29 09:00 +0545"]),
+    ("Asia/Kathmandu", "5 0 * * *", "1985-12-31", ["31 00:05 +0530", "01 00:15 +0545", "02 00:05 +0545"]),
+    # Sao Paulo, until 2019: midnight was skipped in spring, and the hour before it came twice in autumn.
+    (
+        "America/Sao_Paulo",
+        "0 0 * * *",
+        "2018-11-02T12:00",
+        ["03 00:00 -0300", "04 01:00 -0200", "05 00:00 -0200"],
+    ),
+    ("America/Sao_Paulo", "30 23 * * *", "2019-02-16", ["16 23:30 -0200", "17 23:30 -0300"]),
+    (
+        "America/Sao_Paulo",
+        "30 * * * *",
+        "2019-02-16T23:00",
+        ["16 23:30 -0200", "16 23:30 -0300", "17 00:30 -0300"],
+    ),
+    ("America/Sao_Paulo", "30 * * * SAT", "2019-02-16T23:45", ["16 23:30 -0300", "23 00:30 -0300"]),
+    ("America/Sao_Paulo", "0 0 * * *", "2026-11-01", ["02 00:00 -0300", "03 00:00 -0300"]),
+    # Apia left out a whole day: 30 December 2011.
+    ("Pacific/Apia", "0 12 * * *", "2011-12-29", ["29 12:00 -1000", "31 00:00 +1400", "31 12:00 +1400"]),
+    (
+        "Pacific/Apia",
+        "0 * * * *",
+        "2011-12-29T22:30",
+        ["29 23:00 -1000", "31 00:00 +1400", "31 01:00 +1400"],
+    ),
+]
+"""Zone, expression, where the search begins, and what the clock there shows."""
+
+
+@pytest.mark.parametrize(("zone", "expression", "begin", "expected"), JUMPS)
 def test_clocks_that_change(zone: str, expression: str, begin: str, expected: list[str]) -> None:
     """What is skipped comes right after the gap, what is shown twice comes once; every hour is every hour."""
     assert fires(zone, expression, begin, len(expected)) == expected
