@@ -12,6 +12,7 @@ import grpc.aio
 import pytest
 from aiohttp import web
 
+from tests.support.actions import greeting, streaming_provider
 from weft.api.action.v1 import action_service_pb2 as pb
 from weft.api.action.v1 import action_service_pb2_grpc as pb_grpc
 from weft.client import Client, connect
@@ -174,3 +175,24 @@ async def test_an_endpoint_that_moves_is_followed(address: str) -> None:
         await weft.registry.update("raw", endpoint=second)
         await weft.executions.call("raw", "work")
         assert (len(one.requests), len(two.requests)) == (1, 1)
+
+
+async def test_a_narrow_window_costs_no_attempts(address: str) -> None:
+    """What waits at the engine for a provider's window is not with it yet, so it cannot be silent there."""
+
+    async def one_by_one(requests: Any, context: Any) -> None:
+        await context.write(greeting(invocations=1))
+        async for request in requests:
+            await asyncio.sleep(0.4)
+            done = [pb.ActionResult(id=it.id) for it in request.invocations]
+            await context.write(pb.RunActionsResponse(results=done))
+
+    async with streaming_provider(one_by_one) as endpoint, connect(address) as weft:
+        await weft.registry.register(
+            "slow", endpoint=f"grpc://{endpoint.address}", actions=[{"name": "work"}]
+        )
+        work = _single("slow", "work", heartbeat_timeout=0.7, retry={"initial_backoff": 0.1})
+        await weft.workflows.create("three", [{"id": "each", "map": {"items": [1, 2, 3], "steps": work}}])
+        ended = await weft.executions.execute("three", {})
+        attempts = [step.attempt for step in ended.steps if step.action]
+        assert (ended.state, attempts) == ("COMPLETED", [1, 1, 1])

@@ -77,7 +77,13 @@ class ActionCall:
     heartbeat_details: bytes = b""
     """JSON text of what the attempt before told last, for this one to go on from there."""
     on_heartbeat: Callable[[bytes], None] | None = field(default=None, repr=False, compare=False)
-    """Is told of each sign of life that a transport sees, with its details: JSON text, or nothing."""
+    """Is told of each sign of life that a transport sees, with its details: JSON text, or nothing.
+    Where one is awaited, the first comes when the call is given to an instance."""
+
+    def given(self) -> None:
+        """Take note that an instance is given it now: from here on somebody can be silent."""
+        if self.heartbeat_timeout is not None and self.on_heartbeat is not None:
+            self.on_heartbeat(b"")
 
     def names(self) -> dict[str, str]:
         """Return what an error of this call tells in its metadata."""
@@ -116,6 +122,8 @@ class ActionTransport(Protocol):
 
     async def invoke(self, endpoint: Endpoint, call: ActionCall, timeout: float) -> bytes | None:
         """Run an action at an endpoint and return the JSON text of its output; None when it is pending.
+
+        ``call.given()`` is called when it is sent, and not while it waits to be.
 
         Cancelling it cancels the action, as far as it can be told.
 

@@ -135,8 +135,6 @@ class ActionCaller:
         failed: bool | None = None
         try:
             timeout = max(_LEAST, deadline - started)
-            if call.heartbeat_timeout is not None and call.on_heartbeat is not None:
-                call.on_heartbeat(b"")  # from now on somebody can be silent
             output = await self._transports[endpoint.protocol].invoke(endpoint, call, timeout)
             failed = False
         except WeftError as error:

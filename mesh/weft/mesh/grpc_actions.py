@@ -104,6 +104,7 @@ class GrpcActionTransport:
             attempt=call.attempt,
             balancer=self._policy,
         )
+        call.given()
         try:
             response = await stub.InvokeAction(_request(call), timeout=_left(deadline), metadata=metadata)
         except grpc.aio.AioRpcError as error:
@@ -132,6 +133,7 @@ class GrpcActionTransport:
             attempt=call.attempt,
             balancer=self._policy,
         )
+        call.given()
         try:
             output = await invoker.invoke(channel, call.grpc_method, endpoint, call, timeout, headers=headers)
         except WeftError as error:

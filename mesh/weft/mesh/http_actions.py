@@ -57,6 +57,7 @@ class HttpActionTransport:
             attempt=call.attempt,
             balancer=self._policy,
         )
+        call.given()
         try:
             answer, body = await self._post(url, headers, call, timeout)
         except BaseException as error:

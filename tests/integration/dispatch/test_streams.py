@@ -177,6 +177,30 @@ async def test_the_window_is_kept() -> None:
         assert max(seen) <= 2
 
 
+async def test_what_waits_for_the_window_is_not_silent() -> None:
+    """A heartbeat timeout runs from the moment when a call is sent: before that nobody could beat."""
+    release = asyncio.Event()
+
+    async def narrow(requests: Any, context: Any) -> None:
+        await context.write(greeting(invocations=1))
+        async for request in requests:
+            await release.wait()
+            await context.write(results(request))
+
+    async with streaming_provider(narrow) as endpoint, Way("stream") as way:
+        first, second = list[bytes](), list[bytes]()
+        calls = []
+        for told in (first, second):
+            fields: dict[str, Any] = {"heartbeat_timeout": timedelta(seconds=1), "on_heartbeat": told.append}
+            calls.append(asyncio.create_task(way.invoke(endpoint, "x", **fields)))
+            await until(lambda: bool(first))
+        await asyncio.sleep(0.05)
+        assert (first, second) == ([b""], [])
+        release.set()
+        await asyncio.gather(*calls)
+        assert (first, second) == ([b""], [b""])
+
+
 async def test_what_waits_has_a_limit_and_goes_elsewhere() -> None:
     """A provider that does not get on is no reason to gather work for it without end."""
 
@@ -315,12 +339,13 @@ async def test_heartbeats_reach_the_engine() -> None:
     async with service.hosted() as host, Way("stream") as way:
         endpoint = endpoint_of(host)
         await way.invoke(endpoint, "count", **fields)
+        assert told.pop(0) == b""  # it was given to the instance
         assert told[0] == b'{"done":0}'
         assert 2 <= len(told) <= 10
         assert told == sorted(told, key=lambda text: int(text[8:-1]))
         told.clear()
         await way.invoke(endpoint, "count_in_thread", **fields)
-        assert told == [b'{"done":-1}']
+        assert told == [b"", b'{"done":-1}']
 
 
 async def test_a_heartbeat_that_nobody_can_take_harms_nobody() -> None:

@@ -70,6 +70,7 @@ class Provider:
         """Actions that take a call on, and tell its outcome later."""
 
     async def invoke(self, endpoint: Endpoint, call: ActionCall, timeout: float) -> bytes | None:  # noqa: ARG002 - the port's
+        call.given()
         self.calls.append(call)
         self.timeouts.append(timeout)
         if call.action in self.later:

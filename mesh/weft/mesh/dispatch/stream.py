@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import Context
+from functools import partial
 from typing import Any, Final
 
 import grpc
@@ -168,6 +169,8 @@ class EngineStream:
                     for entry, error in unsayable:
                         self._ledger.answer(entry.id)
                         _fail(entry, error)
+                    for entry in batch.invocations:
+                        _tell(entry.value.call, entry.value.call.given)
                     await self._call.write(message)
                 if self._leaving and not self._ledger.open:
                     await self._call.done_writing()
@@ -207,10 +210,7 @@ class EngineStream:
         entry = self._ledger.find(beat.id)
         if entry is None or entry.given_up or entry.value.call.on_heartbeat is None:
             return
-        try:
-            entry.value.call.on_heartbeat(beat.details)
-        except Exception:  # it must not end the stream for everybody
-            _log.exception("a heartbeat of %s could not be taken", entry.value.call.action)
+        _tell(entry.value.call, partial(entry.value.call.on_heartbeat, beat.details))
 
     def _expire(self, entry: Entry[Outgoing], timeout: float) -> None:
         self._give_up(entry, Reason.DEADLINE_EXCEEDED)
@@ -263,6 +263,13 @@ class EngineStream:
             reason=Reason.ACTION_UNAVAILABLE,
             metadata=call.names(),
         )
+
+
+def _tell(call: ActionCall, beat: Callable[[], None]) -> None:
+    try:
+        beat()
+    except Exception:  # it must not end the stream for everybody
+        _log.exception("a heartbeat of %s could not be taken", call.action)
 
 
 def _fail(entry: Entry[Outgoing], error: Exception) -> None:
