@@ -7,12 +7,13 @@ v1alpha. The messages are the same, so one servicer answers both.
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from contextlib import suppress
 from typing import Any, Final
 
 import grpc
 import grpc.aio
 from google.protobuf import descriptor_pb2
-from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.descriptor_pool import Default, DescriptorPool
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 __all__ = ["REFLECTION_SERVICES", "add_reflection"]
@@ -48,19 +49,41 @@ class _Servicer:
     """Answers from the pool, and knows the files of reflection itself: no generated code brings v1."""
 
     def __init__(self, names: Iterable[str], pool: DescriptorPool | None) -> None:
-        self._given: Any = reflection.aio.ReflectionServicer(names, pool=pool)
-        self._own: Any = reflection.aio.ReflectionServicer((), pool=_own_pool())
+        own = _own_pool()
+        self._pools: tuple[tuple[Any, DescriptorPool], ...] = (
+            (reflection.aio.ReflectionServicer(names, pool=pool), Default() if pool is None else pool),
+            (reflection.aio.ReflectionServicer((), pool=own), own),
+        )
 
     async def answer(
         self, requests: AsyncIterable[reflection_pb2.ServerReflectionRequest], context: Any
     ) -> AsyncIterator[reflection_pb2.ServerReflectionResponse]:
-        async for response in self._given.ServerReflectionInfo(requests, context):
-            if response.HasField("error_response"):
-                again = self._own.ServerReflectionInfo(_only(response.original_request), context)
-                async for other in again:
-                    yield other
-            else:
-                yield response
+        async for request in requests:
+            yield await self._answer(request, context)
+
+    async def _answer(
+        self, request: reflection_pb2.ServerReflectionRequest, context: Any
+    ) -> reflection_pb2.ServerReflectionResponse:
+        """Answer from the first pool that can; that there is nothing is for the last one to say."""
+        response = reflection_pb2.ServerReflectionResponse()
+        for servicer, pool in self._pools:
+            asked = _of_the_service(request, pool)
+            (response,) = [it async for it in servicer.ServerReflectionInfo(_only(asked), context)]
+            if not response.HasField("error_response"):
+                break
+        response.original_request.CopyFrom(request)
+        return response
+
+
+def _of_the_service(
+    request: reflection_pb2.ServerReflectionRequest, pool: DescriptorPool
+) -> reflection_pb2.ServerReflectionRequest:
+    """Ask for the service where a method is asked for: protobuf's pool finds all symbols but methods."""
+    service, _, method = request.file_containing_symbol.rpartition(".")
+    with suppress(KeyError):
+        if method in pool.FindServiceByName(service).methods_by_name:
+            return reflection_pb2.ServerReflectionRequest(host=request.host, file_containing_symbol=service)
+    return request
 
 
 async def _only(

@@ -95,6 +95,34 @@ async def test_reflection_describes_every_service(world: World, name: str) -> No
     assert name in {f"{file.package}.{service.name}" for file in files for service in file.service}
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "weft.api.execution.v1.ExecutionService.StartExecution",
+        "grpc.health.v1.Health.Check",
+        "grpc.reflection.v1.ServerReflection.ServerReflectionInfo",
+    ],
+)
+async def test_reflection_finds_the_file_of_a_method(world: World, name: str) -> None:
+    """The protocol names ``<package>.<service>[.<method>]``, and ``grpcurl describe`` asks for it."""
+    answer = await reflect(world, file_containing_symbol=name)
+    assert answer.original_request.file_containing_symbol == name
+    files = answer.file_descriptor_response.file_descriptor_proto
+    first = descriptor_pb2.FileDescriptorProto.FromString(files[0])
+    assert name in {
+        f"{first.package}.{service.name}.{method.name}"
+        for service in first.service
+        for method in service.method
+    }
+
+
+@pytest.mark.parametrize("name", ["weft.api.execution.v1.ExecutionService.Start", "Start", "."])
+async def test_reflection_does_not_find_what_is_not_there(world: World, name: str) -> None:
+    """A service that has no such method is no answer."""
+    answer = await reflect(world, file_containing_symbol=name)
+    assert answer.error_response.error_code == Code.NOT_FOUND
+
+
 async def test_channelz_knows_the_server(world: World) -> None:
     """GetServers answers with this server and its counts of calls."""
     channel: Any = world.wire.channel
