@@ -35,8 +35,8 @@ __all__ = ["gives_reason", "is_too_large", "output_invalid", "rpc_failure", "sta
 
 _TOO_LARGE: Final = "larger than max"
 """How gRPC says that a message is over the limit; RESOURCE_EXHAUSTED alone may be anybody's quota."""
-_DEADLINE: Final = "deadline exceeded"
-"""How all say that the time of a call is over."""
+_DEADLINE: Final = ("deadline exceeded", "rst stream")
+"""How all say that the time of a call is over; a server that notices first may reset it, as Go's does."""
 _NEVER_CONNECTED: Final = "failed to connect to all addresses"
 """How gRPC says that a call was not sent, as there was no connection to send it over."""
 _SAY_ENOUGH: Final = (ValidationError, ServiceUnavailableError, DeadlineExceededError, CallCancelledError)
@@ -164,7 +164,8 @@ def _has_reason(status: status_pb2.Status) -> bool:
 
 def _late(error: WeftError, call: ActionCall, where: str, timeout: float) -> WeftError:
     """Tell our own deadline from one that the provider had and speaks of."""
-    if _DEADLINE in error.message.lower().replace("_", " "):
+    said = error.message.lower().replace("_", " ")
+    if any(words in said for words in _DEADLINE):
         return action_timeout(call, timeout)
     return DeadlineExceededError(
         f"{where} failed: {error.message}", reason=Reason.ACTION_TIMEOUT, metadata=call.names()

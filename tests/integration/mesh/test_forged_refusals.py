@@ -83,3 +83,14 @@ def test_an_action_ran_unless_its_own_service_refused(error: WeftError, untouche
     call = ActionCall(service="fleet", action="act", input=b"{}", idempotency_key="k")
     found = rpc_failure(rpc_error, call, Endpoint(host="127.0.0.1", port=1), 1.0, "")
     assert isinstance(found, UnreachableError) is untouched
+
+
+async def test_a_server_that_resets_a_call_when_its_time_is_over() -> None:
+    """As Go's does: the deadline that passed is the call's own, whoever noticed first."""
+    details = "Stream removed (RST_STREAM (Received RST_STREAM with error code 8))"
+    reset = grpc.aio.AioRpcError(
+        grpc.StatusCode.DEADLINE_EXCEEDED, grpc.aio.Metadata(), grpc.aio.Metadata(), details
+    )
+    call, endpoint = ActionCall(service="demo", action="x", input=b"{}"), Endpoint(host="h", port=1)
+    found = rpc_failure(reset, call, endpoint, 5.0, "")
+    assert (found.reason, found.message) == (Reason.ACTION_TIMEOUT, "demo.x did not answer within 5 s")
