@@ -98,9 +98,11 @@ Serve = Callable[[Any, Any], Awaitable[None]]
 
 
 @asynccontextmanager
-async def streaming_provider(serve: Serve, unary: Any = None, port: int = 0) -> AsyncIterator[Endpoint]:
+async def streaming_provider(
+    serve: Serve, unary: Any = None, port: int = 0, options: tuple[tuple[str, int], ...] = ()
+) -> AsyncIterator[Endpoint]:
     """Serve RunActions by hand, with messages; yields where."""
-    server = grpc.aio.server(options=(("grpc.so_reuseport", 0),))
+    server = grpc.aio.server(options=(("grpc.so_reuseport", 0), *options))
     handlers: dict[str, Any] = {
         "RunActions": grpc.stream_stream_rpc_method_handler(
             serve,

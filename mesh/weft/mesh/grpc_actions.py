@@ -15,6 +15,7 @@ from weft.api.common.v1 import context_pb2, payload_pb2
 from weft.core.clock import Clock, SystemClock
 from weft.core.errors import (
     Code,
+    ServiceUnavailableError,
     ValidationError,
     Violation,
     WeftError,
@@ -72,6 +73,9 @@ class GrpcActionTransport:
                 left = _left(deadline)
                 return await self._invoke_method(connection.channel, call.invoker, endpoint, call, left)
             return await self.invoke_over(connection.channel, endpoint, call, deadline, timeout)
+        except ServiceUnavailableError as error:
+            self._pool.note(connection, error)
+            raise
         finally:
             self._pool.give_back(connection)
 

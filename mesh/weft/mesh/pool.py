@@ -14,6 +14,7 @@ import grpc
 import grpc.aio
 
 from weft.core.clock import Clock
+from weft.core.errors import WeftError
 from weft.discovery.model import Endpoint
 from weft.mesh.actions import UnreachableError
 from weft.mesh.rpc import CHANNEL_OPTIONS
@@ -28,6 +29,15 @@ _OPTIONS = (
     ("grpc.use_local_subchannel_pool", 1),
 )
 """Channels share nothing, not even what the library remembers of an address that could not be connected."""
+
+_CALM: Final = {"grpc.keepalive_time_ms": 360_000}
+"""Of channels to servers that forbid to be pinged more often: gRPC's own default is once in five minutes."""
+
+_FORBIDDEN: Final = "too many pings"
+"""How such a server says it; Go writes underscores."""
+
+_MOST_CALM: Final = 10_000
+"""Servers that are known to be such; beyond that they are learnt anew."""
 
 _READY: Final = grpc.ChannelConnectivity.READY
 
@@ -84,8 +94,10 @@ class ChannelPool:
         self._idle_timeout = idle_timeout.total_seconds()
         self._credentials = credentials
         self._options = tuple({**dict(_OPTIONS), **dict(options)}.items())
+        self._calm_options = tuple({**dict(self._options), **_CALM}.items())
         self._connections: dict[_Place, Connection] = {}
         self._by_endpoint: dict[tuple[str, int, bool], Connection] = {}
+        self._calm: set[_Place] = set()
         self._kept: dict[object, frozenset[_Place]] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._warming: dict[_Place, asyncio.Task[None]] = {}
@@ -159,6 +171,15 @@ class ChannelPool:
         connection.last_used = self._clock.monotonic() if now is None else now
         if connection.leaving and connection.in_flight == 0:
             self._close_soon(connection)
+
+    def note(self, connection: Connection, error: WeftError) -> None:
+        """Take note of why a call failed: a server that forbids pings is dialled again, and left in peace."""
+        if _FORBIDDEN not in error.message.lower().replace("_", " "):
+            return
+        if len(self._calm) >= _MOST_CALM:
+            self._calm.clear()
+        self._calm.add(connection.place)
+        self._drop(connection)
 
     @asynccontextmanager
     async def channel(
@@ -240,10 +261,11 @@ class ChannelPool:
 
     def _open(self, place: _Place) -> grpc.aio.Channel:
         address, secure = place
+        options = self._options if place not in self._calm else self._calm_options
         if not secure:
-            return grpc.aio.insecure_channel(_target(address), options=self._options)
+            return grpc.aio.insecure_channel(_target(address), options=options)
         credentials = self._credentials or grpc.ssl_channel_credentials()
-        return grpc.aio.secure_channel(_target(address), credentials, options=self._options)
+        return grpc.aio.secure_channel(_target(address), credentials, options=options)
 
     def _drop(self, connection: Connection) -> None:
         """Let no new call in."""

@@ -13,7 +13,7 @@ import grpc
 import grpc.aio
 import pytest
 
-from tests.support.actions import Way, greeting, streaming_provider
+from tests.support.actions import WAYS, Way, greeting, streaming_provider
 from tests.support.behaviours import until
 from tests.support.foreign import grpc_provider
 from tests.support.hosting import Probe
@@ -447,6 +447,31 @@ async def test_an_engine_that_breaks_the_contract_is_told(how: str) -> None:
         await until(lambda: running == 0)
         async with Way("stream") as way:
             assert await way.invoke(endpoint_of(host), "hold", {"text": "briefly"}) == {"a": 1}
+
+
+@pytest.mark.parametrize("kind", WAYS)
+async def test_a_server_that_forbids_pings_is_called_without(kind: str) -> None:
+    """Such as any of gRPC's own that was not told otherwise: the next call may take as long as it likes."""
+
+    async def slow(requests: Any, context: Any) -> None:
+        await context.write(greeting())
+        async for request in requests:
+            await asyncio.sleep(4)
+            await context.write(results(request))
+
+    async def slow_unary(request: pb.InvokeActionRequest, context: Any) -> pb.InvokeActionResponse:
+        await asyncio.sleep(4)
+        return await unary(request, context)
+
+    strict = (("grpc.http2.max_ping_strikes", 1),)
+    often = (("grpc.keepalive_time_ms", 100),)
+    async with (
+        streaming_provider(slow, slow_unary, options=strict) as endpoint,
+        Way(kind, options=often) as way,
+    ):
+        ends = await asyncio.gather(*(way.invoke(endpoint, "x") for _ in range(2)), return_exceptions=True)
+        assert [type(end) for end in ends] == [ServiceUnavailableError] * 2
+        assert await way.invoke(endpoint, "x") == {"by": kind}
 
 
 async def test_when_the_engine_is_gone_nothing_runs_on(probe: Probe) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 from google.rpc import status_pb2
 
 from weft.api.action.v1 import action_service_pb2 as pb
-from weft.core.errors import Code, WeftError
+from weft.core.errors import Code, ServiceUnavailableError, WeftError
 from weft.discovery.model import Endpoint
 from weft.mesh.actions import ActionCall, UnreachableError
 from weft.mesh.dispatch.limits import LARGEST_BYTES, DispatchConfig
@@ -70,6 +70,9 @@ class StreamActionTransport:
             if stream is None or call_size(call) > LARGEST_BYTES:
                 return await self._unary.invoke_over(connection.channel, endpoint, call, deadline, timeout)
             return await self._run(stream, endpoint, call, deadline, timeout)
+        except ServiceUnavailableError as error:
+            self._pool.note(connection, error)
+            raise
         finally:
             self._pool.give_back(connection)
 
