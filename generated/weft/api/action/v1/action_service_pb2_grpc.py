@@ -31,6 +31,10 @@ class ActionServiceStub:
     An action may be run more than once for one step: after a crash of either
     side the engine calls again with the same idempotency_key and a higher
     attempt. What it records is one result.
+
+    The engine pings a connection on which calls or streams are open every 30 s. A
+    gRPC server that is not told to permit that closes the connection after some
+    minutes without data, with `too_many_pings`: see docs/other-languages.md.
     """
 
     def __init__(self, channel):
@@ -62,6 +66,10 @@ class ActionServiceServicer:
     An action may be run more than once for one step: after a crash of either
     side the engine calls again with the same idempotency_key and a higher
     attempt. What it records is one result.
+
+    The engine pings a connection on which calls or streams are open every 30 s. A
+    gRPC server that is not told to permit that closes the connection after some
+    minutes without data, with `too_many_pings`: see docs/other-languages.md.
     """
 
     def InvokeAction(self, request, context):
@@ -69,7 +77,10 @@ class ActionServiceServicer:
         deadline of the action; cancellation of the call cancels the action.
 
         An action that fails on purpose returns any canonical code with one
-        google.rpc.ErrorInfo whose reason is its business reason.
+        google.rpc.ErrorInfo whose reason is its business reason. A status without one
+        is taken for an accident, ABORTED and ACTION_FAILED, but for the codes that
+        gRPC itself makes: UNAVAILABLE, CANCELLED, DEADLINE_EXCEEDED, UNIMPLEMENTED and
+        RESOURCE_EXHAUSTED.
 
         Errors:
         INVALID_ARGUMENT  VALIDATION_FAILED: the input does not fit.
@@ -88,7 +99,8 @@ class ActionServiceServicer:
         RPC is UNIMPLEMENTED.
 
         The provider speaks first: its first message carries `window`, and nothing is
-        invoked before that. Then both sides send what they have whenever they have
+        invoked before that; where it does not come within 5 s, as if the RPC were
+        UNIMPLEMENTED. Then both sides send what they have whenever they have
         it, as much of it in one message as is waiting; the order of messages means
         nothing beyond what stands below.
 
@@ -159,6 +171,10 @@ class ActionService:
     An action may be run more than once for one step: after a crash of either
     side the engine calls again with the same idempotency_key and a higher
     attempt. What it records is one result.
+
+    The engine pings a connection on which calls or streams are open every 30 s. A
+    gRPC server that is not told to permit that closes the connection after some
+    minutes without data, with `too_many_pings`: see docs/other-languages.md.
     """
 
     @staticmethod

@@ -32,6 +32,10 @@ class ActionServiceStub:
     An action may be run more than once for one step: after a crash of either
     side the engine calls again with the same idempotency_key and a higher
     attempt. What it records is one result.
+
+    The engine pings a connection on which calls or streams are open every 30 s. A
+    gRPC server that is not told to permit that closes the connection after some
+    minutes without data, with `too_many_pings`: see docs/other-languages.md.
     """
 
     @_typing.overload
@@ -43,7 +47,10 @@ class ActionServiceStub:
     deadline of the action; cancellation of the call cancels the action.
 
     An action that fails on purpose returns any canonical code with one
-    google.rpc.ErrorInfo whose reason is its business reason.
+    google.rpc.ErrorInfo whose reason is its business reason. A status without one
+    is taken for an accident, ABORTED and ACTION_FAILED, but for the codes that
+    gRPC itself makes: UNAVAILABLE, CANCELLED, DEADLINE_EXCEEDED, UNIMPLEMENTED and
+    RESOURCE_EXHAUSTED.
 
     Errors:
       INVALID_ARGUMENT  VALIDATION_FAILED: the input does not fit.
@@ -58,7 +65,8 @@ class ActionServiceStub:
     RPC is UNIMPLEMENTED.
 
     The provider speaks first: its first message carries `window`, and nothing is
-    invoked before that. Then both sides send what they have whenever they have
+    invoked before that; where it does not come within 5 s, as if the RPC were
+    UNIMPLEMENTED. Then both sides send what they have whenever they have
     it, as much of it in one message as is waiting; the order of messages means
     nothing beyond what stands below.
 
@@ -96,6 +104,10 @@ class ActionServiceAsyncStub(ActionServiceStub):
     An action may be run more than once for one step: after a crash of either
     side the engine calls again with the same idempotency_key and a higher
     attempt. What it records is one result.
+
+    The engine pings a connection on which calls or streams are open every 30 s. A
+    gRPC server that is not told to permit that closes the connection after some
+    minutes without data, with `too_many_pings`: see docs/other-languages.md.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -104,7 +116,10 @@ class ActionServiceAsyncStub(ActionServiceStub):
     deadline of the action; cancellation of the call cancels the action.
 
     An action that fails on purpose returns any canonical code with one
-    google.rpc.ErrorInfo whose reason is its business reason.
+    google.rpc.ErrorInfo whose reason is its business reason. A status without one
+    is taken for an accident, ABORTED and ACTION_FAILED, but for the codes that
+    gRPC itself makes: UNAVAILABLE, CANCELLED, DEADLINE_EXCEEDED, UNIMPLEMENTED and
+    RESOURCE_EXHAUSTED.
 
     Errors:
       INVALID_ARGUMENT  VALIDATION_FAILED: the input does not fit.
@@ -119,7 +134,8 @@ class ActionServiceAsyncStub(ActionServiceStub):
     RPC is UNIMPLEMENTED.
 
     The provider speaks first: its first message carries `window`, and nothing is
-    invoked before that. Then both sides send what they have whenever they have
+    invoked before that; where it does not come within 5 s, as if the RPC were
+    UNIMPLEMENTED. Then both sides send what they have whenever they have
     it, as much of it in one message as is waiting; the order of messages means
     nothing beyond what stands below.
 
@@ -156,6 +172,10 @@ class ActionServiceServicer(metaclass=_abc_1.ABCMeta):
     An action may be run more than once for one step: after a crash of either
     side the engine calls again with the same idempotency_key and a higher
     attempt. What it records is one result.
+
+    The engine pings a connection on which calls or streams are open every 30 s. A
+    gRPC server that is not told to permit that closes the connection after some
+    minutes without data, with `too_many_pings`: see docs/other-languages.md.
     """
 
     @_abc_1.abstractmethod
@@ -168,7 +188,10 @@ class ActionServiceServicer(metaclass=_abc_1.ABCMeta):
         deadline of the action; cancellation of the call cancels the action.
 
         An action that fails on purpose returns any canonical code with one
-        google.rpc.ErrorInfo whose reason is its business reason.
+        google.rpc.ErrorInfo whose reason is its business reason. A status without one
+        is taken for an accident, ABORTED and ACTION_FAILED, but for the codes that
+        gRPC itself makes: UNAVAILABLE, CANCELLED, DEADLINE_EXCEEDED, UNIMPLEMENTED and
+        RESOURCE_EXHAUSTED.
 
         Errors:
           INVALID_ARGUMENT  VALIDATION_FAILED: the input does not fit.
@@ -189,7 +212,8 @@ class ActionServiceServicer(metaclass=_abc_1.ABCMeta):
         RPC is UNIMPLEMENTED.
 
         The provider speaks first: its first message carries `window`, and nothing is
-        invoked before that. Then both sides send what they have whenever they have
+        invoked before that; where it does not come within 5 s, as if the RPC were
+        UNIMPLEMENTED. Then both sides send what they have whenever they have
         it, as much of it in one message as is waiting; the order of messages means
         nothing beyond what stands below.
 
