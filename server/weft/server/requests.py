@@ -171,7 +171,7 @@ def read_duration(
         value = at_most + timedelta(seconds=1)
     if not at_least <= value <= at_most:
         low, high = at_least.total_seconds(), at_most.total_seconds()
-        faults.add(path, f"must be between {low:g} s and {high:g} s", Rule.OUT_OF_RANGE)
+        faults.add(path, f"must be between {low:.15g} s and {high:.15g} s", Rule.OUT_OF_RANGE)
         return None
     return value
 

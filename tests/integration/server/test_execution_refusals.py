@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from tests.integration.server.test_control_refusals import REFUSALS
 from tests.integration.server.test_message_refusals import MESSAGES
 from tests.support.refusals import Case, check, faulty, missing, wrong_state
-from tests.support.wire import STRUCT, nested, payload, raw_json
+from tests.support.wire import STRUCT, nested, payload, raw_json, refusal_of
 from tests.support.world import World
 from weft.api.common.v1 import context_pb2, payload_pb2
 from weft.api.execution.v1 import execution_service_pb2 as pb
@@ -299,6 +299,13 @@ CASES = [*START_CASES, *PAYLOAD_CASES, *ONE_CASES, *OTHERS]
 async def test_a_bad_request_is_refused_without_a_trace(world: World, case: Case) -> None:
     """Code, reason and every fault are as promised; nothing is stored; the next call works."""
     await check(world, case)
+
+
+async def test_a_bound_is_told_as_people_write_it(world: World) -> None:
+    """Not as 3.1536e+07 s."""
+    request = pb.StartExecutionRequest(workflow="ghost", timeout=TOO_LONG_A_TIME)
+    refusal = await refusal_of(world.wire.executions.StartExecution(request))
+    assert "must be between 0.001 s and 31536000 s" in refusal.message
 
 
 async def test_every_rpc_is_covered() -> None:
