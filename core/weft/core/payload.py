@@ -32,6 +32,7 @@ __all__ = [
     "from_value",
     "kind_of",
     "loads",
+    "plain_number",
     "prefer",
     "tight",
     "to_payload",
@@ -50,6 +51,8 @@ MAX_DEPTH = 32
 MAX_STRUCT_BYTES = 3 * 512 * 1024
 """Two Structs of this size fit into a message of 4 MiB: an execution has an input and a result."""
 
+_EXACT = 2**53
+"""Below it a double has every integer."""
 _DEEP_OBJECT = "the value is deeper than {} levels"
 
 _NO_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"?|[^][{}"]+', re.DOTALL)
@@ -225,9 +228,15 @@ def _struct_value(value: struct_pb2.Value, field: str, depth: int) -> Any:
     return None
 
 
+def plain_number(number: float) -> int | float:
+    """Return an integer where a double is one, as JSON says it; minus zero is none: it has a sign."""
+    exact = number.is_integer() and abs(number) < _EXACT
+    return int(number) if exact and (number or math.copysign(1, number) > 0) else number
+
+
 def _number(number: float, field: str) -> int | float:
     if math.isfinite(number):
-        return int(number) if number.is_integer() and abs(number) < 2**53 else number
+        return plain_number(number)
     raise _fault(field, f"{number} has no JSON form", Rule.PAYLOAD_INVALID)
 
 

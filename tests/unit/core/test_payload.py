@@ -102,6 +102,12 @@ def test_both_kinds_say_the_same(value: JsonObject) -> None:
     assert same(from_payload(to_payload(value, JSON)), from_payload(to_payload(value, STRUCT)))
 
 
+@pytest.mark.parametrize("kind", [JSON, STRUCT])
+def test_minus_zero_keeps_its_sign(kind: payload_pb2.PayloadKind.ValueType) -> None:
+    """As an integer it would have none."""
+    assert str(from_payload(to_payload({"n": -0.0}, kind))["n"]) == "-0.0"
+
+
 @calmly
 @given(st.integers(2**53, 2**63))
 def test_integers_beyond_2_to_53_are_exact_as_text_and_rounded_in_a_struct(number: int) -> None:

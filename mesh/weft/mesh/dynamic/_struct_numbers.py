@@ -11,6 +11,7 @@ from typing import Any, Final
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.descriptor_pool import DescriptorPool
 
+from weft.core.payload import plain_number
 from weft.mesh.dynamic._raw_any import type_url_of
 from weft.mesh.dynamic._wellknown import entry_of, is_map, is_special
 
@@ -18,7 +19,6 @@ __all__ = ["StructNumbers"]
 
 _FREE: Final = frozenset({"google.protobuf.ListValue", "google.protobuf.Struct", "google.protobuf.Value"})
 _ANY: Final = "google.protobuf.Any"
-_LARGEST: Final = 2**53
 
 
 class StructNumbers:
@@ -85,7 +85,7 @@ def _leads(field: FieldDescriptor) -> bool:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, float):
-        return int(value) if value.is_integer() and abs(value) < _LARGEST else value
+        return plain_number(value)
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, list) else value

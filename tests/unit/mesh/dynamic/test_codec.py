@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from google.protobuf.message import Message
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.dynamic import descriptors
@@ -222,6 +222,7 @@ def test_an_any_of_an_unknown_type_within_one_that_is_known() -> None:
 
 @bounded
 @given(messages(EVERYTHING))
+@example(descriptors().message_class(EVERYTHING)(any_json={"number_value": -0.0}))
 def test_nothing_is_lost_and_the_output_fits_its_schema(message: Message) -> None:
     """Any message is written as the schema says, is JSON, and is the same when it is read again."""
     data = message.SerializeToString(deterministic=True)
