@@ -42,6 +42,17 @@ _NEVER_CONNECTED: Final = "failed to connect to all addresses"
 _SAY_ENOUGH: Final = (ValidationError, ServiceUnavailableError, DeadlineExceededError, CallCancelledError)
 """What means the same, whoever says it."""
 _ERROR_INFO: Final = error_details_pb2.ErrorInfo.DESCRIPTOR.full_name
+_SAID: Final = frozenset(
+    {
+        Code.INVALID_ARGUMENT,
+        Code.NOT_FOUND,
+        Code.ALREADY_EXISTS,
+        Code.FAILED_PRECONDITION,
+        Code.OUT_OF_RANGE,
+        Code.DATA_LOSS,
+    }
+)
+"""What no gRPC library makes by itself, so somebody meant it (grpc/doc/statuscodes.md)."""
 _OURS: Final = frozenset({Code.OK, Code.UNKNOWN, Code.INTERNAL})
 """What would look like a fault of ours, or like none."""
 
@@ -133,7 +144,7 @@ def _bare(
             reason=Reason.ACTION_UNAVAILABLE,
             metadata=call.names(),
         )
-    keep = (own_code and error.code not in _OURS) or isinstance(error, ExhaustedError)
+    keep = (own_code and error.code not in _OURS) or isinstance(error, ExhaustedError) or error.code in _SAID
     code = error.code if keep else Code.ABORTED
     return ActionFailedError(f"{where} failed: {error.message}", code=code, metadata=call.names())
 

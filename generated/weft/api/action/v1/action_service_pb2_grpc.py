@@ -78,9 +78,11 @@ class ActionServiceServicer:
 
         An action that fails on purpose returns any canonical code with one
         google.rpc.ErrorInfo whose reason is its business reason. A status without one
-        is taken for an accident, ABORTED and ACTION_FAILED, but for the codes that
-        gRPC itself makes: UNAVAILABLE, CANCELLED, DEADLINE_EXCEEDED, UNIMPLEMENTED and
-        RESOURCE_EXHAUSTED.
+        is ACTION_FAILED: with its own code where gRPC itself never makes it
+        (INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, FAILED_PRECONDITION, OUT_OF_RANGE,
+        DATA_LOSS) or where it is RESOURCE_EXHAUSTED, else ABORTED, as of an accident.
+        UNAVAILABLE and CANCELLED mean a broken connection, DEADLINE_EXCEEDED a timeout,
+        UNIMPLEMENTED that there is no such action.
 
         Errors:
         INVALID_ARGUMENT  VALIDATION_FAILED: the input does not fit.
