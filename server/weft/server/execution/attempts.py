@@ -150,6 +150,7 @@ class AttemptReports:
             token.attempt,
             outcome.text,
             compensation=outcome.compensation,
+            mapped=planned.output is not None,
         )
         await self._report(token, order)
 

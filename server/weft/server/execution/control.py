@@ -66,28 +66,53 @@ class Control:
         give_up = loop.time() + _PATIENCE_SECONDS
         posted: _Posted | None = None
         while True:
-            with contextlib.suppress(StaleWriteError):
-                done = await self._carry_out_here(order)
-                if done is not None:
-                    return done
-            execution = await self._existing(order.execution_id)
-            if posted is not None and await self._done(order, execution, posted.last_event):
-                return execution
-            if execution.state.final:
-                raise ended(execution)
-            if self._engine.draining:
-                raise draining()
-            if not self._engine.has(order.execution_id):
-                standing = await self.standing(execution)
-                if posted is not None and order.met(standing):
-                    return execution
-                if posted is None or loop.time() - posted.moment > _POST_AGAIN_SECONDS:
-                    order.check(standing)
-                    await self._store.post_command(order.command())
-                    posted = _Posted(loop.time(), execution.last_event)
+            try:
+                done, posted = await self._try(order, posted)
+            except WeftError:
+                # Perhaps refused for being done: what was left is done by whoever has it, here as well.
+                done = await self._done_as_left(order, posted)
+                if done is None:
+                    raise
+            if done is not None:
+                return done
             if loop.time() > give_up:
                 raise _unheard(order.execution_id)
             await self.look_again(order.execution_id)
+
+    async def _try(self, order: Order, posted: _Posted | None) -> tuple[Execution | None, _Posted | None]:
+        """Do what is asked, or leave it for whoever can; return the execution once it is done."""
+        with contextlib.suppress(StaleWriteError):
+            done = await self._carry_out_here(order)
+            if done is not None:
+                return done, posted
+        execution = await self._existing(order.execution_id)
+        if posted is not None and await self._done(order, execution, posted.last_event):
+            return execution, posted
+        if execution.state.final:
+            raise ended(execution)
+        if self._engine.draining:
+            raise draining()
+        if self._engine.has(order.execution_id):
+            return None, posted
+        standing = await self.standing(execution)
+        if posted is not None and order.met(standing):
+            return execution, posted
+        order.check(standing)
+        return None, await self._leave(order, execution, posted)
+
+    async def _leave(self, order: Order, execution: Execution, posted: _Posted | None) -> _Posted:
+        now = asyncio.get_running_loop().time()
+        if posted is not None and now - posted.moment <= _POST_AGAIN_SECONDS:
+            return posted
+        await self._store.post_command(order.command())
+        return _Posted(now, execution.last_event)
+
+    async def _done_as_left(self, order: Order, posted: _Posted | None) -> Execution | None:
+        """Return the execution when an order that was left has been carried out."""
+        if posted is None:
+            return None
+        execution = await self._existing(order.execution_id)
+        return execution if await self._done(order, execution, posted.last_event) else None
 
     async def nudge(self, order: Order) -> None:
         """Do something, or leave it for whoever can, without waiting for that.
@@ -175,7 +200,7 @@ class Control:
     async def _done(self, order: Order, execution: Execution, after: int) -> bool:
         """Tell whether the history since an event says that an order was carried out."""
         while after < execution.last_event:
-            events = await self._store.read_events(execution.id, after=after, payloads=False)
+            events = await self._store.read_events(execution.id, after=after)
             if any(order.recorded(event.body) for event in events):
                 return True
             after = events[-1].number if events else execution.last_event

@@ -16,7 +16,7 @@ from weft.core.errors import (
     Violation,
 )
 from weft.core.names import closest
-from weft.core.payload import loads, tight
+from weft.core.payload import JsonObject, loads, tight
 from weft.core.reasons import Reason, Rule
 from weft.server.execution.endings import completed
 from weft.server.execution.model import EventBody, SignalReceived, StepCompleted, Waits
@@ -130,14 +130,17 @@ class Decide(Order):
         faults = planned.schema.violations(data, "data") if planned and planned.schema else []
         if faults:
             raise ValidationError(faults)
-        value = {
+        value = self._value(data)
+        return (completed(run, place, tight(orjson.dumps(value)), value=value),)
+
+    def _value(self, data: JsonObject) -> JsonObject:
+        return {
             "outcome": self.outcome,
             "comment": self.comment,
             "by": self.decided_by,
             "time": self.time,
             "data": data,
         }
-        return (completed(run, place, tight(orjson.dumps(value)), value=value),)
 
     def check(self, standing: Standing) -> None:
         """Refuse to decide what is not asked, or not as it is asked."""
@@ -154,12 +157,12 @@ class Decide(Order):
             )
 
     def recorded(self, body: EventBody) -> bool:
-        """Tell whether an event says that the step is done."""
-        return isinstance(body, StepCompleted) and body.step_id == self.step_id
-
-    def met(self, standing: Standing) -> bool:  # noqa: ARG002 - only the history tells what was decided
-        """Tell nothing: see ``recorded``."""
-        return False
+        """Tell whether an event says that it was decided so."""
+        if not isinstance(body, StepCompleted) or body.step_id != self.step_id:
+            return False
+        own, output = self._value(loads(self.data)), loads(body.output)
+        # What the step makes of a decision says nothing of whose it was.
+        return output == own or output.keys() != own.keys()
 
 
 def approval_at(standing: Standing, execution_id: str, step_id: str) -> Place:

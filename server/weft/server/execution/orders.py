@@ -53,6 +53,7 @@ __all__ = [
 ]
 
 _NOTHING: Final[tuple[EventBody, ...]] = ()
+_OUTCOMES: Final = (StepCompleted, StepFailed, StepRetryScheduled, IncidentRaised)
 _RUNNING: Final = (Phase.SCHEDULED, Phase.ACCEPTED)
 _CANCELLED: Final = "it is cancelled"
 _NAMED: Final = 10
@@ -66,6 +67,8 @@ class Order:
     kind: ClassVar[str]
     texts: ClassVar[frozenset[str]] = frozenset()
     """Members that are JSON texts, or none."""
+    local: ClassVar[frozenset[str]] = frozenset({"execution_id"})
+    """Members that are no part of its form at rest."""
 
     execution_id: str
     """Which execution."""
@@ -79,8 +82,8 @@ class Order:
         raise NotImplementedError
 
     def met(self, standing: Standing) -> bool:
-        """Tell whether an execution is as asked."""
-        raise NotImplementedError
+        """Tell whether an execution is as asked, whoever asked it; never, where only the history tells."""
+        return False
 
     def check(self, standing: Standing) -> None:
         """Refuse what cannot be asked of an execution as it stands, before it is left for another server.
@@ -90,12 +93,12 @@ class Order:
         """
 
     def recorded(self, body: EventBody) -> bool:
-        """Tell whether an event says that this was done."""
+        """Tell whether an event says that this was done, and not what somebody else asked."""
         return False
 
     def command(self) -> Command:
         """Write it, for the server that owns the execution."""
-        body = {it.name: _plain(getattr(self, it.name)) for it in fields(self) if it.name != "execution_id"}
+        body = {it.name: _plain(getattr(self, it.name)) for it in fields(self) if it.name not in self.local}
         return Command(execution_id=self.execution_id, kind=self.kind, body=orjson.dumps(body))
 
     @classmethod
@@ -246,13 +249,10 @@ class Resolve(Order):
         return found
 
     def recorded(self, body: EventBody) -> bool:
-        """Tell whether an event says that an incident was resolved."""
-        return isinstance(body, IncidentResolved) and self.step_id in {"", body.step_id}
-
-    def met(self, standing: Standing) -> bool:
-        """Tell whether there is no incident."""
-        found = standing.in_phase(Phase.INCIDENT)
-        return not any(self.step_id in {"", place.path} for place in found)
+        """Tell whether an event says that an incident was resolved so."""
+        if not isinstance(body, IncidentResolved) or self.step_id not in {"", body.step_id}:
+            return False
+        return (body.resolution, body.input, body.note) == (self.resolution, self.input, self.note)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -294,6 +294,7 @@ class Complete(Order):
 
     kind = "complete"
     texts = frozenset({"output"})
+    local = Order.local | {"mapped"}
 
     step_id: str
     """Which step."""
@@ -305,6 +306,8 @@ class Complete(Order):
     """Why it failed, as it is at rest."""
     compensation: str = ""
     """The action that undoes it, as it is registered."""
+    mapped: bool = False
+    """Whether the step makes something else of the output, which is what is recorded then."""
 
     @classmethod
     def of(
@@ -315,6 +318,8 @@ class Complete(Order):
         output: bytes | None = None,
         failure: WeftError | None = None,
         compensation: str = "",
+        *,
+        mapped: bool = False,
     ) -> Complete:
         """Make one of an output, which fits its schema, or of a failure."""
         at_rest = {} if failure is None else orjson.loads(orjson.dumps(Failure.of(failure), default=dict))
@@ -325,6 +330,7 @@ class Complete(Order):
             output=output,
             failure=at_rest,
             compensation=compensation,
+            mapped=mapped,
         )
 
     def decide(self, run: Run) -> Sequence[EventBody]:
@@ -340,14 +346,12 @@ class Complete(Order):
         check_attempt(standing, self.step_id, self.attempt)
 
     def recorded(self, body: EventBody) -> bool:
-        """Tell whether an event says how the attempt ended."""
-        told = StepCompleted if self.output is not None else StepFailed | StepRetryScheduled | IncidentRaised
-        return isinstance(body, told) and (body.step_id, body.attempt) == (self.step_id, self.attempt)
-
-    def met(self, standing: Standing) -> bool:
-        """Tell whether the attempt is over."""
-        place = standing.at(self.step_id)
-        return place is None or place.attempt != self.attempt or place.phase not in _RUNNING
+        """Tell whether an event says that the attempt ended so."""
+        if not isinstance(body, _OUTCOMES) or (body.step_id, body.attempt) != (self.step_id, self.attempt):
+            return False
+        if isinstance(body, StepCompleted):
+            return self.output is not None and (self.mapped or body.output == self.output)
+        return self.output is None and body.failure == Failure.read(self.failure)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
