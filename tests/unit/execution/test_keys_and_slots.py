@@ -14,8 +14,9 @@ from weft.server.execution.model import Execution, ExecutionCancelled, Execution
 from weft.server.execution.service import RerunCommand
 from weft.server.execution.start import KeyConflict, KeyReuse
 from weft.server.registry.model import Action
+from weft.server.store.base import RequestKey
 from weft.server.workflow.kinds import Child
-from weft.server.workflow.model import Concurrency, OnConflict, Step
+from weft.server.workflow.model import Concurrency, OnConflict, Step, WorkflowState
 
 
 async def test_an_open_execution_has_its_key_alone() -> None:
@@ -229,10 +230,27 @@ async def test_a_failed_execution_is_run_anew_from_the_step_that_failed() -> Non
 
 
 async def _same_request_other_step(world: World, old: str) -> None:
-    from weft.server.store.base import RequestKey  # noqa: PLC0415 - only here
-
     await world.executions.rerun(_rerun(old, key=RequestKey("m", "r", b"1")))
     await world.executions.rerun(_rerun(old, from_step="a", key=RequestKey("m", "r", b"2")))
+
+
+async def test_a_repeat_of_a_rerun_returns_it_whatever_became_of_the_workflow() -> None:
+    """An answer may be lost, and the workflow be out of use when it is asked for again."""
+    async with new_world() as world:
+        await world.chain("a")
+        key = "order-7"
+        old = await world.ended((await world.start(execution_key=key)).id)
+        again = _rerun(key, key=RequestKey("Rerun", "r-1", b"1"))
+        first = await world.ended((await world.executions.rerun(again)).id)
+        world.provider.hold.add("a")
+        other = await world.start(execution_key=key)  # which the key means from now on, and it is open
+        assert (await world.executions.rerun(again)).id == first.execution.id
+        await world.executions.cancel(other.id, "")
+        await world.workflows.set_state("flow", WorkflowState.INACTIVE, "", None)
+        assert (await world.executions.rerun(again)).id == first.execution.id
+        with pytest.raises(PreconditionError) as caught:
+            await world.executions.rerun(_rerun(old.execution.id))
+        assert caught.value.reason == Reason.WORKFLOW_INACTIVE
 
 
 async def test_an_execution_is_run_anew_from_any_step_with_another_input() -> None:

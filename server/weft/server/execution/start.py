@@ -136,6 +136,14 @@ class Starter:
             ValidationError: The step is unknown, or what comes before it did not run.
             WeftError: As ``start``.
         """
+        try:
+            again, plan, place, reused = await self._anew(command)
+        except WeftError as refusal:
+            return await self._first_of(command.key, refusal)
+        return await self._begin(again, plan, place, reused=reused)
+
+    async def _anew(self, command: RerunCommand) -> tuple[StartCommand, Plan, _Place, tuple[StepReused, ...]]:
+        """Return what a rerun starts, and what it takes over; a place in the engine is kept for it."""
         old = await self._executions.find(command.execution)
         if not old.state.final:
             raise _open(old)
@@ -157,11 +165,8 @@ class Starter:
             origin=Origin(execution_id=old.id, from_step=first),
             attributes=old.attributes,
         )
-        try:
-            place = self._admit(workflow, plan, again, new_id(EXECUTION_PREFIX, self._clock.now()))
-        except WeftError as refusal:
-            return await self._first_of(command.key, refusal)
-        return await self._begin(again, plan, place, reused=reused)
+        place = self._admit(workflow, plan, again, new_id(EXECUTION_PREFIX, self._clock.now()))
+        return again, plan, place, reused
 
     async def _first_of(self, key: RequestKey | None, refusal: WeftError) -> Execution:
         """Return what a refused request started when it came first, such as before a workflow was deleted."""
