@@ -140,6 +140,18 @@ async def test_a_filter_selects_what_it_says(store: Store) -> None:
         assert await store.select_executions(wanted(text), 1) == (expected[0],), text
 
 
+async def test_the_calendar_may_end_where_a_filter_does(store: Store) -> None:
+    """Its first and its last moment: some say "all" so."""
+    made = await some(store)
+    for text, count in (
+        ("create_time > 0001-01-01", len(made)),
+        ("create_time = 0001-01-01", 0),
+        ("create_time <= 9999-12-31T23:59:59.999999Z", len(made)),
+        ("create_time > 9999-12-31T23:59:59.999999Z", 0),
+    ):
+        assert len(ids(await store.list_executions(wanted(text), Page(size=50)))) == count, text
+
+
 async def test_a_filter_is_paged_through(store: Store) -> None:
     """By the key of the last item, or by number; the parts make the whole."""
     made = await some(store)

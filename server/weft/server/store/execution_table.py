@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from weft.core.names import EXECUTION_PREFIX, first_id
@@ -16,6 +16,8 @@ __all__ = ["execution_table", "selected", "span_of"]
 
 _SLACK: Final = timedelta(minutes=1)
 """How long an id may be made before its execution is accepted."""
+_FIRST: Final = datetime.min.replace(tzinfo=UTC)
+_LAST: Final = datetime.max.replace(tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _BEFORE: Final = frozenset({Compare.EQUAL, Compare.LESS, Compare.AT_MOST})
 _AFTER: Final = frozenset({Compare.EQUAL, Compare.GREATER, Compare.AT_LEAST})
@@ -69,8 +71,16 @@ def span_of(predicate: Predicate) -> Span:
         if not isinstance(part, Test) or not isinstance(part.value, datetime):
             continue
         if part.compare in _BEFORE:  # who ended before a time was accepted before it
-            span = span.below(first_id(EXECUTION_PREFIX, part.value + _MILLISECOND))
+            span = span.below(first_id(EXECUTION_PREFIX, _moved(part.value, _MILLISECOND)))
         if part.compare in _AFTER and part.ref.field == "create_time":
-            low = first_id(EXECUTION_PREFIX, part.value - _SLACK)
+            low = first_id(EXECUTION_PREFIX, _moved(part.value, -_SLACK))
             span = Span(max(span.low, low), span.high)
     return span
+
+
+def _moved(time: datetime, by: timedelta) -> datetime:
+    """Return a time that much later or earlier, at most the last or the first that there is."""
+    try:
+        return time + by
+    except OverflowError:
+        return _LAST if by > timedelta() else _FIRST
