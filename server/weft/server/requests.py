@@ -90,7 +90,13 @@ class Faults:
     def ref(self, field: str, value: str) -> None:
         """Check that an id or a name is given, and no longer than one can be."""
         self.required(field, value)
-        self.text(field, value, MAX_REF)
+        self.key(field, value)
+
+    def key(self, field: str, value: str, limit: int = MAX_REF) -> None:
+        """Check a text that something is looked for by, if it is given: U+0000 is in none that is stored."""
+        self.text(field, value, limit)
+        if "\0" in value:
+            self.add(field, "has the character U+0000")
 
     def text(self, field: str, value: str, limit: int = MAX_TEXT) -> None:
         """Check the length of a text."""
@@ -273,7 +279,7 @@ def _read_token(token: str, scope: Sequence[str]) -> str:
         after, found = orjson.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
     except (binascii.Error, ValueError, TypeError):
         fault("page_token", _FOREIGN_TOKEN, Rule.PAGE_TOKEN_INVALID)
-    if not isinstance(after, str) or found != _scope_hash(scope):
+    if not isinstance(after, str) or "\0" in after or found != _scope_hash(scope):
         fault("page_token", "belongs to another list or filter", Rule.PAGE_TOKEN_INVALID)
     return after
 
@@ -285,7 +291,7 @@ def _scope_hash(scope: Sequence[str]) -> str:
 def request_key(method: str, request: Message, faults: Faults) -> RequestKey | None:
     """Return the idempotency key of a mutation, or None when the caller gave no id."""
     request_id: str = getattr(request, "request_id")  # noqa: B009 - Message has no such attribute for type checkers
-    faults.text("request_id", request_id, MAX_REQUEST_ID)
+    faults.key("request_id", request_id, MAX_REQUEST_ID)
     if not request_id:
         return None
     content = type(request)()

@@ -21,6 +21,8 @@ pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
 
 LONG = "x" * 200
 GHOST = "exe_" + "0" * 26
+NUL = "a\0b"
+"""SQLite takes it, and PostgreSQL does not: it is refused before either is asked."""
 StartRequest = type[pb.StartExecutionRequest] | type[pb.ExecuteWorkflowRequest]
 STARTS: dict[str, StartRequest] = {
     "StartExecution": pb.StartExecutionRequest,
@@ -142,6 +144,13 @@ START_CASES = [
             make(workflow="shouting", input=payload({}, STRUCT)),
             ("input", Rule.SCHEMA_MISMATCH),
         ),
+        faulty(
+            "what no store looks for",
+            method,
+            make(workflow=NUL, request_id=NUL),
+            ("workflow", Rule.INVALID),
+            ("request_id", Rule.INVALID),
+        ),
         missing("unknown workflow", method, make(workflow="ghost"), Reason.WORKFLOW_NOT_FOUND),
         missing(
             "unknown version", method, make(workflow="shouting", version=9), Reason.WORKFLOW_VERSION_NOT_FOUND
@@ -166,6 +175,7 @@ ONE_CASES = [
     for method, make in READS_OF_ONE.items()
     for case in (
         faulty("without anything", method, make(), ("execution_id", Rule.REQUIRED)),
+        faulty("id with U+0000", method, make(execution_id=NUL), ("execution_id", Rule.INVALID)),
         faulty("id longer than any", method, make(execution_id=LONG), ("execution_id", Rule.TOO_LONG)),
         missing("unknown id", method, make(execution_id=GHOST), Reason.EXECUTION_NOT_FOUND),
         missing("what is no id", method, make(execution_id="shouting"), Reason.EXECUTION_NOT_FOUND),
@@ -185,6 +195,12 @@ OTHERS = [
         ("page_token", Rule.PAGE_TOKEN_INVALID),
         ("filter", Rule.FILTER_FIELD_UNKNOWN),
         ("filter", Rule.FILTER_VALUE_INVALID),
+    ),
+    faulty(
+        "workflow with U+0000",
+        "ListExecutions",
+        pb.ListExecutionsRequest(workflow=NUL),
+        ("workflow", Rule.INVALID),
     ),
     missing(
         "unknown workflow in a filter",

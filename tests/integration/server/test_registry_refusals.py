@@ -384,7 +384,7 @@ READS = [
     ),
     missing("unknown name", "GetService", pb.GetServiceRequest(service="ghost"), Reason.SERVICE_NOT_FOUND),
     missing("unknown id", "GetService", pb.GetServiceRequest(service=GHOST), Reason.SERVICE_NOT_FOUND),
-    missing("name with NUL", "GetService", pb.GetServiceRequest(service="a\0b"), Reason.SERVICE_NOT_FOUND),
+    faulty("name with NUL", "GetService", pb.GetServiceRequest(service="a\0b"), ("service", Rule.INVALID)),
     missing(
         "128 characters beyond ASCII",
         "GetService",

@@ -86,7 +86,7 @@ class BatchServicer(batch_service_pb2_grpc.BatchServiceServicer):
         """Stop a batch."""
         faults = Faults(request)
         faults.ref("batch_id", request.batch_id)
-        faults.text("request_id", request.request_id, 128)
+        faults.key("request_id", request.request_id)
         faults.raise_any()
         return pb.CancelBatchResponse(batch=_batch(await self._batches.cancel(request.batch_id)))
 

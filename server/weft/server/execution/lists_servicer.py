@@ -8,7 +8,7 @@ from weft.api.execution.v1 import execution_service_pb2 as pb
 from weft.server.execution import convert
 from weft.server.execution.filters import read_group, read_where
 from weft.server.execution.lists import ExecutionLists
-from weft.server.requests import MAX_REF, Faults, close_page, read_page
+from weft.server.requests import Faults, close_page, read_page
 
 __all__ = ["ListsServicer"]
 
@@ -29,7 +29,7 @@ class ListsServicer:
         """List executions, newest first."""
         faults = Faults(request)
         state = convert.state_from_proto(request.state)
-        faults.text("workflow", request.workflow, MAX_REF)
+        faults.key("workflow", request.workflow)
         where = faults.attempt(lambda: read_where(request.filter, self._lists.now()), None)
         scope = ("executions", request.workflow, str(state), request.filter)
         page = read_page(request, scope, faults)

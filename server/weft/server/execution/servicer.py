@@ -125,7 +125,7 @@ class ExecutionServicer(ListsServicer, ControlServicer, MessagesServicer):
         faults = Faults(request)
         faults.ref("execution_id", request.execution_id)
         faults.text("reason", request.reason, _MAX_REASON)
-        faults.text("request_id", request.request_id, 128)
+        faults.key("request_id", request.request_id)
         faults.raise_any()
         execution = await self._executions.cancel(
             request.execution_id, request.reason, at_once=request.at_once

@@ -50,7 +50,7 @@ def read_start(request: _StartRequest) -> StartCommand:
             faults.add("alias", "excludes a version: give one of them")
     value = faults.attempt(lambda: from_payload(request.input, "input"), _NOTHING)
     context = read_context(request.context, faults)
-    faults.text("request_id", request.request_id, 128)
+    faults.key("request_id", request.request_id)
     if request.execution_key:
         faults.extend(check_name("execution_key", request.execution_key, EXECUTION_KEY))
     timeout = read_duration(

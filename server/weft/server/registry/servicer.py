@@ -24,7 +24,6 @@ from weft.server.registry.model import Service, ServiceState
 from weft.server.registry.reading import check_methods
 from weft.server.registry.service import RegistryService
 from weft.server.requests import (
-    MAX_REF,
     Faults,
     close_page,
     read_mask,
@@ -242,7 +241,7 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
         faults = Faults(request)
         health = convert.health_from_proto(request.health)
         scope = ("instances", request.service, str(health))
-        faults.text("service", request.service, MAX_REF)
+        faults.key("service", request.service)
         page = read_page(request, scope, faults)
         faults.raise_any()
         found = await self._instances.list(request.service, health, page)

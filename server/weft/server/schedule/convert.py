@@ -15,7 +15,7 @@ from weft.server.execution.attributes import MAX_ATTRIBUTES, read_attributes
 from weft.server.execution.dispatch import rewrite
 from weft.server.execution.event_convert import context_to_proto, failure_to_proto
 from weft.server.protos import duration, enum_from_proto, enum_to_proto, timestamp
-from weft.server.requests import MAX_REF, Faults, read_context, read_duration
+from weft.server.requests import Faults, read_context, read_duration
 from weft.server.schedule.calendar import LAST_YEAR
 from weft.server.schedule.checks import spec_faults
 from weft.server.schedule.model import (
@@ -115,7 +115,7 @@ def _span(message: duration_pb2.Duration) -> timedelta:
 def action_from_proto(message: pb.ScheduleAction, faults: Faults, path: str) -> Action:
     """Read what a schedule starts."""
     faults.required(f"{path}.workflow", message.workflow)
-    faults.text(f"{path}.workflow", message.workflow, MAX_REF)
+    faults.key(f"{path}.workflow", message.workflow)
     if message.version < 0:
         faults.add(f"{path}.version", "must not be negative", Rule.OUT_OF_RANGE)
     if message.alias:

@@ -119,7 +119,7 @@ class ScheduleServicer(schedule_service_pb2_grpc.ScheduleServiceServicer):
     ) -> pb.ListSchedulesResponse:
         """List schedules by name."""
         faults = Faults(request)
-        faults.text("workflow", request.workflow, 128)
+        faults.key("workflow", request.workflow)
         state = convert.state_from_proto(request.state)
         scope = ("schedules", request.workflow, str(state))
         page = read_page(request, scope, faults)
