@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from tests.unit.execution.world import SERVICE, World, eventually, new_world, qu
 from weft.core.errors import AlreadyExistsError, ExhaustedError, PreconditionError, ValidationError
 from weft.core.reasons import Reason
 from weft.server.execution.model import Execution, ExecutionCancelled, ExecutionState, Waits
+from weft.server.execution.orders import Pause, Resume
 from weft.server.execution.service import RerunCommand
 from weft.server.execution.start import KeyConflict, KeyReuse
 from weft.server.registry.model import Action
@@ -133,6 +135,46 @@ async def test_one_that_waits_for_its_slot_can_be_cancelled() -> None:
         await eventually(lambda: bool(world.provider.held))
         assert world.provider.held[0].call.execution_id == third.id
         await world.check(second.id)
+
+
+@pytest.mark.parametrize("timeout", [None, timedelta(seconds=20)], ids=["for long", "for a moment"])
+async def test_whatever_is_asked_of_one_that_waits_for_its_slot_it_passes_nobody(
+    timeout: timedelta | None,
+) -> None:
+    """A server takes it on to record what was asked; it waits on afterwards, and comes in its turn."""
+    async with new_world(hold=["a"]) as world:
+        await _limited(world, 1)
+        first, second, third = [await world.start(timeout=timeout) for _ in range(3)]
+        await world.held("a")
+        paused = await world.executions.order(second.id, Pause(execution_id=""))
+        assert (paused.state, paused.waits) == (ExecutionState.PAUSED, Waits.SLOT)
+        assert await world.executions.order(second.id, Pause(execution_id="")) == paused
+        resumed = await world.executions.order(second.id, Resume(execution_id=""))
+        assert (resumed.state, resumed.waits) == (ExecutionState.RUNNING, Waits.SLOT)
+        await eventually(lambda: world.engine.open_count == 1)
+        assert world.provider.steps() == ["a"]
+        for turn in (first, second, third):
+            await eventually(lambda: bool(world.provider.held))
+            assert [it.call.execution_id for it in world.provider.held] == [turn.id]
+            world.provider.held[0].complete()
+            assert (await world.ended(turn.id)).execution.state is ExecutionState.COMPLETED
+            await world.check(turn.id)
+
+
+async def test_a_slot_is_waited_for_also_by_what_a_dead_server_had_taken_on() -> None:
+    """It is due at once then, which is not its turn."""
+    async with new_world(hold=["a"]) as world:
+        await _limited(world, 1)
+        first, second = [await world.start() for _ in range(2)]
+        await world.held("a")
+        claim = await world.store.claim_execution(second.id)
+        assert claim is not None
+        await world.engine.claims.take_on(claim.execution, "its server is gone")
+        await eventually(lambda: world.engine.open_count == 1)
+        assert world.provider.steps() == ["a"]
+        (await world.held("a")).complete()
+        await world.ended(first.id)
+        await eventually(lambda: [it.call.execution_id for it in world.provider.held] == [second.id])
 
 
 async def test_a_workflow_may_refuse_what_is_too_many() -> None:

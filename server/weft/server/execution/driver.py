@@ -240,6 +240,8 @@ class Driver:
             await self._wait(run, due)
 
     def _waits(self, run: Run) -> tuple[Waits, datetime | None]:
+        if run.queued:
+            return Waits.SLOT, None
         if self._owner.workflow_paused(run) and not run.standing.paused:
             return Waits.WORKFLOW, None
         return rest(run.standing, run.in_flight)

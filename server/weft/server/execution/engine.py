@@ -277,7 +277,7 @@ class Engine:
 
     def held(self, run: Run) -> bool:
         """Tell whether no step of a run is to be scheduled now."""
-        return self._draining or run.execution.workflow_id in self.paused_workflows
+        return self._draining or run.queued or self.workflow_paused(run)
 
     def require_lease(self) -> None:
         """Check that what is owned here is not another server's by now.

@@ -207,6 +207,11 @@ class Run:
         only_undoes = bool(self.execution.origin.execution_id) and not self.execution.origin.from_step
         return "" if only_undoes else self.plan.closing
 
+    @property
+    def queued(self) -> bool:
+        """Whether it waits for its turn among those of its concurrency key; its end waits for no turn."""
+        return self.execution.waits is Waits.SLOT and self.standing.closing is None
+
     def _planned_at(self, path: str) -> PlannedStep | None:
         if path.startswith(_UNDO_PREFIX):
             return self.undo_of(path.removeprefix(_UNDO_PREFIX))
@@ -348,6 +353,8 @@ class Run:
         """Return what is waited for, and until when."""
         if self.standing.final is not None:
             return Waits.NOTHING, None
+        if self.queued:
+            return Waits.SLOT, self.execution.expire_time
         waits, due = rest(self.standing, self.in_flight)
         if waits is Waits.NOTHING:
             since = self.execution.due_time
