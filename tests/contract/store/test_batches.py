@@ -98,20 +98,31 @@ async def test_an_item_is_counted_once(store: Store) -> None:
     assert [item.number for item in found.items] == [2, 3]
 
 
-async def test_a_cancelled_batch_takes_no_more_outcomes(store: Store) -> None:
-    """It keeps what was done; cancelling again, or after the end, changes nothing."""
+async def test_a_cancelled_batch_ends_at_once_and_takes_what_was_under_way(store: Store) -> None:
+    """What was done is no pending item, also when it was done in that moment; all else stays as it is."""
     made = await begin(store)
     await store.record_batch_items(made.id, [outcome(1, DONE)], NOW)
     cancelled = await store.cancel_batch(made.id, LATER)
     assert cancelled == replace(
         made, state=BatchState.CANCELLED, end_time=LATER, progress=Progress(succeeded=1)
     )
-    with pytest.raises(StaleWriteError):
-        await store.record_batch_items(made.id, [outcome(2, DONE)], LATER)
-    assert await store.cancel_batch(made.id, LATER + timedelta(seconds=1)) == cancelled
-    assert (await store.list_batch_items(made.id, DONE, Page(size=9))).total == 1
+    later = LATER + timedelta(seconds=1)
+    under_way = [outcome(2, DONE), outcome(3, BatchItemState.FAILED)]
+    recorded = await store.record_batch_items(made.id, under_way, later)
+    assert recorded == replace(cancelled, progress=Progress(succeeded=2, failed=1))
+    assert await store.record_batch_items(made.id, under_way, later) == recorded
+    assert await store.cancel_batch(made.id, later) == recorded
+    assert (await store.list_batch_items(made.id, DONE, Page(size=9))).total == 2
     assert await store.cancel_batch("bat_none", LATER) is None
     assert await store.claim_batch() is None
+
+
+async def test_a_completed_batch_takes_no_more_outcomes(store: Store) -> None:
+    """There is nothing pending in it."""
+    made = await begin(store, 1)
+    await store.record_batch_items(made.id, [outcome(1, DONE)], NOW)
+    with pytest.raises(StaleWriteError):
+        await store.record_batch_items(made.id, [outcome(1, DONE)], LATER)
 
 
 async def test_only_its_owner_records(store: Store) -> None:

@@ -102,6 +102,7 @@ class BatchRunner:
             while batch.state is BatchState.RUNNING:
                 batch = await self._chunk(batch)
                 await self._clock.sleep(_CHUNK_SECONDS)
+                batch = await self._store.get_batch(batch.id) or batch  # it may be cancelled since
 
     async def _chunk(self, batch: Batch) -> Batch:
         pending = BatchItemState.PENDING

@@ -55,7 +55,8 @@ class BatchStore(Protocol):
         """Store what came of items that were pending; the last one completes the batch.
 
         Raises:
-            StaleWriteError: It has ended, or this server does not own it.
+            StaleWriteError: It is completed, or this server does not own it. One that is cancelled takes
+                what was under way then.
         """
         ...
 

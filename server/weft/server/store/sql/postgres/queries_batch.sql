@@ -55,12 +55,12 @@ WHERE b.id = (
 RETURNING document, state, total, succeeded, skipped, failed, end_time;
 
 -- name: record_batch
--- Count what came of items, in a batch that is open and owned; the last one ends it.
+-- Count what came of items, in a batch that is owned and was open when they were begun; the last one ends it.
 UPDATE batches SET
     succeeded = succeeded + $1::bigint, skipped = skipped + $2::bigint, failed = failed + $3::bigint,
-    state = CASE WHEN succeeded + skipped + failed + $1::bigint + $2::bigint + $3::bigint = total THEN 'COMPLETED' ELSE state END,
-    end_time = CASE WHEN succeeded + skipped + failed + $1::bigint + $2::bigint + $3::bigint = total THEN $4::bigint END
-WHERE id = $5 AND owner = $6 AND end_time IS NULL AND EXISTS (
+    state = CASE WHEN end_time IS NULL AND succeeded + skipped + failed + $1::bigint + $2::bigint + $3::bigint = total THEN 'COMPLETED' ELSE state END,
+    end_time = CASE WHEN end_time IS NULL AND succeeded + skipped + failed + $1::bigint + $2::bigint + $3::bigint = total THEN $4::bigint ELSE end_time END
+WHERE id = $5 AND owner = $6 AND (end_time IS NULL OR state = 'CANCELLED') AND EXISTS (
     SELECT 1 FROM servers WHERE epoch = $6 AND lease_until > clock_timestamp() FOR KEY SHARE
 )
 RETURNING document, state, total, succeeded, skipped, failed, end_time;

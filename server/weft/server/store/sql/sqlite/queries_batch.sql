@@ -47,12 +47,12 @@ WHERE id = (
 RETURNING document, state, total, succeeded, skipped, failed, end_time;
 
 -- name: record_batch
--- Count what came of items, in a batch that is open and owned; the last one ends it.
+-- Count what came of items, in a batch that is owned and was open when they were begun; the last one ends it.
 UPDATE batches SET
     succeeded = succeeded + ?1, skipped = skipped + ?2, failed = failed + ?3,
-    state = CASE WHEN succeeded + skipped + failed + ?1 + ?2 + ?3 = total THEN 'COMPLETED' ELSE state END,
-    end_time = CASE WHEN succeeded + skipped + failed + ?1 + ?2 + ?3 = total THEN ?4 END
-WHERE id = ?5 AND owner = ?6 AND end_time IS NULL
+    state = CASE WHEN end_time IS NULL AND succeeded + skipped + failed + ?1 + ?2 + ?3 = total THEN 'COMPLETED' ELSE state END,
+    end_time = CASE WHEN end_time IS NULL AND succeeded + skipped + failed + ?1 + ?2 + ?3 = total THEN ?4 ELSE end_time END
+WHERE id = ?5 AND owner = ?6 AND (end_time IS NULL OR state = 'CANCELLED')
 RETURNING document, state, total, succeeded, skipped, failed, end_time;
 
 -- name: record_batch_item
