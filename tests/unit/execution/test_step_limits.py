@@ -16,6 +16,7 @@ from weft.core.payload import dumps
 from weft.server.execution.attempts import AttemptToken
 from weft.server.execution.model import Execution, ExecutionState, StepScheduled, StepWaiting, Waits
 from weft.server.execution.orders import Pause, Resume
+from weft.server.execution.step_limits import permit_for
 from weft.server.registry.model import Action
 from weft.server.store.step_shares import Permit
 from weft.server.workflow.kinds import Map
@@ -338,3 +339,17 @@ async def test_a_step_may_have_both(limit: StepLimit) -> None:
         await kept(world, limit=limit)
         for _ in range(3):
             assert (await world.run()).result == dumps({"call": 1})
+
+
+@pytest.mark.parametrize("key", ["a\0b", "x" * 257])
+def test_a_limit_may_have_any_key(key: str) -> None:
+    """PostgreSQL takes no U+0000: such a call failed with INTERNAL there. Other keys count apart."""
+    limit = StepLimit(concurrency=1)
+    step = Step(id="a", service=SERVICE, action="a", limit=limit)
+    scopes = [
+        permit_for(step, limit, each, workflow_id="wf", execution_id="exe", path="a").scope
+        for each in (key, key, key + "b")
+    ]
+    assert scopes[0] == scopes[1] != scopes[2]
+    assert "\0" not in scopes[0]
+    assert len(scopes[0]) < 300

@@ -29,7 +29,7 @@ def permit_for(
         execution_id: Of which execution.
         path: Where in it.
     """
-    if len(key) > _LONGEST_KEY:
+    if len(key) > _LONGEST_KEY or "\0" in key:  # which not every store takes
         key = hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()
     return Permit(
         scope=f"{workflow_id}/{step.id}/{key}",
