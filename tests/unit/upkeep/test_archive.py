@@ -12,7 +12,13 @@ import orjson
 import pytest
 
 from tests.contract.store.samples import CONTEXT, FAILURE, NOW, execution
-from weft.core.errors import AlreadyExistsError, ExhaustedError, PreconditionError, ValidationError
+from weft.core.errors import (
+    AlreadyExistsError,
+    ExhaustedError,
+    PreconditionError,
+    ResourceNotFoundError,
+    ValidationError,
+)
 from weft.core.names import EXECUTION_PREFIX, new_id
 from weft.core.reasons import Reason, Rule
 from weft.core.testing import ManualClock
@@ -189,6 +195,18 @@ async def test_an_import_is_exported_as_the_same_bytes(store: SqliteStore) -> No
         await archives.import_(pieces(text(other)))
     assert caught.value.reason == Reason.EXECUTION_EXISTS
     assert await exported(archives, made.execution) == text(made)
+
+
+async def test_an_execution_is_exported_by_its_key(store: SqliteStore) -> None:
+    """Wherever an id is taken, the key is too; it means the newest that has it."""
+    archives = ArchiveService(store)
+    made = [completed() for _ in range(2)]
+    for each in made:
+        await archives.import_(pieces(text(each)))
+    newer = max(made, key=lambda it: it.execution.id)
+    assert b"".join([line async for line in archives.export("order-1")]) == text(newer)
+    with pytest.raises(ResourceNotFoundError):
+        b"".join([line async for line in archives.export("order-2")])
 
 
 async def test_an_open_execution_is_not_exported(store: SqliteStore) -> None:

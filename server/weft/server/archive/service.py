@@ -31,14 +31,14 @@ class ArchiveService:
         self._max_bytes = max_bytes
         self._one = asyncio.Lock()
 
-    async def export(self, execution_id: str) -> AsyncIterator[bytes]:
-        """Yield the lines of an execution that has ended.
+    async def export(self, ref: str) -> AsyncIterator[bytes]:
+        """Yield the lines of an execution that has ended, by its id or key.
 
         Raises:
             ResourceNotFoundError: EXECUTION_NOT_FOUND.
             PreconditionError: EXECUTION_OPEN.
         """
-        execution = await self._ended(execution_id)
+        execution = await self._ended(ref)
         writer = ArchiveWriter()
         yield writer.head(execution)
         async for event in self._events(execution):
@@ -103,16 +103,17 @@ class ArchiveService:
                 yield event
             after = page[-1].number
 
-    async def _ended(self, execution_id: str) -> Execution:
-        found = None
-        if is_id(execution_id, EXECUTION_PREFIX):
-            found = await self._store.get_execution(execution_id)
+    async def _ended(self, ref: str) -> Execution:
+        if is_id(ref, EXECUTION_PREFIX):
+            found = await self._store.get_execution(ref)
+        else:
+            found = await self._store.get_execution_by_key(ref)
         if found is None:
-            raise ResourceNotFoundError("execution", execution_id)
+            raise ResourceNotFoundError("execution", ref)
         if not found.state.final:
             raise PreconditionError(
                 f"the execution is {found.state}: it can be exported when it has ended",
                 reason=Reason.EXECUTION_OPEN,
-                metadata={"execution_id": execution_id, "state": str(found.state)},
+                metadata={"execution_id": found.id, "state": str(found.state)},
             )
         return found

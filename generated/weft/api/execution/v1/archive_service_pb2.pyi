@@ -25,7 +25,7 @@ class ExportExecutionRequest(_message.Message):
 
     EXECUTION_ID_FIELD_NUMBER: _builtins.int
     execution_id: _builtins.str
-    """Required."""
+    """Required: id or key."""
     def __init__(
         self,
         *,
