@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from weft.server.admin.findings import Finding
 from weft.server.admin.histories import history_findings
+from weft.server.admin.readable import unreadable
 from weft.server.store.execution_codec import ExecutionRow
 from weft.server.store.vault import Row, Snapshot, Table, table
 
@@ -28,6 +29,8 @@ async def verify(snapshot: Snapshot) -> AsyncIterator[Finding]:
     for text in await snapshot.faults():
         yield Finding("DATABASE_DAMAGED", "the database", text)
     async for finding in _executions(snapshot):
+        yield finding
+    async for finding in unreadable(snapshot):
         yield finding
     async for finding in _references(snapshot):
         yield finding
