@@ -21,7 +21,7 @@ from weft.server.execution.model import (
     StepScheduled,
     Waits,
 )
-from weft.server.execution.orders import Resolve
+from weft.server.execution.orders import Pause, Resolve, Resume
 from weft.server.execution.retry import backoff
 from weft.server.execution.step_states import StepState
 from weft.server.registry.model import Action
@@ -163,6 +163,31 @@ async def test_an_incident_may_be_resolved_as_a_failure() -> None:
         with pytest.raises(PreconditionError) as caught:
             await world.executions.order(execution.id, Resolve(execution_id="", resolution="FAIL"))
         assert caught.value.reason == Reason.EXECUTION_ENDED
+
+
+async def test_what_is_resolved_while_it_is_paused_has_no_incident_any_more() -> None:
+    """The step is shown as one that is to be tried again, and not as one that somebody has to look at."""
+    async with new_world() as world:
+        await flow(world, RetryPolicy(max_attempts=1))
+        world.provider.answers["a"] = DOWN
+        execution = await world.start()
+        await eventually(lambda: len(world.provider.calls) == 1)
+        await eventually(lambda: world.engine.open_count == 0)
+        await world.executions.order(execution.id, Pause(execution_id=""))
+        with pytest.raises(PreconditionError, match="step 'b' has no incident"):
+            await world.executions.order(
+                execution.id, Resolve(execution_id="", resolution="RETRY", step_id="b")
+            )
+        world.provider.answers.clear()
+        await world.executions.order(execution.id, Resolve(execution_id="", resolution="RETRY"))
+        details = await world.executions.get(execution.id, payloads=True)
+        assert details.execution.state is ExecutionState.PAUSED
+        (step,) = details.steps
+        assert (step.state, step.retry_time) == (StepState.RETRYING, world.clock.now())
+        await world.check(execution.id)
+        await world.executions.order(execution.id, Resume(execution_id=""))
+        assert (await world.ended(execution.id)).execution.state is ExecutionState.COMPLETED
+        await world.check(execution.id)
 
 
 async def test_nothing_is_resolved_where_there_is_no_incident() -> None:

@@ -240,7 +240,7 @@ class Resolve(Order):
         if self.step_id:
             found = [place for place in found if place.path == self.step_id]
         if not found:
-            raise no_incident(self.execution_id)
+            raise no_incident(self.execution_id, self.step_id)
         if len(found) > 1 and not self.every:
             paths = ", ".join(sorted(place.path for place in found)[:_NAMED])
             raise ValidationError(
@@ -405,10 +405,10 @@ def stale(step_id: str, attempt: int) -> PreconditionError:
     )
 
 
-def no_incident(execution_id: str) -> PreconditionError:
-    """Say that there is nothing to resolve."""
+def no_incident(execution_id: str, step_id: str = "") -> PreconditionError:
+    """Say that there is nothing to resolve; at one step, where it was named."""
     return PreconditionError(
-        "the execution has no incident",
+        f"step {step_id!r} has no incident" if step_id else "the execution has no incident",
         reason=Reason.NO_INCIDENT,
-        metadata={"execution_id": execution_id},
+        metadata={"execution_id": execution_id, "step_id": step_id},
     )

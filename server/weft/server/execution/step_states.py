@@ -15,6 +15,8 @@ from weft.server.execution.events import (
     ExecutionTimedOut,
     Failure,
     IncidentRaised,
+    IncidentResolved,
+    Resolution,
     StepCompleted,
     StepFailed,
     StepProgressed,
@@ -127,6 +129,9 @@ class Steps:
                 )
             case StepProgressed() | StepRetryScheduled() | IncidentRaised() | StepWaiting() | MapStarted():
                 self.by_path[body.step_id] = _go_on(self.by_path[body.step_id], body)
+            case IncidentResolved(resolution=Resolution.RETRY):
+                step = self.by_path[body.step_id]
+                self.by_path[body.step_id] = replace(step, state=StepState.RETRYING, retry_time=event.time)
             case StepCompleted():
                 self._end(body.step_id, StepState.COMPLETED, event.time)
                 if body.undo:
