@@ -103,6 +103,7 @@ async def test_a_cancelled_batch_ends_at_once_and_takes_what_was_under_way(store
     made = await begin(store)
     await store.record_batch_items(made.id, [outcome(1, DONE)], NOW)
     cancelled = await store.cancel_batch(made.id, LATER)
+    assert cancelled is not None
     assert cancelled == replace(
         made, state=BatchState.CANCELLED, end_time=LATER, progress=Progress(succeeded=1)
     )
