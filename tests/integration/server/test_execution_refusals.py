@@ -151,6 +151,12 @@ START_CASES = [
             ("workflow", Rule.INVALID),
             ("request_id", Rule.INVALID),
         ),
+        faulty(
+            "a key that would be taken for an id",
+            method,
+            make(workflow="shouting", input=payload({"text": ""}), execution_key=GHOST),
+            ("execution_key", Rule.INVALID),
+        ),
         missing("unknown workflow", method, make(workflow="ghost"), Reason.WORKFLOW_NOT_FOUND),
         missing(
             "unknown version", method, make(workflow="shouting", version=9), Reason.WORKFLOW_VERSION_NOT_FOUND

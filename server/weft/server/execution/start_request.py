@@ -11,7 +11,7 @@ import orjson
 from weft.api.common.v1 import context_pb2
 from weft.api.execution.v1 import execution_service_pb2 as pb
 from weft.core.context import CallContext, current_log_context
-from weft.core.names import EXECUTION_KEY, check_name, new_id
+from weft.core.names import EXECUTION_KEY, EXECUTION_PREFIX, check_name, is_id, new_id
 from weft.core.payload import JsonObject, from_payload
 from weft.core.reasons import Rule
 from weft.server.execution.attributes import Attributes, read_attributes
@@ -53,6 +53,8 @@ def read_start(request: _StartRequest) -> StartCommand:
     faults.key("request_id", request.request_id)
     if request.execution_key:
         faults.extend(check_name("execution_key", request.execution_key, EXECUTION_KEY))
+    if is_id(request.execution_key, EXECUTION_PREFIX):  # by which that execution would be meant, not this one
+        faults.add("execution_key", "has the form of an execution's id")
     timeout = read_duration(
         request, "timeout", faults, at_least=timedelta(milliseconds=1), at_most=_MAX_TIMEOUT
     )

@@ -116,7 +116,8 @@ class StartExecutionRequest(_message.Message):
     """
     execution_key: _builtins.str
     """An id of your choice for the execution: letters, digits, `.`, `_`, `:`, `/`,
-    `@` and `-`, at most 128 characters. At most one open execution has it.
+    `@` and `-`, at most 128 characters, and not the form of an execution's id. At
+    most one open execution has it.
     """
     key_reuse_policy: Global___KeyReusePolicy.ValueType
     """What to do when an execution that has ended has that key."""
@@ -215,7 +216,8 @@ class ExecuteWorkflowRequest(_message.Message):
     """Idempotency key, as in StartExecution."""
     execution_key: _builtins.str
     """An id of your choice for the execution: letters, digits, `.`, `_`, `:`, `/`,
-    `@` and `-`, at most 128 characters. At most one open execution has it.
+    `@` and `-`, at most 128 characters, and not the form of an execution's id. At
+    most one open execution has it.
     """
     key_reuse_policy: Global___KeyReusePolicy.ValueType
     """What to do when an execution that has ended has that key."""
