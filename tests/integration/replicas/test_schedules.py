@@ -23,10 +23,11 @@ async def test_one_server_at_a_time_has_a_schedule(open_store: OpenStore) -> Non
     made = [await stores[0].insert_schedule(schedule(f"s{number}"), NOW) for number in range(20)]
     claimed = await asyncio.gather(*(store.claim_schedules(NOW, 9) for store in stores for _ in range(2)))
     by_store = [{it.id for it in (*claimed[place], *claimed[place + 1])} for place in (0, 2, 4)]
-    assert sum(map(len, by_store)) == len(set.union(*by_store))
-    rest = await stores[0].claim_schedules(NOW, 20)
-    assert set.union(*by_store, {it.id for it in rest}) == {it.id for it in made}
-    by_store[0] |= {it.id for it in rest}
+    for store, mine_already in zip(stores, by_store, strict=True):
+        # Of two claims of one server at the same moment each may return what the other one took.
+        mine_already |= {it.id for it in await store.claim_schedules(NOW, 20)}
+    assert sum(map(len, by_store)) == len(made)
+    assert set.union(*by_store) == {it.id for it in made}
     having = max(range(3), key=lambda place: len(by_store[place]))  # some may have come too late for any
     owner, other = stores[having], stores[having - 1]
     mine = next(it for it in made if it.id in by_store[having])
