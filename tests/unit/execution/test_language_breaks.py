@@ -11,7 +11,7 @@ import pytest
 
 from tests.unit.execution.language import call
 from tests.unit.execution.world import World, eventually, new_world, open_executions, quiet
-from weft.core.errors import PreconditionError
+from weft.core.errors import PreconditionError, ValidationError
 from weft.core.payload import JsonObject, loads
 from weft.core.reasons import Reason
 from weft.server.execution import run as run_module
@@ -254,15 +254,38 @@ async def test_a_rerun_that_has_to_wait_begins_where_it_was_to_begin(world: Worl
     first = await world.run()
     assert first.execution.state is ExecutionState.COMPLETED
     await world.workflows.set_state(flow.id, WorkflowState.PAUSED, "", None)
-    again = await world.executions.rerun(
-        RerunCommand(execution=first.execution.id, from_step=from_step, version=0, text=None, key=None)
-    )
+    again = await world.executions.rerun(_rerun(first.execution.id, from_step))
     await quiet()
     assert world.provider.steps() == ["high", "end"]
     await world.workflows.set_state(flow.id, WorkflowState.ACTIVE, "", None)
     await world.clock.advance(6)
     assert (await world.ended(again.id)).execution.state is ExecutionState.COMPLETED
     assert world.provider.steps() == ["high", "end", "high", "end"]
+
+
+def _rerun(execution_id: str, from_step: str = "") -> RerunCommand:
+    return RerunCommand(execution=execution_id, from_step=from_step, version=0, text=None, key=None)
+
+
+async def test_a_rerun_reuses_nothing_that_was_undone(world: World) -> None:
+    """It begins with the first step that was, also inside of a map: what that gave is there no more."""
+    undo = Compensation(action="undo")
+    await world.workflow(
+        call("a", next="m"),
+        Step(id="m", does=Map(items=[1], steps=(call("x", compensate=undo),)), next="y"),
+        call("y", compensate=undo, next="z"),
+        call("z", "bad"),
+    )
+    failed = (await world.run()).execution
+    assert failed.state is ExecutionState.FAILED
+    assert world.provider.steps()[-2:] == ["undo/y", "undo/m[0]/x"]
+    for from_step in ("y", "z"):
+        with pytest.raises(ValidationError, match=rf"'m', which comes before '{from_step}', was undone"):
+            await world.executions.rerun(_rerun(failed.id, from_step))
+    before = len(world.provider.steps())
+    again = await world.executions.rerun(_rerun(failed.id))
+    assert (await world.ended(again.id)).execution.state is ExecutionState.FAILED
+    assert world.provider.steps()[before:][:3] == ["m[0]/x", "y", "z"]
 
 
 async def test_a_parent_that_is_read_again_bothers_no_child_that_ended(world: World) -> None:

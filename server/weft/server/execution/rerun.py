@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from weft.core.errors import ValidationError, Violation
 from weft.core.reasons import Rule
 from weft.server.execution.model import Event, Execution, StepCompleted, StepReused
+from weft.server.execution.paths import UNDO, scope_of
 from weft.server.execution.plan import Plan
 from weft.server.workflow.kinds import SetVariables
 
@@ -18,6 +19,8 @@ def resume_point(
 ) -> tuple[str, tuple[StepReused, ...]]:
     """Return the step to begin with, and the outputs of those before it on the way from the first one.
 
+    What was undone is there no more, so what it gave is not reused.
+
     Args:
         plan: What the new execution runs; it may be another version than the old one's.
         old: The execution that is repeated.
@@ -25,20 +28,22 @@ def resume_point(
         from_step: The step to begin with; empty: the first one that has no output, or else the last one.
 
     Raises:
-        ValidationError: STEP_UNKNOWN: there is no such step, or one before it has no output.
+        ValidationError: STEP_UNKNOWN: there is no such step, or one before it has no output, or was undone.
     """
     if from_step and from_step not in plan.steps:
         raise _bad_step(f"the workflow has no step {from_step!r}")
     ran = [event.body for event in events if isinstance(event.body, StepCompleted | StepReused)]
-    outputs = {body.step_id: body for body in ran}
+    undone = {_top_of(body.step_id) for body in ran if scope_of(body.step_id) == UNDO}
+    done = {body.step_id for body in ran} - undone
     chosen = {body.step_id: body.next for body in ran if isinstance(body, StepCompleted)}
     way: list[str] = []
     step_id = plan.first
     while step_id and step_id != from_step:
-        if step_id not in outputs:
+        if step_id not in done:
             if not from_step:
                 break
-            raise _bad_step(f"step {step_id!r}, which comes before {from_step!r}, has no output to reuse")
+            lacks = "was undone" if step_id in undone else "has no output to reuse"
+            raise _bad_step(f"step {step_id!r}, which comes before {from_step!r}, {lacks}")
         way.append(step_id)
         target = chosen.get(step_id)
         step_id = plan.steps[step_id].step.next if target is None else target
@@ -53,6 +58,11 @@ def resume_point(
         if body.step_id in kept or _sets_behind(plan, body.step_id, kept)
     ]
     return step_id, tuple(reused)
+
+
+def _top_of(path: str) -> str:
+    """Return the step of the workflow's own list that something was undone of."""
+    return path.removeprefix(f"{UNDO}/").partition("[")[0]
 
 
 def _sets_behind(plan: Plan, path: str, kept: set[str]) -> bool:
