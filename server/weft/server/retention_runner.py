@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 
 from weft.core.clock import Clock
-from weft.core.errors import ServiceUnavailableError
+from weft.core.errors import InternalError, ServiceUnavailableError
 from weft.server.execution.model import ExecutionState
 from weft.server.forms import NewerReleaseError
 from weft.server.retention import METADATA_KEY, Retention, read_policy
@@ -57,8 +56,12 @@ class RetentionRunner:
         """Delete all that is due; return how many executions."""
         count = await self._discard_kept()
         for workflow_id in await self._store.all_workflow_ids():
-            with suppress(NewerReleaseError):  # what it says of its executions is for newer servers to do
+            try:
                 count += await self._discard_of(workflow_id)
+            except NewerReleaseError:  # what it says of its executions is for newer servers to do
+                continue
+            except InternalError as error:  # one that cannot be read holds nobody else up
+                _log.error("executions of workflow %s are kept: %s", workflow_id, error)
         await self._empty_trash()
         while await self._store.sweep_shares(self._clock.now(), _ROWS):
             await self._clock.sleep(_STEP_SECONDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -14,6 +15,7 @@ import pytest
 from tests.contract.store.samples import CONTEXT, FAILURE, NOW, execution
 from weft.core.errors import (
     AlreadyExistsError,
+    DeadlineExceededError,
     ExhaustedError,
     PreconditionError,
     ResourceNotFoundError,
@@ -225,3 +227,19 @@ async def test_an_archive_is_taken_up_to_a_size(store: SqliteStore) -> None:
         await ArchiveService(store, max_bytes=len(made) - 1).import_(pieces(made))
     assert caught.value.reason == Reason.ARCHIVE_TOO_LARGE
     assert (await ArchiveService(store, max_bytes=len(made)).import_(pieces(made)))[1]
+
+
+async def test_who_stops_sending_holds_nobody_up(store: SqliteStore) -> None:
+    """Archives are taken one at a time; one whose next piece does not come is given up."""
+    archives = ArchiveService(store, patience=timedelta(seconds=0.2))
+
+    async def stalled() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.Event().wait()
+
+    first = asyncio.create_task(archives.import_(stalled()))
+    await asyncio.sleep(0)
+    made = completed()
+    assert await archives.import_(pieces(text(made))) == (made.execution, True)
+    with pytest.raises(DeadlineExceededError, match="no further piece"):
+        await first

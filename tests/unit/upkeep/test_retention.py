@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from tests.contract.store.samples import ended, execution, first_events, output, workflow
-from weft.core.errors import ValidationError
+from weft.core.errors import InternalError, ValidationError, WeftError
 from weft.core.names import EXECUTION_PREFIX, new_id
+from weft.core.reasons import Reason
 from weft.core.testing import ManualClock
 from weft.server.execution.model import Event, Execution, ExecutionCompleted, ExecutionState
 from weft.server.forms import NewerReleaseError
@@ -140,10 +141,18 @@ async def left(store: SqliteStore) -> set[str]:
     return {each.id for each in found.items}
 
 
-async def test_workflows_of_a_newer_release_hold_nobody_up(
-    store: SqliteStore, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        NewerReleaseError("step kind 'dance'"),
+        InternalError("the disk has changed it", reason=Reason.DATA_CORRUPTED),
+    ],
+    ids=["newer", "damaged"],
+)
+async def test_workflows_that_cannot_be_read_hold_nobody_up(
+    store: SqliteStore, clock: ManualClock, monkeypatch: pytest.MonkeyPatch, trouble: WeftError
 ) -> None:
-    """What they say is not known here, so theirs stay, for a newer server; those of others go."""
+    """What they say is not known here, so theirs stay, such as for a newer server; those of others go."""
     newer, ours = workflow("a-newer"), workflow("b-ours")
     for each in (newer, ours):
         await store.insert_workflow(each)
@@ -151,7 +160,7 @@ async def test_workflows_of_a_newer_release_hold_nobody_up(
 
     async def get_workflow(ref: str) -> Workflow | None:
         if ref == newer.id:
-            raise NewerReleaseError("step kind 'dance'")
+            raise trouble
         return await known(ref)
 
     monkeypatch.setattr(store, "get_workflow", get_workflow)

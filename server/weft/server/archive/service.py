@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Final
 
-from weft.core.errors import AlreadyExistsError, ExhaustedError, PreconditionError, ResourceNotFoundError
+from weft.core.errors import (
+    AlreadyExistsError,
+    DeadlineExceededError,
+    ExhaustedError,
+    PreconditionError,
+    ResourceNotFoundError,
+)
 from weft.core.names import EXECUTION_PREFIX, is_id
 from weft.core.reasons import Reason
 from weft.server.archive.lines import Archive, ArchiveWriter, read_archive, write_archive
@@ -16,6 +23,7 @@ from weft.server.store.base import StaleWriteError, Store
 __all__ = ["MAX_ARCHIVE_BYTES", "ArchiveService"]
 
 MAX_ARCHIVE_BYTES: Final = 64 * 1024 * 1024
+_PATIENCE: Final = timedelta(seconds=15)
 
 
 class ArchiveService:
@@ -24,11 +32,15 @@ class ArchiveService:
     Args:
         store: Where they are kept.
         max_bytes: The largest archive that is taken.
+        patience: How long the next piece of one may take, while others wait for their turn.
     """
 
-    def __init__(self, store: Store, max_bytes: int = MAX_ARCHIVE_BYTES) -> None:
+    def __init__(
+        self, store: Store, max_bytes: int = MAX_ARCHIVE_BYTES, patience: timedelta = _PATIENCE
+    ) -> None:
         self._store = store
         self._max_bytes = max_bytes
+        self._patience = patience.total_seconds()
         self._one = asyncio.Lock()
 
     async def export(self, ref: str) -> AsyncIterator[bytes]:
@@ -53,6 +65,7 @@ class ArchiveService:
             AlreadyExistsError: EXECUTION_EXISTS.
             PreconditionError: EXECUTION_DELETING.
             ExhaustedError: ARCHIVE_TOO_LARGE.
+            DeadlineExceededError: No further piece came.
         """
         async with self._one:  # they are held in memory: one at a time
             archive = await asyncio.to_thread(read_archive, await self._joined(pieces))
@@ -70,7 +83,7 @@ class ArchiveService:
 
     async def _joined(self, pieces: AsyncIterator[bytes]) -> bytes:
         joined = bytearray()
-        async for piece in pieces:
+        while (piece := await self._next(pieces)) is not None:
             joined += piece
             if len(joined) > self._max_bytes:
                 raise ExhaustedError(
@@ -79,6 +92,16 @@ class ArchiveService:
                     metadata={"limit": str(self._max_bytes)},
                 )
         return bytes(joined)
+
+    async def _next(self, pieces: AsyncIterator[bytes]) -> bytes | None:
+        """Wait for a piece; none: that was all."""
+        try:
+            async with asyncio.timeout(self._patience):
+                return await anext(pieces, None)
+        except TimeoutError:
+            raise DeadlineExceededError(
+                f"no further piece of the archive came within {self._patience:g} s"
+            ) from None
 
     async def _check_same(self, archive: Archive) -> None:
         """Refuse an execution whose id is that of another one."""

@@ -92,6 +92,7 @@ class ArchiveServiceServicer:
         ALREADY_EXISTS  EXECUTION_EXISTS: there is an execution with this id and another content.
         FAILED_PRECONDITION  EXECUTION_DELETING: one with this id is still being deleted; import it later.
         RESOURCE_EXHAUSTED  ARCHIVE_TOO_LARGE.
+        DEADLINE_EXCEEDED  No further piece came for 15 s: archives are taken one at a time, and others wait.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

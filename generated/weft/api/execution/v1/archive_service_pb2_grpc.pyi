@@ -63,6 +63,7 @@ class ArchiveServiceStub:
       ALREADY_EXISTS  EXECUTION_EXISTS: there is an execution with this id and another content.
       FAILED_PRECONDITION  EXECUTION_DELETING: one with this id is still being deleted; import it later.
       RESOURCE_EXHAUSTED  ARCHIVE_TOO_LARGE.
+      DEADLINE_EXCEEDED  No further piece came for 15 s: archives are taken one at a time, and others wait.
     """
 
 @_typing.type_check_only
@@ -100,6 +101,7 @@ class ArchiveServiceAsyncStub(ArchiveServiceStub):
       ALREADY_EXISTS  EXECUTION_EXISTS: there is an execution with this id and another content.
       FAILED_PRECONDITION  EXECUTION_DELETING: one with this id is still being deleted; import it later.
       RESOURCE_EXHAUSTED  ARCHIVE_TOO_LARGE.
+      DEADLINE_EXCEEDED  No further piece came for 15 s: archives are taken one at a time, and others wait.
     """
 
 class ArchiveServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -146,6 +148,7 @@ class ArchiveServiceServicer(metaclass=_abc_1.ABCMeta):
           ALREADY_EXISTS  EXECUTION_EXISTS: there is an execution with this id and another content.
           FAILED_PRECONDITION  EXECUTION_DELETING: one with this id is still being deleted; import it later.
           RESOURCE_EXHAUSTED  ARCHIVE_TOO_LARGE.
+          DEADLINE_EXCEEDED  No further piece came for 15 s: archives are taken one at a time, and others wait.
         """
 
 def add_ArchiveServiceServicer_to_server(servicer: ArchiveServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
