@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 
+import asyncpg
 import pytest
 
-from tests.contract.store.samples import advanced, execution, first_events, output
+from tests.contract.store.samples import NOW, advanced, execution, first_events, output
 from tests.integration.engine.processes import until
 from tests.support.postgres import PostgresServer, started_postgres
 from weft.server.store.base import StaleWriteError, StoreState, StoreUnavailableError
@@ -168,3 +170,25 @@ async def test_a_transaction_of_one_who_stands_still_is_ended(
     assert claim.granted
     standing.terminate()
     await peer.close()
+
+
+async def test_a_connection_that_is_cut_amid_a_statement(
+    store: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As every one is when the lease is lost: that is an outage, also where asyncpg trips over it itself."""
+    connections: Any = asyncpg.Connection
+    prepare = connections._get_statement
+
+    async def cut(connection: Any, *args: Any, **more: Any) -> Any:
+        statement = await prepare(connection, *args, **more)
+        connection.terminate()
+        return statement
+
+    with monkeypatch.context() as patched:
+        patched.setattr(connections, "_get_statement", cut)
+        with pytest.raises(StoreUnavailableError):
+            await store.get_execution("exe_00000000000000000000000000")
+        with pytest.raises(StoreUnavailableError):
+            await store.forget_requests(NOW)
+    await until(lambda: store.state is StoreState.HEALTHY)
+    assert await store.get_execution("exe_00000000000000000000000000") is None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import asyncpg
 
 from weft.server.store.database import DatabaseConfig
+from weft.server.store.errors import StoreUnavailableError
 from weft.server.store.queries import load_queries
 
 __all__ = ["SQL", "Connection", "Pool", "connect"]
@@ -76,11 +77,21 @@ class Pool:
 
     @asynccontextmanager
     async def use(self) -> AsyncIterator[Connection]:
-        """Have a connection for a while."""
+        """Have a connection for a while.
+
+        Raises:
+            StoreUnavailableError: It was cut meanwhile.
+        """
         async with self._places:
             connection = self._take() or await self._make()
             try:
                 yield connection
+            except AttributeError as error:
+                # Where it is cut between two halves of a statement, asyncpg trips over what it has forgotten.
+                if not connection.is_closed():
+                    raise
+                self._drop(connection)
+                raise StoreUnavailableError(f"{self._config.where}: the connection was cut") from error
             except BaseException:
                 # Whatever it was amid, nobody else shall find it there.
                 if connection.is_closed() or connection.is_in_transaction():
