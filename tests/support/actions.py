@@ -12,6 +12,7 @@ import grpc
 import grpc.aio
 
 from weft.api.action.v1 import action_service_pb2 as pb
+from weft.api.common.v1 import payload_pb2
 from weft.core.clock import SystemClock
 from weft.core.errors import WeftError
 from weft.discovery.model import Endpoint
@@ -127,3 +128,14 @@ async def streaming_provider(
 
 def greeting(invocations: int = 100, input_bytes: int = 1_000_000) -> pb.RunActionsResponse:
     return pb.RunActionsResponse(window=pb.StreamWindow(invocations=invocations, input_bytes=input_bytes))
+
+
+def results(request: pb.RunActionsRequest) -> pb.RunActionsResponse:
+    """Answer all that was asked over a stream."""
+    found = [pb.ActionResult(id=it.id, output=b'{"by": "stream"}') for it in request.invocations]
+    return pb.RunActionsResponse(results=found)
+
+
+async def unary(request: pb.InvokeActionRequest, context: Any) -> pb.InvokeActionResponse:
+    """Answer a unary call."""
+    return pb.InvokeActionResponse(output=payload_pb2.Payload(json=b'{"by": "unary"}'))

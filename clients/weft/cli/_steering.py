@@ -93,7 +93,11 @@ def rerun(
     ctx: typer.Context,
     execution: ExecutionArgument,
     from_step: Annotated[
-        str, typer.Option(metavar="STEP", help="The first step to run again; by default the one that failed.")
+        str,
+        typer.Option(
+            metavar="STEP",
+            help="The first step to run again; by default the one that failed, or the first undone.",
+        ),
     ] = "",
     version: Annotated[int, typer.Option(min=0, help="Of the workflow; 0 is the one that ran.")] = 0,
     input_: NewInputOption = None,

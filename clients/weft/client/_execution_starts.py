@@ -173,7 +173,8 @@ class Starts(ExecutionCalls):
             execution_id: Id or key of the one that has ended.
             from_step: The first step that runs again; outputs of those before are
                 reused. By default the first one without an output, which is the
-                one that failed; when all have one, the last.
+                one that failed, or the first one that was undone; when all have
+                one, the last.
             version: Which version of the workflow to run; 0: the one that ran.
             input: JSON object; None: the same input.
             request_id: Idempotency key: a repeat returns the same new execution.

@@ -13,12 +13,11 @@ import grpc
 import grpc.aio
 import pytest
 
-from tests.support.actions import WAYS, Way, greeting, streaming_provider
+from tests.support.actions import Way, greeting, results, streaming_provider, unary
 from tests.support.behaviours import until
 from tests.support.foreign import grpc_provider
 from tests.support.hosting import Probe
 from weft.api.action.v1 import action_service_pb2 as pb
-from weft.api.common.v1 import payload_pb2
 from weft.core.errors import DeadlineExceededError, ServiceUnavailableError, WeftError
 from weft.core.reasons import Reason
 from weft.discovery.endpoint import parse_address
@@ -33,15 +32,6 @@ pytestmark = pytest.mark.integration
 def endpoint_of(host: Host) -> Endpoint:
     address, port = parse_address(host.address)
     return Endpoint(host=address, port=port)
-
-
-async def unary(request: pb.InvokeActionRequest, context: Any) -> pb.InvokeActionResponse:
-    return pb.InvokeActionResponse(output=payload_pb2.Payload(json=b'{"by": "unary"}'))
-
-
-def results(request: pb.RunActionsRequest) -> pb.RunActionsResponse:
-    found = [pb.ActionResult(id=it.id, output=b'{"by": "stream"}') for it in request.invocations]
-    return pb.RunActionsResponse(results=found)
 
 
 async def prompt(requests: Any, context: Any) -> None:
@@ -447,31 +437,6 @@ async def test_an_engine_that_breaks_the_contract_is_told(how: str) -> None:
         await until(lambda: running == 0)
         async with Way("stream") as way:
             assert await way.invoke(endpoint_of(host), "hold", {"text": "briefly"}) == {"a": 1}
-
-
-@pytest.mark.parametrize("kind", WAYS)
-async def test_a_server_that_forbids_pings_is_called_without(kind: str) -> None:
-    """Such as any of gRPC's own that was not told otherwise: the next call may take as long as it likes."""
-
-    async def slow(requests: Any, context: Any) -> None:
-        await context.write(greeting())
-        async for request in requests:
-            await asyncio.sleep(4)
-            await context.write(results(request))
-
-    async def slow_unary(request: pb.InvokeActionRequest, context: Any) -> pb.InvokeActionResponse:
-        await asyncio.sleep(4)
-        return await unary(request, context)
-
-    strict = (("grpc.http2.max_ping_strikes", 1),)
-    often = (("grpc.keepalive_time_ms", 100),)
-    async with (
-        streaming_provider(slow, slow_unary, options=strict) as endpoint,
-        Way(kind, options=often) as way,
-    ):
-        ends = await asyncio.gather(*(way.invoke(endpoint, "x") for _ in range(2)), return_exceptions=True)
-        assert [type(end) for end in ends] == [ServiceUnavailableError] * 2
-        assert await way.invoke(endpoint, "x") == {"by": kind}
 
 
 async def test_when_the_engine_is_gone_nothing_runs_on(probe: Probe) -> None:

@@ -12,6 +12,7 @@ from weft.server.forms import NewerReleaseError
 from weft.server.store.batch_codec import BatchRow, decode_batch
 from weft.server.store.codec import decode_instance, decode_service, decode_workflow
 from weft.server.store.definition_codec import decode_definition
+from weft.server.store.execution_codec import UNREADABLE
 from weft.server.store.vault import Snapshot, table
 
 __all__ = ["unreadable"]
@@ -31,8 +32,6 @@ _READERS: Final[Mapping[str, Callable[[_Columns], object]]] = {
     "batches": _batch,
     "schedules": lambda of: (orjson.loads(of["document"]), orjson.loads(of["plan"])),
 }
-_DAMAGED: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-"""What reading what nobody wrote may end in."""
 
 
 async def unreadable(snapshot: Snapshot) -> AsyncIterator[Finding]:
@@ -46,5 +45,5 @@ async def unreadable(snapshot: Snapshot) -> AsyncIterator[Finding]:
                 read(of)
             except NewerReleaseError as error:
                 yield Finding("NEWER_RELEASE", subject, error.message)
-            except _DAMAGED:
+            except UNREADABLE:
                 yield Finding("CORRUPT", subject, f"what is stored of it in {name} cannot be read")

@@ -881,7 +881,7 @@ class RerunExecutionRequest(_message.Message):
     """Required: id or key of an execution that has ended."""
     from_step: _builtins.str
     """The first step that runs again. Empty: the first one without an output, which
-    is the one that failed; when all have one, the last one.
+    is the one that failed, or the first one that was undone; when all have one, the last one.
     """
     version: _builtins.int
     """Which version of the workflow to run. 0: the one that ran."""

@@ -344,10 +344,12 @@ class ExecutionServiceServicer:
     def RerunExecution(self, request, context):
         """Runs an execution that has ended anew, as a new execution that is linked to
         it: from the step that failed or was under way, or from any other. Steps
-        before that are not run; their outputs are reused. The timeout begins anew.
+        before that are not run; their outputs are reused, but not those of steps that
+        were undone. The timeout begins anew.
 
         Errors: those of StartExecution, and
-        INVALID_ARGUMENT  VALIDATION_FAILED: there is no such step, or one before it has no output.
+        INVALID_ARGUMENT  VALIDATION_FAILED: there is no such step, or one before it has no output
+        or was undone.
         NOT_FOUND  EXECUTION_NOT_FOUND.
         FAILED_PRECONDITION  EXECUTION_OPEN.
         """

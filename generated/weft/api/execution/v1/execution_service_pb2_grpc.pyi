@@ -175,10 +175,12 @@ class ExecutionServiceStub:
     RerunExecution: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.RerunExecutionRequest, _execution_service_pb2.RerunExecutionResponse]
     """Runs an execution that has ended anew, as a new execution that is linked to
     it: from the step that failed or was under way, or from any other. Steps
-    before that are not run; their outputs are reused. The timeout begins anew.
+    before that are not run; their outputs are reused, but not those of steps that
+    were undone. The timeout begins anew.
 
     Errors: those of StartExecution, and
-      INVALID_ARGUMENT  VALIDATION_FAILED: there is no such step, or one before it has no output.
+      INVALID_ARGUMENT  VALIDATION_FAILED: there is no such step, or one before it has no output
+        or was undone.
       NOT_FOUND  EXECUTION_NOT_FOUND.
       FAILED_PRECONDITION  EXECUTION_OPEN.
     """
@@ -364,10 +366,12 @@ class ExecutionServiceAsyncStub(ExecutionServiceStub):
     RerunExecution: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.RerunExecutionRequest, _execution_service_pb2.RerunExecutionResponse]  # type: ignore[assignment]
     """Runs an execution that has ended anew, as a new execution that is linked to
     it: from the step that failed or was under way, or from any other. Steps
-    before that are not run; their outputs are reused. The timeout begins anew.
+    before that are not run; their outputs are reused, but not those of steps that
+    were undone. The timeout begins anew.
 
     Errors: those of StartExecution, and
-      INVALID_ARGUMENT  VALIDATION_FAILED: there is no such step, or one before it has no output.
+      INVALID_ARGUMENT  VALIDATION_FAILED: there is no such step, or one before it has no output
+        or was undone.
       NOT_FOUND  EXECUTION_NOT_FOUND.
       FAILED_PRECONDITION  EXECUTION_OPEN.
     """
@@ -646,10 +650,12 @@ class ExecutionServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_execution_service_pb2.RerunExecutionResponse, _abc.Awaitable[_execution_service_pb2.RerunExecutionResponse]]:
         """Runs an execution that has ended anew, as a new execution that is linked to
         it: from the step that failed or was under way, or from any other. Steps
-        before that are not run; their outputs are reused. The timeout begins anew.
+        before that are not run; their outputs are reused, but not those of steps that
+        were undone. The timeout begins anew.
 
         Errors: those of StartExecution, and
-          INVALID_ARGUMENT  VALIDATION_FAILED: there is no such step, or one before it has no output.
+          INVALID_ARGUMENT  VALIDATION_FAILED: there is no such step, or one before it has no output
+            or was undone.
           NOT_FOUND  EXECUTION_NOT_FOUND.
           FAILED_PRECONDITION  EXECUTION_OPEN.
         """

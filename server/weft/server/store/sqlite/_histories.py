@@ -79,8 +79,8 @@ class Advancing(Together[None]):
     """Appends to a history, where nothing of the summary changes but the number of the newest event.
 
     SQLite takes every index anew that has a column which a statement names, also where its
-    value stays as it is, so a step that goes on names none of them: that is half of the
-    pages that go to the disk with it.
+    value stays as it is, so a step that goes on names none of them: two pages go to the
+    disk with it where it would be five.
     """
 
     __slots__ = ("_database", "_expected_last", "_id", "_last", "rows")
