@@ -46,6 +46,7 @@ from weft.server.options import (
 from weft.server.retention import Retention
 from weft.server.store.base import StoreInUseError, StoreUnavailableError
 from weft.server.store.database import DatabaseConfig, DatabaseUrlError
+from weft.server.which_store import chosen_url
 
 __all__ = ["server"]
 
@@ -64,6 +65,7 @@ _log = logging.getLogger("weft.server")
 
 
 def server(
+    context: typer.Context,
     listen: Listen = DEFAULT_LISTEN,
     data_dir: DataDir = Path(".weft/data"),
     database_url: DatabaseUrl = "",
@@ -94,7 +96,9 @@ def server(
     sources = settings.read(sources_config, SourcesConfig())
     balancer = settings.read(lambda _: BalancerConfig(policy=policy, zone=zone), BalancerConfig())
     kept = settings.read(lambda _: Retention.parse(retention), Retention())
-    database = settings.read(lambda _: _database(database_url, database_schema, lease, listen), None)
+    database = settings.read(
+        lambda _: _database(chosen_url(context, database_url), database_schema, lease, listen), None
+    )
     config = settings.read(
         lambda _: ServerConfig(
             listen=listen,

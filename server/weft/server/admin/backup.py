@@ -12,6 +12,7 @@ import contextlib
 import gzip
 import hashlib
 import os
+import tempfile
 from collections import Counter
 from collections.abc import Generator, Iterator
 from datetime import datetime
@@ -24,7 +25,7 @@ import orjson
 
 from weft.server.store.vault import TABLES, Row, Table, Vault, VaultError, table
 
-__all__ = ["FORMAT", "read_backup", "restore", "write_backup"]
+__all__ = ["FORMAT", "BackupExistsError", "read_backup", "restore", "write_backup"]
 
 FORMAT: Final = "weft-backup/1"
 
@@ -32,34 +33,80 @@ _CHUNK: Final = 1_000
 _PARTIAL: Final = ".partial"
 
 
-async def write_backup(vault: Vault, target: Path, now: datetime) -> Counter[str]:
+class BackupExistsError(Exception):
+    """There is a file already where a backup is to be written; the message names it."""
+
+
+async def write_backup(vault: Vault, target: Path, now: datetime, *, replace: bool = False) -> Counter[str]:
     """Back a store up into a file, which is there as a whole or not at all; return how many rows it has.
 
+    Args:
+        vault: The store.
+        target: The file; where its name ends in ``.gz`` it is packed.
+        now: When this is.
+        replace: Whether it may take the place of a file that is there.
+
     Raises:
+        BackupExistsError: There is a file, and it may not be replaced.
         VaultError: The store cannot be read, or the file not be written.
     """
-    partial = target.with_name(target.name + _PARTIAL)
     try:
-        with _Writer(partial, packed=target.suffix == ".gz") as writer:
-            writer.line(
-                {"format": FORMAT, "release": version("weft"), "store": vault.name, "time": now.isoformat()}
-            )
-            async with vault.snapshot() as snapshot:
-                for each in TABLES:
-                    async for row in snapshot.rows(each):
-                        writer.row(each, row)
-            writer.end()
-        partial.replace(target)
+        _check_target(target, replace=replace)
+        partial = _new_file_beside(target)
+        try:
+            counts = await _write(vault, partial, now, packed=target.suffix == ".gz")
+            _put(partial, target, replace=replace)
+        finally:
+            partial.unlink(missing_ok=True)
         _sync_folder(target.parent)
     except OSError as error:
         raise VaultError(f"cannot write {target}: {error.strerror or error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    return counts
+
+
+def _check_target(target: Path, *, replace: bool) -> None:
+    """Refuse what would be lost before anything is read; a device or a pipe is never replaced."""
+    if target.exists() and not target.is_file():
+        raise VaultError(f"cannot write {target}: it is there, and is no file")
+    if not replace and os.path.lexists(target):
+        raise BackupExistsError(f"{target} is there already")
+
+
+def _new_file_beside(target: Path) -> Path:
+    """Make an empty file that nobody else has, on the same file system; payloads are its owner's only."""
+    handle, path = tempfile.mkstemp(prefix=f"{target.name}.", suffix=_PARTIAL, dir=target.parent)
+    os.close(handle)
+    return Path(path)
+
+
+def _put(partial: Path, target: Path, *, replace: bool) -> None:
+    """Give what is whole its name, in one step; what came there meanwhile is not replaced unasked."""
+    if not replace:
+        try:
+            os.link(partial, target)
+        except FileExistsError:
+            raise BackupExistsError(f"{target} is there already") from None
+        except OSError:  # a file system without links
+            _check_target(target, replace=False)
+        else:
+            return
+    partial.replace(target)
+
+
+async def _write(vault: Vault, path: Path, now: datetime, *, packed: bool) -> Counter[str]:
+    with _Writer(path, packed=packed) as writer:
+        head = {"format": FORMAT, "release": version("weft"), "store": vault.name, "time": now.isoformat()}
+        writer.line(head)
+        async with vault.snapshot() as snapshot:
+            for each in TABLES:
+                async for row in snapshot.rows(each):
+                    writer.row(each, row)
+        writer.end()
     return writer.counts
 
 
 class _Writer:
-    """Writes lines, and remembers what they add up to."""
+    """Writes lines into a file, and remembers what they add up to."""
 
     def __init__(self, path: Path, *, packed: bool) -> None:
         self.counts: Counter[str] = Counter()
@@ -68,9 +115,7 @@ class _Writer:
         self._packed = packed
 
     def __enter__(self) -> Self:
-        # Payloads are nobody else's business.
-        handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        self._file = os.fdopen(handle, "wb")
+        self._file = self._path.open("wb")
         self._out = (
             cast("IO[bytes]", gzip.GzipFile(fileobj=self._file, mode="wb", compresslevel=3))
             if self._packed

@@ -13,13 +13,15 @@ from typing import Annotated, Any, Final, TypeVar
 import typer
 
 from weft.server.adapters import make_vault
+from weft.server.admin.backup import BackupExistsError, write_backup
 from weft.server.admin.backup import restore as restore_backup
-from weft.server.admin.backup import write_backup
 from weft.server.admin.findings import Finding
 from weft.server.admin.verify import verify as find_faults
+from weft.server.config import ConfigError
 from weft.server.options import DatabaseSchema, DatabaseUrl, DataDir
 from weft.server.store.database import DatabaseConfig, DatabaseUrlError
 from weft.server.store.vault import Member, Vault, VaultError
+from weft.server.which_store import chosen_url
 
 __all__ = ["admin"]
 
@@ -45,24 +47,31 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 
 @admin.command()
 def backup(
+    context: typer.Context,
     file: Annotated[Path, typer.Argument(help="Where to; with .gz at its end it is packed.")],
     data_dir: DataDir = _DEFAULT_DIR,
     database_url: DatabaseUrl = "",
     database_schema: DatabaseSchema = "weft",
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there already.")] = False,
 ) -> None:
     """Write everything in a store to a file, as of one moment; servers go on meanwhile.
 
-    The file is there as a whole or not at all, and carries a checksum.
+    The file is there as a whole or not at all, and carries a checksum. The exit code is
+    5 when there is a file already, and it may not be replaced.
 
     Example: weft admin backup weft-2026-03-29.backup.gz
     """
-    vault = _vault(data_dir, database_url, database_schema)
-    counts = _run(write_backup(vault, file, datetime.now(UTC)))
+    vault = _vault(context, data_dir, database_url, database_schema)
+    try:
+        counts = _run(write_backup(vault, file, datetime.now(UTC), replace=force))
+    except BackupExistsError as error:
+        raise _refusal(f"{error}; --force replaces it", _CONFLICT) from None
     typer.echo(f"{file}: {_counted(counts)} of {vault.name}")
 
 
 @admin.command()
 def restore(
+    context: typer.Context,
     file: Annotated[Path, typer.Argument(help="What `weft admin backup` wrote.")],
     data_dir: DataDir = _DEFAULT_DIR,
     database_url: DatabaseUrl = "",
@@ -74,13 +83,14 @@ def restore(
 
     Example: weft admin restore weft.backup.gz --database-url postgresql://weft@db/weft
     """
-    vault = _vault(data_dir, database_url, database_schema)
+    vault = _vault(context, data_dir, database_url, database_schema)
     counts = _run(restore_backup(vault, file))
     typer.echo(f"{vault.name}: {_counted(counts)} of {file}")
 
 
 @admin.command()
 def verify(
+    context: typer.Context,
     data_dir: DataDir = _DEFAULT_DIR,
     database_url: DatabaseUrl = "",
     database_schema: DatabaseSchema = "weft",
@@ -95,7 +105,7 @@ def verify(
 
     Example: weft admin verify --data-dir ./data
     """
-    vault = _vault(data_dir, database_url, database_schema)
+    vault = _vault(context, data_dir, database_url, database_schema)
     found, checked = _run(_verify(vault))
     for finding in found[:limit]:
         line = f"{finding.code}  {finding.subject}  {finding.message}"
@@ -114,6 +124,7 @@ async def _verify(vault: Vault) -> tuple[list[Finding], int]:
 
 @admin.command()
 def migrate(
+    context: typer.Context,
     data_dir: DataDir = _DEFAULT_DIR,
     database_url: DatabaseUrl = "",
     database_schema: DatabaseSchema = "weft",
@@ -123,7 +134,7 @@ def migrate(
 
     Example: weft admin migrate --dry-run
     """
-    vault = _vault(data_dir, database_url, database_schema)
+    vault = _vault(context, data_dir, database_url, database_schema)
     missing = _run(vault.migrate(apply=not dry_run))
     for name in missing:
         typer.echo(f"{'missing' if dry_run else 'applied'}  {name}")
@@ -133,6 +144,7 @@ def migrate(
 
 @admin.command("accept-loss")
 def accept_loss(
+    context: typer.Context,
     data_dir: DataDir = _DEFAULT_DIR,
     database_url: DatabaseUrl = "",
     database_schema: DatabaseSchema = "weft",
@@ -146,7 +158,7 @@ def accept_loss(
 
     Example: weft admin accept-loss --data-dir ./data
     """
-    vault = _vault(data_dir, database_url, database_schema)
+    vault = _vault(context, data_dir, database_url, database_schema)
     done = _run(vault.accept_loss())
     if done is None:
         typer.echo(f"{vault.name}: nothing is known to be missing")
@@ -158,6 +170,7 @@ def accept_loss(
 
 @_executions.command()
 def adopt(
+    context: typer.Context,
     server: Annotated[
         str, typer.Argument(help="Name or number of a dead server; without, all are listed.")
     ] = "",
@@ -175,7 +188,7 @@ def adopt(
 
     Example: weft admin executions adopt 17 --database-url postgresql://weft@db/weft
     """
-    vault = _vault(data_dir, database_url, database_schema)
+    vault = _vault(context, data_dir, database_url, database_schema)
     members = _run(vault.members())
     if not server:
         _list(members)
@@ -197,10 +210,11 @@ def _list(members: tuple[Member, ...]) -> None:
         typer.echo("no server has joined")
 
 
-def _vault(data_dir: Path, url: str, schema: str) -> Vault:
+def _vault(context: typer.Context, data_dir: Path, url: str, schema: str) -> Vault:
     try:
+        url = chosen_url(context, url)
         database = DatabaseConfig(url=url, schema=schema, lease=timedelta(seconds=6)) if url else None
-    except DatabaseUrlError as error:
+    except (ConfigError, DatabaseUrlError) as error:
         raise _refusal("; ".join(error.faults), _WRONG_OPTION) from None
     return make_vault(data_dir, database)
 

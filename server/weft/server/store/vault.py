@@ -214,7 +214,11 @@ class Vault(Protocol):
         ...
 
     async def members(self) -> tuple[Member, ...]:
-        """Return the servers that have joined."""
+        """Return the servers that have joined.
+
+        Raises:
+            VaultError: It is not there.
+        """
         ...
 
     async def remove(self, epoch: int) -> int:

@@ -81,9 +81,8 @@ class SqliteVault:
 
     async def accept_loss(self) -> Salvage | None:
         """Cut the log where SQLite ends it, and write the rest back; copies of the files stay."""
+        self._require_file()
         database = Database(self._path, SystemClock())
-        if not self._path.is_file():
-            raise VaultError(f"there is no database at {self._path}")
         try:
             with database.owned():
                 return cut(database)
@@ -94,6 +93,7 @@ class SqliteVault:
 
     async def members(self) -> tuple[Member, ...]:
         """Return nobody: who has the lock of the directory is the only one, and frees what others left."""
+        self._require_file()
         return ()
 
     async def remove(self, epoch: int) -> int:
@@ -101,9 +101,12 @@ class SqliteVault:
         del epoch
         return 0
 
-    def _reader(self) -> sqlite3.Connection:
+    def _require_file(self) -> None:
         if not self._path.is_file():
             raise VaultError(f"there is no database at {self._path}")
+
+    def _reader(self) -> sqlite3.Connection:
+        self._require_file()
         database = Database(self._path, SystemClock())
         try:
             with suppress(StoreInUseError), database.owned():  # who reads a log last writes it back

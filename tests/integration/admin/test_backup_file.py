@@ -1,0 +1,135 @@
+"""The file of a backup: as a whole or not at all, and in the place of nothing unless it is told to."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.contract.store.samples import execution, first_events
+from tests.integration.admin.conftest import MakePlace, Place, Run, apart, fill
+from weft.server.admin.backup import BackupExistsError, write_backup
+
+pytestmark = pytest.mark.integration
+
+NOW = datetime(2026, 3, 29, tzinfo=UTC)
+
+
+@pytest.fixture
+def source(make_place: MakePlace) -> Place:
+    """A store with something in it."""
+    place = make_place("sqlite")
+
+    async def make() -> None:
+        store = place.store()
+        await store.open()
+        await fill(store)
+        await store.close()
+
+    apart(make())
+    return place
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """Where backups go; nothing but them is left there."""
+    folder = tmp_path / "backups"
+    folder.mkdir()
+    yield folder
+    assert not [it.name for it in folder.iterdir() if it.name != "weft.backup"]
+
+
+def test_a_backup_that_is_there_stays(source: Place, run: Run, folder: Path) -> None:
+    """Exit code 5, before the store is read."""
+    file = folder / "weft.backup"
+    file.write_bytes(b"the only backup of last year")
+    for options in (source.options, ["--data-dir", str(folder / "nowhere")]):
+        said = run("backup", str(file), *options, code=5).stderr
+        assert said == f"Error: {file} is there already; --force replaces it\n"
+    assert file.read_bytes() == b"the only backup of last year"
+
+
+def test_force_replaces_it_in_one_step(source: Place, run: Run, folder: Path) -> None:
+    """Who has the old one open reads on; who opens it finds the new one."""
+    file = folder / "weft.backup"
+    file.write_bytes(b"old")
+    with file.open("rb") as old:
+        run("backup", str(file), "--force", *source.options)
+        assert old.read() == b"old"
+    assert file.read_bytes().startswith(b'{"format":"weft-backup/1"')
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_what_came_meanwhile_stays(source: Place, folder: Path) -> None:
+    """Two at once do not replace each other, however late the other one is."""
+    file = folder / "weft.backup"
+
+    class Slow(type(source.vault())):  # type: ignore[misc] # made at run time
+        def snapshot(self) -> object:
+            file.write_bytes(b"of somebody else")
+            return super().snapshot()
+
+    with pytest.raises(BackupExistsError):
+        apart(write_backup(Slow(source.folder / "weft.db"), file, NOW))
+    assert file.read_bytes() == b"of somebody else"
+
+
+@pytest.mark.parametrize("force", [[], ["--force"]])
+def test_what_is_no_file_is_never_replaced(source: Place, run: Run, folder: Path, force: list[str]) -> None:
+    """A folder, a pipe; a device is not tried here, as root could lose it."""
+    os.mkfifo(folder / "weft.backup")
+    for file in (folder, folder / "weft.backup"):
+        said = run("backup", str(file), *source.options, *force, code=1).stderr
+        assert said == f"Error: cannot write {file}: it is there, and is no file\n"
+
+
+def test_files_of_others_beside_it_are_left_alone(source: Place, run: Run, tmp_path: Path) -> None:
+    """What it writes to until it is whole has a name that nobody has."""
+    other = tmp_path / "weft.backup.partial"
+    other.write_bytes(b"of somebody else")
+    run("backup", str(tmp_path / "weft.backup"), *source.options)
+    assert other.read_bytes() == b"of somebody else"
+
+
+@pytest.mark.parametrize("name", ["weft.backup", "weft.backup.gz"])
+def test_a_full_disk_leaves_the_old_one(source: Place, tmp_path: Path, name: str) -> None:
+    """And nothing of the new one; one line says why."""
+    apart(_add_much(source))
+    folder = tmp_path / "full"
+    folder.mkdir()
+    file = folder / name
+    file.write_bytes(b"old")
+    done = subprocess.run(
+        [sys.executable, "-m", "weft.cli", "admin", "backup", str(file), "--force", *source.options],
+        preexec_fn=_little_space,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"Error: cannot write {file}: File too large\n"
+    assert {it.name: it.read_bytes() for it in folder.iterdir()} == {name: b"old"}
+
+
+async def _add_much(source: Place) -> None:
+    store = source.store()
+    await store.open()
+    made = execution()
+    await store.insert_execution(
+        made, first_events(made, b'{"text": "%s"}' % os.urandom(80_000).hex().encode())
+    )
+    await store.close()
+
+
+def _little_space() -> None:
+    """Let files of this process grow to what SQLite needs beside the database, and no further."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
