@@ -92,7 +92,7 @@ class ScheduleRunner:
         if not turns:
             return _REST_SECONDS
         timer = asyncio.create_task(self._clock.sleep(_REST_SECONDS))
-        everything = asyncio.gather(*map(asyncio.shield, turns))
+        everything = asyncio.create_task(asyncio.wait(turns))  # which leaves them alone when it is cancelled
         await asyncio.wait((timer, everything), return_when=asyncio.FIRST_COMPLETED)
         for each in (timer, everything):
             each.cancel()
