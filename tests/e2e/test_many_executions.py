@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -118,9 +118,27 @@ async def test_archives_from_python(client: Client) -> None:
         with pytest.raises(ValidationError, match="something was lost or changed"):
             await other.archives.import_execution(data.replace(b"acme", b"evil"))
     assert not (await client.archives.import_execution(data)).created
+    assert not (await client.archives.import_execution(client.archives.export_execution(done.id))).created
+    assert not (await client.archives.import_execution(bytearray(data))).created
     (open_one,) = (await client.executions.list(state="RUNNING", page_size=1)).items
     with pytest.raises(PreconditionError):
         await anext(client.archives.export_execution(open_one.id))
+
+
+async def test_what_gives_the_pieces_of_an_archive_may_fail(client: Client) -> None:
+    """Then its own error comes, and not one about the connection."""
+
+    def torn() -> Iterator[bytes]:
+        yield b"{}"
+        raise OSError("the disk is gone")
+
+    with pytest.raises(OSError, match="the disk is gone"):
+        await client.archives.import_execution(torn())
+    with pytest.raises(TypeError, match="pieces: str is not bytes"):
+        await client.archives.import_execution("{}")  # type: ignore[arg-type] # as one without a checker may do
+    with pytest.raises(TypeError, match="pieces: int is not bytes"):
+        await client.archives.import_execution([1])  # type: ignore[list-item] # likewise
+    assert await client.health.check() == "SERVING"
 
 
 async def test_lists_and_counts_at_the_command_line(weft: Weft, here: Weft, client: Client) -> None:

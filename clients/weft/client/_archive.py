@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
 from functools import cached_property
-from typing import Final
+from typing import Final, TypeAlias
 
 from weft.api.execution.v1 import archive_service_pb2 as pb
 from weft.api.execution.v1 import archive_service_pb2_grpc as pb_grpc
@@ -12,7 +12,10 @@ from weft.client._calls import Caller
 from weft.client._reading import execution as read
 from weft.client.records import Execution, ImportedExecution
 
+Piece: TypeAlias = bytes | bytearray | memoryview
+
 _PIECE_BYTES: Final = 256 * 1024
+_BYTES: Final = (bytes, bytearray, memoryview)
 
 
 class ArchiveClient:
@@ -36,13 +39,17 @@ class ArchiveClient:
         async for answer in self._caller.download(self._stub.ExportExecution, request):
             yield answer.data
 
-    async def import_execution(self, pieces: bytes | Iterable[bytes]) -> ImportedExecution:
+    async def import_execution(
+        self, pieces: Piece | Iterable[Piece] | AsyncIterable[Piece]
+    ) -> ImportedExecution:
         """Store what an export gave; a repeat changes nothing.
 
         Args:
-            pieces: All of it, or parts that end anywhere.
+            pieces: All of it, or parts that end anywhere, such as ``export_execution`` yields them.
+                What they raise is raised.
 
         Raises:
+            TypeError: A piece is not bytes.
             ValidationError: It is no such thing, or was changed; the faults say in which line.
             AlreadyExistsError: There is an execution with its id and another content.
             PreconditionError: One with its id is still being deleted.
@@ -53,7 +60,21 @@ class ArchiveClient:
         return ImportedExecution(execution=execution, created=answer.created)
 
 
-async def _requests(pieces: bytes | Iterable[bytes]) -> AsyncIterator[pb.ImportExecutionRequest]:
-    for piece in [pieces] if isinstance(pieces, bytes) else pieces:
-        for at in range(0, len(piece), _PIECE_BYTES):
-            yield pb.ImportExecutionRequest(data=piece[at : at + _PIECE_BYTES])
+async def _requests(
+    pieces: Piece | Iterable[Piece] | AsyncIterable[Piece],
+) -> AsyncIterator[pb.ImportExecutionRequest]:
+    async for piece in _each(pieces):
+        if not isinstance(piece, _BYTES):
+            raise TypeError(f"pieces: {type(piece).__name__} is not bytes")
+        data = bytes(piece)
+        for at in range(0, len(data), _PIECE_BYTES):
+            yield pb.ImportExecutionRequest(data=data[at : at + _PIECE_BYTES])
+
+
+async def _each(pieces: Piece | Iterable[Piece] | AsyncIterable[Piece]) -> AsyncIterator[Piece]:
+    if isinstance(pieces, AsyncIterable):
+        async for piece in pieces:
+            yield piece
+        return
+    for piece in [pieces] if isinstance(pieces, _BYTES) else pieces:
+        yield piece

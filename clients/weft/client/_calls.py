@@ -177,10 +177,28 @@ class Caller:
             call.cancel()
 
     async def upload(self, method: grpc.aio.StreamUnaryMultiCallable[Q, A], requests: AsyncIterator[Q]) -> A:
-        """Send a stream and return the answer; one that breaks off is not sent again."""
+        """Send a stream and return the answer; one that breaks off is not sent again.
+
+        What the requests themselves raise is raised here: gRPC only ends the call then, without a word.
+        """
         self._check_open()
-        with _rpc_errors(self._target):
-            return await method(requests)
+        faults: list[Exception] = []
+
+        async def sent() -> AsyncGenerator[Q, None]:
+            try:
+                async for request in requests:
+                    yield request
+            except Exception as fault:
+                faults.append(fault)
+                raise
+
+        try:
+            with _rpc_errors(self._target):
+                return await method(sent())
+        except WeftError:
+            if faults:
+                raise faults[0] from None
+            raise
 
     async def _retried_read(self, read: Callable[[], Awaitable[A]]) -> A:
         config = self._config
