@@ -51,6 +51,10 @@ class Seen:
     seconds_left: float
 
 
+class Panic(BaseException):
+    """As libraries raise it that are written in Rust."""
+
+
 class Probe:
     """A service whose actions tell the test what happens inside of them."""
 
@@ -145,6 +149,8 @@ FAILURES: dict[str, BaseException] = {
     "text": ValueError("\udcff\x00 語" * 900),
     "exit": SystemExit(2),
     "cancel": asyncio.CancelledError("of its own"),
+    "panic": Panic("of a library that is not written in Python"),
+    "group": BaseExceptionGroup("several", [Panic("one")]),
     "unknown": ActionFailedError("x", code=Code.UNKNOWN),
     "much": ActionFailedError("x", metadata={f"k{i}": "v" * 256 for i in range(100)}),
 }

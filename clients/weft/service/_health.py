@@ -36,9 +36,14 @@ async def ask(check: HealthCheck | None, threads: Threads, limit: timedelta) -> 
             return _read(await _call(check, threads))
     except TimeoutError:
         return Health.CRITICAL, f"the health check did not answer within {limit.total_seconds():g} s"
-    except Exception as error:  # the check is the user's code; the log has its traceback
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:  # the check is the user's code, which may raise anything
+        task = asyncio.current_task()
+        if isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling()):
+            raise  # nothing that the check awaits was cancelled, but we
         _log.exception("the health check failed")
-        return Health.CRITICAL, _note(f"{type(error).__name__}: {error}")
+        return Health.CRITICAL, _note(f"{type(error).__name__}: {error}".removesuffix(": "))
 
 
 async def _call(check: HealthCheck, threads: Threads) -> HealthReport:

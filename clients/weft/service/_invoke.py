@@ -78,7 +78,9 @@ async def _guarded(
     except WeftError as error:
         context.logger.warning("action %s failed: %s (%s)", action.name, error, error.reason)
         raise failure_of(error) from error
-    except (Exception, SystemExit) as error:
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:  # such as SystemExit, and the panics of libraries in Rust
         if scope.expired():
             raise _timeout(action, limit) from error
         context.logger.exception("action %s failed", action.name)

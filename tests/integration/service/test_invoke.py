@@ -130,6 +130,8 @@ async def test_what_is_not_here_is_not_found(channel: grpc.aio.Channel) -> None:
         ("text", Code.ABORTED, Reason.ACTION_FAILED, "ValueError: ?"),
         ("exit", Code.ABORTED, Reason.ACTION_FAILED, "SystemExit: 2"),
         ("cancel", Code.ABORTED, Reason.ACTION_FAILED, "CancelledError: of its own"),
+        ("panic", Code.ABORTED, Reason.ACTION_FAILED, "Panic: of a library"),
+        ("group", Code.ABORTED, Reason.ACTION_FAILED, "BaseExceptionGroup: several"),
         ("unknown", Code.ABORTED, Reason.ACTION_FAILED, "x"),
         ("much", Code.ABORTED, Reason.ACTION_FAILED, "x"),
     ],

@@ -259,12 +259,27 @@ async def test_health_checks() -> None:
     def fails() -> None:
         raise ConnectionError("no database \udcff")
 
+    async def needs_a_task_that_was_cancelled() -> None:
+        task = asyncio.ensure_future(asyncio.sleep(60))
+        task.cancel()
+        await task
+
+    def leaves() -> None:
+        raise SystemExit("no licence")
+
     limit = timedelta(seconds=5)
     assert await ask(None, threads, limit) == (Health.PASSING, "")
     assert await ask(lambda: None, threads, limit) == (Health.PASSING, "")
     assert await ask(lambda: "disk full", threads, limit) == (Health.CRITICAL, "disk full")
     assert await ask(warns, threads, limit) == (Health.WARNING, "")
     assert await ask(fails, threads, limit) == (Health.CRITICAL, "ConnectionError: no database ?")
+    assert await ask(needs_a_task_that_was_cancelled, threads, limit) == (Health.CRITICAL, "CancelledError")
+    assert await ask(leaves, threads, limit) == (Health.CRITICAL, "SystemExit: no licence")
     health, note = await ask(hangs, threads, timedelta(seconds=0.02))
     assert (health, note) == (Health.CRITICAL, "the health check did not answer within 0.02 s")
+    asking = asyncio.create_task(ask(hangs, threads, limit))
+    await asyncio.sleep(0)
+    asking.cancel()  # by whoever stops the host, and not by the check
+    with pytest.raises(asyncio.CancelledError):
+        await asking
     threads.close()
