@@ -96,7 +96,8 @@ def rerun(
         str,
         typer.Option(
             metavar="STEP",
-            help="The first step to run again; by default the one that failed, or the first undone.",
+            help="The first step to run again, none inside of another; "
+            "by default the one that failed, or the first undone.",
         ),
     ] = "",
     version: Annotated[int, typer.Option(min=0, help="Of the workflow; 0 is the one that ran.")] = 0,

@@ -171,8 +171,8 @@ class Starts(ExecutionCalls):
 
         Args:
             execution_id: Id or key of the one that has ended.
-            from_step: The first step that runs again; outputs of those before are
-                reused. By default the first one without an output, which is the
+            from_step: The first step that runs again, none inside of another; outputs of
+                those before are reused. By default the first one without an output, which is the
                 one that failed, or the first one that was undone; when all have
                 one, the last.
             version: Which version of the workflow to run; 0: the one that ran.
@@ -186,7 +186,8 @@ class Starts(ExecutionCalls):
         Raises:
             ResourceNotFoundError: There is no such execution.
             PreconditionError: EXECUTION_OPEN: it has not ended.
-            ValidationError: There is no such step, or one before it has no output.
+            ValidationError: STEP_UNKNOWN: there is no such step; STEP_NOT_A_START: it is inside
+                of another one, or one before it has no output or was undone.
         """
         request = pb.RerunExecutionRequest(
             execution_id=execution_id,

@@ -79,7 +79,9 @@ REFUSALS = [
     faulty(
         "several faults",
         "RerunExecution",
-        pb.RerunExecutionRequest(from_step="x" * 64, version=-1, input=raw_json(b"7"), request_id="x" * 129),
+        pb.RerunExecutionRequest(
+            from_step="x" * 1_025, version=-1, input=raw_json(b"7"), request_id="x" * 129
+        ),
         ("execution_id", Rule.REQUIRED),
         ("from_step", Rule.TOO_LONG),
         ("version", Rule.OUT_OF_RANGE),
@@ -102,6 +104,12 @@ REFUSALS = [
         "no such step",
         "RerunExecution",
         lambda world: pb.RerunExecutionRequest(execution_id=world.ended, from_step="whisper"),
+        ("from_step", Rule.STEP_UNKNOWN),
+    ),
+    faulty(
+        "a step that undid another one",
+        "RerunExecution",
+        lambda world: pb.RerunExecutionRequest(execution_id=world.ended, from_step=f"undo/{'x' * 70}"),
         ("from_step", Rule.STEP_UNKNOWN),
     ),
     faulty(

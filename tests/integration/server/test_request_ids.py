@@ -196,9 +196,40 @@ async def test_a_repeat_returns_the_first_result_and_other_content_is_refused(
     before = await wire.state()
     refusal = await wire.refusal(mutation.method, with_id(mutation.other(name), name))
     assert refusal.kind == (Code.ALREADY_EXISTS, Reason.REQUEST_ID_REUSED)
-    assert refusal.metadata["request_id"] == name
+    assert refusal.metadata == {"request_id": name, "method": full_name(mutation.method)}
     assert await wire.state() == before
     assert await world.is_well()
+
+
+def full_name(method: str) -> str:
+    return f"{METHODS[method].containing_service.full_name}/{method}"
+
+
+async def test_whoever_starts_with_a_used_id_is_told_what_it_called(world: World) -> None:
+    """A start, an execution and a message with a start share their ids, and are not taken for each other."""
+    wire = world.wire
+    await wire.call("CreateWorkflow", workflow_of("shared-ids"))
+
+    def start(text: str, key: str = "") -> executions.StartExecutionRequest:
+        return executions.StartExecutionRequest(
+            workflow="shared-ids", input=payload({"x": text}, STRUCT), request_id="shared", execution_key=key
+        )
+
+    await wire.call("StartExecution", start("a"))
+    execute = executions.ExecuteWorkflowRequest(
+        workflow="shared-ids", input=payload({"x": "b"}, STRUCT), request_id="shared"
+    )
+    signal = executions.SignalWithStartRequest(
+        start=start("b", "a-key"), signal=executions.SignalExecutionRequest(name="go")
+    )
+    for method, request in {
+        "StartExecution": start("b"),
+        "ExecuteWorkflow": execute,
+        "SignalWithStart": signal,
+    }.items():
+        refusal = await wire.refusal(method, request)
+        assert refusal.kind == (Code.ALREADY_EXISTS, Reason.REQUEST_ID_REUSED)
+        assert refusal.metadata["method"] == full_name(method)
 
 
 async def test_every_mutation_is_covered() -> None:

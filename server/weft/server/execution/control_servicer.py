@@ -17,7 +17,7 @@ from weft.server.execution.attempts import AttemptToken
 from weft.server.execution.dispatch import rewrite
 from weft.server.execution.model import Resolution
 from weft.server.execution.orders import Order, Pause, Resolve, Resume
-from weft.server.execution.paths import is_path
+from weft.server.execution.paths import LONGEST_PATH, is_path
 from weft.server.execution.service import ExecutionService, RerunCommand
 from weft.server.protos import enum_from_proto
 from weft.server.requests import Faults, request_key
@@ -74,7 +74,7 @@ class ControlServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
         """Run an execution that has ended anew."""
         faults = Faults(request)
         faults.ref("execution_id", request.execution_id)
-        faults.text("from_step", request.from_step, 63)
+        faults.text("from_step", request.from_step, LONGEST_PATH)
         if request.version < 0:
             faults.add("version", "must not be negative", Rule.OUT_OF_RANGE)
         text = _optional_object(request, "input", faults)

@@ -57,7 +57,8 @@ class MessagesServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
         signal = _read_signal(request.signal, "signal.", faults)
         faults.raise_any()
         interactions = self._executions.interactions
-        execution, started = await interactions.signal_with_start(read_start(request.start), signal)
+        start = read_start(request.start, "SignalWithStart")
+        execution, started = await interactions.signal_with_start(start, signal)
         return pb.SignalWithStartResponse(execution=convert.execution_to_proto(execution), started=started)
 
     async def DecideApproval(

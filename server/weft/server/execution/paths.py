@@ -12,6 +12,7 @@ from typing import Final
 
 __all__ = [
     "FINALLY",
+    "LONGEST_PATH",
     "TOP",
     "UNDO",
     "container_of",
@@ -36,12 +37,13 @@ _UNDO_PREFIX: Final = "undo/"
 _PATH: Final = re.compile(
     r"(undo/|finally/)?([A-Za-z][A-Za-z0-9_-]{0,62}\[\d{1,7}\]/)*[A-Za-z][A-Za-z0-9_-]{0,62}(\.run)?"
 )
-_LONGEST: Final = 1_024
+LONGEST_PATH: Final = 1_024
+"""Characters of a path at most."""
 
 
 def is_path(text: str) -> bool:
     """Tell whether a text can be the path of a step."""
-    return len(text) <= _LONGEST and _PATH.fullmatch(text) is not None
+    return len(text) <= LONGEST_PATH and _PATH.fullmatch(text) is not None
 
 
 def scope_of(path: str) -> str:

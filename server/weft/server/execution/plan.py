@@ -98,6 +98,8 @@ class Plan:
     """Id of the step to begin with."""
     steps: Mapping[str, PlannedStep]
     """By id, at every depth."""
+    listed: tuple[str, ...]
+    """Ids of those of the workflow's own list, in its order."""
     input_schema: Schema
     """What an execution takes."""
     output_schema: Schema
@@ -156,6 +158,7 @@ def compile_plan(workflow: Workflow) -> Plan:
         version=workflow.version,
         first=definition.steps[0].id,
         steps=steps,
+        listed=tuple(step.id for step in definition.steps),
         input_schema=schema_of(definition.input_schema),
         output_schema=schema_of(definition.output_schema),
         timeout=definition.timeout,

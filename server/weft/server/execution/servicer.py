@@ -64,7 +64,7 @@ class ExecutionServicer(ListsServicer, ControlServicer, MessagesServicer):
         self, request: pb.StartExecutionRequest, context: object
     ) -> pb.StartExecutionResponse:
         """Accept an execution and return it at once."""
-        execution = await self._executions.start(read_start(request))
+        execution = await self._executions.start(read_start(request, "StartExecution"))
         details = await self._executions.show(execution)
         return pb.StartExecutionResponse(execution=convert.details_to_proto(details, kind_of(request.input)))
 
@@ -72,7 +72,7 @@ class ExecutionServicer(ListsServicer, ControlServicer, MessagesServicer):
         self, request: pb.ExecuteWorkflowRequest, context: _Context
     ) -> pb.ExecuteWorkflowResponse:
         """Accept an execution and wait for its end."""
-        execution = await self._executions.start(read_start(request))
+        execution = await self._executions.start(read_start(request, "ExecuteWorkflow"))
         async with _announced(context, execution.id):
             details = await self._executions.wait(execution)
         return pb.ExecuteWorkflowResponse(execution=convert.details_to_proto(details, kind_of(request.input)))

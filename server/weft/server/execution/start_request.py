@@ -24,7 +24,8 @@ from weft.server.workflow.aliases import check_alias
 
 __all__ = ["read_start", "with_request_id"]
 
-_START_KEY: Final = "weft.api.execution.v1.ExecutionService/Start"
+_SERVICE: Final = "weft.api.execution.v1.ExecutionService"
+_START_KEY: Final = f"{_SERVICE}/Start"
 """Shared by StartExecution and ExecuteWorkflow, so that either joins what the other started."""
 _MAX_TIMEOUT: Final = timedelta(days=365)
 _INTEGERS: Final = 2.0**63
@@ -34,8 +35,8 @@ _NOTHING: Final[JsonObject] = {}
 _StartRequest = pb.StartExecutionRequest | pb.ExecuteWorkflowRequest
 
 
-def read_start(request: _StartRequest) -> StartCommand:
-    """Read what to start, and how.
+def read_start(request: _StartRequest, rpc: str) -> StartCommand:
+    """Read what to start, and how; the RPC is the one that was called, by its name.
 
     Raises:
         ValidationError: It has faults: all of them.
@@ -69,7 +70,7 @@ def read_start(request: _StartRequest) -> StartCommand:
         text=text,
         context=with_request_id(context),
         timeout=timeout,
-        key=_start_key(request, value, attributes),
+        key=_start_key(request, rpc, value, attributes),
         execution_key=request.execution_key,
         reuse=enum_from_proto(pb.KeyReusePolicy, "KEY_REUSE_POLICY", KeyReuse, request.key_reuse_policy)
         or KeyReuse.ALLOW,
@@ -82,7 +83,9 @@ def read_start(request: _StartRequest) -> StartCommand:
     )
 
 
-def _start_key(request: _StartRequest, value: dict[str, Any], attributes: Attributes) -> RequestKey | None:
+def _start_key(
+    request: _StartRequest, rpc: str, value: dict[str, Any], attributes: Attributes
+) -> RequestKey | None:
     """Return a key whose content is what was asked for, whichever RPC and payload kind was used.
 
     The context's request id only correlates; a repeat may come with another one.
@@ -103,7 +106,7 @@ def _start_key(request: _StartRequest, value: dict[str, Any], attributes: Attrib
         *([orjson.dumps(attributes, option=orjson.OPT_SORT_KEYS)] if attributes else []),
         *([b"alias", request.alias.encode()] if request.alias else []),
     )
-    return RequestKey(_START_KEY, request.request_id, content)
+    return RequestKey(_START_KEY, request.request_id, content, called=f"{_SERVICE}/{rpc}")
 
 
 def _plain_numbers(value: Any) -> Any:

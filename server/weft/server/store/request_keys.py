@@ -19,5 +19,5 @@ def check_fingerprint(key: RequestKey, first: bytes) -> None:
         raise AlreadyExistsError(
             f"request_id {key.request_id!r} was used before, with another content",
             reason=Reason.REQUEST_ID_REUSED,
-            metadata={"request_id": key.request_id, "method": key.method},
+            metadata={"request_id": key.request_id, "method": key.called or key.method},
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum, unique
 from typing import Final, Generic, TypeVar
 
@@ -58,11 +58,13 @@ class RequestKey:
     """Makes a mutation idempotent."""
 
     method: str
-    """Full name of the RPC."""
+    """Full name of the RPC, or of what several have in common."""
     request_id: str
     """Chosen by the caller."""
     fingerprint: bytes
     """Hash of the request's content."""
+    called: str = field(default="", compare=False)
+    """Full name of the RPC that was called, where several share their ids under one name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -880,7 +880,8 @@ class RerunExecutionRequest(_message.Message):
     execution_id: _builtins.str
     """Required: id or key of an execution that has ended."""
     from_step: _builtins.str
-    """The first step that runs again. Empty: the first one without an output, which
+    """The first step that runs again: one of the workflow's own list, not one inside
+    of another, which runs again as a whole. Empty: the first one without an output, which
     is the one that failed, or the first one that was undone; when all have one, the last one.
     """
     version: _builtins.int

@@ -179,8 +179,8 @@ class ExecutionServiceStub:
     were undone. The timeout begins anew.
 
     Errors: those of StartExecution, and
-      INVALID_ARGUMENT  VALIDATION_FAILED: there is no such step, or one before it has no output
-        or was undone.
+      INVALID_ARGUMENT  VALIDATION_FAILED: there is no such step, it is inside of another one, or
+        one before it has no output or was undone.
       NOT_FOUND  EXECUTION_NOT_FOUND.
       FAILED_PRECONDITION  EXECUTION_OPEN.
     """
@@ -370,8 +370,8 @@ class ExecutionServiceAsyncStub(ExecutionServiceStub):
     were undone. The timeout begins anew.
 
     Errors: those of StartExecution, and
-      INVALID_ARGUMENT  VALIDATION_FAILED: there is no such step, or one before it has no output
-        or was undone.
+      INVALID_ARGUMENT  VALIDATION_FAILED: there is no such step, it is inside of another one, or
+        one before it has no output or was undone.
       NOT_FOUND  EXECUTION_NOT_FOUND.
       FAILED_PRECONDITION  EXECUTION_OPEN.
     """
@@ -654,8 +654,8 @@ class ExecutionServiceServicer(metaclass=_abc_1.ABCMeta):
         were undone. The timeout begins anew.
 
         Errors: those of StartExecution, and
-          INVALID_ARGUMENT  VALIDATION_FAILED: there is no such step, or one before it has no output
-            or was undone.
+          INVALID_ARGUMENT  VALIDATION_FAILED: there is no such step, it is inside of another one, or
+            one before it has no output or was undone.
           NOT_FOUND  EXECUTION_NOT_FOUND.
           FAILED_PRECONDITION  EXECUTION_OPEN.
         """
