@@ -9,9 +9,9 @@ from typing import Any, Final
 import pytest
 
 from weft.server.execution.model import EventEmitted, StepScheduled
-from weft.server.store import execution_codec
+from weft.server.store import definition_codec, execution_codec
 
-__all__ = ["NOTED", "LaterWaits", "Noted", "Prior", "know", "write_as_newer"]
+__all__ = ["NOTED", "LaterWaits", "Noted", "Prior", "forget", "know", "write_as_newer"]
 
 NOTED: Final = "step_noted"
 
@@ -40,6 +40,12 @@ def write_as_newer(monkeypatch: pytest.MonkeyPatch) -> None:
     kinds[Noted] = (NOTED, "data")
     kinds[Prior] = ("step_scheduled", "")
     monkeypatch.setattr(execution_codec, "_KINDS", kinds)
+
+
+def forget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let this process know no steps that wait: it is of the release before there were any."""
+    kinds = {name: read for name, read in definition_codec._KINDS.items() if name != "wait"}
+    monkeypatch.setattr(definition_codec, "_KINDS", kinds)
 
 
 def know(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -219,6 +219,9 @@ def page(
     spare: Sequence[str] = (),
 ) -> None:
     """Write one page of a list, and on stderr how to see the next; the first column is never wrapped."""
+    if found.unreachable:
+        names = ", ".join(map(clean, found.unreachable))
+        note(f"Not listed, as only servers of a newer release can read them: {names}")
     if not settings.for_people:
         document(settings, found.to_dict())
         return
@@ -227,7 +230,7 @@ def page(
         more = " or more" if found.total_size_is_minimum else ""
         shown = f"{len(found.items)} of {found.total_size:,}{more}"
         note(f"{shown} shown; for more: --limit N, or --page-token {clean(found.next_page_token)}")
-    elif not found.items:
+    elif not found.items and not found.unreachable:
         note("Nothing found.")
 
 

@@ -185,7 +185,9 @@ def list_workflows(
     labels = chosen_pairs(ctx, label, "--label")
 
     async def fetch(weft: Client) -> Page[Workflow]:
-        return await weft.workflows.list(state=wanted, labels=labels, page_size=limit, page_token=page_token)
+        return await weft.workflows.list(
+            state=wanted, labels=labels, page_size=limit, page_token=page_token, partial=True
+        )
 
     page = call(settings, fetch)
     output.page(settings, page, ("NAME", "STATE", "VERSION", "STEPS", "UPDATED"), _row)

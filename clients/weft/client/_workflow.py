@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Unpack
 
 from weft.api.workflow.v1 import workflow_service_pb2 as pb
@@ -130,6 +131,7 @@ class WorkflowClient(Rehearsals):
         page_size: int = 0,
         page_token: str = "",
         skip: int = 0,
+        partial: bool = False,
     ) -> Page[Workflow]:
         """Read one page of workflows, by name.
 
@@ -139,15 +141,21 @@ class WorkflowClient(Rehearsals):
             page_size: How many at most.
             page_token: Where to go on.
             skip: How many to pass over.
+            partial: Whether it may lack those that only a server of a newer release can
+                read, and name them in ``unreachable``.
+
+        Raises:
+            ServiceUnavailableError: NEWER_RELEASE: there are some, and it may not.
         """
         request = pb.ListWorkflowsRequest(
             state=enums.WORKFLOW_STATE.optional(state, "state"),
             labels=labels,
             payload_kind=write.JSON,
+            return_partial_success=partial,
             **write.paging(page_size, page_token, skip),
         )
         answer = await self._caller.unary(self._stub.ListWorkflows, request, self._caller.retry.read)
-        return _page(answer)
+        return replace(_page(answer), unreachable=tuple(answer.unreachable))
 
     def iterate(self, *, state: str = "", labels: Mapping[str, str] | None = None) -> AsyncIterator[Workflow]:
         """Yield every workflow, page by page."""

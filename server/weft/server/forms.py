@@ -32,10 +32,11 @@ class NewerReleaseError(ServiceUnavailableError):
 
     default_reason = Reason.NEWER_RELEASE
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, *, many: bool = False) -> None:
         super().__init__(
             "weft",
-            f"{what} is of a newer release of Weft than this server; ask a server of that one",
+            f"{what} {'are' if many else 'is'} of a newer release of Weft than this server; "
+            "ask a server of that one",
             metadata={"unknown": what},
             retry_after=_RETRY_AFTER,
         )

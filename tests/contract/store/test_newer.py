@@ -7,14 +7,17 @@ from typing import Any
 
 import pytest
 
-from tests.contract.store.samples import NOW, advanced, execution, first_events, output
-from tests.support.newer import LaterWaits, Noted, Prior, know, write_as_newer
+from tests.contract.store.samples import NOW, advanced, execution, first_events, output, workflow
+from tests.support.newer import LaterWaits, Noted, Prior, forget, know, write_as_newer
 from weft.core.errors import InternalError, ServiceUnavailableError
 from weft.core.reasons import Reason
 from weft.server.execution.model import Event, Execution, StepScheduled
 from weft.server.forms import NewerReleaseError
-from weft.server.store.base import Command, Store
+from weft.server.store.base import Command, Page, Store
+from weft.server.workflow.kinds import Wait
+from weft.server.workflow.model import Definition, Step
 
+MOON = Step(id="moon", does=Wait(duration="1s"))
 NOTED = Noted(step_id="a", type="note", data=b"{}")
 
 
@@ -77,6 +80,37 @@ async def test_a_changed_event_is_damage_and_not_news(store: Store, monkeypatch:
     with pytest.raises(InternalError) as refused:
         await store.read_events(made.id)
     assert refused.value.reason == Reason.DATA_CORRUPTED
+
+
+async def test_workflows_that_are_newer_are_named_in_their_list(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others are there, whichever page they are on; one that is asked for by itself is refused."""
+    for name in ("a", "c", "d", "f"):
+        await store.insert_workflow(workflow(name))
+    for name in ("b", "e"):
+        await store.insert_workflow(replace(workflow(name), definition=Definition(steps=(MOON,))))
+    forget(monkeypatch)
+    with pytest.raises(NewerReleaseError, match="wait"):
+        await store.get_workflow("b")
+    whole = await store.list_workflows(None, Page(size=10))
+    assert ([it.name for it in whole.items], whole.unread, whole.total) == (
+        ["a", "c", "d", "f"],
+        ("b", "e"),
+        6,
+    )
+    seen: list[str] = []
+    unread: list[str] = []
+    after, pages = "", 0
+    while True:
+        page = await store.list_workflows(None, Page(size=1, after=after))
+        seen += [it.name for it in page.items]
+        unread += page.unread
+        pages += 1
+        if not page.more:
+            break
+        after = page.next_after or page.items[-1].name
+    assert (seen, unread, pages) == (["a", "c", "d", "f"], ["b", "e"], 6)
 
 
 async def test_commands_of_other_kinds_stay(store: Store) -> None:

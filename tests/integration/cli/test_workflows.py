@@ -171,6 +171,18 @@ def test_list_get_and_versions(server: ScriptedServer, weft: Weft) -> None:
     assert server.last("GetWorkflow").version == 2
 
 
+def test_a_list_names_what_its_server_cannot_read(server: ScriptedServer, weft: Weft) -> None:
+    """On stderr for people, in the document for programs; the exit code is 0."""
+    answer = pb.ListWorkflowsResponse(workflows=[workflow()], total_size=3, unreachable=["moon", "tide"])
+    server.on("ListWorkflows", answer)
+    shown = weft("workflows", "list")
+    assert server.last("ListWorkflows").return_partial_success
+    assert shown.stdout.splitlines()[1].startswith("greet ")
+    assert shown.stderr == "Not listed, as only servers of a newer release can read them: moon, tide\n"
+    document = json.loads(weft("workflows", "list", "-o", "json").stdout)
+    assert (len(document["items"]), document["unreachable"]) == (1, ["moon", "tide"])
+
+
 def test_delete_and_states(server: ScriptedServer, weft: Weft) -> None:
     """delete, activate and deactivate each send their request."""
     server.on("DeleteWorkflow", pb.DeleteWorkflowResponse())

@@ -46,6 +46,8 @@ class Page(Record, Generic[T]):
     """How many match on all pages."""
     total_size_is_minimum: bool = field(default=False, metadata={OMIT_EMPTY: True})
     """Whether there may be more: counting ends early. Not in ``to_dict()`` otherwise."""
+    unreachable: tuple[str, ...] = field(default=(), metadata={OMIT_EMPTY: True})
+    """Names of what belongs to this page and could not be read, where that was asked for."""
 
 
 def as_dict(record: object, names: Mapping[str, str] = _AS_THEY_ARE) -> JsonObject:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
 from weft.core.errors import ResourceNotFoundError
 from weft.core.names import did_you_mean, is_id
+from weft.server.forms import NewerReleaseError
 
 __all__ = ["NamesAfter", "not_found"]
 
@@ -24,7 +26,9 @@ async def not_found(kind: str, ref: str, prefix: str, names_after: NamesAfter) -
     """
     if is_id(ref, prefix):
         return ResourceNotFoundError(kind, ref)
-    names = {*await names_after("", _LOOKED_AT), *await names_after(ref[:1], _LOOKED_AT)}
+    names: set[str] = set()
+    with contextlib.suppress(NewerReleaseError):  # that it is not there is known all the same
+        names = {*await names_after("", _LOOKED_AT), *await names_after(ref[:1], _LOOKED_AT)}
     hint = did_you_mean(ref, sorted(names))
     text = f"{kind} {ref!r} does not exist; {hint}" if hint else None
     return ResourceNotFoundError(kind, ref, message=text)

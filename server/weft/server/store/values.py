@@ -95,6 +95,8 @@ class Slice(Generic[T]):
     """Whether there may be more: counting ends early."""
     next_after: str = ""
     """Where to go on, when something may follow that was not looked for: then items may be few, or none."""
+    unread: tuple[str, ...] = ()
+    """Names of what belongs to this page, and only servers of a newer release can read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

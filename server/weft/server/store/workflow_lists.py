@@ -3,11 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from weft.server.store.codec import encode_labels
-from weft.server.workflow.model import WorkflowState
+import orjson
 
-__all__ = ["labelled"]
+from weft.server.forms import NewerReleaseError
+from weft.server.store.base import Slice
+from weft.server.store.codec import WorkflowRow, decode_workflow_row, encode_labels
+from weft.server.workflow.model import Workflow, WorkflowState
+
+__all__ = ["Newer", "labelled", "read_or_newer", "readable"]
+
+
+@dataclass(frozen=True, slots=True)
+class Newer:
+    """A workflow that only servers of a newer release can read."""
+
+    name: str
+
+
+def read_or_newer(row: WorkflowRow) -> Workflow | Newer:
+    """Read a workflow of a list, or else its name."""
+    try:
+        return decode_workflow_row(row)
+    except NewerReleaseError:
+        return Newer(orjson.loads(row.head)["name"])
+
+
+def readable(page: Slice[Workflow | Newer]) -> Slice[Workflow]:
+    """Set apart what cannot be read; the page goes on behind the last one, whichever it is."""
+    return Slice(
+        tuple(it for it in page.items if isinstance(it, Workflow)),
+        page.more,
+        page.total,
+        next_after=page.items[-1].name if page.items else "",
+        unread=tuple(it.name for it in page.items if isinstance(it, Newer)),
+    )
 
 
 def labelled(state: WorkflowState | None, labels: Mapping[str, str] | None) -> tuple[str, tuple[str, ...]]:

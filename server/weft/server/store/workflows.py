@@ -76,7 +76,8 @@ class WorkflowStore(Protocol):
     ) -> Slice[Workflow]:
         """Return workflows that are not deleted, by name; the paging key is the name.
 
-        With labels: only those that have all of them in their newest version.
+        With labels: only those that have all of them in their newest version. Those that
+        only a newer release can read are ``unread``.
         """
         ...
 

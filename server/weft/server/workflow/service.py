@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, Protocol
 
@@ -249,7 +249,10 @@ class WorkflowService:
     async def list(
         self, state: WorkflowState | None, page: Page, labels: Mapping[str, str] | None = None
     ) -> Slice[Workflow]:
-        """Return workflows by name, those that have all of some labels."""
+        """Return workflows by name, those that have all of some labels.
+
+        What only a newer release can read is named in ``unread``.
+        """
         return await self._store.list_workflows(state, page, labels)
 
     async def list_versions(self, ref: str, page: Page) -> Slice[Workflow]:
@@ -292,11 +295,11 @@ class WorkflowService:
         after = ""
         while True:
             page = await self._store.list_workflows(None, Page(size=_NAMES_AT_ONCE, after=after))
-            for workflow in page.items:
-                yield workflow.name
-            if len(page.items) < _NAMES_AT_ONCE:
+            for name in _named(page):
+                yield name
+            if not page.more:
                 return
-            after = page.items[-1].name
+            after = page.next_after
 
     async def check(
         self, definition: Definition, known: Definition | None = None, name: str = ""
@@ -324,7 +327,7 @@ class WorkflowService:
 
     async def _names_after(self, after: str, size: int) -> Iterable[str]:
         page = await self._store.list_workflows(None, Page(size=size, after=after))
-        return [workflow.name for workflow in page.items]
+        return _named(page)
 
     async def _alive(self, ref: str) -> bool:
         latest = await self.find(ref)
@@ -337,6 +340,10 @@ class WorkflowService:
     def _forget(self) -> None:
         self._changes += 1
         self._cache.clear()
+
+
+def _named(page: Slice[Workflow]) -> Sequence[str]:
+    return [*(workflow.name for workflow in page.items), *page.unread]
 
 
 def _violation(problem: Problem) -> Violation:

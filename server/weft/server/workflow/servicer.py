@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ from weft.api.workflow.v1 import workflow_service_pb2 as pb
 from weft.core.clock import Clock
 from weft.core.payload import prefer
 from weft.core.reasons import Rule
+from weft.server.forms import NewerReleaseError
 from weft.server.requests import Faults, close_page, read_mask, read_page, request_key
 from weft.server.workflow import convert
 from weft.server.workflow.aliases import alias_from_proto, check_alias
@@ -22,6 +23,8 @@ from weft.server.workflow.validating import validated
 __all__ = ["WorkflowServicer"]
 
 _METHOD: Final = "weft.api.workflow.v1.WorkflowService/"
+_TOLD: Final = 10
+"""How many names a message has at most."""
 
 
 class WorkflowServicer(workflow_service_pb2_grpc.WorkflowServiceServicer):
@@ -153,10 +156,18 @@ class WorkflowServicer(workflow_service_pb2_grpc.WorkflowServiceServicer):
         page = read_page(request, scope, faults)
         faults.raise_any()
         found = await self._workflows.list(state, page, labels)
+        if found.unread and not request.return_partial_success:
+            raise _newer(found.unread)
         kind = prefer(request.payload_kind)
         messages = [convert.workflow_to_proto(workflow, kind) for workflow in found.items]
         shown, token = close_page(found, messages, lambda workflow: workflow.name, scope)
-        return pb.ListWorkflowsResponse(workflows=shown, next_page_token=token, total_size=found.total)
+        cut = len(shown) < len(messages)
+        return pb.ListWorkflowsResponse(
+            workflows=shown,
+            next_page_token=token,
+            total_size=found.total,
+            unreachable=[name for name in found.unread if not cut or name < shown[-1].name],
+        )
 
     async def ListWorkflowVersions(
         self, request: pb.ListWorkflowVersionsRequest, context: object
@@ -208,3 +219,10 @@ def _change(
         return replace(current, **top, definition=replace(current.definition, **versioned))
 
     return change
+
+
+def _newer(names: Sequence[str]) -> NewerReleaseError:
+    told = ", ".join(map(repr, names[:_TOLD])) + (", …" if len(names) > _TOLD else "")
+    return NewerReleaseError(
+        f"workflows {told}" if len(names) > 1 else f"workflow {told}", many=len(names) > 1
+    )

@@ -480,6 +480,7 @@ class ListWorkflowsRequest(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     PAYLOAD_KIND_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
+    RETURN_PARTIAL_SUCCESS_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """0: 50. At most 1,000 (more is taken as 1,000). Negative: INVALID_ARGUMENT."""
     page_token: _builtins.str
@@ -490,6 +491,10 @@ class ListWorkflowsRequest(_message.Message):
     """Only workflows in this state."""
     payload_kind: _payload_pb2.PayloadKind.ValueType
     """In which kind the answer carries payloads."""
+    return_partial_success: _builtins.bool
+    """Whether a page may lack workflows that only servers of a newer release can read, and
+    name them in `unreachable`. Else it is refused: NEWER_RELEASE.
+    """
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Only workflows that have all of these labels, with these values."""
@@ -503,10 +508,11 @@ class ListWorkflowsRequest(_message.Message):
         state: _workflow_pb2.WorkflowState.ValueType = ...,
         payload_kind: _payload_pb2.PayloadKind.ValueType = ...,
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        return_partial_success: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["labels", b"labels", "page_size", b"page_size", "page_token", b"page_token", "payload_kind", b"payload_kind", "skip", b"skip", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["labels", b"labels", "page_size", b"page_size", "page_token", b"page_token", "payload_kind", b"payload_kind", "return_partial_success", b"return_partial_success", "skip", b"skip", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -521,6 +527,7 @@ class ListWorkflowsResponse(_message.Message):
     WORKFLOWS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     TOTAL_SIZE_FIELD_NUMBER: _builtins.int
+    UNREACHABLE_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Empty at the end."""
     total_size: _builtins.int
@@ -529,16 +536,23 @@ class ListWorkflowsResponse(_message.Message):
     def workflows(self) -> _containers.RepeatedCompositeFieldContainer[_workflow_pb2.Workflow]:
         """One page, by name."""
 
+    @_builtins.property
+    def unreachable(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of those that belong to this page and are not on it, as only servers of a newer
+        release can read them. Only with `return_partial_success`.
+        """
+
     def __init__(
         self,
         *,
         workflows: _abc.Iterable[_workflow_pb2.Workflow] | None = ...,
         next_page_token: _builtins.str = ...,
         total_size: _builtins.int = ...,
+        unreachable: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "total_size", b"total_size", "workflows", b"workflows"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "total_size", b"total_size", "unreachable", b"unreachable", "workflows", b"workflows"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -212,6 +212,7 @@ class WorkflowServiceServicer:
 
         Errors:
         INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
+        UNAVAILABLE  NEWER_RELEASE: this server cannot read some; it names them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

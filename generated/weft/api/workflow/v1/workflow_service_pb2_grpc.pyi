@@ -110,6 +110,7 @@ class WorkflowServiceStub:
 
     Errors:
       INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
+      UNAVAILABLE  NEWER_RELEASE: this server cannot read some; it names them.
     """
     ListWorkflowVersions: _grpc.UnaryUnaryMultiCallable[_workflow_service_pb2.ListWorkflowVersionsRequest, _workflow_service_pb2.ListWorkflowVersionsResponse]
     """Lists the versions of one workflow, newest first.
@@ -217,6 +218,7 @@ class WorkflowServiceAsyncStub(WorkflowServiceStub):
 
     Errors:
       INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
+      UNAVAILABLE  NEWER_RELEASE: this server cannot read some; it names them.
     """
     ListWorkflowVersions: _aio.UnaryUnaryMultiCallable[_workflow_service_pb2.ListWorkflowVersionsRequest, _workflow_service_pb2.ListWorkflowVersionsResponse]  # type: ignore[assignment]
     """Lists the versions of one workflow, newest first.
@@ -369,6 +371,7 @@ class WorkflowServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors:
           INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
+          UNAVAILABLE  NEWER_RELEASE: this server cannot read some; it names them.
         """
 
     @_abc_1.abstractmethod

@@ -24,7 +24,7 @@ from weft.server.store.postgres._connect import SQL, Connection
 from weft.server.store.postgres._pages import read_slice
 from weft.server.store.postgres._registry import Catalog
 from weft.server.store.postgres._requests import recall, record
-from weft.server.store.workflow_lists import labelled
+from weft.server.store.workflow_lists import Newer, labelled, read_or_newer, readable
 from weft.server.workflow.model import Workflow, WorkflowState
 
 __all__ = ["PostgresWorkflows"]
@@ -98,9 +98,10 @@ class PostgresWorkflows(Catalog):
     ) -> Slice[Workflow]:
         """Return workflows that are not deleted, by name; the paging key is the name."""
         what, where = labelled(state, labels)
-        return await self._read(
-            lambda connection: read_slice(connection, what, where, page.after, page, _decode)
+        found = await self._read(
+            lambda connection: read_slice(connection, what, where, page.after, page, _decode_item)
         )
+        return readable(found)
 
     async def paused_workflows(self) -> frozenset[str]:
         """Return the ids of the workflows that are paused."""
@@ -122,6 +123,10 @@ def _row(workflow: Workflow) -> tuple[object, ...]:
 
 def _decode(row: asyncpg.Record) -> Workflow:
     return decode_workflow_row(WorkflowRow._make(row))
+
+
+def _decode_item(row: asyncpg.Record) -> Workflow | Newer:
+    return read_or_newer(WorkflowRow._make(row))
 
 
 async def _get(connection: Connection, ref: str, version: int) -> Workflow | None:

@@ -22,7 +22,7 @@ from weft.server.store.sqlite._backend import Backend
 from weft.server.store.sqlite._database import SQL
 from weft.server.store.sqlite._pages import read_slice
 from weft.server.store.sqlite._requests import recall, record
-from weft.server.store.workflow_lists import labelled
+from weft.server.store.workflow_lists import Newer, labelled, read_or_newer, readable
 from weft.server.workflow.model import Workflow, WorkflowState
 
 __all__ = ["SqliteWorkflows"]
@@ -104,9 +104,10 @@ class SqliteWorkflows(Backend):
     ) -> Slice[Workflow]:
         """Return workflows that are not deleted, by name; the paging key is the name."""
         what, where = labelled(state, labels)
-        return await self._read(
-            lambda connection: read_slice(connection, what, where, page.after, page, _decode)
+        found = await self._read(
+            lambda connection: read_slice(connection, what, where, page.after, page, _decode_item)
         )
+        return readable(found)
 
     async def paused_workflows(self) -> frozenset[str]:
         """Return the ids of the workflows that are paused."""
@@ -124,6 +125,10 @@ class SqliteWorkflows(Backend):
 
 def _decode(*columns: str | int) -> Workflow:
     return decode_workflow_row(WorkflowRow._make(columns))
+
+
+def _decode_item(*columns: str | int) -> Workflow | Newer:
+    return read_or_newer(WorkflowRow._make(columns))
 
 
 def _get(connection: sqlite3.Connection, ref: str, version: int) -> Workflow | None:
