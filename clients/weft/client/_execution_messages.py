@@ -45,7 +45,7 @@ class Messages(ExecutionCalls):
         Raises:
             ResourceNotFoundError: There is no such execution; SIGNAL_UNKNOWN: no step of
                 its workflow takes such a message.
-            PreconditionError: It has ended.
+            PreconditionError: It has ended, and had not got it.
             ValidationError: The payload does not fit what the steps take.
             ExhaustedError: SIGNALS_FULL: too many are kept that no step has taken.
         """
@@ -71,6 +71,8 @@ class Messages(ExecutionCalls):
         key_reuse: str = "",
     ) -> tuple[Execution, bool]:
         """Bring a message to the open execution that has a key; where there is none, start it first.
+
+        A repeat of a message that the newest execution of the key got starts nothing.
 
         Args:
             workflow: What to start.

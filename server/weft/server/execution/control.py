@@ -8,15 +8,22 @@ import logging
 from datetime import timedelta
 from typing import Final, NamedTuple
 
-from weft.core.errors import PreconditionError, ResourceNotFoundError, ServiceUnavailableError, WeftError
+from weft.core.errors import (
+    AlreadyExistsError,
+    PreconditionError,
+    ResourceNotFoundError,
+    ServiceUnavailableError,
+    WeftError,
+)
 from weft.core.reasons import Reason
 from weft.server.execution.engine import Engine, draining
+from weft.server.execution.messages import SendSignal
 from weft.server.execution.model import Event, Execution
 from weft.server.execution.order_forms import ORDER_KINDS, read_order
 from weft.server.execution.orders import Order
 from weft.server.execution.standing import Standing
 from weft.server.forms import NewerReleaseError
-from weft.server.store.base import Command, ExecutionStore, StaleWriteError
+from weft.server.store.base import Command, ExecutionStore, RequestKey, StaleWriteError
 from weft.server.tasks import to_its_end
 
 __all__ = ["Control"]
@@ -68,9 +75,9 @@ class Control:
         while True:
             try:
                 done, posted = await self._try(order, posted)
-            except WeftError:
+            except WeftError as error:
                 # Perhaps refused for being done: what was left is done by whoever has it, here as well.
-                done = await self._done_as_left(order, posted)
+                done = await self._done_as_left(order, posted) or await self._done_before(order, error)
                 if done is None:
                     raise
             if done is not None:
@@ -113,6 +120,30 @@ class Control:
             return None
         execution = await self._existing(order.execution_id)
         return execution if await self._done(order, execution, posted.last_event) else None
+
+    async def _done_before(self, order: Order, error: WeftError) -> Execution | None:
+        """Return the execution when a repeat of an order was refused because it has ended since."""
+        if not order.named or error.reason != Reason.EXECUTION_ENDED:
+            return None
+        execution = await self._existing(order.execution_id)
+        return execution if await self._event_of(order, execution) else None
+
+    async def brought(self, signal: SendSignal, execution: Execution) -> bool:
+        """Tell whether an execution got this very message, and not another one under its id."""
+        found = await self._event_of(signal, execution)
+        if found is None:
+            return False
+        whole = await self._store.read_events(execution.id, after=found.number - 1, limit=1)
+        return any(signal.is_in(event.body) for event in whole)
+
+    async def started_by(self, key: RequestKey | None, execution: Execution) -> bool:
+        """Tell whether a request started an execution, when it was made before."""
+        if key is None:
+            return False
+        with contextlib.suppress(AlreadyExistsError):  # the key was that of another request
+            first = await self._store.recall_execution(key)
+            return first is not None and first.id == execution.id
+        return False
 
     async def nudge(self, order: Order) -> None:
         """Do something, or leave it for whoever can, without waiting for that.
@@ -199,12 +230,18 @@ class Control:
 
     async def _done(self, order: Order, execution: Execution, after: int) -> bool:
         """Tell whether the history since an event says that an order was carried out."""
+        return await self._event_of(order, execution, after, payloads=True) is not None
+
+    async def _event_of(
+        self, order: Order, execution: Execution, after: int = 0, *, payloads: bool = False
+    ) -> Event | None:
+        """Return what the history since an event says of an order that was carried out."""
         while after < execution.last_event:
-            events = await self._store.read_events(execution.id, after=after)
-            if any(order.recorded(event.body) for event in events):
-                return True
+            events = await self._store.read_events(execution.id, after=after, payloads=payloads)
+            if found := next((event for event in events if order.recorded(event.body)), None):
+                return found
             after = events[-1].number if events else execution.last_event
-        return False
+        return None
 
     async def standing(self, execution: Execution) -> Standing:
         """Return where an execution stands, by what is stored."""

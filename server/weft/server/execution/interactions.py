@@ -76,12 +76,14 @@ class Interactions:
     async def signal_with_start(self, command: StartCommand, signal: SendSignal) -> tuple[Execution, bool]:
         """Bring a message to the open execution that has a key; start it first, when there is none.
 
+        A repeat of the message that the newest one got, which has ended since, starts nothing.
+
         Returns:
             The execution, and whether it was started by this call.
         """
         for left in reversed(range(_TRIES)):
             try:
-                execution, started = await self._open_or_started(command)
+                execution, started = await self._found_or_started(command, signal)
                 order = replace(signal, execution_id=execution.id)
                 return await self._control.carry_out(order), started
             except (AlreadyExistsError, PreconditionError) as error:
@@ -90,11 +92,11 @@ class Interactions:
                     raise
         raise AssertionError
 
-    async def _open_or_started(self, command: StartCommand) -> tuple[Execution, bool]:
+    async def _found_or_started(self, command: StartCommand, signal: SendSignal) -> tuple[Execution, bool]:
         try:
             found = await self._executions.find(command.execution_key)
-            if not found.state.final:
-                return found, False
+            if not found.state.final or await self._control.brought(signal, found):
+                return found, await self._control.started_by(command.key, found)
         except ResourceNotFoundError:
             pass
         return await self._executions.start(command), True

@@ -39,6 +39,7 @@ class SendSignal(Order):
 
     kind = "signal"
     texts = frozenset({"payload"})
+    named = True
 
     signal_id: str
     """Unique in the execution."""
@@ -95,6 +96,14 @@ class SendSignal(Order):
     def recorded(self, body: EventBody) -> bool:
         """Tell whether an event says that it came."""
         return isinstance(body, SignalReceived) and body.signal_id == self.signal_id
+
+    def is_in(self, body: EventBody) -> bool:
+        """Tell whether an event says that this very message came, not another one under its id."""
+        return (
+            isinstance(body, SignalReceived)
+            and (body.signal_id, body.name, body.correlation) == (self.signal_id, self.name, self.correlation)
+            and loads(body.payload) == loads(self.payload)
+        )
 
     def met(self, standing: Standing) -> bool:
         """Tell whether it came."""

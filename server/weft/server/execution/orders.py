@@ -69,6 +69,8 @@ class Order:
     """Members that are JSON texts, or none."""
     local: ClassVar[frozenset[str]] = frozenset({"execution_id"})
     """Members that are no part of its form at rest."""
+    named: ClassVar[bool] = False
+    """Whether it has an id, by which a history tells a repeat for as long as it is there."""
 
     execution_id: str
     """Which execution."""

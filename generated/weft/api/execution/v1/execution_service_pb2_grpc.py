@@ -297,7 +297,8 @@ class ExecutionServiceServicer:
     def SignalExecution(self, request, context):
         """Brings a message to an execution. A `signal` step that waits for it takes it;
         otherwise it is kept for the next one that does, in the order they came.
-        A repeat with the same `signal_id` changes nothing.
+        A repeat with the same `signal_id` changes nothing, also when the execution has
+        ended since.
 
         Errors: as PauseExecution, and
         INVALID_ARGUMENT  VALIDATION_FAILED: the name, or a payload that does not fit the schema of a step
@@ -311,7 +312,8 @@ class ExecutionServiceServicer:
 
     def SignalWithStart(self, request, context):
         """Starts an execution, or finds the open one that has the `execution_key`, and
-        brings it a message.
+        brings it a message. A repeat of a message that the newest one of the key got
+        (the same `signal_id`, name, correlation and payload) starts nothing.
 
         Errors: those of StartExecution and SignalExecution.
         """

@@ -144,7 +144,8 @@ class ExecutionServiceStub:
     SignalExecution: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.SignalExecutionRequest, _execution_service_pb2.SignalExecutionResponse]
     """Brings a message to an execution. A `signal` step that waits for it takes it;
     otherwise it is kept for the next one that does, in the order they came.
-    A repeat with the same `signal_id` changes nothing.
+    A repeat with the same `signal_id` changes nothing, also when the execution has
+    ended since.
 
     Errors: as PauseExecution, and
       INVALID_ARGUMENT  VALIDATION_FAILED: the name, or a payload that does not fit the schema of a step
@@ -154,7 +155,8 @@ class ExecutionServiceStub:
     """
     SignalWithStart: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.SignalWithStartRequest, _execution_service_pb2.SignalWithStartResponse]
     """Starts an execution, or finds the open one that has the `execution_key`, and
-    brings it a message.
+    brings it a message. A repeat of a message that the newest one of the key got
+    (the same `signal_id`, name, correlation and payload) starts nothing.
 
     Errors: those of StartExecution and SignalExecution.
     """
@@ -335,7 +337,8 @@ class ExecutionServiceAsyncStub(ExecutionServiceStub):
     SignalExecution: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.SignalExecutionRequest, _execution_service_pb2.SignalExecutionResponse]  # type: ignore[assignment]
     """Brings a message to an execution. A `signal` step that waits for it takes it;
     otherwise it is kept for the next one that does, in the order they came.
-    A repeat with the same `signal_id` changes nothing.
+    A repeat with the same `signal_id` changes nothing, also when the execution has
+    ended since.
 
     Errors: as PauseExecution, and
       INVALID_ARGUMENT  VALIDATION_FAILED: the name, or a payload that does not fit the schema of a step
@@ -345,7 +348,8 @@ class ExecutionServiceAsyncStub(ExecutionServiceStub):
     """
     SignalWithStart: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.SignalWithStartRequest, _execution_service_pb2.SignalWithStartResponse]  # type: ignore[assignment]
     """Starts an execution, or finds the open one that has the `execution_key`, and
-    brings it a message.
+    brings it a message. A repeat of a message that the newest one of the key got
+    (the same `signal_id`, name, correlation and payload) starts nothing.
 
     Errors: those of StartExecution and SignalExecution.
     """
@@ -595,7 +599,8 @@ class ExecutionServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_execution_service_pb2.SignalExecutionResponse, _abc.Awaitable[_execution_service_pb2.SignalExecutionResponse]]:
         """Brings a message to an execution. A `signal` step that waits for it takes it;
         otherwise it is kept for the next one that does, in the order they came.
-        A repeat with the same `signal_id` changes nothing.
+        A repeat with the same `signal_id` changes nothing, also when the execution has
+        ended since.
 
         Errors: as PauseExecution, and
           INVALID_ARGUMENT  VALIDATION_FAILED: the name, or a payload that does not fit the schema of a step
@@ -611,7 +616,8 @@ class ExecutionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_execution_service_pb2.SignalWithStartResponse, _abc.Awaitable[_execution_service_pb2.SignalWithStartResponse]]:
         """Starts an execution, or finds the open one that has the `execution_key`, and
-        brings it a message.
+        brings it a message. A repeat of a message that the newest one of the key got
+        (the same `signal_id`, name, correlation and payload) starts nothing.
 
         Errors: those of StartExecution and SignalExecution.
         """
