@@ -58,6 +58,7 @@ ANSWERS: dict[str, bytes] = {
     "large": _json(b'{"total": 3, "x": "' + b"x" * 1_048_576 + b'"}'),
     "huge": _json(b'{"total": 3, "x": "' + b"x" * _TEN_MB + b'"}'),
     "garbage": b"\xff\xff\xff",
+    "pending": pb.InvokeActionResponse(pending=True).SerializeToString(),
 }
 """What each action of these names answers, whatever it is asked."""
 

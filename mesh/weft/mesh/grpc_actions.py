@@ -113,7 +113,8 @@ class GrpcActionTransport:
             response = await stub.InvokeAction(_request(call), timeout=_left(deadline), metadata=metadata)
         except grpc.aio.AioRpcError as error:
             self._tracer.end(span, error.code().value[0], error.details())
-            raise rpc_failure(error, call, endpoint, timeout, "does not serve ActionService") from None
+            unserved = "does not serve ActionService"
+            raise rpc_failure(error, call, endpoint, timeout, unserved, left=_left(deadline)) from None
         except BaseException:
             self._tracer.end(span, int(Code.CANCELLED), "the caller gave up")
             raise

@@ -37,6 +37,8 @@ _TOO_LARGE: Final = "larger than max"
 """How gRPC says that a message is over the limit; RESOURCE_EXHAUSTED alone may be anybody's quota."""
 _DEADLINE: Final = ("deadline exceeded", "rst stream")
 """How all say that the time of a call is over; a server that notices first may reset it, as Go's does."""
+_EARLY: Final = 1.0
+"""With more seconds left than this, it is not the time of the call that is over: clocks differ by less."""
 _NEVER_CONNECTED: Final = "failed to connect to all addresses"
 """How gRPC says that a call was not sent, as there was no connection to send it over."""
 _SAY_ENOUGH: Final = (ValidationError, ServiceUnavailableError, DeadlineExceededError, CallCancelledError)
@@ -75,6 +77,7 @@ def rpc_failure(
     unserved: str,
     *,
     own_code: bool = False,
+    left: float = 0.0,
 ) -> WeftError:
     """Say what a failed call means for the caller.
 
@@ -89,11 +92,15 @@ def rpc_failure(
         unserved: What it means that the server does not know the method.
         own_code: Whether the code of an error without details is the provider's
             own word as well.
+        left: Seconds of its time that were left when it failed.
     """
     error = error_from_rpc(rpc_error, call.service)
     if any(key == STATUS_DETAILS for key, _ in rpc_error.trailing_metadata() or ()):
         return _own_word(error, call, own_code=own_code, reasoned=gives_reason(rpc_error))
-    return _bare(error, rpc_error.details() or "", call, endpoint, timeout, unserved, own_code=own_code)
+    details = rpc_error.details() or ""
+    if left > _EARLY and isinstance(error, DeadlineExceededError):
+        return _provider_late(error, call, _where(call, endpoint))
+    return _bare(error, details, call, endpoint, timeout, unserved, own_code=own_code)
 
 
 def status_failure(
@@ -126,7 +133,7 @@ def _bare(
     own_code: bool,
 ) -> WeftError:
     """Say what a status without details means."""
-    where = f"{call.service}.{call.action} at {endpoint.address}"
+    where = _where(call, endpoint)
     if isinstance(error, DeadlineExceededError):
         return _late(error, call, where, timeout)
     if is_too_large(error):
@@ -147,6 +154,10 @@ def _bare(
     keep = (own_code and error.code not in _OURS) or isinstance(error, ExhaustedError) or error.code in _SAID
     code = error.code if keep else Code.ABORTED
     return ActionFailedError(f"{where} failed: {error.message}", code=code, metadata=call.names())
+
+
+def _where(call: ActionCall, endpoint: Endpoint) -> str:
+    return f"{call.service}.{call.action} at {endpoint.address}"
 
 
 def is_too_large(error: WeftError) -> bool:
@@ -178,6 +189,11 @@ def _late(error: WeftError, call: ActionCall, where: str, timeout: float) -> Wef
     said = error.message.lower().replace("_", " ")
     if any(words in said for words in _DEADLINE):
         return action_timeout(call, timeout)
+    return _provider_late(error, call, where)
+
+
+def _provider_late(error: WeftError, call: ActionCall, where: str) -> WeftError:
+    """Say that somebody further on was too late for the provider."""
     return DeadlineExceededError(
         f"{where} failed: {error.message}", reason=Reason.ACTION_TIMEOUT, metadata=call.names()
     )
@@ -195,7 +211,14 @@ def _own_word(error: WeftError, call: ActionCall, *, own_code: bool, reasoned: b
     if isinstance(error, UnexpectedStatusError) or error.code in _OURS:
         reason = Reason.ACTION_FAILED if error.reason == Reason.UNEXPECTED_STATUS else error.reason
         code = error.code if own_code and error.code not in _OURS else Code.ABORTED
-        return ActionFailedError(error.message, reason=reason, code=code, metadata=error.metadata)
+        return ActionFailedError(
+            error.message,
+            reason=reason,
+            code=code,
+            metadata=error.metadata,
+            violations=error.violations,
+            retry_after=error.retry_after,
+        )
     if own_code and not reasoned and not isinstance(error, _SAY_ENOUGH):
         return ActionFailedError(
             error.message,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import aclosing
 from typing import Any, Final
 
@@ -71,11 +72,13 @@ class GrpcMethodInvoker:
         """
         method = self._descriptors.method(grpc_method)
         rpc = Rpc(channel, self._codec, method, _request(method, call), "input")
+        now = asyncio.get_running_loop().time
+        deadline = now() + timeout
         try:
             output = await _output(rpc, method, call, timeout, (*call_metadata(call), *headers))
         except grpc.aio.AioRpcError as error:
-            unserved = f"does not serve {method.full_name}"
-            raise rpc_failure(error, call, endpoint, timeout, unserved, own_code=True) from None
+            unserved, left = f"does not serve {method.full_name}", deadline - now()
+            raise rpc_failure(error, call, endpoint, timeout, unserved, own_code=True, left=left) from None
         except PreconditionError as error:
             raise output_invalid(call, error.violations or [Violation("output", str(error))]) from None
         return output

@@ -232,6 +232,15 @@ async def test_an_execution_ends_with_the_same_failure(world: World, case: Faili
     assert await world.is_well()
 
 
+async def test_a_direct_call_cannot_be_pending(world: World) -> None:
+    """It has no attempt whose outcome could be told later, so it must not look as if it had gone well."""
+    refusal = await world.wire.refusal("ExecuteServiceAction", ask("foreign", "pending"))
+    assert refusal.kind == OUTPUT_INVALID, refusal
+    assert "foreign.pending answered what is no output: output: is pending" in refusal.message
+    assert refusal.violations
+    assert await world.is_well()
+
+
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 async def test_a_foreign_provider_may_answer_in_either_kind(world: World, kind: PayloadKind) -> None:
     """An output as Struct, though JSON was sent, is as good; the caller gets the kind it used."""

@@ -98,6 +98,31 @@ async def test_a_pause_outlives_the_server() -> None:
         ]
 
 
+async def test_an_action_that_says_when_is_not_tried_again_before_that() -> None:
+    """The pause is the longer one of what the step says and what the action asks for."""
+    async with new_world() as world:
+        await flow(world, STEADY)
+        world.provider.answers["a"] = ActionFailedError(
+            "too many", reason="BUSY", code=Code.RESOURCE_EXHAUSTED, retry_after=timedelta(seconds=30)
+        )
+        execution = await world.start()
+        await eventually(lambda: len(world.provider.calls) == 1)
+        await quiet()
+        stored = await world.store.get_execution(execution.id)
+        assert stored is not None
+        assert stored.due_time == world.clock.now() + timedelta(seconds=30)
+        world.provider.answers["a"] = ActionFailedError(
+            "too many", reason="BUSY", code=Code.RESOURCE_EXHAUSTED, retry_after=timedelta(seconds=1)
+        )
+        await world.clock.advance(30)
+        await eventually(lambda: len(world.provider.calls) == 2)
+        await quiet()
+        stored = await world.store.get_execution(execution.id)
+        assert stored is not None
+        assert stored.due_time == world.clock.now() + timedelta(seconds=4)  # the second pause of the step
+        await world.check(execution.id)
+
+
 async def test_a_long_pause_is_waited_for_in_the_store() -> None:
     """An execution that waits for an hour takes no memory, and comes back in time."""
     async with new_world() as world:
@@ -293,3 +318,16 @@ def test_pauses_grow_to_a_limit_and_are_never_shorter_than_promised(
     assert policy.initial_backoff <= plain <= policy.max_backoff
     assert plain <= backoff(policy, failures, chance) <= plain * (1 + jitter) + timedelta(microseconds=1)
     assert backoff(policy, failures + 1, 0.0) >= plain
+
+
+@given(
+    asked=st.timedeltas(timedelta(days=-1), timedelta.max),
+    chance=st.floats(0, 1, exclude_max=True),
+)
+def test_what_an_action_asks_for_is_a_least_pause_and_has_a_limit(asked: timedelta, chance: float) -> None:
+    """Whatever it asks for: no shorter than the step's own pause, and never more than a day."""
+    policy = RetryPolicy()
+    pause = backoff(policy, 1, chance, asked)
+    day = timedelta(days=1)
+    assert pause >= max(backoff(policy, 1, chance), min(asked, day))
+    assert pause <= day * (1 + policy.jitter)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final, TypeAlias
@@ -99,6 +99,11 @@ class Outcome:
 
 _DEAF: Final = Listening()
 
+_PENDING: Final = Violation(
+    "output", "is pending, but a direct call has no attempt to tell the outcome of", Rule.PAYLOAD_INVALID
+)
+"""Taken for an output, it would look as if the action had gone well."""
+
 Recall: TypeAlias = Callable[[bytes], Awaitable[bytes | None]]
 """Returns the JSON text of an output that is there already for an input, given as JSON text."""
 
@@ -168,6 +173,8 @@ class Dispatcher:
         reply = await self._caller.call(call, limit.total_seconds())
         failpoint("dispatch.after")
         if reply.pending:
+            if not call.attempt_token:
+                raise _no_output(call, [_PENDING])
             return Outcome(output={}, text=b"{}", instance_id=reply.instance_id, pending=True, limit=limit)
         return _outcome(schemas, call, reply.output, reply.instance_id)
 
@@ -286,16 +293,20 @@ def _check_output(schemas: ActionSchemas, call: ActionCall, reply: bytes) -> tup
                 reason=Reason.ACTION_OUTPUT_TOO_LARGE,
                 metadata={"service": call.service, "action": call.action},
             ) from None
-        raise _output_invalid(call, list(error.violations)) from None
+        raise _no_output(call, error.violations) from None
     violations = schemas.output.violations(output, "output")
     if violations:
-        raise _output_invalid(call, violations)
+        raise _output_invalid(call, "what its own schema forbids", violations)
     return output, text
 
 
-def _output_invalid(call: ActionCall, violations: list[Violation]) -> PreconditionError:
+def _no_output(call: ActionCall, violations: Sequence[Violation]) -> PreconditionError:
+    return _output_invalid(call, "what is no output", violations)
+
+
+def _output_invalid(call: ActionCall, what: str, violations: Sequence[Violation]) -> PreconditionError:
     return PreconditionError(
-        f"{call.service}.{call.action} answered what its own schema forbids: {violations[0]}",
+        f"{call.service}.{call.action} answered {what}: {violations[0]}",
         reason=Reason.ACTION_OUTPUT_INVALID,
         metadata={"service": call.service, "action": call.action},
         violations=violations,

@@ -156,14 +156,8 @@ class Decide(Order):
         place = approval_at(standing, self.execution_id, self.step_id)
         outcomes = place.waiting.asked.outcomes if place.waiting and place.waiting.asked else ()
         if self.outcome not in outcomes:
-            hint = closest(self.outcome, list(outcomes))
-            raise ValidationError(
-                [
-                    Violation(
-                        "outcome", f"{self.outcome!r} is none of {', '.join(outcomes)}; {hint}", Rule.INVALID
-                    )
-                ]
-            )
+            text = f"{self.outcome!r} is no outcome; {closest(self.outcome, list(outcomes))}"
+            raise ValidationError([Violation("outcome", text, Rule.INVALID)])
 
     def recorded(self, body: EventBody) -> bool:
         """Tell whether an event says that it was decided so."""

@@ -39,6 +39,9 @@ _UNKNOWN_OUTCOME: Final = frozenset(
 )
 """Reasons of failures after which the action may have run, or may still run."""
 
+_LONGEST_ASKED: Final = timedelta(hours=24)
+"""As long as a pause of the step's own may be at most; what asks for more means another unit."""
+
 
 def after_failure(
     step: Step,
@@ -47,6 +50,7 @@ def after_failure(
     now: datetime,
     chance: Callable[[], float],
     instance_id: str = "",
+    asked: timedelta | None = None,
 ) -> tuple[EventBody, ...]:
     """Return what is recorded of a failed attempt; nothing when the step failed for good.
 
@@ -57,11 +61,14 @@ def after_failure(
         now: When.
         chance: Returns numbers in [0, 1).
         instance_id: Who ran it, if anybody was reached.
+        asked: How long it asks to be left alone, if it does.
     """
     if step.at_most_once and failure.reason in _UNKNOWN_OUTCOME:
         return (_incident(place, failure, instance_id),)
     policy = step.retry
-    retry_time = _retry_time(step, policy, place, failure, now, chance) if policy is not None else None
+    retry_time = None
+    if policy is not None and _is_tried_again(policy, place, failure):
+        retry_time = _retry_time(step, place, now + backoff(policy, place.failures + 1, chance(), asked), now)
     if retry_time is not None:
         retry = StepRetryScheduled(
             step_id=place.path,
@@ -93,39 +100,32 @@ def _not_undone(place: Place, failure: Failure) -> Failure:
     )
 
 
-def _retry_time(
-    step: Step,
-    policy: RetryPolicy,
-    place: Place,
-    failure: Failure,
-    now: datetime,
-    chance: Callable[[], float],
-) -> datetime | None:
-    """Return when the next attempt is due; None when there is none."""
-    failures = place.failures + 1
+def _is_tried_again(policy: RetryPolicy, place: Place, failure: Failure) -> bool:
     if failure.code not in _RETRYABLE or failure.reason in policy.non_retryable:
-        return None
-    if policy.max_attempts and failures >= policy.max_attempts:
-        return None
-    retry_time = now + backoff(policy, failures, chance())
+        return False
+    return not policy.max_attempts or place.failures + 1 < policy.max_attempts
+
+
+def _retry_time(step: Step, place: Place, due: datetime, now: datetime) -> datetime | None:
+    """Return when the next attempt is due; None when all of them would take too long together."""
     limit = step.schedule_to_close_timeout
-    if limit is not None and retry_time >= (place.since or now) + limit:
-        return None
-    return retry_time
+    return None if limit is not None and due >= (place.since or now) + limit else due
 
 
-def backoff(policy: RetryPolicy, failures: int, chance: float) -> timedelta:
+def backoff(policy: RetryPolicy, failures: int, chance: float, asked: timedelta | None = None) -> timedelta:
     """Return the pause after so many failures.
 
     Args:
         policy: How it grows.
         failures: 1, 2, …
         chance: In [0, 1): how much of the jitter it has.
+        asked: How long the one that failed asks to be left alone: no pause is shorter.
     """
     longest = policy.max_backoff.total_seconds()
     # Beyond some hundred doublings a float has no end; the longest pause is reached long before.
     grown = min(longest, policy.initial_backoff.total_seconds() * policy.multiplier ** min(failures - 1, 256))
-    return timedelta(seconds=grown * (1 + policy.jitter * chance))
+    least = min(asked, _LONGEST_ASKED).total_seconds() if asked is not None else 0.0
+    return timedelta(seconds=max(grown, least) * (1 + policy.jitter * chance))
 
 
 def _meant(failure: Failure, policy: RetryPolicy) -> bool:

@@ -85,7 +85,8 @@ class StepRunner:
                 outcome = await self._call(run, place, planned, pulse)
             return self._ended(run, place, outcome)
         except WeftError as error:
-            failed = self.failed(place, Failure.of(error), error.metadata.get("instance_id", ""))
+            instance_id = error.metadata.get("instance_id", "")
+            failed = self.failed(place, Failure.of(error), instance_id, error.retry_after)
         except Exception as error:  # a defect must end the execution, not wedge it
             _log.exception("step %s: a defect of the engine", place.path)
             failed = self.failed(place, Failure.of(InternalError(f"{type(error).__name__}: {error}")))
@@ -167,14 +168,18 @@ class StepRunner:
         except WeftError as error:
             return self.failed(place, Failure.of(error))
 
-    def failed(self, place: Place, failure: Failure, instance_id: str = "") -> tuple[EventBody, ...]:
-        """Return what is recorded of an attempt that failed."""
+    def failed(
+        self, place: Place, failure: Failure, instance_id: str = "", asked: timedelta | None = None
+    ) -> tuple[EventBody, ...]:
+        """Return what is recorded of an attempt that failed, and asks for a pause perhaps."""
         # Not the message: it may quote values of the payload, which have no place in a log.
         _log.info("step %s failed: %s", place.path, failure.reason)
         planned = place.planned
         if planned is None:  # this release does not know it
             return (ExecutionFailed(failure=failure),)
-        following = after_failure(planned.step, place, failure, self._clock.now(), self._chance, instance_id)
+        following = after_failure(
+            planned.step, place, failure, self._clock.now(), self._chance, instance_id, asked
+        )
         return following or (failed(place, failure, instance_id),)
 
 
