@@ -82,13 +82,14 @@ class ActionServiceServicer:
         (INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, FAILED_PRECONDITION, OUT_OF_RANGE,
         DATA_LOSS) or where it is RESOURCE_EXHAUSTED, else ABORTED, as of an accident.
         UNAVAILABLE and CANCELLED mean a broken connection, DEADLINE_EXCEEDED a timeout,
-        UNIMPLEMENTED that there is no such action.
+        UNIMPLEMENTED that there is no such action. A google.rpc.RetryInfo says how long
+        the action is not to be tried again.
 
         Errors:
-        INVALID_ARGUMENT  VALIDATION_FAILED: the input does not fit.
-        NOT_FOUND  ACTION_NOT_FOUND: this instance has no such action.
-        ABORTED  ACTION_FAILED: the action raised without a reason of its own.
-        UNAVAILABLE  SERVER_DRAINING: call another instance.
+        - INVALID_ARGUMENT  VALIDATION_FAILED: the input does not fit.
+        - NOT_FOUND  ACTION_NOT_FOUND: this instance has no such action.
+        - ABORTED  ACTION_FAILED: the action raised without a reason of its own.
+        - UNAVAILABLE  SERVER_DRAINING: call another instance.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -126,8 +127,8 @@ class ActionServiceServicer:
         provider then ends it with OK. An engine half-closes an idle stream as well.
 
         Errors, of the stream as a whole:
-        UNIMPLEMENTED  this instance does not stream.
-        INVALID_ARGUMENT  VALIDATION_FAILED: an id was used twice, or the window
+        - UNIMPLEMENTED  this instance does not stream.
+        - INVALID_ARGUMENT  VALIDATION_FAILED: an id was used twice, or the window
         was not kept.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -52,13 +52,14 @@ class ActionServiceStub:
     (INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, FAILED_PRECONDITION, OUT_OF_RANGE,
     DATA_LOSS) or where it is RESOURCE_EXHAUSTED, else ABORTED, as of an accident.
     UNAVAILABLE and CANCELLED mean a broken connection, DEADLINE_EXCEEDED a timeout,
-    UNIMPLEMENTED that there is no such action.
+    UNIMPLEMENTED that there is no such action. A google.rpc.RetryInfo says how long
+    the action is not to be tried again.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: the input does not fit.
-      NOT_FOUND  ACTION_NOT_FOUND: this instance has no such action.
-      ABORTED  ACTION_FAILED: the action raised without a reason of its own.
-      UNAVAILABLE  SERVER_DRAINING: call another instance.
+      - INVALID_ARGUMENT  VALIDATION_FAILED: the input does not fit.
+      - NOT_FOUND  ACTION_NOT_FOUND: this instance has no such action.
+      - ABORTED  ACTION_FAILED: the action raised without a reason of its own.
+      - UNAVAILABLE  SERVER_DRAINING: call another instance.
     """
     RunActions: _grpc.StreamStreamMultiCallable[_action_service_pb2.RunActionsRequest, _action_service_pb2.RunActionsResponse]
     """Runs any number of actions over one stream: the same as InvokeAction, at a
@@ -92,9 +93,9 @@ class ActionServiceStub:
     provider then ends it with OK. An engine half-closes an idle stream as well.
 
     Errors, of the stream as a whole:
-      UNIMPLEMENTED  this instance does not stream.
-      INVALID_ARGUMENT  VALIDATION_FAILED: an id was used twice, or the window
-      was not kept.
+      - UNIMPLEMENTED  this instance does not stream.
+      - INVALID_ARGUMENT  VALIDATION_FAILED: an id was used twice, or the window
+        was not kept.
     """
     ListActions: _grpc.UnaryUnaryMultiCallable[_action_service_pb2.ListActionsRequest, _action_service_pb2.ListActionsResponse]
     """Lists what this instance can run."""
@@ -123,13 +124,14 @@ class ActionServiceAsyncStub(ActionServiceStub):
     (INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, FAILED_PRECONDITION, OUT_OF_RANGE,
     DATA_LOSS) or where it is RESOURCE_EXHAUSTED, else ABORTED, as of an accident.
     UNAVAILABLE and CANCELLED mean a broken connection, DEADLINE_EXCEEDED a timeout,
-    UNIMPLEMENTED that there is no such action.
+    UNIMPLEMENTED that there is no such action. A google.rpc.RetryInfo says how long
+    the action is not to be tried again.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: the input does not fit.
-      NOT_FOUND  ACTION_NOT_FOUND: this instance has no such action.
-      ABORTED  ACTION_FAILED: the action raised without a reason of its own.
-      UNAVAILABLE  SERVER_DRAINING: call another instance.
+      - INVALID_ARGUMENT  VALIDATION_FAILED: the input does not fit.
+      - NOT_FOUND  ACTION_NOT_FOUND: this instance has no such action.
+      - ABORTED  ACTION_FAILED: the action raised without a reason of its own.
+      - UNAVAILABLE  SERVER_DRAINING: call another instance.
     """
     RunActions: _aio.StreamStreamMultiCallable[_action_service_pb2.RunActionsRequest, _action_service_pb2.RunActionsResponse]  # type: ignore[assignment]
     """Runs any number of actions over one stream: the same as InvokeAction, at a
@@ -163,9 +165,9 @@ class ActionServiceAsyncStub(ActionServiceStub):
     provider then ends it with OK. An engine half-closes an idle stream as well.
 
     Errors, of the stream as a whole:
-      UNIMPLEMENTED  this instance does not stream.
-      INVALID_ARGUMENT  VALIDATION_FAILED: an id was used twice, or the window
-      was not kept.
+      - UNIMPLEMENTED  this instance does not stream.
+      - INVALID_ARGUMENT  VALIDATION_FAILED: an id was used twice, or the window
+        was not kept.
     """
     ListActions: _aio.UnaryUnaryMultiCallable[_action_service_pb2.ListActionsRequest, _action_service_pb2.ListActionsResponse]  # type: ignore[assignment]
     """Lists what this instance can run."""
@@ -197,13 +199,14 @@ class ActionServiceServicer(metaclass=_abc_1.ABCMeta):
         (INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, FAILED_PRECONDITION, OUT_OF_RANGE,
         DATA_LOSS) or where it is RESOURCE_EXHAUSTED, else ABORTED, as of an accident.
         UNAVAILABLE and CANCELLED mean a broken connection, DEADLINE_EXCEEDED a timeout,
-        UNIMPLEMENTED that there is no such action.
+        UNIMPLEMENTED that there is no such action. A google.rpc.RetryInfo says how long
+        the action is not to be tried again.
 
         Errors:
-          INVALID_ARGUMENT  VALIDATION_FAILED: the input does not fit.
-          NOT_FOUND  ACTION_NOT_FOUND: this instance has no such action.
-          ABORTED  ACTION_FAILED: the action raised without a reason of its own.
-          UNAVAILABLE  SERVER_DRAINING: call another instance.
+          - INVALID_ARGUMENT  VALIDATION_FAILED: the input does not fit.
+          - NOT_FOUND  ACTION_NOT_FOUND: this instance has no such action.
+          - ABORTED  ACTION_FAILED: the action raised without a reason of its own.
+          - UNAVAILABLE  SERVER_DRAINING: call another instance.
         """
 
     @_abc_1.abstractmethod
@@ -243,9 +246,9 @@ class ActionServiceServicer(metaclass=_abc_1.ABCMeta):
         provider then ends it with OK. An engine half-closes an idle stream as well.
 
         Errors, of the stream as a whole:
-          UNIMPLEMENTED  this instance does not stream.
-          INVALID_ARGUMENT  VALIDATION_FAILED: an id was used twice, or the window
-          was not kept.
+          - UNIMPLEMENTED  this instance does not stream.
+          - INVALID_ARGUMENT  VALIDATION_FAILED: an id was used twice, or the window
+            was not kept.
         """
 
     @_abc_1.abstractmethod

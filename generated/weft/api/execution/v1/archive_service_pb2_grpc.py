@@ -30,9 +30,10 @@ class ArchiveServiceStub:
     lines. The form is described in docs/executions.md.
 
     Every RPC may also fail with
-    UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
-    RESOURCE_EXHAUSTED  STORE_FULL
-    DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+    - UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
+    - RESOURCE_EXHAUSTED  STORE_FULL
+    - DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+
     A request with faults is answered once, with INVALID_ARGUMENT, the reason
     VALIDATION_FAILED and a BadRequest that lists all of them.
     """
@@ -60,9 +61,10 @@ class ArchiveServiceServicer:
     lines. The form is described in docs/executions.md.
 
     Every RPC may also fail with
-    UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
-    RESOURCE_EXHAUSTED  STORE_FULL
-    DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+    - UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
+    - RESOURCE_EXHAUSTED  STORE_FULL
+    - DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+
     A request with faults is answered once, with INVALID_ARGUMENT, the reason
     VALIDATION_FAILED and a BadRequest that lists all of them.
     """
@@ -73,8 +75,8 @@ class ArchiveServiceServicer:
         store that it was imported from.
 
         Errors:
-        NOT_FOUND  EXECUTION_NOT_FOUND.
-        FAILED_PRECONDITION  EXECUTION_OPEN: it has not ended.
+        - NOT_FOUND  EXECUTION_NOT_FOUND.
+        - FAILED_PRECONDITION  EXECUTION_OPEN: it has not ended.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -87,12 +89,12 @@ class ArchiveServiceServicer:
         changes nothing. Its workflow need not be there.
 
         Errors:
-        INVALID_ARGUMENT  VALIDATION_FAILED, with the rule ARCHIVE_INVALID: it is not what ExportExecution
+        - INVALID_ARGUMENT  VALIDATION_FAILED, with the rule ARCHIVE_INVALID: it is not what ExportExecution
         gives; every fault says in which line.
-        ALREADY_EXISTS  EXECUTION_EXISTS: there is an execution with this id and another content.
-        FAILED_PRECONDITION  EXECUTION_DELETING: one with this id is still being deleted; import it later.
-        RESOURCE_EXHAUSTED  ARCHIVE_TOO_LARGE.
-        DEADLINE_EXCEEDED  No further piece came for 15 s: archives are taken one at a time, and others wait.
+        - ALREADY_EXISTS  EXECUTION_EXISTS: there is an execution with this id and another content.
+        - FAILED_PRECONDITION  EXECUTION_DELETING: one with this id is still being deleted; import it later.
+        - RESOURCE_EXHAUSTED  ARCHIVE_TOO_LARGE.
+        - DEADLINE_EXCEEDED  No further piece came for 15 s: archives are taken one at a time, and others wait.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -124,9 +126,10 @@ class ArchiveService:
     lines. The form is described in docs/executions.md.
 
     Every RPC may also fail with
-    UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
-    RESOURCE_EXHAUSTED  STORE_FULL
-    DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+    - UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
+    - RESOURCE_EXHAUSTED  STORE_FULL
+    - DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+
     A request with faults is answered once, with INVALID_ARGUMENT, the reason
     VALIDATION_FAILED and a BadRequest that lists all of them.
     """

@@ -31,9 +31,10 @@ class ArchiveServiceStub:
     lines. The form is described in docs/executions.md.
 
     Every RPC may also fail with
-      UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
-      RESOURCE_EXHAUSTED  STORE_FULL
-      DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+      - UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
+      - RESOURCE_EXHAUSTED  STORE_FULL
+      - DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+
     A request with faults is answered once, with INVALID_ARGUMENT, the reason
     VALIDATION_FAILED and a BadRequest that lists all of them.
     """
@@ -48,8 +49,8 @@ class ArchiveServiceStub:
     store that it was imported from.
 
     Errors:
-      NOT_FOUND  EXECUTION_NOT_FOUND.
-      FAILED_PRECONDITION  EXECUTION_OPEN: it has not ended.
+      - NOT_FOUND  EXECUTION_NOT_FOUND.
+      - FAILED_PRECONDITION  EXECUTION_OPEN: it has not ended.
     """
     ImportExecution: _grpc.StreamUnaryMultiCallable[_archive_service_pb2.ImportExecutionRequest, _archive_service_pb2.ImportExecutionResponse]
     """Stores what ExportExecution gave, in pieces as they come; at most 64 MiB.
@@ -58,12 +59,12 @@ class ArchiveServiceStub:
     changes nothing. Its workflow need not be there.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED, with the rule ARCHIVE_INVALID: it is not what ExportExecution
+      - INVALID_ARGUMENT  VALIDATION_FAILED, with the rule ARCHIVE_INVALID: it is not what ExportExecution
         gives; every fault says in which line.
-      ALREADY_EXISTS  EXECUTION_EXISTS: there is an execution with this id and another content.
-      FAILED_PRECONDITION  EXECUTION_DELETING: one with this id is still being deleted; import it later.
-      RESOURCE_EXHAUSTED  ARCHIVE_TOO_LARGE.
-      DEADLINE_EXCEEDED  No further piece came for 15 s: archives are taken one at a time, and others wait.
+      - ALREADY_EXISTS  EXECUTION_EXISTS: there is an execution with this id and another content.
+      - FAILED_PRECONDITION  EXECUTION_DELETING: one with this id is still being deleted; import it later.
+      - RESOURCE_EXHAUSTED  ARCHIVE_TOO_LARGE.
+      - DEADLINE_EXCEEDED  No further piece came for 15 s: archives are taken one at a time, and others wait.
     """
 
 @_typing.type_check_only
@@ -72,9 +73,10 @@ class ArchiveServiceAsyncStub(ArchiveServiceStub):
     lines. The form is described in docs/executions.md.
 
     Every RPC may also fail with
-      UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
-      RESOURCE_EXHAUSTED  STORE_FULL
-      DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+      - UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
+      - RESOURCE_EXHAUSTED  STORE_FULL
+      - DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+
     A request with faults is answered once, with INVALID_ARGUMENT, the reason
     VALIDATION_FAILED and a BadRequest that lists all of them.
     """
@@ -86,8 +88,8 @@ class ArchiveServiceAsyncStub(ArchiveServiceStub):
     store that it was imported from.
 
     Errors:
-      NOT_FOUND  EXECUTION_NOT_FOUND.
-      FAILED_PRECONDITION  EXECUTION_OPEN: it has not ended.
+      - NOT_FOUND  EXECUTION_NOT_FOUND.
+      - FAILED_PRECONDITION  EXECUTION_OPEN: it has not ended.
     """
     ImportExecution: _aio.StreamUnaryMultiCallable[_archive_service_pb2.ImportExecutionRequest, _archive_service_pb2.ImportExecutionResponse]  # type: ignore[assignment]
     """Stores what ExportExecution gave, in pieces as they come; at most 64 MiB.
@@ -96,12 +98,12 @@ class ArchiveServiceAsyncStub(ArchiveServiceStub):
     changes nothing. Its workflow need not be there.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED, with the rule ARCHIVE_INVALID: it is not what ExportExecution
+      - INVALID_ARGUMENT  VALIDATION_FAILED, with the rule ARCHIVE_INVALID: it is not what ExportExecution
         gives; every fault says in which line.
-      ALREADY_EXISTS  EXECUTION_EXISTS: there is an execution with this id and another content.
-      FAILED_PRECONDITION  EXECUTION_DELETING: one with this id is still being deleted; import it later.
-      RESOURCE_EXHAUSTED  ARCHIVE_TOO_LARGE.
-      DEADLINE_EXCEEDED  No further piece came for 15 s: archives are taken one at a time, and others wait.
+      - ALREADY_EXISTS  EXECUTION_EXISTS: there is an execution with this id and another content.
+      - FAILED_PRECONDITION  EXECUTION_DELETING: one with this id is still being deleted; import it later.
+      - RESOURCE_EXHAUSTED  ARCHIVE_TOO_LARGE.
+      - DEADLINE_EXCEEDED  No further piece came for 15 s: archives are taken one at a time, and others wait.
     """
 
 class ArchiveServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -109,9 +111,10 @@ class ArchiveServiceServicer(metaclass=_abc_1.ABCMeta):
     lines. The form is described in docs/executions.md.
 
     Every RPC may also fail with
-      UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
-      RESOURCE_EXHAUSTED  STORE_FULL
-      DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+      - UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
+      - RESOURCE_EXHAUSTED  STORE_FULL
+      - DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+
     A request with faults is answered once, with INVALID_ARGUMENT, the reason
     VALIDATION_FAILED and a BadRequest that lists all of them.
     """
@@ -127,8 +130,8 @@ class ArchiveServiceServicer(metaclass=_abc_1.ABCMeta):
         store that it was imported from.
 
         Errors:
-          NOT_FOUND  EXECUTION_NOT_FOUND.
-          FAILED_PRECONDITION  EXECUTION_OPEN: it has not ended.
+          - NOT_FOUND  EXECUTION_NOT_FOUND.
+          - FAILED_PRECONDITION  EXECUTION_OPEN: it has not ended.
         """
 
     @_abc_1.abstractmethod
@@ -143,12 +146,12 @@ class ArchiveServiceServicer(metaclass=_abc_1.ABCMeta):
         changes nothing. Its workflow need not be there.
 
         Errors:
-          INVALID_ARGUMENT  VALIDATION_FAILED, with the rule ARCHIVE_INVALID: it is not what ExportExecution
+          - INVALID_ARGUMENT  VALIDATION_FAILED, with the rule ARCHIVE_INVALID: it is not what ExportExecution
             gives; every fault says in which line.
-          ALREADY_EXISTS  EXECUTION_EXISTS: there is an execution with this id and another content.
-          FAILED_PRECONDITION  EXECUTION_DELETING: one with this id is still being deleted; import it later.
-          RESOURCE_EXHAUSTED  ARCHIVE_TOO_LARGE.
-          DEADLINE_EXCEEDED  No further piece came for 15 s: archives are taken one at a time, and others wait.
+          - ALREADY_EXISTS  EXECUTION_EXISTS: there is an execution with this id and another content.
+          - FAILED_PRECONDITION  EXECUTION_DELETING: one with this id is still being deleted; import it later.
+          - RESOURCE_EXHAUSTED  ARCHIVE_TOO_LARGE.
+          - DEADLINE_EXCEEDED  No further piece came for 15 s: archives are taken one at a time, and others wait.
         """
 
 def add_ArchiveServiceServicer_to_server(servicer: ArchiveServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -30,9 +30,10 @@ class BatchServiceStub:
     bounded rate, and goes on after a restart of the server.
 
     Every RPC may also fail with
-    UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
-    RESOURCE_EXHAUSTED  STORE_FULL
-    DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+    - UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
+    - RESOURCE_EXHAUSTED  STORE_FULL
+    - DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+
     A request with faults is answered once, with INVALID_ARGUMENT, the reason
     VALIDATION_FAILED and a BadRequest that lists all of them.
     """
@@ -75,9 +76,10 @@ class BatchServiceServicer:
     bounded rate, and goes on after a restart of the server.
 
     Every RPC may also fail with
-    UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
-    RESOURCE_EXHAUSTED  STORE_FULL
-    DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+    - UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
+    - RESOURCE_EXHAUSTED  STORE_FULL
+    - DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+
     A request with faults is answered once, with INVALID_ARGUMENT, the reason
     VALIDATION_FAILED and a BadRequest that lists all of them.
     """
@@ -87,10 +89,10 @@ class BatchServiceServicer:
         worked on.
 
         Errors:
-        INVALID_ARGUMENT  VALIDATION_FAILED: the filter is empty or has faults, there is no operation.
-        NOT_FOUND  WORKFLOW_NOT_FOUND: the filter names a workflow that is not there.
-        FAILED_PRECONDITION  BATCH_TOO_LARGE: the filter selects more than 100,000 executions.
-        ALREADY_EXISTS  REQUEST_ID_REUSED: the request_id started a batch of other content.
+        - INVALID_ARGUMENT  VALIDATION_FAILED: the filter is empty or has faults, there is no operation.
+        - NOT_FOUND  WORKFLOW_NOT_FOUND: the filter names a workflow that is not there.
+        - FAILED_PRECONDITION  BATCH_TOO_LARGE: the filter selects more than 100,000 executions.
+        - ALREADY_EXISTS  REQUEST_ID_REUSED: the request_id started a batch of other content.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -100,7 +102,7 @@ class BatchServiceServicer:
         """Reads a batch and its progress.
 
         Errors:
-        NOT_FOUND  BATCH_NOT_FOUND.
+        - NOT_FOUND  BATCH_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -110,7 +112,7 @@ class BatchServiceServicer:
         """Lists batches, newest first. Those that ended 30 days ago are deleted.
 
         Errors:
-        INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
+        - INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -120,8 +122,8 @@ class BatchServiceServicer:
         """Lists the items of a batch, in the order in which they are worked on.
 
         Errors:
-        INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
-        NOT_FOUND  BATCH_NOT_FOUND.
+        - INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
+        - NOT_FOUND  BATCH_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -132,7 +134,7 @@ class BatchServiceServicer:
         is returned as it is.
 
         Errors:
-        NOT_FOUND  BATCH_NOT_FOUND.
+        - NOT_FOUND  BATCH_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -179,9 +181,10 @@ class BatchService:
     bounded rate, and goes on after a restart of the server.
 
     Every RPC may also fail with
-    UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
-    RESOURCE_EXHAUSTED  STORE_FULL
-    DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+    - UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
+    - RESOURCE_EXHAUSTED  STORE_FULL
+    - DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+
     A request with faults is answered once, with INVALID_ARGUMENT, the reason
     VALIDATION_FAILED and a BadRequest that lists all of them.
     """

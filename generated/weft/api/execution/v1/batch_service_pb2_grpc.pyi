@@ -31,9 +31,10 @@ class BatchServiceStub:
     bounded rate, and goes on after a restart of the server.
 
     Every RPC may also fail with
-      UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
-      RESOURCE_EXHAUSTED  STORE_FULL
-      DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+      - UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
+      - RESOURCE_EXHAUSTED  STORE_FULL
+      - DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+
     A request with faults is answered once, with INVALID_ARGUMENT, the reason
     VALIDATION_FAILED and a BadRequest that lists all of them.
     """
@@ -47,36 +48,36 @@ class BatchServiceStub:
     worked on.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: the filter is empty or has faults, there is no operation.
-      NOT_FOUND  WORKFLOW_NOT_FOUND: the filter names a workflow that is not there.
-      FAILED_PRECONDITION  BATCH_TOO_LARGE: the filter selects more than 100,000 executions.
-      ALREADY_EXISTS  REQUEST_ID_REUSED: the request_id started a batch of other content.
+      - INVALID_ARGUMENT  VALIDATION_FAILED: the filter is empty or has faults, there is no operation.
+      - NOT_FOUND  WORKFLOW_NOT_FOUND: the filter names a workflow that is not there.
+      - FAILED_PRECONDITION  BATCH_TOO_LARGE: the filter selects more than 100,000 executions.
+      - ALREADY_EXISTS  REQUEST_ID_REUSED: the request_id started a batch of other content.
     """
     GetBatch: _grpc.UnaryUnaryMultiCallable[_batch_service_pb2.GetBatchRequest, _batch_service_pb2.GetBatchResponse]
     """Reads a batch and its progress.
 
     Errors:
-      NOT_FOUND  BATCH_NOT_FOUND.
+      - NOT_FOUND  BATCH_NOT_FOUND.
     """
     ListBatches: _grpc.UnaryUnaryMultiCallable[_batch_service_pb2.ListBatchesRequest, _batch_service_pb2.ListBatchesResponse]
     """Lists batches, newest first. Those that ended 30 days ago are deleted.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
+      - INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
     """
     ListBatchItems: _grpc.UnaryUnaryMultiCallable[_batch_service_pb2.ListBatchItemsRequest, _batch_service_pb2.ListBatchItemsResponse]
     """Lists the items of a batch, in the order in which they are worked on.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
-      NOT_FOUND  BATCH_NOT_FOUND.
+      - INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
+      - NOT_FOUND  BATCH_NOT_FOUND.
     """
     CancelBatch: _grpc.UnaryUnaryMultiCallable[_batch_service_pb2.CancelBatchRequest, _batch_service_pb2.CancelBatchResponse]
     """Stops a batch: items that are pending stay as they are. One that has ended
     is returned as it is.
 
     Errors:
-      NOT_FOUND  BATCH_NOT_FOUND.
+      - NOT_FOUND  BATCH_NOT_FOUND.
     """
 
 @_typing.type_check_only
@@ -85,9 +86,10 @@ class BatchServiceAsyncStub(BatchServiceStub):
     bounded rate, and goes on after a restart of the server.
 
     Every RPC may also fail with
-      UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
-      RESOURCE_EXHAUSTED  STORE_FULL
-      DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+      - UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
+      - RESOURCE_EXHAUSTED  STORE_FULL
+      - DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+
     A request with faults is answered once, with INVALID_ARGUMENT, the reason
     VALIDATION_FAILED and a BadRequest that lists all of them.
     """
@@ -98,36 +100,36 @@ class BatchServiceAsyncStub(BatchServiceStub):
     worked on.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: the filter is empty or has faults, there is no operation.
-      NOT_FOUND  WORKFLOW_NOT_FOUND: the filter names a workflow that is not there.
-      FAILED_PRECONDITION  BATCH_TOO_LARGE: the filter selects more than 100,000 executions.
-      ALREADY_EXISTS  REQUEST_ID_REUSED: the request_id started a batch of other content.
+      - INVALID_ARGUMENT  VALIDATION_FAILED: the filter is empty or has faults, there is no operation.
+      - NOT_FOUND  WORKFLOW_NOT_FOUND: the filter names a workflow that is not there.
+      - FAILED_PRECONDITION  BATCH_TOO_LARGE: the filter selects more than 100,000 executions.
+      - ALREADY_EXISTS  REQUEST_ID_REUSED: the request_id started a batch of other content.
     """
     GetBatch: _aio.UnaryUnaryMultiCallable[_batch_service_pb2.GetBatchRequest, _batch_service_pb2.GetBatchResponse]  # type: ignore[assignment]
     """Reads a batch and its progress.
 
     Errors:
-      NOT_FOUND  BATCH_NOT_FOUND.
+      - NOT_FOUND  BATCH_NOT_FOUND.
     """
     ListBatches: _aio.UnaryUnaryMultiCallable[_batch_service_pb2.ListBatchesRequest, _batch_service_pb2.ListBatchesResponse]  # type: ignore[assignment]
     """Lists batches, newest first. Those that ended 30 days ago are deleted.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
+      - INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
     """
     ListBatchItems: _aio.UnaryUnaryMultiCallable[_batch_service_pb2.ListBatchItemsRequest, _batch_service_pb2.ListBatchItemsResponse]  # type: ignore[assignment]
     """Lists the items of a batch, in the order in which they are worked on.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
-      NOT_FOUND  BATCH_NOT_FOUND.
+      - INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
+      - NOT_FOUND  BATCH_NOT_FOUND.
     """
     CancelBatch: _aio.UnaryUnaryMultiCallable[_batch_service_pb2.CancelBatchRequest, _batch_service_pb2.CancelBatchResponse]  # type: ignore[assignment]
     """Stops a batch: items that are pending stay as they are. One that has ended
     is returned as it is.
 
     Errors:
-      NOT_FOUND  BATCH_NOT_FOUND.
+      - NOT_FOUND  BATCH_NOT_FOUND.
     """
 
 class BatchServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -135,9 +137,10 @@ class BatchServiceServicer(metaclass=_abc_1.ABCMeta):
     bounded rate, and goes on after a restart of the server.
 
     Every RPC may also fail with
-      UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
-      RESOURCE_EXHAUSTED  STORE_FULL
-      DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+      - UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
+      - RESOURCE_EXHAUSTED  STORE_FULL
+      - DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+
     A request with faults is answered once, with INVALID_ARGUMENT, the reason
     VALIDATION_FAILED and a BadRequest that lists all of them.
     """
@@ -152,10 +155,10 @@ class BatchServiceServicer(metaclass=_abc_1.ABCMeta):
         worked on.
 
         Errors:
-          INVALID_ARGUMENT  VALIDATION_FAILED: the filter is empty or has faults, there is no operation.
-          NOT_FOUND  WORKFLOW_NOT_FOUND: the filter names a workflow that is not there.
-          FAILED_PRECONDITION  BATCH_TOO_LARGE: the filter selects more than 100,000 executions.
-          ALREADY_EXISTS  REQUEST_ID_REUSED: the request_id started a batch of other content.
+          - INVALID_ARGUMENT  VALIDATION_FAILED: the filter is empty or has faults, there is no operation.
+          - NOT_FOUND  WORKFLOW_NOT_FOUND: the filter names a workflow that is not there.
+          - FAILED_PRECONDITION  BATCH_TOO_LARGE: the filter selects more than 100,000 executions.
+          - ALREADY_EXISTS  REQUEST_ID_REUSED: the request_id started a batch of other content.
         """
 
     @_abc_1.abstractmethod
@@ -167,7 +170,7 @@ class BatchServiceServicer(metaclass=_abc_1.ABCMeta):
         """Reads a batch and its progress.
 
         Errors:
-          NOT_FOUND  BATCH_NOT_FOUND.
+          - NOT_FOUND  BATCH_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod
@@ -179,7 +182,7 @@ class BatchServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists batches, newest first. Those that ended 30 days ago are deleted.
 
         Errors:
-          INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
+          - INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
         """
 
     @_abc_1.abstractmethod
@@ -191,8 +194,8 @@ class BatchServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists the items of a batch, in the order in which they are worked on.
 
         Errors:
-          INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
-          NOT_FOUND  BATCH_NOT_FOUND.
+          - INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
+          - NOT_FOUND  BATCH_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod
@@ -205,7 +208,7 @@ class BatchServiceServicer(metaclass=_abc_1.ABCMeta):
         is returned as it is.
 
         Errors:
-          NOT_FOUND  BATCH_NOT_FOUND.
+          - NOT_FOUND  BATCH_NOT_FOUND.
         """
 
 def add_BatchServiceServicer_to_server(servicer: BatchServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

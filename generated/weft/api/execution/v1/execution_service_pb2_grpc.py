@@ -29,9 +29,10 @@ class ExecutionServiceStub:
     """Starts executions, follows them, and calls single actions.
 
     Every RPC may also fail with
-    UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
-    RESOURCE_EXHAUSTED  STORE_FULL
-    DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+    - UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
+    - RESOURCE_EXHAUSTED  STORE_FULL
+    - DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+
     A request with faults is answered once, with INVALID_ARGUMENT, the reason
     VALIDATION_FAILED and a BadRequest that lists all of them.
     """
@@ -143,9 +144,10 @@ class ExecutionServiceServicer:
     """Starts executions, follows them, and calls single actions.
 
     Every RPC may also fail with
-    UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
-    RESOURCE_EXHAUSTED  STORE_FULL
-    DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+    - UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
+    - RESOURCE_EXHAUSTED  STORE_FULL
+    - DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+
     A request with faults is answered once, with INVALID_ARGUMENT, the reason
     VALIDATION_FAILED and a BadRequest that lists all of them.
     """
@@ -154,15 +156,15 @@ class ExecutionServiceServicer:
         """Accepts an execution durably and returns it without waiting for its end.
 
         Errors:
-        INVALID_ARGUMENT  VALIDATION_FAILED: the input does not fit the workflow's schema, a limit.
-        NOT_FOUND  WORKFLOW_NOT_FOUND (also when it is deleted), WORKFLOW_VERSION_NOT_FOUND,
+        - INVALID_ARGUMENT  VALIDATION_FAILED: the input does not fit the workflow's schema, a limit.
+        - NOT_FOUND  WORKFLOW_NOT_FOUND (also when it is deleted), WORKFLOW_VERSION_NOT_FOUND,
         WORKFLOW_ALIAS_NOT_FOUND.
-        FAILED_PRECONDITION  WORKFLOW_INACTIVE.
-        ALREADY_EXISTS  REQUEST_ID_REUSED: the request_id started an execution of other content.
-        ALREADY_EXISTS  EXECUTION_EXISTS: another execution has the execution_key.
-        RESOURCE_EXHAUSTED  ENGINE_FULL (with RetryInfo): too many executions are open, or they hold too
+        - FAILED_PRECONDITION  WORKFLOW_INACTIVE.
+        - ALREADY_EXISTS  REQUEST_ID_REUSED: the request_id started an execution of other content.
+        - ALREADY_EXISTS  EXECUTION_EXISTS: another execution has the execution_key.
+        - RESOURCE_EXHAUSTED  ENGINE_FULL (with RetryInfo): too many executions are open, or they hold too
         much data.
-        RESOURCE_EXHAUSTED  CONCURRENCY_LIMIT: as many of its concurrency key run as may, and the workflow
+        - RESOURCE_EXHAUSTED  CONCURRENCY_LIMIT: as many of its concurrency key run as may, and the workflow
         says REJECT.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -179,8 +181,8 @@ class ExecutionServiceServicer:
         error: look at `execution.state`.
 
         Errors: those of StartExecution, and
-        DEADLINE_EXCEEDED: it had not ended by then.
-        UNAVAILABLE  SERVER_DRAINING: the server stops; join again with the same request_id.
+        - DEADLINE_EXCEEDED: it had not ended by then.
+        - UNAVAILABLE  SERVER_DRAINING: the server stops; join again with the same request_id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -190,7 +192,7 @@ class ExecutionServiceServicer:
         """Reads one execution.
 
         Errors:
-        NOT_FOUND  EXECUTION_NOT_FOUND.
+        - NOT_FOUND  EXECUTION_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -200,9 +202,9 @@ class ExecutionServiceServicer:
         """Lists executions, newest first, in the view BASIC.
 
         Errors:
-        INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token; the filter, with the column of every
+        - INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token; the filter, with the column of every
         fault.
-        NOT_FOUND  WORKFLOW_NOT_FOUND: `workflow` or the filter names one that is not there.
+        - NOT_FOUND  WORKFLOW_NOT_FOUND: `workflow` or the filter names one that is not there.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -213,8 +215,8 @@ class ExecutionServiceServicer:
         have in common.
 
         Errors:
-        INVALID_ARGUMENT  VALIDATION_FAILED: the filter, with the column of every fault; what to group by.
-        NOT_FOUND  WORKFLOW_NOT_FOUND: the filter names a workflow that is not there.
+        - INVALID_ARGUMENT  VALIDATION_FAILED: the filter, with the column of every fault; what to group by.
+        - NOT_FOUND  WORKFLOW_NOT_FOUND: the filter names a workflow that is not there.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -224,8 +226,8 @@ class ExecutionServiceServicer:
         """Reads the history, oldest first. A page ends early rather than exceed 2 MiB.
 
         Errors:
-        INVALID_ARGUMENT  VALIDATION_FAILED: page size or token.
-        NOT_FOUND  EXECUTION_NOT_FOUND.
+        - INVALID_ARGUMENT  VALIDATION_FAILED: page size or token.
+        - NOT_FOUND  EXECUTION_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -236,9 +238,9 @@ class ExecutionServiceServicer:
         execution has ended and all was sent.
 
         Errors:
-        INVALID_ARGUMENT  VALIDATION_FAILED: after_event_number is negative.
-        NOT_FOUND  EXECUTION_NOT_FOUND.
-        UNAVAILABLE  SERVER_DRAINING: watch again from the last number seen.
+        - INVALID_ARGUMENT  VALIDATION_FAILED: after_event_number is negative.
+        - NOT_FOUND  EXECUTION_NOT_FOUND.
+        - UNAVAILABLE  SERVER_DRAINING: watch again from the last number seen.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -249,8 +251,8 @@ class ExecutionServiceServicer:
         and the running action is told to stop. Final.
 
         Errors:
-        NOT_FOUND  EXECUTION_NOT_FOUND.
-        FAILED_PRECONDITION  EXECUTION_ENDED: it is COMPLETED, FAILED or TIMED_OUT, or its outcome
+        - NOT_FOUND  EXECUTION_NOT_FOUND.
+        - FAILED_PRECONDITION  EXECUTION_ENDED: it is COMPLETED, FAILED or TIMED_OUT, or its outcome
         is decided and what is left to do at its end is being done. One that is CANCELLED already is
         returned as it is.
         """
@@ -264,9 +266,9 @@ class ExecutionServiceServicer:
         that is PAUSED already is returned as it is.
 
         Errors:
-        NOT_FOUND  EXECUTION_NOT_FOUND.
-        FAILED_PRECONDITION  EXECUTION_ENDED.
-        UNAVAILABLE  OWNER_UNREACHABLE: the server that runs it did not do so in time.
+        - NOT_FOUND  EXECUTION_NOT_FOUND.
+        - FAILED_PRECONDITION  EXECUTION_ENDED.
+        - UNAVAILABLE  OWNER_UNREACHABLE: the server that runs it did not do so in time.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -287,8 +289,8 @@ class ExecutionServiceServicer:
         them, with another input if you like, or failure.
 
         Errors: as PauseExecution, and
-        INVALID_ARGUMENT  VALIDATION_FAILED: an input together with FAIL.
-        FAILED_PRECONDITION  NO_INCIDENT.
+        - INVALID_ARGUMENT  VALIDATION_FAILED: an input together with FAIL.
+        - FAILED_PRECONDITION  NO_INCIDENT.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -301,10 +303,10 @@ class ExecutionServiceServicer:
         ended since.
 
         Errors: as PauseExecution, and
-        INVALID_ARGUMENT  VALIDATION_FAILED: the name, or a payload that does not fit the schema of a step
+        - INVALID_ARGUMENT  VALIDATION_FAILED: the name, or a payload that does not fit the schema of a step
         that waits for it.
-        NOT_FOUND  SIGNAL_UNKNOWN: its workflow has no step that takes such a message.
-        RESOURCE_EXHAUSTED  SIGNALS_FULL: 1,000 messages, or 1 MiB of them, are kept already.
+        - NOT_FOUND  SIGNAL_UNKNOWN: its workflow has no step that takes such a message.
+        - RESOURCE_EXHAUSTED  SIGNALS_FULL: 1,000 messages, or 1 MiB of them, are kept already.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -325,8 +327,8 @@ class ExecutionServiceServicer:
         """Decides an approval.
 
         Errors: as PauseExecution, and
-        INVALID_ARGUMENT  VALIDATION_FAILED: an outcome that is none of the step's, or data that do not fit.
-        FAILED_PRECONDITION  NO_APPROVAL: the step does not wait for a decision.
+        - INVALID_ARGUMENT  VALIDATION_FAILED: an outcome that is none of the step's, or data that do not fit.
+        - FAILED_PRECONDITION  NO_APPROVAL: the step does not wait for a decision.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -337,7 +339,7 @@ class ExecutionServiceServicer:
         was, in order.
 
         Errors:
-        NOT_FOUND  EXECUTION_NOT_FOUND; WORKFLOW_NOT_FOUND: it was imported, and its workflow is not here.
+        - NOT_FOUND  EXECUTION_NOT_FOUND; WORKFLOW_NOT_FOUND: it was imported, and its workflow is not here.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -350,10 +352,10 @@ class ExecutionServiceServicer:
         were undone. The timeout begins anew.
 
         Errors: those of StartExecution, and
-        INVALID_ARGUMENT  VALIDATION_FAILED: there is no such step, it is inside of another one, or
+        - INVALID_ARGUMENT  VALIDATION_FAILED: there is no such step, it is inside of another one, or
         one before it has no output or was undone.
-        NOT_FOUND  EXECUTION_NOT_FOUND.
-        FAILED_PRECONDITION  EXECUTION_OPEN.
+        - NOT_FOUND  EXECUTION_NOT_FOUND.
+        - FAILED_PRECONDITION  EXECUTION_OPEN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -365,9 +367,9 @@ class ExecutionServiceServicer:
         where they were. Any server takes it.
 
         Errors:
-        INVALID_ARGUMENT  VALIDATION_FAILED: it is no token.
-        NOT_FOUND  EXECUTION_NOT_FOUND.
-        FAILED_PRECONDITION  ATTEMPT_STALE: the attempt is over for the engine.
+        - INVALID_ARGUMENT  VALIDATION_FAILED: it is no token.
+        - NOT_FOUND  EXECUTION_NOT_FOUND.
+        - FAILED_PRECONDITION  ATTEMPT_STALE: the attempt is over for the engine.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -378,9 +380,9 @@ class ExecutionServiceServicer:
         `pending`. Once this returns it is recorded. Any server takes it.
 
         Errors:
-        INVALID_ARGUMENT  VALIDATION_FAILED: it is no token, or neither output nor failure is set.
-        NOT_FOUND  EXECUTION_NOT_FOUND.
-        FAILED_PRECONDITION  ATTEMPT_STALE: it was over before, nothing is recorded;
+        - INVALID_ARGUMENT  VALIDATION_FAILED: it is no token, or neither output nor failure is set.
+        - NOT_FOUND  EXECUTION_NOT_FOUND.
+        - FAILED_PRECONDITION  ATTEMPT_STALE: it was over before, nothing is recorded;
         ACTION_OUTPUT_INVALID: the output does not fit the action's schema, nothing is recorded.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -392,14 +394,14 @@ class ExecutionServiceServicer:
         step, but without a record and without a second try.
 
         Errors:
-        INVALID_ARGUMENT  VALIDATION_FAILED: the input does not fit the action's schema.
-        NOT_FOUND  SERVICE_NOT_FOUND, ACTION_NOT_FOUND.
-        FAILED_PRECONDITION  SERVICE_INACTIVE, VERSION_NOT_AVAILABLE (with the versions that there are),
+        - INVALID_ARGUMENT  VALIDATION_FAILED: the input does not fit the action's schema.
+        - NOT_FOUND  SERVICE_NOT_FOUND, ACTION_NOT_FOUND.
+        - FAILED_PRECONDITION  SERVICE_INACTIVE, VERSION_NOT_AVAILABLE (with the versions that there are),
         ACTION_OUTPUT_INVALID (the action broke its own schema).
-        UNAVAILABLE  NO_INSTANCE, ACTION_UNAVAILABLE.
-        DEADLINE_EXCEEDED  ACTION_TIMEOUT.
-        RESOURCE_EXHAUSTED  ACTION_OUTPUT_TOO_LARGE.
-        ABORTED  ACTION_FAILED: the action raised. An action's own reason and code pass unchanged.
+        - UNAVAILABLE  NO_INSTANCE, ACTION_UNAVAILABLE.
+        - DEADLINE_EXCEEDED  ACTION_TIMEOUT.
+        - RESOURCE_EXHAUSTED  ACTION_OUTPUT_TOO_LARGE.
+        - ABORTED  ACTION_FAILED: the action raised. An action's own reason and code pass unchanged.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -515,9 +517,10 @@ class ExecutionService:
     """Starts executions, follows them, and calls single actions.
 
     Every RPC may also fail with
-    UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
-    RESOURCE_EXHAUSTED  STORE_FULL
-    DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+    - UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
+    - RESOURCE_EXHAUSTED  STORE_FULL
+    - DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+
     A request with faults is answered once, with INVALID_ARGUMENT, the reason
     VALIDATION_FAILED and a BadRequest that lists all of them.
     """

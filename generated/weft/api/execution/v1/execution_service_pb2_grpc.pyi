@@ -30,9 +30,10 @@ class ExecutionServiceStub:
     """Starts executions, follows them, and calls single actions.
 
     Every RPC may also fail with
-      UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
-      RESOURCE_EXHAUSTED  STORE_FULL
-      DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+      - UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
+      - RESOURCE_EXHAUSTED  STORE_FULL
+      - DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+
     A request with faults is answered once, with INVALID_ARGUMENT, the reason
     VALIDATION_FAILED and a BadRequest that lists all of them.
     """
@@ -45,15 +46,15 @@ class ExecutionServiceStub:
     """Accepts an execution durably and returns it without waiting for its end.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: the input does not fit the workflow's schema, a limit.
-      NOT_FOUND  WORKFLOW_NOT_FOUND (also when it is deleted), WORKFLOW_VERSION_NOT_FOUND,
+      - INVALID_ARGUMENT  VALIDATION_FAILED: the input does not fit the workflow's schema, a limit.
+      - NOT_FOUND  WORKFLOW_NOT_FOUND (also when it is deleted), WORKFLOW_VERSION_NOT_FOUND,
         WORKFLOW_ALIAS_NOT_FOUND.
-      FAILED_PRECONDITION  WORKFLOW_INACTIVE.
-      ALREADY_EXISTS  REQUEST_ID_REUSED: the request_id started an execution of other content.
-      ALREADY_EXISTS  EXECUTION_EXISTS: another execution has the execution_key.
-      RESOURCE_EXHAUSTED  ENGINE_FULL (with RetryInfo): too many executions are open, or they hold too
+      - FAILED_PRECONDITION  WORKFLOW_INACTIVE.
+      - ALREADY_EXISTS  REQUEST_ID_REUSED: the request_id started an execution of other content.
+      - ALREADY_EXISTS  EXECUTION_EXISTS: another execution has the execution_key.
+      - RESOURCE_EXHAUSTED  ENGINE_FULL (with RetryInfo): too many executions are open, or they hold too
         much data.
-      RESOURCE_EXHAUSTED  CONCURRENCY_LIMIT: as many of its concurrency key run as may, and the workflow
+      - RESOURCE_EXHAUSTED  CONCURRENCY_LIMIT: as many of its concurrency key run as may, and the workflow
         says REJECT.
     """
     ExecuteWorkflow: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.ExecuteWorkflowRequest, _execution_service_pb2.ExecuteWorkflowResponse]
@@ -66,54 +67,54 @@ class ExecutionServiceStub:
     error: look at `execution.state`.
 
     Errors: those of StartExecution, and
-      DEADLINE_EXCEEDED: it had not ended by then.
-      UNAVAILABLE  SERVER_DRAINING: the server stops; join again with the same request_id.
+      - DEADLINE_EXCEEDED: it had not ended by then.
+      - UNAVAILABLE  SERVER_DRAINING: the server stops; join again with the same request_id.
     """
     GetExecution: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.GetExecutionRequest, _execution_service_pb2.GetExecutionResponse]
     """Reads one execution.
 
     Errors:
-      NOT_FOUND  EXECUTION_NOT_FOUND.
+      - NOT_FOUND  EXECUTION_NOT_FOUND.
     """
     ListExecutions: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.ListExecutionsRequest, _execution_service_pb2.ListExecutionsResponse]
     """Lists executions, newest first, in the view BASIC.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token; the filter, with the column of every
+      - INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token; the filter, with the column of every
         fault.
-      NOT_FOUND  WORKFLOW_NOT_FOUND: `workflow` or the filter names one that is not there.
+      - NOT_FOUND  WORKFLOW_NOT_FOUND: `workflow` or the filter names one that is not there.
     """
     CountExecutions: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.CountExecutionsRequest, _execution_service_pb2.CountExecutionsResponse]
     """Counts executions, of all or of what a filter selects, by a value that they
     have in common.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: the filter, with the column of every fault; what to group by.
-      NOT_FOUND  WORKFLOW_NOT_FOUND: the filter names a workflow that is not there.
+      - INVALID_ARGUMENT  VALIDATION_FAILED: the filter, with the column of every fault; what to group by.
+      - NOT_FOUND  WORKFLOW_NOT_FOUND: the filter names a workflow that is not there.
     """
     GetExecutionHistory: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.GetExecutionHistoryRequest, _execution_service_pb2.GetExecutionHistoryResponse]
     """Reads the history, oldest first. A page ends early rather than exceed 2 MiB.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: page size or token.
-      NOT_FOUND  EXECUTION_NOT_FOUND.
+      - INVALID_ARGUMENT  VALIDATION_FAILED: page size or token.
+      - NOT_FOUND  EXECUTION_NOT_FOUND.
     """
     WatchExecution: _grpc.UnaryStreamMultiCallable[_execution_service_pb2.WatchExecutionRequest, _execution_service_pb2.WatchExecutionResponse]
     """Streams the history from any event on, past and coming, until the
     execution has ended and all was sent.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: after_event_number is negative.
-      NOT_FOUND  EXECUTION_NOT_FOUND.
-      UNAVAILABLE  SERVER_DRAINING: watch again from the last number seen.
+      - INVALID_ARGUMENT  VALIDATION_FAILED: after_event_number is negative.
+      - NOT_FOUND  EXECUTION_NOT_FOUND.
+      - UNAVAILABLE  SERVER_DRAINING: watch again from the last number seen.
     """
     CancelExecution: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.CancelExecutionRequest, _execution_service_pb2.CancelExecutionResponse]
     """Ends an execution: once this returns, no step of it is dispatched any more,
     and the running action is told to stop. Final.
 
     Errors:
-      NOT_FOUND  EXECUTION_NOT_FOUND.
-      FAILED_PRECONDITION  EXECUTION_ENDED: it is COMPLETED, FAILED or TIMED_OUT, or its outcome
+      - NOT_FOUND  EXECUTION_NOT_FOUND.
+      - FAILED_PRECONDITION  EXECUTION_ENDED: it is COMPLETED, FAILED or TIMED_OUT, or its outcome
         is decided and what is left to do at its end is being done. One that is CANCELLED already is
         returned as it is.
     """
@@ -123,9 +124,9 @@ class ExecutionServiceStub:
     that is PAUSED already is returned as it is.
 
     Errors:
-      NOT_FOUND  EXECUTION_NOT_FOUND.
-      FAILED_PRECONDITION  EXECUTION_ENDED.
-      UNAVAILABLE  OWNER_UNREACHABLE: the server that runs it did not do so in time.
+      - NOT_FOUND  EXECUTION_NOT_FOUND.
+      - FAILED_PRECONDITION  EXECUTION_ENDED.
+      - UNAVAILABLE  OWNER_UNREACHABLE: the server that runs it did not do so in time.
     """
     ResumeExecution: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.ResumeExecutionRequest, _execution_service_pb2.ResumeExecutionResponse]
     """Lets a paused execution go on where it stands. One that is not PAUSED is
@@ -138,8 +139,8 @@ class ExecutionServiceStub:
     them, with another input if you like, or failure.
 
     Errors: as PauseExecution, and
-      INVALID_ARGUMENT  VALIDATION_FAILED: an input together with FAIL.
-      FAILED_PRECONDITION  NO_INCIDENT.
+      - INVALID_ARGUMENT  VALIDATION_FAILED: an input together with FAIL.
+      - FAILED_PRECONDITION  NO_INCIDENT.
     """
     SignalExecution: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.SignalExecutionRequest, _execution_service_pb2.SignalExecutionResponse]
     """Brings a message to an execution. A `signal` step that waits for it takes it;
@@ -148,10 +149,10 @@ class ExecutionServiceStub:
     ended since.
 
     Errors: as PauseExecution, and
-      INVALID_ARGUMENT  VALIDATION_FAILED: the name, or a payload that does not fit the schema of a step
+      - INVALID_ARGUMENT  VALIDATION_FAILED: the name, or a payload that does not fit the schema of a step
         that waits for it.
-      NOT_FOUND  SIGNAL_UNKNOWN: its workflow has no step that takes such a message.
-      RESOURCE_EXHAUSTED  SIGNALS_FULL: 1,000 messages, or 1 MiB of them, are kept already.
+      - NOT_FOUND  SIGNAL_UNKNOWN: its workflow has no step that takes such a message.
+      - RESOURCE_EXHAUSTED  SIGNALS_FULL: 1,000 messages, or 1 MiB of them, are kept already.
     """
     SignalWithStart: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.SignalWithStartRequest, _execution_service_pb2.SignalWithStartResponse]
     """Starts an execution, or finds the open one that has the `execution_key`, and
@@ -164,15 +165,15 @@ class ExecutionServiceStub:
     """Decides an approval.
 
     Errors: as PauseExecution, and
-      INVALID_ARGUMENT  VALIDATION_FAILED: an outcome that is none of the step's, or data that do not fit.
-      FAILED_PRECONDITION  NO_APPROVAL: the step does not wait for a decision.
+      - INVALID_ARGUMENT  VALIDATION_FAILED: an outcome that is none of the step's, or data that do not fit.
+      - FAILED_PRECONDITION  NO_APPROVAL: the step does not wait for a decision.
     """
     GetCompensationPlan: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.GetCompensationPlanRequest, _execution_service_pb2.GetCompensationPlanResponse]
     """Tells what would be undone, and by what, if the execution failed now, or what
     was, in order.
 
     Errors:
-      NOT_FOUND  EXECUTION_NOT_FOUND; WORKFLOW_NOT_FOUND: it was imported, and its workflow is not here.
+      - NOT_FOUND  EXECUTION_NOT_FOUND; WORKFLOW_NOT_FOUND: it was imported, and its workflow is not here.
     """
     RerunExecution: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.RerunExecutionRequest, _execution_service_pb2.RerunExecutionResponse]
     """Runs an execution that has ended anew, as a new execution that is linked to
@@ -181,10 +182,10 @@ class ExecutionServiceStub:
     were undone. The timeout begins anew.
 
     Errors: those of StartExecution, and
-      INVALID_ARGUMENT  VALIDATION_FAILED: there is no such step, it is inside of another one, or
+      - INVALID_ARGUMENT  VALIDATION_FAILED: there is no such step, it is inside of another one, or
         one before it has no output or was undone.
-      NOT_FOUND  EXECUTION_NOT_FOUND.
-      FAILED_PRECONDITION  EXECUTION_OPEN.
+      - NOT_FOUND  EXECUTION_NOT_FOUND.
+      - FAILED_PRECONDITION  EXECUTION_OPEN.
     """
     HeartbeatAttempt: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.HeartbeatAttemptRequest, _execution_service_pb2.HeartbeatAttemptResponse]
     """Tells that an attempt is alive, and how far it is. For actions whose step has
@@ -192,18 +193,18 @@ class ExecutionServiceStub:
     where they were. Any server takes it.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: it is no token.
-      NOT_FOUND  EXECUTION_NOT_FOUND.
-      FAILED_PRECONDITION  ATTEMPT_STALE: the attempt is over for the engine.
+      - INVALID_ARGUMENT  VALIDATION_FAILED: it is no token.
+      - NOT_FOUND  EXECUTION_NOT_FOUND.
+      - FAILED_PRECONDITION  ATTEMPT_STALE: the attempt is over for the engine.
     """
     CompleteAttempt: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.CompleteAttemptRequest, _execution_service_pb2.CompleteAttemptResponse]
     """Tells how an attempt ended that an action took on and answered with
     `pending`. Once this returns it is recorded. Any server takes it.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: it is no token, or neither output nor failure is set.
-      NOT_FOUND  EXECUTION_NOT_FOUND.
-      FAILED_PRECONDITION  ATTEMPT_STALE: it was over before, nothing is recorded;
+      - INVALID_ARGUMENT  VALIDATION_FAILED: it is no token, or neither output nor failure is set.
+      - NOT_FOUND  EXECUTION_NOT_FOUND.
+      - FAILED_PRECONDITION  ATTEMPT_STALE: it was over before, nothing is recorded;
         ACTION_OUTPUT_INVALID: the output does not fit the action's schema, nothing is recorded.
     """
     ExecuteServiceAction: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.ExecuteServiceActionRequest, _execution_service_pb2.ExecuteServiceActionResponse]
@@ -211,14 +212,14 @@ class ExecutionServiceStub:
     step, but without a record and without a second try.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: the input does not fit the action's schema.
-      NOT_FOUND  SERVICE_NOT_FOUND, ACTION_NOT_FOUND.
-      FAILED_PRECONDITION  SERVICE_INACTIVE, VERSION_NOT_AVAILABLE (with the versions that there are),
+      - INVALID_ARGUMENT  VALIDATION_FAILED: the input does not fit the action's schema.
+      - NOT_FOUND  SERVICE_NOT_FOUND, ACTION_NOT_FOUND.
+      - FAILED_PRECONDITION  SERVICE_INACTIVE, VERSION_NOT_AVAILABLE (with the versions that there are),
         ACTION_OUTPUT_INVALID (the action broke its own schema).
-      UNAVAILABLE  NO_INSTANCE, ACTION_UNAVAILABLE.
-      DEADLINE_EXCEEDED  ACTION_TIMEOUT.
-      RESOURCE_EXHAUSTED  ACTION_OUTPUT_TOO_LARGE.
-      ABORTED  ACTION_FAILED: the action raised. An action's own reason and code pass unchanged.
+      - UNAVAILABLE  NO_INSTANCE, ACTION_UNAVAILABLE.
+      - DEADLINE_EXCEEDED  ACTION_TIMEOUT.
+      - RESOURCE_EXHAUSTED  ACTION_OUTPUT_TOO_LARGE.
+      - ABORTED  ACTION_FAILED: the action raised. An action's own reason and code pass unchanged.
     """
 
 @_typing.type_check_only
@@ -226,9 +227,10 @@ class ExecutionServiceAsyncStub(ExecutionServiceStub):
     """Starts executions, follows them, and calls single actions.
 
     Every RPC may also fail with
-      UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
-      RESOURCE_EXHAUSTED  STORE_FULL
-      DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+      - UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
+      - RESOURCE_EXHAUSTED  STORE_FULL
+      - DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+
     A request with faults is answered once, with INVALID_ARGUMENT, the reason
     VALIDATION_FAILED and a BadRequest that lists all of them.
     """
@@ -238,15 +240,15 @@ class ExecutionServiceAsyncStub(ExecutionServiceStub):
     """Accepts an execution durably and returns it without waiting for its end.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: the input does not fit the workflow's schema, a limit.
-      NOT_FOUND  WORKFLOW_NOT_FOUND (also when it is deleted), WORKFLOW_VERSION_NOT_FOUND,
+      - INVALID_ARGUMENT  VALIDATION_FAILED: the input does not fit the workflow's schema, a limit.
+      - NOT_FOUND  WORKFLOW_NOT_FOUND (also when it is deleted), WORKFLOW_VERSION_NOT_FOUND,
         WORKFLOW_ALIAS_NOT_FOUND.
-      FAILED_PRECONDITION  WORKFLOW_INACTIVE.
-      ALREADY_EXISTS  REQUEST_ID_REUSED: the request_id started an execution of other content.
-      ALREADY_EXISTS  EXECUTION_EXISTS: another execution has the execution_key.
-      RESOURCE_EXHAUSTED  ENGINE_FULL (with RetryInfo): too many executions are open, or they hold too
+      - FAILED_PRECONDITION  WORKFLOW_INACTIVE.
+      - ALREADY_EXISTS  REQUEST_ID_REUSED: the request_id started an execution of other content.
+      - ALREADY_EXISTS  EXECUTION_EXISTS: another execution has the execution_key.
+      - RESOURCE_EXHAUSTED  ENGINE_FULL (with RetryInfo): too many executions are open, or they hold too
         much data.
-      RESOURCE_EXHAUSTED  CONCURRENCY_LIMIT: as many of its concurrency key run as may, and the workflow
+      - RESOURCE_EXHAUSTED  CONCURRENCY_LIMIT: as many of its concurrency key run as may, and the workflow
         says REJECT.
     """
     ExecuteWorkflow: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.ExecuteWorkflowRequest, _execution_service_pb2.ExecuteWorkflowResponse]  # type: ignore[assignment]
@@ -259,54 +261,54 @@ class ExecutionServiceAsyncStub(ExecutionServiceStub):
     error: look at `execution.state`.
 
     Errors: those of StartExecution, and
-      DEADLINE_EXCEEDED: it had not ended by then.
-      UNAVAILABLE  SERVER_DRAINING: the server stops; join again with the same request_id.
+      - DEADLINE_EXCEEDED: it had not ended by then.
+      - UNAVAILABLE  SERVER_DRAINING: the server stops; join again with the same request_id.
     """
     GetExecution: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.GetExecutionRequest, _execution_service_pb2.GetExecutionResponse]  # type: ignore[assignment]
     """Reads one execution.
 
     Errors:
-      NOT_FOUND  EXECUTION_NOT_FOUND.
+      - NOT_FOUND  EXECUTION_NOT_FOUND.
     """
     ListExecutions: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.ListExecutionsRequest, _execution_service_pb2.ListExecutionsResponse]  # type: ignore[assignment]
     """Lists executions, newest first, in the view BASIC.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token; the filter, with the column of every
+      - INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token; the filter, with the column of every
         fault.
-      NOT_FOUND  WORKFLOW_NOT_FOUND: `workflow` or the filter names one that is not there.
+      - NOT_FOUND  WORKFLOW_NOT_FOUND: `workflow` or the filter names one that is not there.
     """
     CountExecutions: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.CountExecutionsRequest, _execution_service_pb2.CountExecutionsResponse]  # type: ignore[assignment]
     """Counts executions, of all or of what a filter selects, by a value that they
     have in common.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: the filter, with the column of every fault; what to group by.
-      NOT_FOUND  WORKFLOW_NOT_FOUND: the filter names a workflow that is not there.
+      - INVALID_ARGUMENT  VALIDATION_FAILED: the filter, with the column of every fault; what to group by.
+      - NOT_FOUND  WORKFLOW_NOT_FOUND: the filter names a workflow that is not there.
     """
     GetExecutionHistory: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.GetExecutionHistoryRequest, _execution_service_pb2.GetExecutionHistoryResponse]  # type: ignore[assignment]
     """Reads the history, oldest first. A page ends early rather than exceed 2 MiB.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: page size or token.
-      NOT_FOUND  EXECUTION_NOT_FOUND.
+      - INVALID_ARGUMENT  VALIDATION_FAILED: page size or token.
+      - NOT_FOUND  EXECUTION_NOT_FOUND.
     """
     WatchExecution: _aio.UnaryStreamMultiCallable[_execution_service_pb2.WatchExecutionRequest, _execution_service_pb2.WatchExecutionResponse]  # type: ignore[assignment]
     """Streams the history from any event on, past and coming, until the
     execution has ended and all was sent.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: after_event_number is negative.
-      NOT_FOUND  EXECUTION_NOT_FOUND.
-      UNAVAILABLE  SERVER_DRAINING: watch again from the last number seen.
+      - INVALID_ARGUMENT  VALIDATION_FAILED: after_event_number is negative.
+      - NOT_FOUND  EXECUTION_NOT_FOUND.
+      - UNAVAILABLE  SERVER_DRAINING: watch again from the last number seen.
     """
     CancelExecution: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.CancelExecutionRequest, _execution_service_pb2.CancelExecutionResponse]  # type: ignore[assignment]
     """Ends an execution: once this returns, no step of it is dispatched any more,
     and the running action is told to stop. Final.
 
     Errors:
-      NOT_FOUND  EXECUTION_NOT_FOUND.
-      FAILED_PRECONDITION  EXECUTION_ENDED: it is COMPLETED, FAILED or TIMED_OUT, or its outcome
+      - NOT_FOUND  EXECUTION_NOT_FOUND.
+      - FAILED_PRECONDITION  EXECUTION_ENDED: it is COMPLETED, FAILED or TIMED_OUT, or its outcome
         is decided and what is left to do at its end is being done. One that is CANCELLED already is
         returned as it is.
     """
@@ -316,9 +318,9 @@ class ExecutionServiceAsyncStub(ExecutionServiceStub):
     that is PAUSED already is returned as it is.
 
     Errors:
-      NOT_FOUND  EXECUTION_NOT_FOUND.
-      FAILED_PRECONDITION  EXECUTION_ENDED.
-      UNAVAILABLE  OWNER_UNREACHABLE: the server that runs it did not do so in time.
+      - NOT_FOUND  EXECUTION_NOT_FOUND.
+      - FAILED_PRECONDITION  EXECUTION_ENDED.
+      - UNAVAILABLE  OWNER_UNREACHABLE: the server that runs it did not do so in time.
     """
     ResumeExecution: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.ResumeExecutionRequest, _execution_service_pb2.ResumeExecutionResponse]  # type: ignore[assignment]
     """Lets a paused execution go on where it stands. One that is not PAUSED is
@@ -331,8 +333,8 @@ class ExecutionServiceAsyncStub(ExecutionServiceStub):
     them, with another input if you like, or failure.
 
     Errors: as PauseExecution, and
-      INVALID_ARGUMENT  VALIDATION_FAILED: an input together with FAIL.
-      FAILED_PRECONDITION  NO_INCIDENT.
+      - INVALID_ARGUMENT  VALIDATION_FAILED: an input together with FAIL.
+      - FAILED_PRECONDITION  NO_INCIDENT.
     """
     SignalExecution: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.SignalExecutionRequest, _execution_service_pb2.SignalExecutionResponse]  # type: ignore[assignment]
     """Brings a message to an execution. A `signal` step that waits for it takes it;
@@ -341,10 +343,10 @@ class ExecutionServiceAsyncStub(ExecutionServiceStub):
     ended since.
 
     Errors: as PauseExecution, and
-      INVALID_ARGUMENT  VALIDATION_FAILED: the name, or a payload that does not fit the schema of a step
+      - INVALID_ARGUMENT  VALIDATION_FAILED: the name, or a payload that does not fit the schema of a step
         that waits for it.
-      NOT_FOUND  SIGNAL_UNKNOWN: its workflow has no step that takes such a message.
-      RESOURCE_EXHAUSTED  SIGNALS_FULL: 1,000 messages, or 1 MiB of them, are kept already.
+      - NOT_FOUND  SIGNAL_UNKNOWN: its workflow has no step that takes such a message.
+      - RESOURCE_EXHAUSTED  SIGNALS_FULL: 1,000 messages, or 1 MiB of them, are kept already.
     """
     SignalWithStart: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.SignalWithStartRequest, _execution_service_pb2.SignalWithStartResponse]  # type: ignore[assignment]
     """Starts an execution, or finds the open one that has the `execution_key`, and
@@ -357,15 +359,15 @@ class ExecutionServiceAsyncStub(ExecutionServiceStub):
     """Decides an approval.
 
     Errors: as PauseExecution, and
-      INVALID_ARGUMENT  VALIDATION_FAILED: an outcome that is none of the step's, or data that do not fit.
-      FAILED_PRECONDITION  NO_APPROVAL: the step does not wait for a decision.
+      - INVALID_ARGUMENT  VALIDATION_FAILED: an outcome that is none of the step's, or data that do not fit.
+      - FAILED_PRECONDITION  NO_APPROVAL: the step does not wait for a decision.
     """
     GetCompensationPlan: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.GetCompensationPlanRequest, _execution_service_pb2.GetCompensationPlanResponse]  # type: ignore[assignment]
     """Tells what would be undone, and by what, if the execution failed now, or what
     was, in order.
 
     Errors:
-      NOT_FOUND  EXECUTION_NOT_FOUND; WORKFLOW_NOT_FOUND: it was imported, and its workflow is not here.
+      - NOT_FOUND  EXECUTION_NOT_FOUND; WORKFLOW_NOT_FOUND: it was imported, and its workflow is not here.
     """
     RerunExecution: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.RerunExecutionRequest, _execution_service_pb2.RerunExecutionResponse]  # type: ignore[assignment]
     """Runs an execution that has ended anew, as a new execution that is linked to
@@ -374,10 +376,10 @@ class ExecutionServiceAsyncStub(ExecutionServiceStub):
     were undone. The timeout begins anew.
 
     Errors: those of StartExecution, and
-      INVALID_ARGUMENT  VALIDATION_FAILED: there is no such step, it is inside of another one, or
+      - INVALID_ARGUMENT  VALIDATION_FAILED: there is no such step, it is inside of another one, or
         one before it has no output or was undone.
-      NOT_FOUND  EXECUTION_NOT_FOUND.
-      FAILED_PRECONDITION  EXECUTION_OPEN.
+      - NOT_FOUND  EXECUTION_NOT_FOUND.
+      - FAILED_PRECONDITION  EXECUTION_OPEN.
     """
     HeartbeatAttempt: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.HeartbeatAttemptRequest, _execution_service_pb2.HeartbeatAttemptResponse]  # type: ignore[assignment]
     """Tells that an attempt is alive, and how far it is. For actions whose step has
@@ -385,18 +387,18 @@ class ExecutionServiceAsyncStub(ExecutionServiceStub):
     where they were. Any server takes it.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: it is no token.
-      NOT_FOUND  EXECUTION_NOT_FOUND.
-      FAILED_PRECONDITION  ATTEMPT_STALE: the attempt is over for the engine.
+      - INVALID_ARGUMENT  VALIDATION_FAILED: it is no token.
+      - NOT_FOUND  EXECUTION_NOT_FOUND.
+      - FAILED_PRECONDITION  ATTEMPT_STALE: the attempt is over for the engine.
     """
     CompleteAttempt: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.CompleteAttemptRequest, _execution_service_pb2.CompleteAttemptResponse]  # type: ignore[assignment]
     """Tells how an attempt ended that an action took on and answered with
     `pending`. Once this returns it is recorded. Any server takes it.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: it is no token, or neither output nor failure is set.
-      NOT_FOUND  EXECUTION_NOT_FOUND.
-      FAILED_PRECONDITION  ATTEMPT_STALE: it was over before, nothing is recorded;
+      - INVALID_ARGUMENT  VALIDATION_FAILED: it is no token, or neither output nor failure is set.
+      - NOT_FOUND  EXECUTION_NOT_FOUND.
+      - FAILED_PRECONDITION  ATTEMPT_STALE: it was over before, nothing is recorded;
         ACTION_OUTPUT_INVALID: the output does not fit the action's schema, nothing is recorded.
     """
     ExecuteServiceAction: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.ExecuteServiceActionRequest, _execution_service_pb2.ExecuteServiceActionResponse]  # type: ignore[assignment]
@@ -404,23 +406,24 @@ class ExecutionServiceAsyncStub(ExecutionServiceStub):
     step, but without a record and without a second try.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: the input does not fit the action's schema.
-      NOT_FOUND  SERVICE_NOT_FOUND, ACTION_NOT_FOUND.
-      FAILED_PRECONDITION  SERVICE_INACTIVE, VERSION_NOT_AVAILABLE (with the versions that there are),
+      - INVALID_ARGUMENT  VALIDATION_FAILED: the input does not fit the action's schema.
+      - NOT_FOUND  SERVICE_NOT_FOUND, ACTION_NOT_FOUND.
+      - FAILED_PRECONDITION  SERVICE_INACTIVE, VERSION_NOT_AVAILABLE (with the versions that there are),
         ACTION_OUTPUT_INVALID (the action broke its own schema).
-      UNAVAILABLE  NO_INSTANCE, ACTION_UNAVAILABLE.
-      DEADLINE_EXCEEDED  ACTION_TIMEOUT.
-      RESOURCE_EXHAUSTED  ACTION_OUTPUT_TOO_LARGE.
-      ABORTED  ACTION_FAILED: the action raised. An action's own reason and code pass unchanged.
+      - UNAVAILABLE  NO_INSTANCE, ACTION_UNAVAILABLE.
+      - DEADLINE_EXCEEDED  ACTION_TIMEOUT.
+      - RESOURCE_EXHAUSTED  ACTION_OUTPUT_TOO_LARGE.
+      - ABORTED  ACTION_FAILED: the action raised. An action's own reason and code pass unchanged.
     """
 
 class ExecutionServiceServicer(metaclass=_abc_1.ABCMeta):
     """Starts executions, follows them, and calls single actions.
 
     Every RPC may also fail with
-      UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
-      RESOURCE_EXHAUSTED  STORE_FULL
-      DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+      - UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
+      - RESOURCE_EXHAUSTED  STORE_FULL
+      - DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+
     A request with faults is answered once, with INVALID_ARGUMENT, the reason
     VALIDATION_FAILED and a BadRequest that lists all of them.
     """
@@ -434,15 +437,15 @@ class ExecutionServiceServicer(metaclass=_abc_1.ABCMeta):
         """Accepts an execution durably and returns it without waiting for its end.
 
         Errors:
-          INVALID_ARGUMENT  VALIDATION_FAILED: the input does not fit the workflow's schema, a limit.
-          NOT_FOUND  WORKFLOW_NOT_FOUND (also when it is deleted), WORKFLOW_VERSION_NOT_FOUND,
+          - INVALID_ARGUMENT  VALIDATION_FAILED: the input does not fit the workflow's schema, a limit.
+          - NOT_FOUND  WORKFLOW_NOT_FOUND (also when it is deleted), WORKFLOW_VERSION_NOT_FOUND,
             WORKFLOW_ALIAS_NOT_FOUND.
-          FAILED_PRECONDITION  WORKFLOW_INACTIVE.
-          ALREADY_EXISTS  REQUEST_ID_REUSED: the request_id started an execution of other content.
-          ALREADY_EXISTS  EXECUTION_EXISTS: another execution has the execution_key.
-          RESOURCE_EXHAUSTED  ENGINE_FULL (with RetryInfo): too many executions are open, or they hold too
+          - FAILED_PRECONDITION  WORKFLOW_INACTIVE.
+          - ALREADY_EXISTS  REQUEST_ID_REUSED: the request_id started an execution of other content.
+          - ALREADY_EXISTS  EXECUTION_EXISTS: another execution has the execution_key.
+          - RESOURCE_EXHAUSTED  ENGINE_FULL (with RetryInfo): too many executions are open, or they hold too
             much data.
-          RESOURCE_EXHAUSTED  CONCURRENCY_LIMIT: as many of its concurrency key run as may, and the workflow
+          - RESOURCE_EXHAUSTED  CONCURRENCY_LIMIT: as many of its concurrency key run as may, and the workflow
             says REJECT.
         """
 
@@ -461,8 +464,8 @@ class ExecutionServiceServicer(metaclass=_abc_1.ABCMeta):
         error: look at `execution.state`.
 
         Errors: those of StartExecution, and
-          DEADLINE_EXCEEDED: it had not ended by then.
-          UNAVAILABLE  SERVER_DRAINING: the server stops; join again with the same request_id.
+          - DEADLINE_EXCEEDED: it had not ended by then.
+          - UNAVAILABLE  SERVER_DRAINING: the server stops; join again with the same request_id.
         """
 
     @_abc_1.abstractmethod
@@ -474,7 +477,7 @@ class ExecutionServiceServicer(metaclass=_abc_1.ABCMeta):
         """Reads one execution.
 
         Errors:
-          NOT_FOUND  EXECUTION_NOT_FOUND.
+          - NOT_FOUND  EXECUTION_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod
@@ -486,9 +489,9 @@ class ExecutionServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists executions, newest first, in the view BASIC.
 
         Errors:
-          INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token; the filter, with the column of every
+          - INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token; the filter, with the column of every
             fault.
-          NOT_FOUND  WORKFLOW_NOT_FOUND: `workflow` or the filter names one that is not there.
+          - NOT_FOUND  WORKFLOW_NOT_FOUND: `workflow` or the filter names one that is not there.
         """
 
     @_abc_1.abstractmethod
@@ -501,8 +504,8 @@ class ExecutionServiceServicer(metaclass=_abc_1.ABCMeta):
         have in common.
 
         Errors:
-          INVALID_ARGUMENT  VALIDATION_FAILED: the filter, with the column of every fault; what to group by.
-          NOT_FOUND  WORKFLOW_NOT_FOUND: the filter names a workflow that is not there.
+          - INVALID_ARGUMENT  VALIDATION_FAILED: the filter, with the column of every fault; what to group by.
+          - NOT_FOUND  WORKFLOW_NOT_FOUND: the filter names a workflow that is not there.
         """
 
     @_abc_1.abstractmethod
@@ -514,8 +517,8 @@ class ExecutionServiceServicer(metaclass=_abc_1.ABCMeta):
         """Reads the history, oldest first. A page ends early rather than exceed 2 MiB.
 
         Errors:
-          INVALID_ARGUMENT  VALIDATION_FAILED: page size or token.
-          NOT_FOUND  EXECUTION_NOT_FOUND.
+          - INVALID_ARGUMENT  VALIDATION_FAILED: page size or token.
+          - NOT_FOUND  EXECUTION_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod
@@ -528,9 +531,9 @@ class ExecutionServiceServicer(metaclass=_abc_1.ABCMeta):
         execution has ended and all was sent.
 
         Errors:
-          INVALID_ARGUMENT  VALIDATION_FAILED: after_event_number is negative.
-          NOT_FOUND  EXECUTION_NOT_FOUND.
-          UNAVAILABLE  SERVER_DRAINING: watch again from the last number seen.
+          - INVALID_ARGUMENT  VALIDATION_FAILED: after_event_number is negative.
+          - NOT_FOUND  EXECUTION_NOT_FOUND.
+          - UNAVAILABLE  SERVER_DRAINING: watch again from the last number seen.
         """
 
     @_abc_1.abstractmethod
@@ -543,8 +546,8 @@ class ExecutionServiceServicer(metaclass=_abc_1.ABCMeta):
         and the running action is told to stop. Final.
 
         Errors:
-          NOT_FOUND  EXECUTION_NOT_FOUND.
-          FAILED_PRECONDITION  EXECUTION_ENDED: it is COMPLETED, FAILED or TIMED_OUT, or its outcome
+          - NOT_FOUND  EXECUTION_NOT_FOUND.
+          - FAILED_PRECONDITION  EXECUTION_ENDED: it is COMPLETED, FAILED or TIMED_OUT, or its outcome
             is decided and what is left to do at its end is being done. One that is CANCELLED already is
             returned as it is.
         """
@@ -560,9 +563,9 @@ class ExecutionServiceServicer(metaclass=_abc_1.ABCMeta):
         that is PAUSED already is returned as it is.
 
         Errors:
-          NOT_FOUND  EXECUTION_NOT_FOUND.
-          FAILED_PRECONDITION  EXECUTION_ENDED.
-          UNAVAILABLE  OWNER_UNREACHABLE: the server that runs it did not do so in time.
+          - NOT_FOUND  EXECUTION_NOT_FOUND.
+          - FAILED_PRECONDITION  EXECUTION_ENDED.
+          - UNAVAILABLE  OWNER_UNREACHABLE: the server that runs it did not do so in time.
         """
 
     @_abc_1.abstractmethod
@@ -587,8 +590,8 @@ class ExecutionServiceServicer(metaclass=_abc_1.ABCMeta):
         them, with another input if you like, or failure.
 
         Errors: as PauseExecution, and
-          INVALID_ARGUMENT  VALIDATION_FAILED: an input together with FAIL.
-          FAILED_PRECONDITION  NO_INCIDENT.
+          - INVALID_ARGUMENT  VALIDATION_FAILED: an input together with FAIL.
+          - FAILED_PRECONDITION  NO_INCIDENT.
         """
 
     @_abc_1.abstractmethod
@@ -603,10 +606,10 @@ class ExecutionServiceServicer(metaclass=_abc_1.ABCMeta):
         ended since.
 
         Errors: as PauseExecution, and
-          INVALID_ARGUMENT  VALIDATION_FAILED: the name, or a payload that does not fit the schema of a step
+          - INVALID_ARGUMENT  VALIDATION_FAILED: the name, or a payload that does not fit the schema of a step
             that waits for it.
-          NOT_FOUND  SIGNAL_UNKNOWN: its workflow has no step that takes such a message.
-          RESOURCE_EXHAUSTED  SIGNALS_FULL: 1,000 messages, or 1 MiB of them, are kept already.
+          - NOT_FOUND  SIGNAL_UNKNOWN: its workflow has no step that takes such a message.
+          - RESOURCE_EXHAUSTED  SIGNALS_FULL: 1,000 messages, or 1 MiB of them, are kept already.
         """
 
     @_abc_1.abstractmethod
@@ -631,8 +634,8 @@ class ExecutionServiceServicer(metaclass=_abc_1.ABCMeta):
         """Decides an approval.
 
         Errors: as PauseExecution, and
-          INVALID_ARGUMENT  VALIDATION_FAILED: an outcome that is none of the step's, or data that do not fit.
-          FAILED_PRECONDITION  NO_APPROVAL: the step does not wait for a decision.
+          - INVALID_ARGUMENT  VALIDATION_FAILED: an outcome that is none of the step's, or data that do not fit.
+          - FAILED_PRECONDITION  NO_APPROVAL: the step does not wait for a decision.
         """
 
     @_abc_1.abstractmethod
@@ -645,7 +648,7 @@ class ExecutionServiceServicer(metaclass=_abc_1.ABCMeta):
         was, in order.
 
         Errors:
-          NOT_FOUND  EXECUTION_NOT_FOUND; WORKFLOW_NOT_FOUND: it was imported, and its workflow is not here.
+          - NOT_FOUND  EXECUTION_NOT_FOUND; WORKFLOW_NOT_FOUND: it was imported, and its workflow is not here.
         """
 
     @_abc_1.abstractmethod
@@ -660,10 +663,10 @@ class ExecutionServiceServicer(metaclass=_abc_1.ABCMeta):
         were undone. The timeout begins anew.
 
         Errors: those of StartExecution, and
-          INVALID_ARGUMENT  VALIDATION_FAILED: there is no such step, it is inside of another one, or
+          - INVALID_ARGUMENT  VALIDATION_FAILED: there is no such step, it is inside of another one, or
             one before it has no output or was undone.
-          NOT_FOUND  EXECUTION_NOT_FOUND.
-          FAILED_PRECONDITION  EXECUTION_OPEN.
+          - NOT_FOUND  EXECUTION_NOT_FOUND.
+          - FAILED_PRECONDITION  EXECUTION_OPEN.
         """
 
     @_abc_1.abstractmethod
@@ -677,9 +680,9 @@ class ExecutionServiceServicer(metaclass=_abc_1.ABCMeta):
         where they were. Any server takes it.
 
         Errors:
-          INVALID_ARGUMENT  VALIDATION_FAILED: it is no token.
-          NOT_FOUND  EXECUTION_NOT_FOUND.
-          FAILED_PRECONDITION  ATTEMPT_STALE: the attempt is over for the engine.
+          - INVALID_ARGUMENT  VALIDATION_FAILED: it is no token.
+          - NOT_FOUND  EXECUTION_NOT_FOUND.
+          - FAILED_PRECONDITION  ATTEMPT_STALE: the attempt is over for the engine.
         """
 
     @_abc_1.abstractmethod
@@ -692,9 +695,9 @@ class ExecutionServiceServicer(metaclass=_abc_1.ABCMeta):
         `pending`. Once this returns it is recorded. Any server takes it.
 
         Errors:
-          INVALID_ARGUMENT  VALIDATION_FAILED: it is no token, or neither output nor failure is set.
-          NOT_FOUND  EXECUTION_NOT_FOUND.
-          FAILED_PRECONDITION  ATTEMPT_STALE: it was over before, nothing is recorded;
+          - INVALID_ARGUMENT  VALIDATION_FAILED: it is no token, or neither output nor failure is set.
+          - NOT_FOUND  EXECUTION_NOT_FOUND.
+          - FAILED_PRECONDITION  ATTEMPT_STALE: it was over before, nothing is recorded;
             ACTION_OUTPUT_INVALID: the output does not fit the action's schema, nothing is recorded.
         """
 
@@ -708,14 +711,14 @@ class ExecutionServiceServicer(metaclass=_abc_1.ABCMeta):
         step, but without a record and without a second try.
 
         Errors:
-          INVALID_ARGUMENT  VALIDATION_FAILED: the input does not fit the action's schema.
-          NOT_FOUND  SERVICE_NOT_FOUND, ACTION_NOT_FOUND.
-          FAILED_PRECONDITION  SERVICE_INACTIVE, VERSION_NOT_AVAILABLE (with the versions that there are),
+          - INVALID_ARGUMENT  VALIDATION_FAILED: the input does not fit the action's schema.
+          - NOT_FOUND  SERVICE_NOT_FOUND, ACTION_NOT_FOUND.
+          - FAILED_PRECONDITION  SERVICE_INACTIVE, VERSION_NOT_AVAILABLE (with the versions that there are),
             ACTION_OUTPUT_INVALID (the action broke its own schema).
-          UNAVAILABLE  NO_INSTANCE, ACTION_UNAVAILABLE.
-          DEADLINE_EXCEEDED  ACTION_TIMEOUT.
-          RESOURCE_EXHAUSTED  ACTION_OUTPUT_TOO_LARGE.
-          ABORTED  ACTION_FAILED: the action raised. An action's own reason and code pass unchanged.
+          - UNAVAILABLE  NO_INSTANCE, ACTION_UNAVAILABLE.
+          - DEADLINE_EXCEEDED  ACTION_TIMEOUT.
+          - RESOURCE_EXHAUSTED  ACTION_OUTPUT_TOO_LARGE.
+          - ABORTED  ACTION_FAILED: the action raised. An action's own reason and code pass unchanged.
         """
 
 def add_ExecutionServiceServicer_to_server(servicer: ExecutionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -166,12 +166,14 @@ class Service(_message.Message):
     id: _builtins.str
     """Assigned by the server: `svc_` and 26 characters, ordered by time."""
     name: _builtins.str
-    """Unique among services: [a-z]([a-z0-9-]{0,61}[a-z0-9])?, a DNS label."""
+    """Unique among services, and a DNS label: lower-case letters, digits and `-`, at
+    most 63; it starts with a letter and does not end with `-`.
+    """
     description: _builtins.str
     """For people; Markdown, at most 8,192 characters."""
     endpoint: _builtins.str
     """Where to call the actions when no instance is registered:
-    `grpc://host:port`, `http://…` or `https://…` (POST {endpoint}/{action}
+    `grpc://host:port`, a URL of `http` or `https` (POST {endpoint}/{action}
     with JSON), or where to look: `consul://name?tag=v1`, `dns://host:port`.
     It serves the newest API version. Empty when only instances serve it.
     """

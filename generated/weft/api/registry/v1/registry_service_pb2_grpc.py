@@ -29,9 +29,10 @@ class RegistryServiceStub:
     """Which services exist, what they can do, and where they are alive.
 
     Every RPC may also fail with
-    UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
-    RESOURCE_EXHAUSTED  STORE_FULL
-    DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+    - UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
+    - RESOURCE_EXHAUSTED  STORE_FULL
+    - DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+
     A request with faults is answered once, with INVALID_ARGUMENT, the reason
     VALIDATION_FAILED and a BadRequest that lists all of them. A number that an
     enum does not have is such a fault.
@@ -120,9 +121,10 @@ class RegistryServiceServicer:
     """Which services exist, what they can do, and where they are alive.
 
     Every RPC may also fail with
-    UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
-    RESOURCE_EXHAUSTED  STORE_FULL
-    DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+    - UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
+    - RESOURCE_EXHAUSTED  STORE_FULL
+    - DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+
     A request with faults is answered once, with INVALID_ARGUMENT, the reason
     VALIDATION_FAILED and a BadRequest that lists all of them. A number that an
     enum does not have is such a fault.
@@ -140,9 +142,9 @@ class RegistryServiceServicer:
         from the actions that its ActionService lists.
 
         Errors:
-        INVALID_ARGUMENT  VALIDATION_FAILED: a name, endpoint, schema or limit.
-        ALREADY_EXISTS  SERVICE_EXISTS: the name is taken and on_conflict is FAIL.
-        FAILED_PRECONDITION  DESCRIPTORS_UNAVAILABLE: the actions were to be read from the endpoint, and it
+        - INVALID_ARGUMENT  VALIDATION_FAILED: a name, endpoint, schema or limit.
+        - ALREADY_EXISTS  SERVICE_EXISTS: the name is taken and on_conflict is FAIL.
+        - FAILED_PRECONDITION  DESCRIPTORS_UNAVAILABLE: the actions were to be read from the endpoint, and it
         cannot be reached, refuses reflection, or has nothing to call.
         SCHEMA_BREAKS_WORKFLOWS: with reject_breaking, it would break workflows.
         """
@@ -154,11 +156,11 @@ class RegistryServiceServicer:
         """Changes the fields named by the mask.
 
         Errors:
-        INVALID_ARGUMENT  VALIDATION_FAILED: a value, or a mask path that is unknown or output only.
-        NOT_FOUND  SERVICE_NOT_FOUND.
-        ALREADY_EXISTS  SERVICE_EXISTS: the new name is taken.
-        ABORTED  ETAG_MISMATCH: the service changed since the etag was read.
-        FAILED_PRECONDITION  SCHEMA_BREAKS_WORKFLOWS: with reject_breaking, it would break workflows.
+        - INVALID_ARGUMENT  VALIDATION_FAILED: a value, or a mask path that is unknown or output only.
+        - NOT_FOUND  SERVICE_NOT_FOUND.
+        - ALREADY_EXISTS  SERVICE_EXISTS: the new name is taken.
+        - ABORTED  ETAG_MISMATCH: the service changed since the etag was read.
+        - FAILED_PRECONDITION  SCHEMA_BREAKS_WORKFLOWS: with reject_breaking, it would break workflows.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -168,9 +170,9 @@ class RegistryServiceServicer:
         """Moves a service to another state. A repeat changes nothing.
 
         Errors:
-        INVALID_ARGUMENT  VALIDATION_FAILED: the state is not set.
-        NOT_FOUND  SERVICE_NOT_FOUND.
-        ABORTED  ETAG_MISMATCH.
+        - INVALID_ARGUMENT  VALIDATION_FAILED: the state is not set.
+        - NOT_FOUND  SERVICE_NOT_FOUND.
+        - ABORTED  ETAG_MISMATCH.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -181,8 +183,8 @@ class RegistryServiceServicer:
         that names it fails with SERVICE_NOT_FOUND.
 
         Errors:
-        NOT_FOUND  SERVICE_NOT_FOUND, SERVICE_VERSION_NOT_FOUND.
-        ABORTED  ETAG_MISMATCH.
+        - NOT_FOUND  SERVICE_NOT_FOUND, SERVICE_VERSION_NOT_FOUND.
+        - ABORTED  ETAG_MISMATCH.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -192,7 +194,7 @@ class RegistryServiceServicer:
         """Reads one service.
 
         Errors:
-        NOT_FOUND  SERVICE_NOT_FOUND.
+        - NOT_FOUND  SERVICE_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -202,7 +204,7 @@ class RegistryServiceServicer:
         """Lists services by name.
 
         Errors:
-        INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
+        - INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -215,9 +217,9 @@ class RegistryServiceServicer:
         replaced it.
 
         Errors:
-        INVALID_ARGUMENT  VALIDATION_FAILED: host, port, weight, tags or ttl.
-        NOT_FOUND  SERVICE_NOT_FOUND.
-        ALREADY_EXISTS  INSTANCE_EXISTS: the id belongs to another service.
+        - INVALID_ARGUMENT  VALIDATION_FAILED: host, port, weight, tags or ttl.
+        - NOT_FOUND  SERVICE_NOT_FOUND.
+        - ALREADY_EXISTS  INSTANCE_EXISTS: the id belongs to another service.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -227,8 +229,8 @@ class RegistryServiceServicer:
         """Says that an instance is alive, and how well it is.
 
         Errors:
-        NOT_FOUND  INSTANCE_NOT_FOUND: register it again.
-        FAILED_PRECONDITION  INSTANCE_REPLACED: the token is of an earlier registration.
+        - NOT_FOUND  INSTANCE_NOT_FOUND: register it again.
+        - FAILED_PRECONDITION  INSTANCE_REPLACED: the token is of an earlier registration.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -238,8 +240,8 @@ class RegistryServiceServicer:
         """Removes an instance: no call starts there any more.
 
         Errors:
-        NOT_FOUND  INSTANCE_NOT_FOUND.
-        FAILED_PRECONDITION  INSTANCE_REPLACED: the token is of an earlier registration.
+        - NOT_FOUND  INSTANCE_NOT_FOUND.
+        - FAILED_PRECONDITION  INSTANCE_REPLACED: the token is of an earlier registration.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -249,8 +251,8 @@ class RegistryServiceServicer:
         """Lists the instances of one service, or of all, by id.
 
         Errors:
-        INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
-        NOT_FOUND  SERVICE_NOT_FOUND.
+        - INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
+        - NOT_FOUND  SERVICE_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -269,7 +271,7 @@ class RegistryServiceServicer:
         """Reads the health of one service and of each of its instances.
 
         Errors:
-        NOT_FOUND  SERVICE_NOT_FOUND.
+        - NOT_FOUND  SERVICE_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -363,9 +365,10 @@ class RegistryService:
     """Which services exist, what they can do, and where they are alive.
 
     Every RPC may also fail with
-    UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
-    RESOURCE_EXHAUSTED  STORE_FULL
-    DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+    - UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
+    - RESOURCE_EXHAUSTED  STORE_FULL
+    - DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+
     A request with faults is answered once, with INVALID_ARGUMENT, the reason
     VALIDATION_FAILED and a BadRequest that lists all of them. A number that an
     enum does not have is such a fault.

@@ -30,9 +30,10 @@ class RegistryServiceStub:
     """Which services exist, what they can do, and where they are alive.
 
     Every RPC may also fail with
-      UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
-      RESOURCE_EXHAUSTED  STORE_FULL
-      DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+      - UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
+      - RESOURCE_EXHAUSTED  STORE_FULL
+      - DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+
     A request with faults is answered once, with INVALID_ARGUMENT, the reason
     VALIDATION_FAILED and a BadRequest that lists all of them. A number that an
     enum does not have is such a fault.
@@ -54,9 +55,9 @@ class RegistryServiceStub:
     from the actions that its ActionService lists.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: a name, endpoint, schema or limit.
-      ALREADY_EXISTS  SERVICE_EXISTS: the name is taken and on_conflict is FAIL.
-      FAILED_PRECONDITION  DESCRIPTORS_UNAVAILABLE: the actions were to be read from the endpoint, and it
+      - INVALID_ARGUMENT  VALIDATION_FAILED: a name, endpoint, schema or limit.
+      - ALREADY_EXISTS  SERVICE_EXISTS: the name is taken and on_conflict is FAIL.
+      - FAILED_PRECONDITION  DESCRIPTORS_UNAVAILABLE: the actions were to be read from the endpoint, and it
         cannot be reached, refuses reflection, or has nothing to call.
         SCHEMA_BREAKS_WORKFLOWS: with reject_breaking, it would break workflows.
     """
@@ -64,39 +65,39 @@ class RegistryServiceStub:
     """Changes the fields named by the mask.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: a value, or a mask path that is unknown or output only.
-      NOT_FOUND  SERVICE_NOT_FOUND.
-      ALREADY_EXISTS  SERVICE_EXISTS: the new name is taken.
-      ABORTED  ETAG_MISMATCH: the service changed since the etag was read.
-      FAILED_PRECONDITION  SCHEMA_BREAKS_WORKFLOWS: with reject_breaking, it would break workflows.
+      - INVALID_ARGUMENT  VALIDATION_FAILED: a value, or a mask path that is unknown or output only.
+      - NOT_FOUND  SERVICE_NOT_FOUND.
+      - ALREADY_EXISTS  SERVICE_EXISTS: the new name is taken.
+      - ABORTED  ETAG_MISMATCH: the service changed since the etag was read.
+      - FAILED_PRECONDITION  SCHEMA_BREAKS_WORKFLOWS: with reject_breaking, it would break workflows.
     """
     SetServiceState: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.SetServiceStateRequest, _registry_service_pb2.SetServiceStateResponse]
     """Moves a service to another state. A repeat changes nothing.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: the state is not set.
-      NOT_FOUND  SERVICE_NOT_FOUND.
-      ABORTED  ETAG_MISMATCH.
+      - INVALID_ARGUMENT  VALIDATION_FAILED: the state is not set.
+      - NOT_FOUND  SERVICE_NOT_FOUND.
+      - ABORTED  ETAG_MISMATCH.
     """
     DeregisterService: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.DeregisterServiceRequest, _registry_service_pb2.DeregisterServiceResponse]
     """Removes a service and its instances. Running calls finish; a later step
     that names it fails with SERVICE_NOT_FOUND.
 
     Errors:
-      NOT_FOUND  SERVICE_NOT_FOUND, SERVICE_VERSION_NOT_FOUND.
-      ABORTED  ETAG_MISMATCH.
+      - NOT_FOUND  SERVICE_NOT_FOUND, SERVICE_VERSION_NOT_FOUND.
+      - ABORTED  ETAG_MISMATCH.
     """
     GetService: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.GetServiceRequest, _registry_service_pb2.GetServiceResponse]
     """Reads one service.
 
     Errors:
-      NOT_FOUND  SERVICE_NOT_FOUND.
+      - NOT_FOUND  SERVICE_NOT_FOUND.
     """
     ListServices: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.ListServicesRequest, _registry_service_pb2.ListServicesResponse]
     """Lists services by name.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
+      - INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
     """
     RegisterInstance: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.RegisterInstanceRequest, _registry_service_pb2.RegisterInstanceResponse]
     """Registers a live instance, or replaces the one with the same id. Every
@@ -105,30 +106,30 @@ class RegistryServiceStub:
     replaced it.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: host, port, weight, tags or ttl.
-      NOT_FOUND  SERVICE_NOT_FOUND.
-      ALREADY_EXISTS  INSTANCE_EXISTS: the id belongs to another service.
+      - INVALID_ARGUMENT  VALIDATION_FAILED: host, port, weight, tags or ttl.
+      - NOT_FOUND  SERVICE_NOT_FOUND.
+      - ALREADY_EXISTS  INSTANCE_EXISTS: the id belongs to another service.
     """
     Heartbeat: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.HeartbeatRequest, _registry_service_pb2.HeartbeatResponse]
     """Says that an instance is alive, and how well it is.
 
     Errors:
-      NOT_FOUND  INSTANCE_NOT_FOUND: register it again.
-      FAILED_PRECONDITION  INSTANCE_REPLACED: the token is of an earlier registration.
+      - NOT_FOUND  INSTANCE_NOT_FOUND: register it again.
+      - FAILED_PRECONDITION  INSTANCE_REPLACED: the token is of an earlier registration.
     """
     DeregisterInstance: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.DeregisterInstanceRequest, _registry_service_pb2.DeregisterInstanceResponse]
     """Removes an instance: no call starts there any more.
 
     Errors:
-      NOT_FOUND  INSTANCE_NOT_FOUND.
-      FAILED_PRECONDITION  INSTANCE_REPLACED: the token is of an earlier registration.
+      - NOT_FOUND  INSTANCE_NOT_FOUND.
+      - FAILED_PRECONDITION  INSTANCE_REPLACED: the token is of an earlier registration.
     """
     ListInstances: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.ListInstancesRequest, _registry_service_pb2.ListInstancesResponse]
     """Lists the instances of one service, or of all, by id.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
-      NOT_FOUND  SERVICE_NOT_FOUND.
+      - INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
+      - NOT_FOUND  SERVICE_NOT_FOUND.
     """
     WatchInstances: _grpc.UnaryStreamMultiCallable[_registry_service_pb2.WatchInstancesRequest, _registry_service_pb2.WatchInstancesResponse]
     """Streams the instances of a service: the whole set at once, then the whole
@@ -139,7 +140,7 @@ class RegistryServiceStub:
     """Reads the health of one service and of each of its instances.
 
     Errors:
-      NOT_FOUND  SERVICE_NOT_FOUND.
+      - NOT_FOUND  SERVICE_NOT_FOUND.
     """
     GetIntegrationHealth: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.GetIntegrationHealthRequest, _registry_service_pb2.GetIntegrationHealthResponse]
     """Reads the health of the whole platform: every dependency and service.
@@ -151,9 +152,10 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     """Which services exist, what they can do, and where they are alive.
 
     Every RPC may also fail with
-      UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
-      RESOURCE_EXHAUSTED  STORE_FULL
-      DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+      - UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
+      - RESOURCE_EXHAUSTED  STORE_FULL
+      - DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+
     A request with faults is answered once, with INVALID_ARGUMENT, the reason
     VALIDATION_FAILED and a BadRequest that lists all of them. A number that an
     enum does not have is such a fault.
@@ -172,9 +174,9 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     from the actions that its ActionService lists.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: a name, endpoint, schema or limit.
-      ALREADY_EXISTS  SERVICE_EXISTS: the name is taken and on_conflict is FAIL.
-      FAILED_PRECONDITION  DESCRIPTORS_UNAVAILABLE: the actions were to be read from the endpoint, and it
+      - INVALID_ARGUMENT  VALIDATION_FAILED: a name, endpoint, schema or limit.
+      - ALREADY_EXISTS  SERVICE_EXISTS: the name is taken and on_conflict is FAIL.
+      - FAILED_PRECONDITION  DESCRIPTORS_UNAVAILABLE: the actions were to be read from the endpoint, and it
         cannot be reached, refuses reflection, or has nothing to call.
         SCHEMA_BREAKS_WORKFLOWS: with reject_breaking, it would break workflows.
     """
@@ -182,39 +184,39 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     """Changes the fields named by the mask.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: a value, or a mask path that is unknown or output only.
-      NOT_FOUND  SERVICE_NOT_FOUND.
-      ALREADY_EXISTS  SERVICE_EXISTS: the new name is taken.
-      ABORTED  ETAG_MISMATCH: the service changed since the etag was read.
-      FAILED_PRECONDITION  SCHEMA_BREAKS_WORKFLOWS: with reject_breaking, it would break workflows.
+      - INVALID_ARGUMENT  VALIDATION_FAILED: a value, or a mask path that is unknown or output only.
+      - NOT_FOUND  SERVICE_NOT_FOUND.
+      - ALREADY_EXISTS  SERVICE_EXISTS: the new name is taken.
+      - ABORTED  ETAG_MISMATCH: the service changed since the etag was read.
+      - FAILED_PRECONDITION  SCHEMA_BREAKS_WORKFLOWS: with reject_breaking, it would break workflows.
     """
     SetServiceState: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.SetServiceStateRequest, _registry_service_pb2.SetServiceStateResponse]  # type: ignore[assignment]
     """Moves a service to another state. A repeat changes nothing.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: the state is not set.
-      NOT_FOUND  SERVICE_NOT_FOUND.
-      ABORTED  ETAG_MISMATCH.
+      - INVALID_ARGUMENT  VALIDATION_FAILED: the state is not set.
+      - NOT_FOUND  SERVICE_NOT_FOUND.
+      - ABORTED  ETAG_MISMATCH.
     """
     DeregisterService: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.DeregisterServiceRequest, _registry_service_pb2.DeregisterServiceResponse]  # type: ignore[assignment]
     """Removes a service and its instances. Running calls finish; a later step
     that names it fails with SERVICE_NOT_FOUND.
 
     Errors:
-      NOT_FOUND  SERVICE_NOT_FOUND, SERVICE_VERSION_NOT_FOUND.
-      ABORTED  ETAG_MISMATCH.
+      - NOT_FOUND  SERVICE_NOT_FOUND, SERVICE_VERSION_NOT_FOUND.
+      - ABORTED  ETAG_MISMATCH.
     """
     GetService: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.GetServiceRequest, _registry_service_pb2.GetServiceResponse]  # type: ignore[assignment]
     """Reads one service.
 
     Errors:
-      NOT_FOUND  SERVICE_NOT_FOUND.
+      - NOT_FOUND  SERVICE_NOT_FOUND.
     """
     ListServices: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.ListServicesRequest, _registry_service_pb2.ListServicesResponse]  # type: ignore[assignment]
     """Lists services by name.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
+      - INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
     """
     RegisterInstance: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.RegisterInstanceRequest, _registry_service_pb2.RegisterInstanceResponse]  # type: ignore[assignment]
     """Registers a live instance, or replaces the one with the same id. Every
@@ -223,30 +225,30 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     replaced it.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: host, port, weight, tags or ttl.
-      NOT_FOUND  SERVICE_NOT_FOUND.
-      ALREADY_EXISTS  INSTANCE_EXISTS: the id belongs to another service.
+      - INVALID_ARGUMENT  VALIDATION_FAILED: host, port, weight, tags or ttl.
+      - NOT_FOUND  SERVICE_NOT_FOUND.
+      - ALREADY_EXISTS  INSTANCE_EXISTS: the id belongs to another service.
     """
     Heartbeat: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.HeartbeatRequest, _registry_service_pb2.HeartbeatResponse]  # type: ignore[assignment]
     """Says that an instance is alive, and how well it is.
 
     Errors:
-      NOT_FOUND  INSTANCE_NOT_FOUND: register it again.
-      FAILED_PRECONDITION  INSTANCE_REPLACED: the token is of an earlier registration.
+      - NOT_FOUND  INSTANCE_NOT_FOUND: register it again.
+      - FAILED_PRECONDITION  INSTANCE_REPLACED: the token is of an earlier registration.
     """
     DeregisterInstance: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.DeregisterInstanceRequest, _registry_service_pb2.DeregisterInstanceResponse]  # type: ignore[assignment]
     """Removes an instance: no call starts there any more.
 
     Errors:
-      NOT_FOUND  INSTANCE_NOT_FOUND.
-      FAILED_PRECONDITION  INSTANCE_REPLACED: the token is of an earlier registration.
+      - NOT_FOUND  INSTANCE_NOT_FOUND.
+      - FAILED_PRECONDITION  INSTANCE_REPLACED: the token is of an earlier registration.
     """
     ListInstances: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.ListInstancesRequest, _registry_service_pb2.ListInstancesResponse]  # type: ignore[assignment]
     """Lists the instances of one service, or of all, by id.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
-      NOT_FOUND  SERVICE_NOT_FOUND.
+      - INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
+      - NOT_FOUND  SERVICE_NOT_FOUND.
     """
     WatchInstances: _aio.UnaryStreamMultiCallable[_registry_service_pb2.WatchInstancesRequest, _registry_service_pb2.WatchInstancesResponse]  # type: ignore[assignment]
     """Streams the instances of a service: the whole set at once, then the whole
@@ -257,7 +259,7 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     """Reads the health of one service and of each of its instances.
 
     Errors:
-      NOT_FOUND  SERVICE_NOT_FOUND.
+      - NOT_FOUND  SERVICE_NOT_FOUND.
     """
     GetIntegrationHealth: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.GetIntegrationHealthRequest, _registry_service_pb2.GetIntegrationHealthResponse]  # type: ignore[assignment]
     """Reads the health of the whole platform: every dependency and service.
@@ -268,9 +270,10 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
     """Which services exist, what they can do, and where they are alive.
 
     Every RPC may also fail with
-      UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
-      RESOURCE_EXHAUSTED  STORE_FULL
-      DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+      - UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
+      - RESOURCE_EXHAUSTED  STORE_FULL
+      - DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+
     A request with faults is answered once, with INVALID_ARGUMENT, the reason
     VALIDATION_FAILED and a BadRequest that lists all of them. A number that an
     enum does not have is such a fault.
@@ -293,9 +296,9 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         from the actions that its ActionService lists.
 
         Errors:
-          INVALID_ARGUMENT  VALIDATION_FAILED: a name, endpoint, schema or limit.
-          ALREADY_EXISTS  SERVICE_EXISTS: the name is taken and on_conflict is FAIL.
-          FAILED_PRECONDITION  DESCRIPTORS_UNAVAILABLE: the actions were to be read from the endpoint, and it
+          - INVALID_ARGUMENT  VALIDATION_FAILED: a name, endpoint, schema or limit.
+          - ALREADY_EXISTS  SERVICE_EXISTS: the name is taken and on_conflict is FAIL.
+          - FAILED_PRECONDITION  DESCRIPTORS_UNAVAILABLE: the actions were to be read from the endpoint, and it
             cannot be reached, refuses reflection, or has nothing to call.
             SCHEMA_BREAKS_WORKFLOWS: with reject_breaking, it would break workflows.
         """
@@ -309,11 +312,11 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         """Changes the fields named by the mask.
 
         Errors:
-          INVALID_ARGUMENT  VALIDATION_FAILED: a value, or a mask path that is unknown or output only.
-          NOT_FOUND  SERVICE_NOT_FOUND.
-          ALREADY_EXISTS  SERVICE_EXISTS: the new name is taken.
-          ABORTED  ETAG_MISMATCH: the service changed since the etag was read.
-          FAILED_PRECONDITION  SCHEMA_BREAKS_WORKFLOWS: with reject_breaking, it would break workflows.
+          - INVALID_ARGUMENT  VALIDATION_FAILED: a value, or a mask path that is unknown or output only.
+          - NOT_FOUND  SERVICE_NOT_FOUND.
+          - ALREADY_EXISTS  SERVICE_EXISTS: the new name is taken.
+          - ABORTED  ETAG_MISMATCH: the service changed since the etag was read.
+          - FAILED_PRECONDITION  SCHEMA_BREAKS_WORKFLOWS: with reject_breaking, it would break workflows.
         """
 
     @_abc_1.abstractmethod
@@ -325,9 +328,9 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         """Moves a service to another state. A repeat changes nothing.
 
         Errors:
-          INVALID_ARGUMENT  VALIDATION_FAILED: the state is not set.
-          NOT_FOUND  SERVICE_NOT_FOUND.
-          ABORTED  ETAG_MISMATCH.
+          - INVALID_ARGUMENT  VALIDATION_FAILED: the state is not set.
+          - NOT_FOUND  SERVICE_NOT_FOUND.
+          - ABORTED  ETAG_MISMATCH.
         """
 
     @_abc_1.abstractmethod
@@ -340,8 +343,8 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         that names it fails with SERVICE_NOT_FOUND.
 
         Errors:
-          NOT_FOUND  SERVICE_NOT_FOUND, SERVICE_VERSION_NOT_FOUND.
-          ABORTED  ETAG_MISMATCH.
+          - NOT_FOUND  SERVICE_NOT_FOUND, SERVICE_VERSION_NOT_FOUND.
+          - ABORTED  ETAG_MISMATCH.
         """
 
     @_abc_1.abstractmethod
@@ -353,7 +356,7 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         """Reads one service.
 
         Errors:
-          NOT_FOUND  SERVICE_NOT_FOUND.
+          - NOT_FOUND  SERVICE_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod
@@ -365,7 +368,7 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists services by name.
 
         Errors:
-          INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
+          - INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
         """
 
     @_abc_1.abstractmethod
@@ -380,9 +383,9 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         replaced it.
 
         Errors:
-          INVALID_ARGUMENT  VALIDATION_FAILED: host, port, weight, tags or ttl.
-          NOT_FOUND  SERVICE_NOT_FOUND.
-          ALREADY_EXISTS  INSTANCE_EXISTS: the id belongs to another service.
+          - INVALID_ARGUMENT  VALIDATION_FAILED: host, port, weight, tags or ttl.
+          - NOT_FOUND  SERVICE_NOT_FOUND.
+          - ALREADY_EXISTS  INSTANCE_EXISTS: the id belongs to another service.
         """
 
     @_abc_1.abstractmethod
@@ -394,8 +397,8 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         """Says that an instance is alive, and how well it is.
 
         Errors:
-          NOT_FOUND  INSTANCE_NOT_FOUND: register it again.
-          FAILED_PRECONDITION  INSTANCE_REPLACED: the token is of an earlier registration.
+          - NOT_FOUND  INSTANCE_NOT_FOUND: register it again.
+          - FAILED_PRECONDITION  INSTANCE_REPLACED: the token is of an earlier registration.
         """
 
     @_abc_1.abstractmethod
@@ -407,8 +410,8 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         """Removes an instance: no call starts there any more.
 
         Errors:
-          NOT_FOUND  INSTANCE_NOT_FOUND.
-          FAILED_PRECONDITION  INSTANCE_REPLACED: the token is of an earlier registration.
+          - NOT_FOUND  INSTANCE_NOT_FOUND.
+          - FAILED_PRECONDITION  INSTANCE_REPLACED: the token is of an earlier registration.
         """
 
     @_abc_1.abstractmethod
@@ -420,8 +423,8 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists the instances of one service, or of all, by id.
 
         Errors:
-          INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
-          NOT_FOUND  SERVICE_NOT_FOUND.
+          - INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
+          - NOT_FOUND  SERVICE_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod
@@ -444,7 +447,7 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         """Reads the health of one service and of each of its instances.
 
         Errors:
-          NOT_FOUND  SERVICE_NOT_FOUND.
+          - NOT_FOUND  SERVICE_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod

@@ -182,7 +182,9 @@ class Schedule(_message.Message):
     id: _builtins.str
     """Assigned by the server: `sch_` and 26 characters, ordered by time."""
     name: _builtins.str
-    """Unique among schedules; cannot be changed: [a-z]([a-z0-9-]{0,61}[a-z0-9])?."""
+    """Unique among schedules; cannot be changed. Lower-case letters, digits and `-`, at
+    most 63; it starts with a letter and does not end with `-`.
+    """
     description: _builtins.str
     """For people; Markdown, at most 8,192 characters."""
     state: Global___ScheduleState.ValueType

@@ -29,9 +29,10 @@ class ScheduleServiceStub:
     """Schedules, and what came of them.
 
     Every RPC may also fail with
-    UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
-    RESOURCE_EXHAUSTED  STORE_FULL
-    DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+    - UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
+    - RESOURCE_EXHAUSTED  STORE_FULL
+    - DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+
     A request with faults is answered once, with INVALID_ARGUMENT, the reason
     VALIDATION_FAILED and a BadRequest that lists all of them.
 
@@ -113,9 +114,10 @@ class ScheduleServiceServicer:
     """Schedules, and what came of them.
 
     Every RPC may also fail with
-    UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
-    RESOURCE_EXHAUSTED  STORE_FULL
-    DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+    - UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
+    - RESOURCE_EXHAUSTED  STORE_FULL
+    - DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+
     A request with faults is answered once, with INVALID_ARGUMENT, the reason
     VALIDATION_FAILED and a BadRequest that lists all of them.
 
@@ -130,10 +132,10 @@ class ScheduleServiceServicer:
         whatever happens to servers.
 
         Errors:
-        INVALID_ARGUMENT  VALIDATION_FAILED: faults of the spec (TIME_ZONE_UNKNOWN,
+        - INVALID_ARGUMENT  VALIDATION_FAILED: faults of the spec (TIME_ZONE_UNKNOWN,
         SCHEDULE_NEVER_FIRES, …), the input does not fit the workflow's schema.
-        NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND, WORKFLOW_ALIAS_NOT_FOUND.
-        ALREADY_EXISTS  SCHEDULE_EXISTS: the name is taken.
+        - NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND, WORKFLOW_ALIAS_NOT_FOUND.
+        - ALREADY_EXISTS  SCHEDULE_EXISTS: the name is taken.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -144,9 +146,9 @@ class ScheduleServiceServicer:
         that was COMPLETED is ACTIVE again when it has times left.
 
         Errors:
-        INVALID_ARGUMENT  VALIDATION_FAILED: as CreateSchedule, or a mask path that is unknown or output only.
-        NOT_FOUND  SCHEDULE_NOT_FOUND, WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND, WORKFLOW_ALIAS_NOT_FOUND.
-        ABORTED  ETAG_MISMATCH: the schedule changed since the etag was read.
+        - INVALID_ARGUMENT  VALIDATION_FAILED: as CreateSchedule, or a mask path that is unknown or output only.
+        - NOT_FOUND  SCHEDULE_NOT_FOUND, WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND, WORKFLOW_ALIAS_NOT_FOUND.
+        - ABORTED  ETAG_MISMATCH: the schedule changed since the etag was read.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -156,8 +158,8 @@ class ScheduleServiceServicer:
         """Deletes a schedule with the list of its runs; executions go on.
 
         Errors:
-        NOT_FOUND  SCHEDULE_NOT_FOUND.
-        ABORTED  ETAG_MISMATCH.
+        - NOT_FOUND  SCHEDULE_NOT_FOUND.
+        - ABORTED  ETAG_MISMATCH.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -167,7 +169,7 @@ class ScheduleServiceServicer:
         """Reads a schedule.
 
         Errors:
-        NOT_FOUND  SCHEDULE_NOT_FOUND.
+        - NOT_FOUND  SCHEDULE_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -177,8 +179,8 @@ class ScheduleServiceServicer:
         """Lists schedules, by name.
 
         Errors:
-        INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
-        NOT_FOUND  WORKFLOW_NOT_FOUND: the filter names a workflow that is not there.
+        - INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
+        - NOT_FOUND  WORKFLOW_NOT_FOUND: the filter names a workflow that is not there.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -190,8 +192,8 @@ class ScheduleServiceServicer:
         One that is paused takes the new note; one that is COMPLETED stays so.
 
         Errors:
-        NOT_FOUND  SCHEDULE_NOT_FOUND.
-        ABORTED  ETAG_MISMATCH.
+        - NOT_FOUND  SCHEDULE_NOT_FOUND.
+        - ABORTED  ETAG_MISMATCH.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -201,8 +203,8 @@ class ScheduleServiceServicer:
         """Lets a paused schedule fire again, from now on. Any other stays as it is.
 
         Errors:
-        NOT_FOUND  SCHEDULE_NOT_FOUND.
-        ABORTED  ETAG_MISMATCH.
+        - NOT_FOUND  SCHEDULE_NOT_FOUND.
+        - ABORTED  ETAG_MISMATCH.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -213,8 +215,8 @@ class ScheduleServiceServicer:
         as soon as it is known what came of it, and after 3 s at most.
 
         Errors:
-        NOT_FOUND  SCHEDULE_NOT_FOUND.
-        FAILED_PRECONDITION  SCHEDULE_BUFFER_FULL: 1,000 runs wait for their turn.
+        - NOT_FOUND  SCHEDULE_NOT_FOUND.
+        - FAILED_PRECONDITION  SCHEDULE_BUFFER_FULL: 1,000 runs wait for their turn.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -226,9 +228,9 @@ class ScheduleServiceServicer:
         execution is still stored is not started again, unless `again` is set.
 
         Errors:
-        INVALID_ARGUMENT  VALIDATION_FAILED: the range is empty, reaches into the future, or has no time in it.
-        NOT_FOUND  SCHEDULE_NOT_FOUND.
-        FAILED_PRECONDITION  SCHEDULE_BUFFER_FULL: with the new ones more than 1,000 would wait for their turn.
+        - INVALID_ARGUMENT  VALIDATION_FAILED: the range is empty, reaches into the future, or has no time in it.
+        - NOT_FOUND  SCHEDULE_NOT_FOUND.
+        - FAILED_PRECONDITION  SCHEDULE_BUFFER_FULL: with the new ones more than 1,000 would wait for their turn.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -238,8 +240,8 @@ class ScheduleServiceServicer:
         """Lists the next times of a schedule, without jitter.
 
         Errors:
-        INVALID_ARGUMENT  VALIDATION_FAILED: the count.
-        NOT_FOUND  SCHEDULE_NOT_FOUND.
+        - INVALID_ARGUMENT  VALIDATION_FAILED: the count.
+        - NOT_FOUND  SCHEDULE_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -249,7 +251,7 @@ class ScheduleServiceServicer:
         """Lists the next times of a spec that is not stored.
 
         Errors:
-        INVALID_ARGUMENT  VALIDATION_FAILED: faults of the spec, the count.
+        - INVALID_ARGUMENT  VALIDATION_FAILED: faults of the spec, the count.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -260,8 +262,8 @@ class ScheduleServiceServicer:
         are kept.
 
         Errors:
-        INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
-        NOT_FOUND  SCHEDULE_NOT_FOUND.
+        - INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
+        - NOT_FOUND  SCHEDULE_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -342,9 +344,10 @@ class ScheduleService:
     """Schedules, and what came of them.
 
     Every RPC may also fail with
-    UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
-    RESOURCE_EXHAUSTED  STORE_FULL
-    DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+    - UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
+    - RESOURCE_EXHAUSTED  STORE_FULL
+    - DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+
     A request with faults is answered once, with INVALID_ARGUMENT, the reason
     VALIDATION_FAILED and a BadRequest that lists all of them.
 

@@ -30,9 +30,10 @@ class ScheduleServiceStub:
     """Schedules, and what came of them.
 
     Every RPC may also fail with
-      UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
-      RESOURCE_EXHAUSTED  STORE_FULL
-      DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+      - UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
+      - RESOURCE_EXHAUSTED  STORE_FULL
+      - DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+
     A request with faults is answered once, with INVALID_ARGUMENT, the reason
     VALIDATION_FAILED and a BadRequest that lists all of them.
 
@@ -51,39 +52,39 @@ class ScheduleServiceStub:
     whatever happens to servers.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: faults of the spec (TIME_ZONE_UNKNOWN,
+      - INVALID_ARGUMENT  VALIDATION_FAILED: faults of the spec (TIME_ZONE_UNKNOWN,
         SCHEDULE_NEVER_FIRES, …), the input does not fit the workflow's schema.
-      NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND, WORKFLOW_ALIAS_NOT_FOUND.
-      ALREADY_EXISTS  SCHEDULE_EXISTS: the name is taken.
+      - NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND, WORKFLOW_ALIAS_NOT_FOUND.
+      - ALREADY_EXISTS  SCHEDULE_EXISTS: the name is taken.
     """
     UpdateSchedule: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.UpdateScheduleRequest, _schedule_service_pb2.UpdateScheduleResponse]
     """Changes the fields named by the mask. Another spec holds from now on; one
     that was COMPLETED is ACTIVE again when it has times left.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: as CreateSchedule, or a mask path that is unknown or output only.
-      NOT_FOUND  SCHEDULE_NOT_FOUND, WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND, WORKFLOW_ALIAS_NOT_FOUND.
-      ABORTED  ETAG_MISMATCH: the schedule changed since the etag was read.
+      - INVALID_ARGUMENT  VALIDATION_FAILED: as CreateSchedule, or a mask path that is unknown or output only.
+      - NOT_FOUND  SCHEDULE_NOT_FOUND, WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND, WORKFLOW_ALIAS_NOT_FOUND.
+      - ABORTED  ETAG_MISMATCH: the schedule changed since the etag was read.
     """
     DeleteSchedule: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.DeleteScheduleRequest, _schedule_service_pb2.DeleteScheduleResponse]
     """Deletes a schedule with the list of its runs; executions go on.
 
     Errors:
-      NOT_FOUND  SCHEDULE_NOT_FOUND.
-      ABORTED  ETAG_MISMATCH.
+      - NOT_FOUND  SCHEDULE_NOT_FOUND.
+      - ABORTED  ETAG_MISMATCH.
     """
     GetSchedule: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.GetScheduleRequest, _schedule_service_pb2.GetScheduleResponse]
     """Reads a schedule.
 
     Errors:
-      NOT_FOUND  SCHEDULE_NOT_FOUND.
+      - NOT_FOUND  SCHEDULE_NOT_FOUND.
     """
     ListSchedules: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.ListSchedulesRequest, _schedule_service_pb2.ListSchedulesResponse]
     """Lists schedules, by name.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
-      NOT_FOUND  WORKFLOW_NOT_FOUND: the filter names a workflow that is not there.
+      - INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
+      - NOT_FOUND  WORKFLOW_NOT_FOUND: the filter names a workflow that is not there.
     """
     PauseSchedule: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.PauseScheduleRequest, _schedule_service_pb2.PauseScheduleResponse]
     """Stops a schedule from firing. Times that go by are not made up for. What
@@ -91,23 +92,23 @@ class ScheduleServiceStub:
     One that is paused takes the new note; one that is COMPLETED stays so.
 
     Errors:
-      NOT_FOUND  SCHEDULE_NOT_FOUND.
-      ABORTED  ETAG_MISMATCH.
+      - NOT_FOUND  SCHEDULE_NOT_FOUND.
+      - ABORTED  ETAG_MISMATCH.
     """
     ResumeSchedule: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.ResumeScheduleRequest, _schedule_service_pb2.ResumeScheduleResponse]
     """Lets a paused schedule fire again, from now on. Any other stays as it is.
 
     Errors:
-      NOT_FOUND  SCHEDULE_NOT_FOUND.
-      ABORTED  ETAG_MISMATCH.
+      - NOT_FOUND  SCHEDULE_NOT_FOUND.
+      - ABORTED  ETAG_MISMATCH.
     """
     TriggerSchedule: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.TriggerScheduleRequest, _schedule_service_pb2.TriggerScheduleResponse]
     """Starts what a schedule starts, now, also while it is paused. Returns the run
     as soon as it is known what came of it, and after 3 s at most.
 
     Errors:
-      NOT_FOUND  SCHEDULE_NOT_FOUND.
-      FAILED_PRECONDITION  SCHEDULE_BUFFER_FULL: 1,000 runs wait for their turn.
+      - NOT_FOUND  SCHEDULE_NOT_FOUND.
+      - FAILED_PRECONDITION  SCHEDULE_BUFFER_FULL: 1,000 runs wait for their turn.
     """
     BackfillSchedule: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.BackfillScheduleRequest, _schedule_service_pb2.BackfillScheduleResponse]
     """Starts what a schedule would have started at the times of a range in the
@@ -115,30 +116,30 @@ class ScheduleServiceStub:
     execution is still stored is not started again, unless `again` is set.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: the range is empty, reaches into the future, or has no time in it.
-      NOT_FOUND  SCHEDULE_NOT_FOUND.
-      FAILED_PRECONDITION  SCHEDULE_BUFFER_FULL: with the new ones more than 1,000 would wait for their turn.
+      - INVALID_ARGUMENT  VALIDATION_FAILED: the range is empty, reaches into the future, or has no time in it.
+      - NOT_FOUND  SCHEDULE_NOT_FOUND.
+      - FAILED_PRECONDITION  SCHEDULE_BUFFER_FULL: with the new ones more than 1,000 would wait for their turn.
     """
     ListScheduleTimes: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.ListScheduleTimesRequest, _schedule_service_pb2.ListScheduleTimesResponse]
     """Lists the next times of a schedule, without jitter.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: the count.
-      NOT_FOUND  SCHEDULE_NOT_FOUND.
+      - INVALID_ARGUMENT  VALIDATION_FAILED: the count.
+      - NOT_FOUND  SCHEDULE_NOT_FOUND.
     """
     PreviewSchedule: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.PreviewScheduleRequest, _schedule_service_pb2.PreviewScheduleResponse]
     """Lists the next times of a spec that is not stored.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: faults of the spec, the count.
+      - INVALID_ARGUMENT  VALIDATION_FAILED: faults of the spec, the count.
     """
     ListScheduleRuns: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.ListScheduleRunsRequest, _schedule_service_pb2.ListScheduleRunsResponse]
     """Lists the runs of a schedule, newest first. The newest 1,000 that are over
     are kept.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
-      NOT_FOUND  SCHEDULE_NOT_FOUND.
+      - INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
+      - NOT_FOUND  SCHEDULE_NOT_FOUND.
     """
 
 @_typing.type_check_only
@@ -146,9 +147,10 @@ class ScheduleServiceAsyncStub(ScheduleServiceStub):
     """Schedules, and what came of them.
 
     Every RPC may also fail with
-      UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
-      RESOURCE_EXHAUSTED  STORE_FULL
-      DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+      - UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
+      - RESOURCE_EXHAUSTED  STORE_FULL
+      - DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+
     A request with faults is answered once, with INVALID_ARGUMENT, the reason
     VALIDATION_FAILED and a BadRequest that lists all of them.
 
@@ -164,39 +166,39 @@ class ScheduleServiceAsyncStub(ScheduleServiceStub):
     whatever happens to servers.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: faults of the spec (TIME_ZONE_UNKNOWN,
+      - INVALID_ARGUMENT  VALIDATION_FAILED: faults of the spec (TIME_ZONE_UNKNOWN,
         SCHEDULE_NEVER_FIRES, …), the input does not fit the workflow's schema.
-      NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND, WORKFLOW_ALIAS_NOT_FOUND.
-      ALREADY_EXISTS  SCHEDULE_EXISTS: the name is taken.
+      - NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND, WORKFLOW_ALIAS_NOT_FOUND.
+      - ALREADY_EXISTS  SCHEDULE_EXISTS: the name is taken.
     """
     UpdateSchedule: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.UpdateScheduleRequest, _schedule_service_pb2.UpdateScheduleResponse]  # type: ignore[assignment]
     """Changes the fields named by the mask. Another spec holds from now on; one
     that was COMPLETED is ACTIVE again when it has times left.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: as CreateSchedule, or a mask path that is unknown or output only.
-      NOT_FOUND  SCHEDULE_NOT_FOUND, WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND, WORKFLOW_ALIAS_NOT_FOUND.
-      ABORTED  ETAG_MISMATCH: the schedule changed since the etag was read.
+      - INVALID_ARGUMENT  VALIDATION_FAILED: as CreateSchedule, or a mask path that is unknown or output only.
+      - NOT_FOUND  SCHEDULE_NOT_FOUND, WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND, WORKFLOW_ALIAS_NOT_FOUND.
+      - ABORTED  ETAG_MISMATCH: the schedule changed since the etag was read.
     """
     DeleteSchedule: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.DeleteScheduleRequest, _schedule_service_pb2.DeleteScheduleResponse]  # type: ignore[assignment]
     """Deletes a schedule with the list of its runs; executions go on.
 
     Errors:
-      NOT_FOUND  SCHEDULE_NOT_FOUND.
-      ABORTED  ETAG_MISMATCH.
+      - NOT_FOUND  SCHEDULE_NOT_FOUND.
+      - ABORTED  ETAG_MISMATCH.
     """
     GetSchedule: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.GetScheduleRequest, _schedule_service_pb2.GetScheduleResponse]  # type: ignore[assignment]
     """Reads a schedule.
 
     Errors:
-      NOT_FOUND  SCHEDULE_NOT_FOUND.
+      - NOT_FOUND  SCHEDULE_NOT_FOUND.
     """
     ListSchedules: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.ListSchedulesRequest, _schedule_service_pb2.ListSchedulesResponse]  # type: ignore[assignment]
     """Lists schedules, by name.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
-      NOT_FOUND  WORKFLOW_NOT_FOUND: the filter names a workflow that is not there.
+      - INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
+      - NOT_FOUND  WORKFLOW_NOT_FOUND: the filter names a workflow that is not there.
     """
     PauseSchedule: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.PauseScheduleRequest, _schedule_service_pb2.PauseScheduleResponse]  # type: ignore[assignment]
     """Stops a schedule from firing. Times that go by are not made up for. What
@@ -204,23 +206,23 @@ class ScheduleServiceAsyncStub(ScheduleServiceStub):
     One that is paused takes the new note; one that is COMPLETED stays so.
 
     Errors:
-      NOT_FOUND  SCHEDULE_NOT_FOUND.
-      ABORTED  ETAG_MISMATCH.
+      - NOT_FOUND  SCHEDULE_NOT_FOUND.
+      - ABORTED  ETAG_MISMATCH.
     """
     ResumeSchedule: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.ResumeScheduleRequest, _schedule_service_pb2.ResumeScheduleResponse]  # type: ignore[assignment]
     """Lets a paused schedule fire again, from now on. Any other stays as it is.
 
     Errors:
-      NOT_FOUND  SCHEDULE_NOT_FOUND.
-      ABORTED  ETAG_MISMATCH.
+      - NOT_FOUND  SCHEDULE_NOT_FOUND.
+      - ABORTED  ETAG_MISMATCH.
     """
     TriggerSchedule: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.TriggerScheduleRequest, _schedule_service_pb2.TriggerScheduleResponse]  # type: ignore[assignment]
     """Starts what a schedule starts, now, also while it is paused. Returns the run
     as soon as it is known what came of it, and after 3 s at most.
 
     Errors:
-      NOT_FOUND  SCHEDULE_NOT_FOUND.
-      FAILED_PRECONDITION  SCHEDULE_BUFFER_FULL: 1,000 runs wait for their turn.
+      - NOT_FOUND  SCHEDULE_NOT_FOUND.
+      - FAILED_PRECONDITION  SCHEDULE_BUFFER_FULL: 1,000 runs wait for their turn.
     """
     BackfillSchedule: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.BackfillScheduleRequest, _schedule_service_pb2.BackfillScheduleResponse]  # type: ignore[assignment]
     """Starts what a schedule would have started at the times of a range in the
@@ -228,39 +230,40 @@ class ScheduleServiceAsyncStub(ScheduleServiceStub):
     execution is still stored is not started again, unless `again` is set.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: the range is empty, reaches into the future, or has no time in it.
-      NOT_FOUND  SCHEDULE_NOT_FOUND.
-      FAILED_PRECONDITION  SCHEDULE_BUFFER_FULL: with the new ones more than 1,000 would wait for their turn.
+      - INVALID_ARGUMENT  VALIDATION_FAILED: the range is empty, reaches into the future, or has no time in it.
+      - NOT_FOUND  SCHEDULE_NOT_FOUND.
+      - FAILED_PRECONDITION  SCHEDULE_BUFFER_FULL: with the new ones more than 1,000 would wait for their turn.
     """
     ListScheduleTimes: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.ListScheduleTimesRequest, _schedule_service_pb2.ListScheduleTimesResponse]  # type: ignore[assignment]
     """Lists the next times of a schedule, without jitter.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: the count.
-      NOT_FOUND  SCHEDULE_NOT_FOUND.
+      - INVALID_ARGUMENT  VALIDATION_FAILED: the count.
+      - NOT_FOUND  SCHEDULE_NOT_FOUND.
     """
     PreviewSchedule: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.PreviewScheduleRequest, _schedule_service_pb2.PreviewScheduleResponse]  # type: ignore[assignment]
     """Lists the next times of a spec that is not stored.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: faults of the spec, the count.
+      - INVALID_ARGUMENT  VALIDATION_FAILED: faults of the spec, the count.
     """
     ListScheduleRuns: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.ListScheduleRunsRequest, _schedule_service_pb2.ListScheduleRunsResponse]  # type: ignore[assignment]
     """Lists the runs of a schedule, newest first. The newest 1,000 that are over
     are kept.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
-      NOT_FOUND  SCHEDULE_NOT_FOUND.
+      - INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
+      - NOT_FOUND  SCHEDULE_NOT_FOUND.
     """
 
 class ScheduleServiceServicer(metaclass=_abc_1.ABCMeta):
     """Schedules, and what came of them.
 
     Every RPC may also fail with
-      UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
-      RESOURCE_EXHAUSTED  STORE_FULL
-      DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+      - UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
+      - RESOURCE_EXHAUSTED  STORE_FULL
+      - DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+
     A request with faults is answered once, with INVALID_ARGUMENT, the reason
     VALIDATION_FAILED and a BadRequest that lists all of them.
 
@@ -280,10 +283,10 @@ class ScheduleServiceServicer(metaclass=_abc_1.ABCMeta):
         whatever happens to servers.
 
         Errors:
-          INVALID_ARGUMENT  VALIDATION_FAILED: faults of the spec (TIME_ZONE_UNKNOWN,
+          - INVALID_ARGUMENT  VALIDATION_FAILED: faults of the spec (TIME_ZONE_UNKNOWN,
             SCHEDULE_NEVER_FIRES, …), the input does not fit the workflow's schema.
-          NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND, WORKFLOW_ALIAS_NOT_FOUND.
-          ALREADY_EXISTS  SCHEDULE_EXISTS: the name is taken.
+          - NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND, WORKFLOW_ALIAS_NOT_FOUND.
+          - ALREADY_EXISTS  SCHEDULE_EXISTS: the name is taken.
         """
 
     @_abc_1.abstractmethod
@@ -296,9 +299,9 @@ class ScheduleServiceServicer(metaclass=_abc_1.ABCMeta):
         that was COMPLETED is ACTIVE again when it has times left.
 
         Errors:
-          INVALID_ARGUMENT  VALIDATION_FAILED: as CreateSchedule, or a mask path that is unknown or output only.
-          NOT_FOUND  SCHEDULE_NOT_FOUND, WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND, WORKFLOW_ALIAS_NOT_FOUND.
-          ABORTED  ETAG_MISMATCH: the schedule changed since the etag was read.
+          - INVALID_ARGUMENT  VALIDATION_FAILED: as CreateSchedule, or a mask path that is unknown or output only.
+          - NOT_FOUND  SCHEDULE_NOT_FOUND, WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND, WORKFLOW_ALIAS_NOT_FOUND.
+          - ABORTED  ETAG_MISMATCH: the schedule changed since the etag was read.
         """
 
     @_abc_1.abstractmethod
@@ -310,8 +313,8 @@ class ScheduleServiceServicer(metaclass=_abc_1.ABCMeta):
         """Deletes a schedule with the list of its runs; executions go on.
 
         Errors:
-          NOT_FOUND  SCHEDULE_NOT_FOUND.
-          ABORTED  ETAG_MISMATCH.
+          - NOT_FOUND  SCHEDULE_NOT_FOUND.
+          - ABORTED  ETAG_MISMATCH.
         """
 
     @_abc_1.abstractmethod
@@ -323,7 +326,7 @@ class ScheduleServiceServicer(metaclass=_abc_1.ABCMeta):
         """Reads a schedule.
 
         Errors:
-          NOT_FOUND  SCHEDULE_NOT_FOUND.
+          - NOT_FOUND  SCHEDULE_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod
@@ -335,8 +338,8 @@ class ScheduleServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists schedules, by name.
 
         Errors:
-          INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
-          NOT_FOUND  WORKFLOW_NOT_FOUND: the filter names a workflow that is not there.
+          - INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
+          - NOT_FOUND  WORKFLOW_NOT_FOUND: the filter names a workflow that is not there.
         """
 
     @_abc_1.abstractmethod
@@ -350,8 +353,8 @@ class ScheduleServiceServicer(metaclass=_abc_1.ABCMeta):
         One that is paused takes the new note; one that is COMPLETED stays so.
 
         Errors:
-          NOT_FOUND  SCHEDULE_NOT_FOUND.
-          ABORTED  ETAG_MISMATCH.
+          - NOT_FOUND  SCHEDULE_NOT_FOUND.
+          - ABORTED  ETAG_MISMATCH.
         """
 
     @_abc_1.abstractmethod
@@ -363,8 +366,8 @@ class ScheduleServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lets a paused schedule fire again, from now on. Any other stays as it is.
 
         Errors:
-          NOT_FOUND  SCHEDULE_NOT_FOUND.
-          ABORTED  ETAG_MISMATCH.
+          - NOT_FOUND  SCHEDULE_NOT_FOUND.
+          - ABORTED  ETAG_MISMATCH.
         """
 
     @_abc_1.abstractmethod
@@ -377,8 +380,8 @@ class ScheduleServiceServicer(metaclass=_abc_1.ABCMeta):
         as soon as it is known what came of it, and after 3 s at most.
 
         Errors:
-          NOT_FOUND  SCHEDULE_NOT_FOUND.
-          FAILED_PRECONDITION  SCHEDULE_BUFFER_FULL: 1,000 runs wait for their turn.
+          - NOT_FOUND  SCHEDULE_NOT_FOUND.
+          - FAILED_PRECONDITION  SCHEDULE_BUFFER_FULL: 1,000 runs wait for their turn.
         """
 
     @_abc_1.abstractmethod
@@ -392,9 +395,9 @@ class ScheduleServiceServicer(metaclass=_abc_1.ABCMeta):
         execution is still stored is not started again, unless `again` is set.
 
         Errors:
-          INVALID_ARGUMENT  VALIDATION_FAILED: the range is empty, reaches into the future, or has no time in it.
-          NOT_FOUND  SCHEDULE_NOT_FOUND.
-          FAILED_PRECONDITION  SCHEDULE_BUFFER_FULL: with the new ones more than 1,000 would wait for their turn.
+          - INVALID_ARGUMENT  VALIDATION_FAILED: the range is empty, reaches into the future, or has no time in it.
+          - NOT_FOUND  SCHEDULE_NOT_FOUND.
+          - FAILED_PRECONDITION  SCHEDULE_BUFFER_FULL: with the new ones more than 1,000 would wait for their turn.
         """
 
     @_abc_1.abstractmethod
@@ -406,8 +409,8 @@ class ScheduleServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists the next times of a schedule, without jitter.
 
         Errors:
-          INVALID_ARGUMENT  VALIDATION_FAILED: the count.
-          NOT_FOUND  SCHEDULE_NOT_FOUND.
+          - INVALID_ARGUMENT  VALIDATION_FAILED: the count.
+          - NOT_FOUND  SCHEDULE_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod
@@ -419,7 +422,7 @@ class ScheduleServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists the next times of a spec that is not stored.
 
         Errors:
-          INVALID_ARGUMENT  VALIDATION_FAILED: faults of the spec, the count.
+          - INVALID_ARGUMENT  VALIDATION_FAILED: faults of the spec, the count.
         """
 
     @_abc_1.abstractmethod
@@ -432,8 +435,8 @@ class ScheduleServiceServicer(metaclass=_abc_1.ABCMeta):
         are kept.
 
         Errors:
-          INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
-          NOT_FOUND  SCHEDULE_NOT_FOUND.
+          - INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
+          - NOT_FOUND  SCHEDULE_NOT_FOUND.
         """
 
 def add_ScheduleServiceServicer_to_server(servicer: ScheduleServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

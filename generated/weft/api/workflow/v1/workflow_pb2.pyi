@@ -231,8 +231,8 @@ class Workflow(_message.Message):
     id: _builtins.str
     """Assigned by the server: `wf_` and 26 characters, ordered by time."""
     name: _builtins.str
-    """Unique among workflows that are not deleted:
-    [a-z]([a-z0-9-]{0,61}[a-z0-9])?.
+    """Unique among workflows that are not deleted. Lower-case letters, digits and `-`,
+    at most 63; it starts with a letter and does not end with `-`.
     """
     description: _builtins.str
     """For people; Markdown, at most 8,192 characters."""
@@ -480,7 +480,9 @@ class RetryPolicy(_message.Message):
 
     Tried again is what fails with UNAVAILABLE, DEADLINE_EXCEEDED,
     RESOURCE_EXHAUSTED, ABORTED, INTERNAL or UNKNOWN. What an action refuses on
-    purpose, with another code and a reason of its own, fails the step at once.
+    purpose, with another code and a reason of its own, fails the step at once. What
+    an action asks to wait, by a google.rpc.RetryInfo or the header `Retry-After`, is
+    the shortest pause, up to 24 h.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

@@ -29,9 +29,10 @@ class WorkflowServiceStub:
     """Definitions of workflows and their versions.
 
     Every RPC may also fail with
-    UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
-    RESOURCE_EXHAUSTED  STORE_FULL
-    DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+    - UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
+    - RESOURCE_EXHAUSTED  STORE_FULL
+    - DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+
     A request with faults is answered once, with INVALID_ARGUMENT, the reason
     VALIDATION_FAILED and a BadRequest that lists all of them.
 
@@ -108,9 +109,10 @@ class WorkflowServiceServicer:
     """Definitions of workflows and their versions.
 
     Every RPC may also fail with
-    UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
-    RESOURCE_EXHAUSTED  STORE_FULL
-    DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+    - UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
+    - RESOURCE_EXHAUSTED  STORE_FULL
+    - DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+
     A request with faults is answered once, with INVALID_ARGUMENT, the reason
     VALIDATION_FAILED and a BadRequest that lists all of them.
 
@@ -124,9 +126,9 @@ class WorkflowServiceServicer:
         """Creates a workflow as version 1, when it has no problem.
 
         Errors:
-        INVALID_ARGUMENT  VALIDATION_FAILED: every fault of the definition at once: unknown services,
+        - INVALID_ARGUMENT  VALIDATION_FAILED: every fault of the definition at once: unknown services,
         actions and steps, cycles, unreachable and duplicate steps, expressions, schemas that do not fit.
-        ALREADY_EXISTS  WORKFLOW_EXISTS: the name is taken.
+        - ALREADY_EXISTS  WORKFLOW_EXISTS: the name is taken.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -138,11 +140,11 @@ class WorkflowServiceServicer:
         are not.
 
         Errors:
-        INVALID_ARGUMENT  VALIDATION_FAILED: a fault of the definition, or a mask path that is unknown or
+        - INVALID_ARGUMENT  VALIDATION_FAILED: a fault of the definition, or a mask path that is unknown or
         output only.
-        NOT_FOUND  WORKFLOW_NOT_FOUND.
-        ALREADY_EXISTS  WORKFLOW_EXISTS: the new name is taken.
-        ABORTED  ETAG_MISMATCH: the workflow changed since the etag was read.
+        - NOT_FOUND  WORKFLOW_NOT_FOUND.
+        - ALREADY_EXISTS  WORKFLOW_EXISTS: the new name is taken.
+        - ABORTED  ETAG_MISMATCH: the workflow changed since the etag was read.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -152,9 +154,9 @@ class WorkflowServiceServicer:
         """Moves a workflow to another state. A repeat changes nothing.
 
         Errors:
-        INVALID_ARGUMENT  VALIDATION_FAILED: the state is not set.
-        NOT_FOUND  WORKFLOW_NOT_FOUND.
-        ABORTED  ETAG_MISMATCH.
+        - INVALID_ARGUMENT  VALIDATION_FAILED: the state is not set.
+        - NOT_FOUND  WORKFLOW_NOT_FOUND.
+        - ABORTED  ETAG_MISMATCH.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -166,9 +168,9 @@ class WorkflowServiceServicer:
         workflow has at most 32 aliases.
 
         Errors:
-        INVALID_ARGUMENT  VALIDATION_FAILED: the name, the percentages, too many aliases.
-        NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND.
-        ABORTED  ETAG_MISMATCH.
+        - INVALID_ARGUMENT  VALIDATION_FAILED: the name, the percentages, too many aliases.
+        - NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND.
+        - ABORTED  ETAG_MISMATCH.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -178,8 +180,8 @@ class WorkflowServiceServicer:
         """Deletes an alias. What runs keeps its version.
 
         Errors:
-        NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_ALIAS_NOT_FOUND.
-        ABORTED  ETAG_MISMATCH.
+        - NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_ALIAS_NOT_FOUND.
+        - ABORTED  ETAG_MISMATCH.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -190,8 +192,8 @@ class WorkflowServiceServicer:
         past ones stay readable.
 
         Errors:
-        NOT_FOUND  WORKFLOW_NOT_FOUND.
-        ABORTED  ETAG_MISMATCH.
+        - NOT_FOUND  WORKFLOW_NOT_FOUND.
+        - ABORTED  ETAG_MISMATCH.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -201,7 +203,7 @@ class WorkflowServiceServicer:
         """Reads the latest version, or the one named.
 
         Errors:
-        NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND.
+        - NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -211,8 +213,8 @@ class WorkflowServiceServicer:
         """Lists workflows, each in its latest version, by name.
 
         Errors:
-        INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
-        UNAVAILABLE  NEWER_RELEASE: this server cannot read some; it names them.
+        - INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
+        - UNAVAILABLE  NEWER_RELEASE: this server cannot read some; it names them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -222,8 +224,8 @@ class WorkflowServiceServicer:
         """Lists the versions of one workflow, newest first.
 
         Errors:
-        INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
-        NOT_FOUND  WORKFLOW_NOT_FOUND.
+        - INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
+        - NOT_FOUND  WORKFLOW_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -245,9 +247,9 @@ class WorkflowServiceServicer:
         A definition with errors is not run: they are in `problems`.
 
         Errors:
-        INVALID_ARGUMENT  VALIDATION_FAILED: the input does not fit the workflow's schema; faults of the
+        - INVALID_ARGUMENT  VALIDATION_FAILED: the input does not fit the workflow's schema; faults of the
         results.
-        NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND: `name` is given and not there.
+        - NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND: `name` is given and not there.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -323,9 +325,10 @@ class WorkflowService:
     """Definitions of workflows and their versions.
 
     Every RPC may also fail with
-    UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
-    RESOURCE_EXHAUSTED  STORE_FULL
-    DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+    - UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
+    - RESOURCE_EXHAUSTED  STORE_FULL
+    - DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+
     A request with faults is answered once, with INVALID_ARGUMENT, the reason
     VALIDATION_FAILED and a BadRequest that lists all of them.
 

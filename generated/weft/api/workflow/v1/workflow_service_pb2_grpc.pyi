@@ -30,9 +30,10 @@ class WorkflowServiceStub:
     """Definitions of workflows and their versions.
 
     Every RPC may also fail with
-      UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
-      RESOURCE_EXHAUSTED  STORE_FULL
-      DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+      - UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
+      - RESOURCE_EXHAUSTED  STORE_FULL
+      - DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+
     A request with faults is answered once, with INVALID_ARGUMENT, the reason
     VALIDATION_FAILED and a BadRequest that lists all of them.
 
@@ -50,9 +51,9 @@ class WorkflowServiceStub:
     """Creates a workflow as version 1, when it has no problem.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: every fault of the definition at once: unknown services,
+      - INVALID_ARGUMENT  VALIDATION_FAILED: every fault of the definition at once: unknown services,
         actions and steps, cycles, unreachable and duplicate steps, expressions, schemas that do not fit.
-      ALREADY_EXISTS  WORKFLOW_EXISTS: the name is taken.
+      - ALREADY_EXISTS  WORKFLOW_EXISTS: the name is taken.
     """
     UpdateWorkflow: _grpc.UnaryUnaryMultiCallable[_workflow_service_pb2.UpdateWorkflowRequest, _workflow_service_pb2.UpdateWorkflowResponse]
     """Changes the fields named by the mask. A changed definition (steps,
@@ -60,19 +61,19 @@ class WorkflowServiceStub:
     are not.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: a fault of the definition, or a mask path that is unknown or
+      - INVALID_ARGUMENT  VALIDATION_FAILED: a fault of the definition, or a mask path that is unknown or
         output only.
-      NOT_FOUND  WORKFLOW_NOT_FOUND.
-      ALREADY_EXISTS  WORKFLOW_EXISTS: the new name is taken.
-      ABORTED  ETAG_MISMATCH: the workflow changed since the etag was read.
+      - NOT_FOUND  WORKFLOW_NOT_FOUND.
+      - ALREADY_EXISTS  WORKFLOW_EXISTS: the new name is taken.
+      - ABORTED  ETAG_MISMATCH: the workflow changed since the etag was read.
     """
     SetWorkflowState: _grpc.UnaryUnaryMultiCallable[_workflow_service_pb2.SetWorkflowStateRequest, _workflow_service_pb2.SetWorkflowStateResponse]
     """Moves a workflow to another state. A repeat changes nothing.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: the state is not set.
-      NOT_FOUND  WORKFLOW_NOT_FOUND.
-      ABORTED  ETAG_MISMATCH.
+      - INVALID_ARGUMENT  VALIDATION_FAILED: the state is not set.
+      - NOT_FOUND  WORKFLOW_NOT_FOUND.
+      - ABORTED  ETAG_MISMATCH.
     """
     SetWorkflowAlias: _grpc.UnaryUnaryMultiCallable[_workflow_service_pb2.SetWorkflowAliasRequest, _workflow_service_pb2.SetWorkflowAliasResponse]
     """Makes an alias name a version, or several of them, in place of what it named
@@ -80,44 +81,44 @@ class WorkflowServiceStub:
     workflow has at most 32 aliases.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: the name, the percentages, too many aliases.
-      NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND.
-      ABORTED  ETAG_MISMATCH.
+      - INVALID_ARGUMENT  VALIDATION_FAILED: the name, the percentages, too many aliases.
+      - NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND.
+      - ABORTED  ETAG_MISMATCH.
     """
     DeleteWorkflowAlias: _grpc.UnaryUnaryMultiCallable[_workflow_service_pb2.DeleteWorkflowAliasRequest, _workflow_service_pb2.DeleteWorkflowAliasResponse]
     """Deletes an alias. What runs keeps its version.
 
     Errors:
-      NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_ALIAS_NOT_FOUND.
-      ABORTED  ETAG_MISMATCH.
+      - NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_ALIAS_NOT_FOUND.
+      - ABORTED  ETAG_MISMATCH.
     """
     DeleteWorkflow: _grpc.UnaryUnaryMultiCallable[_workflow_service_pb2.DeleteWorkflowRequest, _workflow_service_pb2.DeleteWorkflowResponse]
     """Deletes a workflow; its name is free again. Running executions go on, and
     past ones stay readable.
 
     Errors:
-      NOT_FOUND  WORKFLOW_NOT_FOUND.
-      ABORTED  ETAG_MISMATCH.
+      - NOT_FOUND  WORKFLOW_NOT_FOUND.
+      - ABORTED  ETAG_MISMATCH.
     """
     GetWorkflow: _grpc.UnaryUnaryMultiCallable[_workflow_service_pb2.GetWorkflowRequest, _workflow_service_pb2.GetWorkflowResponse]
     """Reads the latest version, or the one named.
 
     Errors:
-      NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND.
+      - NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND.
     """
     ListWorkflows: _grpc.UnaryUnaryMultiCallable[_workflow_service_pb2.ListWorkflowsRequest, _workflow_service_pb2.ListWorkflowsResponse]
     """Lists workflows, each in its latest version, by name.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
-      UNAVAILABLE  NEWER_RELEASE: this server cannot read some; it names them.
+      - INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
+      - UNAVAILABLE  NEWER_RELEASE: this server cannot read some; it names them.
     """
     ListWorkflowVersions: _grpc.UnaryUnaryMultiCallable[_workflow_service_pb2.ListWorkflowVersionsRequest, _workflow_service_pb2.ListWorkflowVersionsResponse]
     """Lists the versions of one workflow, newest first.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
-      NOT_FOUND  WORKFLOW_NOT_FOUND.
+      - INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
+      - NOT_FOUND  WORKFLOW_NOT_FOUND.
     """
     ValidateWorkflow: _grpc.UnaryUnaryMultiCallable[_workflow_service_pb2.ValidateWorkflowRequest, _workflow_service_pb2.ValidateWorkflowResponse]
     """Finds every problem of a definition against the registry as it is now, and
@@ -131,9 +132,9 @@ class WorkflowServiceStub:
     A definition with errors is not run: they are in `problems`.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: the input does not fit the workflow's schema; faults of the
+      - INVALID_ARGUMENT  VALIDATION_FAILED: the input does not fit the workflow's schema; faults of the
         results.
-      NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND: `name` is given and not there.
+      - NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND: `name` is given and not there.
     """
 
 @_typing.type_check_only
@@ -141,9 +142,10 @@ class WorkflowServiceAsyncStub(WorkflowServiceStub):
     """Definitions of workflows and their versions.
 
     Every RPC may also fail with
-      UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
-      RESOURCE_EXHAUSTED  STORE_FULL
-      DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+      - UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
+      - RESOURCE_EXHAUSTED  STORE_FULL
+      - DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+
     A request with faults is answered once, with INVALID_ARGUMENT, the reason
     VALIDATION_FAILED and a BadRequest that lists all of them.
 
@@ -158,9 +160,9 @@ class WorkflowServiceAsyncStub(WorkflowServiceStub):
     """Creates a workflow as version 1, when it has no problem.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: every fault of the definition at once: unknown services,
+      - INVALID_ARGUMENT  VALIDATION_FAILED: every fault of the definition at once: unknown services,
         actions and steps, cycles, unreachable and duplicate steps, expressions, schemas that do not fit.
-      ALREADY_EXISTS  WORKFLOW_EXISTS: the name is taken.
+      - ALREADY_EXISTS  WORKFLOW_EXISTS: the name is taken.
     """
     UpdateWorkflow: _aio.UnaryUnaryMultiCallable[_workflow_service_pb2.UpdateWorkflowRequest, _workflow_service_pb2.UpdateWorkflowResponse]  # type: ignore[assignment]
     """Changes the fields named by the mask. A changed definition (steps,
@@ -168,19 +170,19 @@ class WorkflowServiceAsyncStub(WorkflowServiceStub):
     are not.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: a fault of the definition, or a mask path that is unknown or
+      - INVALID_ARGUMENT  VALIDATION_FAILED: a fault of the definition, or a mask path that is unknown or
         output only.
-      NOT_FOUND  WORKFLOW_NOT_FOUND.
-      ALREADY_EXISTS  WORKFLOW_EXISTS: the new name is taken.
-      ABORTED  ETAG_MISMATCH: the workflow changed since the etag was read.
+      - NOT_FOUND  WORKFLOW_NOT_FOUND.
+      - ALREADY_EXISTS  WORKFLOW_EXISTS: the new name is taken.
+      - ABORTED  ETAG_MISMATCH: the workflow changed since the etag was read.
     """
     SetWorkflowState: _aio.UnaryUnaryMultiCallable[_workflow_service_pb2.SetWorkflowStateRequest, _workflow_service_pb2.SetWorkflowStateResponse]  # type: ignore[assignment]
     """Moves a workflow to another state. A repeat changes nothing.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: the state is not set.
-      NOT_FOUND  WORKFLOW_NOT_FOUND.
-      ABORTED  ETAG_MISMATCH.
+      - INVALID_ARGUMENT  VALIDATION_FAILED: the state is not set.
+      - NOT_FOUND  WORKFLOW_NOT_FOUND.
+      - ABORTED  ETAG_MISMATCH.
     """
     SetWorkflowAlias: _aio.UnaryUnaryMultiCallable[_workflow_service_pb2.SetWorkflowAliasRequest, _workflow_service_pb2.SetWorkflowAliasResponse]  # type: ignore[assignment]
     """Makes an alias name a version, or several of them, in place of what it named
@@ -188,44 +190,44 @@ class WorkflowServiceAsyncStub(WorkflowServiceStub):
     workflow has at most 32 aliases.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: the name, the percentages, too many aliases.
-      NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND.
-      ABORTED  ETAG_MISMATCH.
+      - INVALID_ARGUMENT  VALIDATION_FAILED: the name, the percentages, too many aliases.
+      - NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND.
+      - ABORTED  ETAG_MISMATCH.
     """
     DeleteWorkflowAlias: _aio.UnaryUnaryMultiCallable[_workflow_service_pb2.DeleteWorkflowAliasRequest, _workflow_service_pb2.DeleteWorkflowAliasResponse]  # type: ignore[assignment]
     """Deletes an alias. What runs keeps its version.
 
     Errors:
-      NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_ALIAS_NOT_FOUND.
-      ABORTED  ETAG_MISMATCH.
+      - NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_ALIAS_NOT_FOUND.
+      - ABORTED  ETAG_MISMATCH.
     """
     DeleteWorkflow: _aio.UnaryUnaryMultiCallable[_workflow_service_pb2.DeleteWorkflowRequest, _workflow_service_pb2.DeleteWorkflowResponse]  # type: ignore[assignment]
     """Deletes a workflow; its name is free again. Running executions go on, and
     past ones stay readable.
 
     Errors:
-      NOT_FOUND  WORKFLOW_NOT_FOUND.
-      ABORTED  ETAG_MISMATCH.
+      - NOT_FOUND  WORKFLOW_NOT_FOUND.
+      - ABORTED  ETAG_MISMATCH.
     """
     GetWorkflow: _aio.UnaryUnaryMultiCallable[_workflow_service_pb2.GetWorkflowRequest, _workflow_service_pb2.GetWorkflowResponse]  # type: ignore[assignment]
     """Reads the latest version, or the one named.
 
     Errors:
-      NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND.
+      - NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND.
     """
     ListWorkflows: _aio.UnaryUnaryMultiCallable[_workflow_service_pb2.ListWorkflowsRequest, _workflow_service_pb2.ListWorkflowsResponse]  # type: ignore[assignment]
     """Lists workflows, each in its latest version, by name.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
-      UNAVAILABLE  NEWER_RELEASE: this server cannot read some; it names them.
+      - INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
+      - UNAVAILABLE  NEWER_RELEASE: this server cannot read some; it names them.
     """
     ListWorkflowVersions: _aio.UnaryUnaryMultiCallable[_workflow_service_pb2.ListWorkflowVersionsRequest, _workflow_service_pb2.ListWorkflowVersionsResponse]  # type: ignore[assignment]
     """Lists the versions of one workflow, newest first.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
-      NOT_FOUND  WORKFLOW_NOT_FOUND.
+      - INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
+      - NOT_FOUND  WORKFLOW_NOT_FOUND.
     """
     ValidateWorkflow: _aio.UnaryUnaryMultiCallable[_workflow_service_pb2.ValidateWorkflowRequest, _workflow_service_pb2.ValidateWorkflowResponse]  # type: ignore[assignment]
     """Finds every problem of a definition against the registry as it is now, and
@@ -239,18 +241,19 @@ class WorkflowServiceAsyncStub(WorkflowServiceStub):
     A definition with errors is not run: they are in `problems`.
 
     Errors:
-      INVALID_ARGUMENT  VALIDATION_FAILED: the input does not fit the workflow's schema; faults of the
+      - INVALID_ARGUMENT  VALIDATION_FAILED: the input does not fit the workflow's schema; faults of the
         results.
-      NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND: `name` is given and not there.
+      - NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND: `name` is given and not there.
     """
 
 class WorkflowServiceServicer(metaclass=_abc_1.ABCMeta):
     """Definitions of workflows and their versions.
 
     Every RPC may also fail with
-      UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
-      RESOURCE_EXHAUSTED  STORE_FULL
-      DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+      - UNAVAILABLE  STORE_UNAVAILABLE (with RetryInfo), SERVER_DRAINING
+      - RESOURCE_EXHAUSTED  STORE_FULL
+      - DEADLINE_EXCEEDED, CANCELLED  by the caller's own deadline or cancellation.
+
     A request with faults is answered once, with INVALID_ARGUMENT, the reason
     VALIDATION_FAILED and a BadRequest that lists all of them.
 
@@ -269,9 +272,9 @@ class WorkflowServiceServicer(metaclass=_abc_1.ABCMeta):
         """Creates a workflow as version 1, when it has no problem.
 
         Errors:
-          INVALID_ARGUMENT  VALIDATION_FAILED: every fault of the definition at once: unknown services,
+          - INVALID_ARGUMENT  VALIDATION_FAILED: every fault of the definition at once: unknown services,
             actions and steps, cycles, unreachable and duplicate steps, expressions, schemas that do not fit.
-          ALREADY_EXISTS  WORKFLOW_EXISTS: the name is taken.
+          - ALREADY_EXISTS  WORKFLOW_EXISTS: the name is taken.
         """
 
     @_abc_1.abstractmethod
@@ -285,11 +288,11 @@ class WorkflowServiceServicer(metaclass=_abc_1.ABCMeta):
         are not.
 
         Errors:
-          INVALID_ARGUMENT  VALIDATION_FAILED: a fault of the definition, or a mask path that is unknown or
+          - INVALID_ARGUMENT  VALIDATION_FAILED: a fault of the definition, or a mask path that is unknown or
             output only.
-          NOT_FOUND  WORKFLOW_NOT_FOUND.
-          ALREADY_EXISTS  WORKFLOW_EXISTS: the new name is taken.
-          ABORTED  ETAG_MISMATCH: the workflow changed since the etag was read.
+          - NOT_FOUND  WORKFLOW_NOT_FOUND.
+          - ALREADY_EXISTS  WORKFLOW_EXISTS: the new name is taken.
+          - ABORTED  ETAG_MISMATCH: the workflow changed since the etag was read.
         """
 
     @_abc_1.abstractmethod
@@ -301,9 +304,9 @@ class WorkflowServiceServicer(metaclass=_abc_1.ABCMeta):
         """Moves a workflow to another state. A repeat changes nothing.
 
         Errors:
-          INVALID_ARGUMENT  VALIDATION_FAILED: the state is not set.
-          NOT_FOUND  WORKFLOW_NOT_FOUND.
-          ABORTED  ETAG_MISMATCH.
+          - INVALID_ARGUMENT  VALIDATION_FAILED: the state is not set.
+          - NOT_FOUND  WORKFLOW_NOT_FOUND.
+          - ABORTED  ETAG_MISMATCH.
         """
 
     @_abc_1.abstractmethod
@@ -317,9 +320,9 @@ class WorkflowServiceServicer(metaclass=_abc_1.ABCMeta):
         workflow has at most 32 aliases.
 
         Errors:
-          INVALID_ARGUMENT  VALIDATION_FAILED: the name, the percentages, too many aliases.
-          NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND.
-          ABORTED  ETAG_MISMATCH.
+          - INVALID_ARGUMENT  VALIDATION_FAILED: the name, the percentages, too many aliases.
+          - NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND.
+          - ABORTED  ETAG_MISMATCH.
         """
 
     @_abc_1.abstractmethod
@@ -331,8 +334,8 @@ class WorkflowServiceServicer(metaclass=_abc_1.ABCMeta):
         """Deletes an alias. What runs keeps its version.
 
         Errors:
-          NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_ALIAS_NOT_FOUND.
-          ABORTED  ETAG_MISMATCH.
+          - NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_ALIAS_NOT_FOUND.
+          - ABORTED  ETAG_MISMATCH.
         """
 
     @_abc_1.abstractmethod
@@ -345,8 +348,8 @@ class WorkflowServiceServicer(metaclass=_abc_1.ABCMeta):
         past ones stay readable.
 
         Errors:
-          NOT_FOUND  WORKFLOW_NOT_FOUND.
-          ABORTED  ETAG_MISMATCH.
+          - NOT_FOUND  WORKFLOW_NOT_FOUND.
+          - ABORTED  ETAG_MISMATCH.
         """
 
     @_abc_1.abstractmethod
@@ -358,7 +361,7 @@ class WorkflowServiceServicer(metaclass=_abc_1.ABCMeta):
         """Reads the latest version, or the one named.
 
         Errors:
-          NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND.
+          - NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod
@@ -370,8 +373,8 @@ class WorkflowServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists workflows, each in its latest version, by name.
 
         Errors:
-          INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
-          UNAVAILABLE  NEWER_RELEASE: this server cannot read some; it names them.
+          - INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
+          - UNAVAILABLE  NEWER_RELEASE: this server cannot read some; it names them.
         """
 
     @_abc_1.abstractmethod
@@ -383,8 +386,8 @@ class WorkflowServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists the versions of one workflow, newest first.
 
         Errors:
-          INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
-          NOT_FOUND  WORKFLOW_NOT_FOUND.
+          - INVALID_ARGUMENT  VALIDATION_FAILED: page size, skip or token.
+          - NOT_FOUND  WORKFLOW_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod
@@ -410,9 +413,9 @@ class WorkflowServiceServicer(metaclass=_abc_1.ABCMeta):
         A definition with errors is not run: they are in `problems`.
 
         Errors:
-          INVALID_ARGUMENT  VALIDATION_FAILED: the input does not fit the workflow's schema; faults of the
+          - INVALID_ARGUMENT  VALIDATION_FAILED: the input does not fit the workflow's schema; faults of the
             results.
-          NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND: `name` is given and not there.
+          - NOT_FOUND  WORKFLOW_NOT_FOUND, WORKFLOW_VERSION_NOT_FOUND: `name` is given and not there.
         """
 
 def add_WorkflowServiceServicer_to_server(servicer: WorkflowServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
