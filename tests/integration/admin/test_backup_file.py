@@ -16,6 +16,7 @@ import pytest
 from tests.contract.store.samples import execution, first_events
 from tests.integration.admin.conftest import MakePlace, Place, Run, apart, fill
 from weft.server.admin.backup import BackupExistsError, write_backup
+from weft.server.admin.whole_file import whole_file
 
 pytestmark = pytest.mark.integration
 
@@ -133,3 +134,59 @@ def _little_space() -> None:
     """Let files of this process grow to what SQLite needs beside the database, and no further."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("unnamed", [True, False], ids=["unnamed", "named"])
+def test_nothing_is_left_of_a_backup_that_is_killed(
+    tmp_path: Path, number: signal.Signals, *, unnamed: bool
+) -> None:
+    """But for what a file system needs that knows no files without a name: that says what it is."""
+    target = tmp_path / "weft.backup"
+    words = [
+        sys.executable,
+        "-c",
+        _WRITER.format(flag="O_TMPFILE" if unnamed else "O_DIRECTORY"),
+        str(target),
+    ]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "begun\n"
+        writer.send_signal(number)
+    left = [it.name for it in tmp_path.iterdir()]
+    assert left == [] if unnamed else all(name.endswith(".partial") for name in left)
+
+
+_WRITER = """
+import os, signal, sys
+from pathlib import Path
+from weft.server.admin.whole_file import whole_file
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.O_TMPFILE = os.{flag}
+with whole_file(Path(sys.argv[1]), replace=False) as file:
+    file.write(b"half")
+    file.flush()
+    print("begun", flush=True)
+    signal.pause()
+"""
+
+
+@pytest.mark.parametrize("unnamed", [True, False], ids=["unnamed", "named"])
+def test_a_file_gets_its_name_when_it_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, unnamed: bool
+) -> None:
+    """On file systems of either kind: beside nothing, in the place of another one, and never unasked."""
+    if not unnamed:
+        monkeypatch.setattr(os, "O_TMPFILE", os.O_DIRECTORY)  # refused as where it is not known: EISDIR
+    target = tmp_path / "file"
+    for text, replace in ((b"first", False), (b"second", True)):
+        with whole_file(target, replace=replace) as file:
+            file.write(text)
+            assert not target.exists() or target.read_bytes() == b"first"
+        assert (target.read_bytes(), target.stat().st_mode & 0o777) == (text, 0o600)
+    with pytest.raises(FileExistsError), whole_file(target, replace=False) as file:
+        file.write(b"third")
+    with pytest.raises(ZeroDivisionError), whole_file(target, replace=True) as file:
+        file.write(b"%d" % (1 // 0))
+    assert target.read_bytes() == b"second"
+    assert [it.name for it in tmp_path.iterdir()] == ["file"]

@@ -12,7 +12,6 @@ import contextlib
 import gzip
 import hashlib
 import os
-import tempfile
 from collections import Counter
 from collections.abc import Generator, Iterator
 from datetime import datetime
@@ -23,6 +22,7 @@ from typing import IO, Any, Final, Self, cast
 
 import orjson
 
+from weft.server.admin.whole_file import whole_file
 from weft.server.store.vault import TABLES, Row, Table, Vault, VaultError, table
 
 __all__ = ["FORMAT", "BackupExistsError", "read_backup", "restore", "write_backup"]
@@ -30,7 +30,6 @@ __all__ = ["FORMAT", "BackupExistsError", "read_backup", "restore", "write_backu
 FORMAT: Final = "weft-backup/1"
 
 _CHUNK: Final = 1_000
-_PARTIAL: Final = ".partial"
 
 
 class BackupExistsError(Exception):
@@ -52,13 +51,10 @@ async def write_backup(vault: Vault, target: Path, now: datetime, *, replace: bo
     """
     try:
         _check_target(target, replace=replace)
-        partial = _new_file_beside(target)
-        try:
-            counts = await _write(vault, partial, now, packed=target.suffix == ".gz")
-            _put(partial, target, replace=replace)
-        finally:
-            partial.unlink(missing_ok=True)
-        _sync_folder(target.parent)
+        with whole_file(target, replace=replace) as file:
+            counts = await _write(vault, file, now, packed=target.suffix == ".gz")
+    except FileExistsError:
+        raise BackupExistsError(f"{target} is there already") from None
     except OSError as error:
         raise VaultError(f"cannot write {target}: {error.strerror or error}") from error
     return counts
@@ -72,29 +68,8 @@ def _check_target(target: Path, *, replace: bool) -> None:
         raise BackupExistsError(f"{target} is there already")
 
 
-def _new_file_beside(target: Path) -> Path:
-    """Make an empty file that nobody else has, on the same file system; payloads are its owner's only."""
-    handle, path = tempfile.mkstemp(prefix=f"{target.name}.", suffix=_PARTIAL, dir=target.parent)
-    os.close(handle)
-    return Path(path)
-
-
-def _put(partial: Path, target: Path, *, replace: bool) -> None:
-    """Give what is whole its name, in one step; what came there meanwhile is not replaced unasked."""
-    if not replace:
-        try:
-            os.link(partial, target)
-        except FileExistsError:
-            raise BackupExistsError(f"{target} is there already") from None
-        except OSError:  # a file system without links
-            _check_target(target, replace=False)
-        else:
-            return
-    partial.replace(target)
-
-
-async def _write(vault: Vault, path: Path, now: datetime, *, packed: bool) -> Counter[str]:
-    with _Writer(path, packed=packed) as writer:
+async def _write(vault: Vault, file: IO[bytes], now: datetime, *, packed: bool) -> Counter[str]:
+    with _Writer(file, packed=packed) as writer:
         head = {"format": FORMAT, "release": version("weft"), "store": vault.name, "time": now.isoformat()}
         writer.line(head)
         async with vault.snapshot() as snapshot:
@@ -108,28 +83,20 @@ async def _write(vault: Vault, path: Path, now: datetime, *, packed: bool) -> Co
 class _Writer:
     """Writes lines into a file, and remembers what they add up to."""
 
-    def __init__(self, path: Path, *, packed: bool) -> None:
+    def __init__(self, file: IO[bytes], *, packed: bool) -> None:
         self.counts: Counter[str] = Counter()
         self._digest = hashlib.sha256()
-        self._path = path
-        self._packed = packed
+        self._file = file
+        self._out = file
+        if packed:
+            self._out = cast("IO[bytes]", gzip.GzipFile(fileobj=file, mode="wb", compresslevel=3))
 
     def __enter__(self) -> Self:
-        self._file = self._path.open("wb")
-        self._out = (
-            cast("IO[bytes]", gzip.GzipFile(fileobj=self._file, mode="wb", compresslevel=3))
-            if self._packed
-            else self._file
-        )
         return self
 
-    def __exit__(self, kind: object, *_: object) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._out is not self._file:
             self._out.close()
-        if kind is None:
-            self._file.flush()
-            os.fsync(self._file.fileno())
-        self._file.close()
 
     def line(self, value: object) -> None:
         text = orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
@@ -142,14 +109,6 @@ class _Writer:
 
     def end(self) -> None:
         self.line({"rows": dict(self.counts), "sha256": self._digest.hexdigest()})
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _plain(value: object) -> object:
