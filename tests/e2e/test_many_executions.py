@@ -16,6 +16,7 @@ from weft.client import (
     Code,
     PreconditionError,
     ResourceNotFoundError,
+    ServiceIntegrationClient,
     ValidationError,
     connect,
 )
@@ -139,6 +140,22 @@ async def test_what_gives_the_pieces_of_an_archive_may_fail(client: Client) -> N
     with pytest.raises(TypeError, match="pieces: int is not bytes"):
         await client.archives.import_execution([1])  # type: ignore[list-item] # likewise
     assert await client.health.check() == "SERVING"
+
+
+async def test_pages_by_number_hold_all_that_is_large() -> None:
+    """A list ends a page early where its items are large; ``pages`` of the dicts are full all the same."""
+    async with (
+        WeftServer(ServerConfig(listen="127.0.0.1:0")) as server,
+        ServiceIntegrationClient(server.address) as plain,
+    ):
+        await plain.typed.workflows.create("large", [{"id": "wait", "signal": {"name": "never"}}])
+        attributes = {f"a{number}": "v" * 2_000 for number in range(64)}
+        for _ in range(33):
+            await plain.typed.executions.start("large", attributes=attributes)
+        assert len((await plain.typed.executions.list(page_size=30)).items) < 30
+        pages = [await plain.get_workflow_executions("large", page=page, per_page=30) for page in (1, 2)]
+        assert [len(page["items"]) for page in pages] == [30, 3]
+        assert len({item["id"] for page in pages for item in page["items"]}) == 33
 
 
 async def test_lists_and_counts_at_the_command_line(weft: Weft, here: Weft, client: Client) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 from weft.client.records import IntegrationHealth, Page, Record, ServiceHealth, Workflow
@@ -51,6 +51,21 @@ class PageNumber:
         if faults:
             raise ValidationError(faults)
         return {"page_size": self.per_page, "page_token": self.token, "skip": skip}
+
+    async def read(self, fetch: Callable[..., Awaitable[Page[T]]]) -> Page[T]:
+        """Read the page to its end: of large items the server gives fewer than were asked for.
+
+        Where pages are counted, the next one would pass over the others.
+
+        Args:
+            fetch: Reads a part of a list, given ``request()`` or the like.
+        """
+        found = await fetch(**self.request())
+        items, token = found.items, found.next_page_token
+        while token and not self.token and len(items) < self.per_page:
+            part = await fetch(page_size=self.per_page - len(items), page_token=token, skip=0)
+            items, token = (*items, *part.items), part.next_page_token
+        return replace(found, items=items, next_page_token=token)
 
     def view(self, found: Page[T], view: Callable[[T], JsonObject]) -> JsonObject:
         """Return a page with its place among all."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final, Self
 
 from weft.client import _enums as enums
@@ -139,7 +140,7 @@ class ServiceIntegrationClient:
         """Read one page of workflows, by name."""
         enums.WORKFLOW_STATE.optional(status, "status")
         place = views.PageNumber(page, per_page, page_token)
-        found = await self._client.workflows.list(state=status or "", **place.request())
+        found = await place.read(partial(self._client.workflows.list, state=status or ""))
         return place.view(found, views.workflow_view)
 
     async def execute_workflow(
@@ -189,9 +190,11 @@ class ServiceIntegrationClient:
         """Read one page of the executions of a workflow, newest first, without payloads."""
         enums.EXECUTION_STATE.optional(status, "status")
         place = views.PageNumber(page, per_page, page_token)
-        found = await self._client.executions.list(
-            workflow=workflow_id, state=status or "", **place.request()
-        )
+        client = self._client.executions
+        found = await place.read(partial(client.list, workflow=workflow_id, state=status or ""))
+        if found.total_size_is_minimum:  # lists count up to some thousands only, and pages need all
+            asked = f'workflow = "{workflow_id}"' + (f" AND state = {status}" if status else "")
+            found = replace(found, total_size=(await client.count(filter=asked)).total)
         return place.view(found, views.view)
 
     async def register_service(
@@ -257,7 +260,7 @@ class ServiceIntegrationClient:
         """Read one page of services, by name."""
         enums.SERVICE_STATE.optional(status, "status")
         place = views.PageNumber(page, per_page, page_token)
-        found = await self._client.registry.list(state=status or "", **place.request())
+        found = await place.read(partial(self._client.registry.list, state=status or ""))
         return place.view(found, views.view)
 
     async def execute_service_action(

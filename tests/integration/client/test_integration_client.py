@@ -139,6 +139,39 @@ async def test_pages_are_counted_from_one(client: Client, peer: Peer) -> None:
     assert found == {"page": 3, "per_page": 10, "total": 21, "pages": 3, "next_page_token": ""}
 
 
+async def test_a_page_is_full_also_when_the_server_gives_it_in_parts(client: Client, peer: Peer) -> None:
+    """Large items come a few at a time; the next page is found by counting, and would pass over the rest."""
+    peer.on(
+        "ListWorkflows",
+        workflows.ListWorkflowsResponse(workflows=[WORKFLOW] * 2, next_page_token="t2", total_size=7),
+        workflows.ListWorkflowsResponse(next_page_token="t3", total_size=7),
+        workflows.ListWorkflowsResponse(workflows=[WORKFLOW], next_page_token="t4", total_size=7),
+    )
+
+    found = await client.get_workflows(page=2, per_page=3)
+
+    asked = [(call.request.page_size, call.request.page_token, call.request.skip) for call in peer.calls]
+    assert asked == [(3, "", 3), (1, "t2", 0), (1, "t3", 0)]
+    assert (len(found["items"]), found["total"], found["pages"], found["next_page_token"]) == (3, 7, 3, "t4")
+
+
+async def test_what_a_list_does_not_count_to_its_end_is_counted(client: Client, peer: Peer) -> None:
+    """Who goes through all pages misses none of very many executions."""
+    stored = execution_pb2.Execution(id="exe_1", workflow_id="wf_1")
+    listed = executions.ListExecutionsResponse(
+        executions=[stored], total_size=5_000, total_size_is_minimum=True
+    )
+    peer.on("ListExecutions", listed)
+    peer.on("CountExecutions", executions.CountExecutionsResponse(total_count=12_001))
+
+    found = await client.get_workflow_executions("docs", status="FAILED", per_page=1)
+
+    assert peer.last.filter == 'workflow = "docs" AND state = FAILED'
+    assert (found["total"], found["pages"]) == (12_001, 12_001)
+    await client.get_workflow_executions("docs", per_page=1)
+    assert peer.last.filter == 'workflow = "docs"'
+
+
 async def test_a_page_token_goes_on_without_counting(client: Client, peer: Peer) -> None:
     """With a token nothing is passed over."""
     peer.on("ListServices", registry.ListServicesResponse(services=[SERVICE], next_page_token="t3"))
