@@ -17,7 +17,7 @@ from weft.client._retries import RetryPolicies
 from weft.client._traced import EARLIER_ATTEMPTS
 from weft.core.clock import Clock
 from weft.core.context import CallContext
-from weft.core.errors import CallCancelledError, DeadlineExceededError, WeftError
+from weft.core.errors import CallCancelledError, DeadlineExceededError, ServiceUnavailableError, WeftError
 from weft.core.metadata import EXECUTION_ID, REQUEST_ID, STATUS_DETAILS
 from weft.mesh.policies.retry import RandomSource, RetryPolicy, call_with_retry
 from weft.mesh.rpc import error_from_rpc
@@ -31,6 +31,7 @@ A = TypeVar("A")
 Metadata: TypeAlias = tuple[tuple[str, str], ...]
 
 _PEER: Final = "weft"
+_EXECUTION: Final = "execution_id"
 _MAX_HEADER_CHARS: Final = 256
 
 
@@ -105,27 +106,39 @@ class Caller:
         """Call, and call again as the policy says.
 
         Raises:
-            WeftError: What the server answered, or why it did not.
+            WeftError: What the server answered, or why it did not. Its metadata have the ``execution_id``
+                that any attempt was told; and the ``request_id``, where it is not known what was done.
         """
         self._check_open()
         clock, metadata = self._config.clock, _metadata(context)
         limit = limit or Limit(span=self._config.timeout)
         started = clock.monotonic()
-        earlier = 0
+        earlier, accepted = 0, ""
 
         async def attempt() -> A:
-            nonlocal earlier
+            nonlocal earlier, accepted
             seconds = _seconds_left(limit, clock.monotonic() - started)
             token = EARLIER_ATTEMPTS.set(earlier) if earlier else None
             earlier += 1
             try:
                 with _rpc_errors(self._target, seconds):
                     return await method(request, timeout=seconds, metadata=metadata)
+            except WeftError as error:
+                accepted = error.metadata.get(_EXECUTION, accepted)
+                raise
             finally:
                 if token is not None:
                     EARLIER_ATTEMPTS.reset(token)
 
-        return await call_with_retry(attempt, policy, clock, self._config.chance)
+        try:
+            return await call_with_retry(attempt, policy, clock, self._config.chance)
+        except WeftError as error:
+            if accepted:
+                error.metadata.setdefault(_EXECUTION, accepted)
+            request_id = getattr(request, "request_id", "")
+            if request_id and isinstance(error, (ServiceUnavailableError, DeadlineExceededError)):
+                error.metadata.setdefault("request_id", request_id)
+            raise
 
     async def stream(
         self, method: grpc.aio.UnaryStreamMultiCallable[Q, A], next_request: Callable[[], Q]
@@ -257,5 +270,5 @@ def _converted(error: grpc.aio.AioRpcError) -> WeftError:
     found = error_from_rpc(error, _PEER)
     for key, value in error.initial_metadata() or ():
         if key == EXECUTION_ID and isinstance(value, str):
-            found.metadata.setdefault("execution_id", value)
+            found.metadata.setdefault(_EXECUTION, value)
     return found

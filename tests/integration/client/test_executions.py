@@ -19,6 +19,7 @@ from weft.client import (
     Event,
     Execution,
     Failure,
+    MaxRetriesExceededError,
     Page,
     StepExecution,
     ValidationError,
@@ -145,6 +146,41 @@ async def test_a_wait_that_ends_says_which_execution_goes_on(weft: Client, peer:
     assert caught.value.metadata["execution_id"] == "exe_9"
     assert caught.value.reason == "DEADLINE_EXCEEDED"
     assert str(caught.value) == "execution exe_9 had not ended after 0.2 s; it goes on"
+
+
+async def test_what_an_earlier_attempt_was_told_is_not_forgotten(weft: Client, peer: Peer) -> None:
+    """The server that accepted the execution goes away, and no other one answers."""
+
+    async def accept(_: object, context: grpc.aio.ServicerContext[object, object]) -> None:
+        await context.send_initial_metadata((("weft-execution-id", "exe_9"),))
+        await context.abort(grpc.StatusCode.UNAVAILABLE, "scripted")
+
+    peer.on("ExecuteWorkflow", accept, grpc.StatusCode.UNAVAILABLE)
+    with pytest.raises(MaxRetriesExceededError) as gone:
+        await weft.executions.execute("docs")
+    assert gone.value.metadata["execution_id"] == "exe_9"
+
+    peer.on("ExecuteWorkflow", accept, forever)
+    with pytest.raises(DeadlineExceededError, match="execution exe_9 had not ended after 0") as late:
+        await weft.executions.execute("docs", wait=0.5)
+    assert late.value.metadata["execution_id"] == "exe_9"
+
+
+async def test_who_gets_no_answer_is_told_the_request_id(weft: Client, peer: Peer) -> None:
+    """Also one that was made here: with it the same call can be made again, and does nothing twice."""
+    peer.on("StartExecution", grpc.StatusCode.UNAVAILABLE)
+    with pytest.raises(MaxRetriesExceededError) as caught:
+        await weft.executions.start("docs")
+    assert caught.value.metadata["request_id"] == peer.last.request_id != ""
+    peer.on("StartExecution", forever)
+    async with connect(peer.target, timeout=0.2) as impatient:
+        with pytest.raises(DeadlineExceededError) as late:
+            await impatient.executions.start("docs")
+    assert late.value.metadata["request_id"] == peer.last.request_id
+    peer.on("GetExecution", grpc.StatusCode.UNAVAILABLE)
+    with pytest.raises(MaxRetriesExceededError) as read:
+        await weft.executions.get("exe_1")
+    assert "request_id" not in read.value.metadata
 
 
 async def test_a_wait_without_any_answer_says_what_is_not_known(weft: Client, peer: Peer) -> None:
