@@ -131,13 +131,21 @@ def _indented(violations: Iterable[Violation]) -> list[str]:
 
 def _explained(error: WeftError, target: str) -> WeftError:
     """Say in words why the server at the target did not answer; other errors stay as they are."""
-    ours = error.metadata.get("service", "weft") == "weft"  # not a provider that the server could not reach
-    if not target or not ours or not isinstance(error, ServiceUnavailableError | UnexpectedStatusError):
+    if (
+        not target
+        or not _ours(error)
+        or not isinstance(error, ServiceUnavailableError | UnexpectedStatusError)
+    ):
         return error
     for mark, text in _CAUSES.items():
         if mark in error.message:
             return ServiceUnavailableError("weft", text.format(target=target), metadata=error.metadata)
     return error
+
+
+def _ours(error: WeftError) -> bool:
+    """Tell whether an error is of the server at the target, not of a provider or of a service called."""
+    return error.metadata.get("service", "weft") == "weft"
 
 
 _CAUSES: Final = {
@@ -150,7 +158,8 @@ _CAUSES: Final = {
 
 
 def _hint(error: WeftError, target: str) -> str:
-    if isinstance(error, ServiceUnavailableError) and error.reason == Reason.UNAVAILABLE and target:
+    unavailable = isinstance(error, ServiceUnavailableError) and error.reason == Reason.UNAVAILABLE
+    if unavailable and target and _ours(error):
         return "`weft server` starts one, `weft doctor` checks the way, --target names another."
     if error.reason == Reason.SERVICE_EXISTS:
         return "--replace changes a service that is registered."
