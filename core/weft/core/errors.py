@@ -312,6 +312,14 @@ class UnexpectedStatusError(WeftError):
         code: Code = Code.UNKNOWN,
         reason: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        violations: Sequence[Violation] = (),
+        retry_after: timedelta | None = None,
     ) -> None:
-        super().__init__(message, reason=reason or Reason.UNEXPECTED_STATUS, metadata=metadata)
+        super().__init__(
+            message,
+            reason=reason or Reason.UNEXPECTED_STATUS,
+            metadata=metadata,
+            violations=violations,
+            retry_after=retry_after,
+        )
         self.code = code

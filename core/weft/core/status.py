@@ -132,7 +132,7 @@ def from_status(status: status_pb2.Status) -> WeftError:
     for packed in status.details:
         for detail in (info, bad, retry):
             packed.Unpack(detail)  # leaves it alone when the type is another
-    retry_after = retry.retry_delay.ToTimedelta() if retry.HasField("retry_delay") else None
+    retry_after = _delay(retry)
     violations = tuple(Violation(v.field, v.description, v.reason or "INVALID") for v in bad.field_violations)
     if info.domain == DOMAIN or not info.reason:
         return _own_error(status, info.reason, dict(info.metadata), violations, retry_after)
@@ -144,6 +144,17 @@ def from_status(status: status_pb2.Status) -> WeftError:
         violations=violations,
         retry_after=retry_after,
     )
+
+
+def _delay(retry: error_details_pb2.RetryInfo) -> timedelta | None:
+    """Return how long to wait; None where it does not say, or says a time that there is not."""
+    if not retry.HasField("retry_delay"):
+        return None
+    try:
+        delay: timedelta = retry.retry_delay.ToTimedelta()
+    except (ValueError, OverflowError):  # such as the largest integer that there is
+        return None
+    return delay
 
 
 def from_code(code: int, message: str, metadata: Mapping[str, str] | None = None) -> WeftError:
@@ -183,7 +194,14 @@ def _own_error(
         return InternalError(message, reason=reason, metadata=metadata)
     simple = _SIMPLE.get(code)
     if simple is None:
-        return UnexpectedStatusError(message, code=code, reason=reason or None, metadata=metadata)
+        return UnexpectedStatusError(
+            message,
+            code=code,
+            reason=reason or None,
+            metadata=metadata,
+            violations=violations,
+            retry_after=retry_after,
+        )
     return simple(
         message,
         reason=reason or (Reason.MESSAGE_TOO_LARGE if code is Code.RESOURCE_EXHAUSTED else None),

@@ -43,7 +43,6 @@ _NEVER_CONNECTED: Final = "failed to connect to all addresses"
 """How gRPC says that a call was not sent, as there was no connection to send it over."""
 _SAY_ENOUGH: Final = (ValidationError, ServiceUnavailableError, DeadlineExceededError, CallCancelledError)
 """What means the same, whoever says it."""
-_ERROR_INFO: Final = error_details_pb2.ErrorInfo.DESCRIPTOR.full_name
 _SAID: Final = frozenset(
     {
         Code.INVALID_ARGUMENT,
@@ -151,9 +150,13 @@ def _bare(
             reason=Reason.ACTION_UNAVAILABLE,
             metadata=call.names(),
         )
-    keep = (own_code and error.code not in _OURS) or isinstance(error, ExhaustedError) or error.code in _SAID
+    keep = (own_code and error.code not in _OURS) or _is_meant(error)
     code = error.code if keep else Code.ABORTED
     return ActionFailedError(f"{where} failed: {error.message}", code=code, metadata=call.names())
+
+
+def _is_meant(error: WeftError) -> bool:
+    return isinstance(error, ExhaustedError) or error.code in _SAID
 
 
 def _where(call: ActionCall, endpoint: Endpoint) -> str:
@@ -173,15 +176,16 @@ def gives_reason(rpc_error: grpc.aio.AioRpcError) -> bool:
     """
     for key, value in rpc_error.trailing_metadata() or ():
         if key == STATUS_DETAILS and isinstance(value, bytes):
-            try:
+            with suppress(DecodeError):
                 return _has_reason(status_pb2.Status.FromString(value))
-            except DecodeError:
-                return False
     return False
 
 
 def _has_reason(status: status_pb2.Status) -> bool:
-    return any(detail.TypeName() == _ERROR_INFO for detail in status.details)
+    info = error_details_pb2.ErrorInfo()
+    with suppress(DecodeError):
+        return any(detail.Unpack(info) and info.reason for detail in status.details)
+    return False
 
 
 def _late(error: WeftError, call: ActionCall, where: str, timeout: float) -> WeftError:
@@ -202,28 +206,29 @@ def _provider_late(error: WeftError, call: ActionCall, where: str) -> WeftError:
 def _own_word(error: WeftError, call: ActionCall, *, own_code: bool, reasoned: bool) -> WeftError:
     """Take a provider at its word, where that can be.
 
-    UNKNOWN and INTERNAL would look like a fault of ours, and OK is no error. A
-    provider that says itself that it is stopping has refused the call, so it
-    certainly did not run; what it passes on of somebody further on proves nothing.
+    UNKNOWN and INTERNAL would look like a fault of ours, and OK is no error. Where
+    the details give no reason, none of ours is put in its place. A provider that
+    says itself that it is stopping has refused the call, so it certainly did not
+    run; what it passes on of somebody further on proves nothing.
     """
     if is_refusal(error, call.service):
         return UnreachableError(call.service, error.message)
-    if isinstance(error, UnexpectedStatusError) or error.code in _OURS:
-        reason = Reason.ACTION_FAILED if error.reason == Reason.UNEXPECTED_STATUS else error.reason
-        code = error.code if own_code and error.code not in _OURS else Code.ABORTED
+    if not reasoned and not isinstance(error, _SAY_ENOUGH):
+        keep = (own_code or _is_meant(error)) and error.code not in _OURS
         return ActionFailedError(
             error.message,
-            reason=reason,
-            code=code,
-            metadata=error.metadata,
+            code=error.code if keep else Code.ABORTED,
+            metadata=call.names(),
             violations=error.violations,
             retry_after=error.retry_after,
         )
-    if own_code and not reasoned and not isinstance(error, _SAY_ENOUGH):
+    if isinstance(error, UnexpectedStatusError) or error.code in _OURS:
+        code = error.code if own_code and error.code not in _OURS else Code.ABORTED
         return ActionFailedError(
             error.message,
-            code=error.code,
-            metadata=call.names(),
+            reason=error.reason,
+            code=code,
+            metadata=error.metadata,
             violations=error.violations,
             retry_after=error.retry_after,
         )

@@ -90,6 +90,7 @@ FOREIGN = {
     "hang": TIMEOUT,
     "raise": (Code.ABORTED, Reason.ACTION_FAILED),
     **dict.fromkeys(GARBLED, (Code.ABORTED, Reason.ACTION_FAILED)),
+    "garbled-wait": (Code.FAILED_PRECONDITION, Reason.ACTION_FAILED),  # all but the time can be read
 }
 OWN = {
     "business": (Code.NOT_FOUND, "CUSTOMER_UNKNOWN"),

@@ -7,9 +7,13 @@ from datetime import timedelta
 import grpc
 import grpc.aio
 import pytest
+from google.protobuf import duration_pb2
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2
 
-from weft.core.errors import ActionFailedError, Code, Violation
-from weft.core.reasons import Reason
+from weft.core.errors import ActionFailedError, Code, Violation, WeftError
+from weft.core.metadata import STATUS_DETAILS
+from weft.core.reasons import ACTION_DOMAIN, Reason
 from weft.core.status import to_status
 from weft.discovery.model import Endpoint
 from weft.mesh.actions import ActionCall
@@ -51,3 +55,55 @@ def test_a_deadline_of_the_providers_own_is_not_taken_for_the_calls(left: float,
     )
     error = rpc_failure(passed_on, CALL, ENDPOINT, 60.0, "", left=left)
     assert (error.reason, error.message) == (Reason.ACTION_TIMEOUT, message)
+
+
+MEANT = [
+    Code.ABORTED,
+    Code.FAILED_PRECONDITION,
+    Code.RESOURCE_EXHAUSTED,
+    Code.NOT_FOUND,
+    Code.ALREADY_EXISTS,
+    Code.OUT_OF_RANGE,
+    Code.DATA_LOSS,
+]
+
+
+def failed(code: Code, *details: Message, over_a_stream: bool) -> WeftError:
+    """Return what becomes of a status with these details, however the action was called."""
+    status = status_pb2.Status(code=code, message="no")
+    for detail in details:
+        status.details.add().Pack(detail)
+    if over_a_stream:
+        return status_failure(status, CALL, ENDPOINT, 1.0)
+    trailing = grpc.aio.Metadata((STATUS_DETAILS, status.SerializeToString()))
+    return rpc_failure(
+        grpc.aio.AioRpcError(grpc.StatusCode[code.name], grpc.aio.Metadata(), trailing, "no"),
+        CALL,
+        ENDPOINT,
+        1.0,
+        "",
+    )
+
+
+@pytest.mark.parametrize("over_a_stream", [False, True], ids=["unary", "stream"])
+@pytest.mark.parametrize("code", MEANT)
+def test_details_without_a_reason_have_none_of_ours(code: Code, *, over_a_stream: bool) -> None:
+    """ABORTED of a provider does not mean an old etag, nor FAILED_PRECONDITION an inactive service."""
+    wait = error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(seconds=2))
+    faults = error_details_pb2.BadRequest()
+    faults.field_violations.add(field="amount", description="is odd", reason="ODD")
+    for info in ((), (error_details_pb2.ErrorInfo(domain="shop.example"),)):
+        error = failed(code, wait, faults, *info, over_a_stream=over_a_stream)
+        assert (error.code, error.reason, error.domain) == (code, Reason.ACTION_FAILED, ACTION_DOMAIN)
+        assert (error.retry_after, tuple(error.violations)) == (timedelta(seconds=2), FAULTS)
+
+
+@pytest.mark.parametrize("over_a_stream", [False, True], ids=["unary", "stream"])
+@pytest.mark.parametrize("seconds", [2**63 - 1, -(2**63)])
+def test_a_time_to_wait_that_is_none_takes_nothing_else_along(seconds: int, *, over_a_stream: bool) -> None:
+    """A provider that writes Long.MAX_VALUE has said its reason all the same."""
+    wait = error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(seconds=seconds))
+    why = error_details_pb2.ErrorInfo(reason="BUSY", metadata={"who": "me"})
+    error = failed(Code.ABORTED, wait, why, over_a_stream=over_a_stream)
+    assert (error.reason, error.domain, error.retry_after) == ("BUSY", ACTION_DOMAIN, None)
+    assert error.metadata["who"] == "me"
