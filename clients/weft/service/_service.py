@@ -17,6 +17,7 @@ from weft.mesh.tracing.setup import configure_tracing
 from weft.service._config import HostConfig, HostOptions, host_config, span, with_environment
 from weft.service._host import Host
 from weft.service._logging import log_to_stderr
+from weft.service._loop import run
 from weft.service._model import ActionDefinition, HealthCheck, ServiceDefinition, define_action
 
 __all__ = ["Service"]
@@ -225,8 +226,7 @@ class Service:
             os.environ, self.name, service_version=self._version, instance_id=config.instance_id
         )
         try:
-            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-                runner.run(self._serve_until_signal(config))
+            run(self._serve_until_signal(config))
         finally:
             tracing.close()
 
@@ -252,11 +252,3 @@ def _names_at_call() -> dict[str, Any]:
     while frame is not None and frame.f_globals.get("__name__") == __name__:
         frame = frame.f_back
     return dict(frame.f_locals) if frame is not None else {}
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop  # noqa: PLC0415 - it does not exist on every platform
-    except ImportError:
-        return None
-    return uvloop.new_event_loop

@@ -17,7 +17,7 @@ from tests.integration.engine.processes import free_port
 from tests.support.hosting import health_of, invocation, invoke
 from weft.api.action.v1 import action_service_pb2 as pb
 from weft.api.action.v1 import action_service_pb2_grpc
-from weft.core.errors import ServiceUnavailableError
+from weft.core.errors import ServiceUnavailableError, WeftError
 from weft.core.payload import from_payload
 from weft.core.reasons import Reason
 from weft.mesh.rpc import CHANNEL_OPTIONS
@@ -47,6 +47,14 @@ async def wait_long() -> None:
 @service.action
 def hang() -> None:
     time.sleep(60)
+
+@service.action
+async def swallow() -> None:
+    while True:
+        try:
+            await asyncio.sleep(60)
+        except BaseException:
+            pass
 
 service.run(listen=sys.argv[1])
 print("ended")
@@ -89,7 +97,7 @@ async def test_a_signal_drains_and_ends_the_process() -> None:
         first, *_, last = err.decode().splitlines()
         assert re.fullmatch(
             r"\d{4}-\d\d-\d\dT[\d:.]{12}[+-]\d\d:\d\d INFO    weft\.service: "
-            r"demo 1\.2\.3: wait, ping, wait_long, hang at 127\.0\.0\.1:\d+",
+            r"demo 1\.2\.3: wait, ping, wait_long, hang, swallow at 127\.0\.0\.1:\d+",
             first,
         )
         assert re.search(r"weft\.service: demo-\w+ stopping$", last)
@@ -113,3 +121,18 @@ async def test_a_second_signal_skips_the_drain() -> None:
         assert caught.value.reason in {Reason.ACTION_UNAVAILABLE, Reason.SERVER_DRAINING}
         out, err = await asyncio.wait_for(child.communicate(), 5)
         assert (child.returncode, out.decode(), err.decode().count("Traceback")) == (0, "ended\n", 0)
+
+
+async def test_an_action_that_does_not_end_does_not_keep_the_process() -> None:
+    """Such as one that takes its cancellation for a failure that it can live with: it is told, and left."""
+    async with process() as (child, channel):
+        running = asyncio.create_task(invoke(channel, invocation("swallow")))
+        await invoke(channel, invocation("ping"))  # then the one before it has begun
+        child.terminate()
+        await health_of(channel).Watch(health_pb2.HealthCheckRequest()).read()
+        child.terminate()  # no drain
+        with pytest.raises(WeftError):
+            await running
+        out, err = await asyncio.wait_for(child.communicate(), 10)
+        assert (child.returncode, out.decode()) == (0, "ended\n")
+        assert re.search(r"WARNING weft\.service: left \d tasks behind", err.decode())
