@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import resource
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import orjson
 import pytest
 
 from tests.contract.store.samples import execution, first_events
 from tests.integration.admin.conftest import MakePlace, Place, Run, apart, fill
 from weft.server.admin.backup import BackupExistsError, write_backup
 from weft.server.admin.whole_file import whole_file
+from weft.server.store.vault import table
 
 pytestmark = pytest.mark.integration
 
@@ -190,3 +194,48 @@ def test_a_file_gets_its_name_when_it_is_whole(
         file.write(b"%d" % (1 // 0))
     assert target.read_bytes() == b"second"
     assert [it.name for it in tmp_path.iterdir()] == ["file"]
+
+
+def _of_lines(file: Path, *rows: object) -> None:
+    """Write a backup with a right checksum, whatever its rows are."""
+    lines = [orjson.dumps(line) + b"\n" for line in ({"format": "weft-backup/1", "release": "9.9"}, *rows)]
+    counts = Counter(row[0] for row in rows if isinstance(row, list) and row)
+    end = {"rows": counts, "sha256": hashlib.sha256(b"".join(lines)).hexdigest()}
+    file.write_bytes(b"".join(lines) + orjson.dumps(end, option=orjson.OPT_NON_STR_KEYS))
+
+
+NAMES = table("instances").columns
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ([], "line 2 is no row of a backup"),
+        (5, "line 2 is no row of a backup"),
+        ([7, 1], "line 2 is no row of a backup"),
+        (["instances", *NAMES, "news"], "line 2 has columns of instances that this release does not know"),
+        (["moons", 1], "it has moons, which this release does not know"),
+    ],
+    ids=repr,
+)
+def test_a_row_that_is_not_known_is_refused(run: Run, tmp_path: Path, row: object, words: str) -> None:
+    """Before anything is written, with the release that made it."""
+    file = tmp_path / "weft.backup"
+    _of_lines(file, row)
+    said = run("restore", str(file), "--data-dir", str(tmp_path / "data"), code=1).stderr
+    assert words in said
+    assert said.endswith("; release 9.9 made it\n") == ("this release does not know" in words)
+    assert not (tmp_path / "data").exists()
+
+
+def test_columns_of_a_newer_release_that_say_nothing_are_passed_over(
+    source: Place, run: Run, tmp_path: Path
+) -> None:
+    """As its own servers read what an older one wrote (ADR 0022)."""
+    file, newer = tmp_path / "weft.backup", tmp_path / "newer.backup"
+    run("backup", str(file), *source.options)
+    rows = [orjson.loads(line) for line in file.read_bytes().splitlines()[1:-1]]
+    _of_lines(newer, *([*row, None] for row in rows))
+    other = Place(tmp_path / "other", "")
+    run("restore", str(newer), *other.options)
+    assert other.content() == source.content()

@@ -30,6 +30,8 @@ __all__ = ["FORMAT", "BackupExistsError", "read_backup", "restore", "write_backu
 FORMAT: Final = "weft-backup/1"
 
 _CHUNK: Final = 1_000
+_COLUMNS: Final = {each.name: len(each.columns) for each in TABLES}
+"""How many there are, by the name of the table."""
 
 
 class BackupExistsError(Exception):
@@ -127,35 +129,53 @@ def _revived(value: Any) -> Any:
 
 
 def read_backup(source: Path) -> Counter[str]:
-    """Check that a backup is whole; return how many rows it has.
+    """Check that a backup is whole, and that this release knows what is in it; return how many rows it has.
 
     Raises:
-        VaultError: It is no backup, or not as it was written.
+        VaultError: It is no backup, not as it was written, or of a newer release.
     """
     digest, counts = hashlib.sha256(), Counter[str]()
+    head: dict[str, Any] = {}
     end: dict[str, Any] | None = None
     for number, line in enumerate(_lines(source)):
         if end is not None:
             raise VaultError(f"{source}: something follows its end")
         value = _parsed(source, number, line)
         if number == 0:
-            _require_head(source, value)
+            head = _required_head(source, value)
         elif isinstance(value, dict):
             end = value
             if value.get("sha256") != digest.hexdigest() or value.get("rows") != dict(counts):
                 raise VaultError(f"{source}: it is not as it was written: the checksum differs")
         else:
-            counts[str(value[0])] += 1
+            counts[_name_of(source, number, value, head)] += 1
         digest.update(line)
     if end is None:
         raise VaultError(f"{source}: it ends early")
+    if unknown := counts.keys() - _COLUMNS.keys():
+        raise _unknown(source, f"it has {', '.join(sorted(unknown))}, which", head)
     return counts
 
 
-def _require_head(source: Path, value: Any) -> None:
-    found = value.get("format") if isinstance(value, dict) else None
-    if found != FORMAT:
+def _name_of(source: Path, number: int, row: Any, head: dict[str, Any]) -> str:
+    """Return of which table a row is; columns at its end that this release does not know say nothing."""
+    if not isinstance(row, list) or not row or not isinstance(row[0], str):
+        raise VaultError(f"{source}: line {number + 1} is no row of a backup: it is not as it was written")
+    known = _COLUMNS.get(row[0], len(row))
+    if any(value is not None for value in row[1 + known :]):
+        raise _unknown(source, f"line {number + 1} has columns of {row[0]} that", head)
+    return row[0]
+
+
+def _unknown(source: Path, what: str, head: dict[str, Any]) -> VaultError:
+    made = f"; release {str(head['release'])[:40]} made it" if "release" in head else ""
+    return VaultError(f"{source}: {what} this release does not know{made}")
+
+
+def _required_head(source: Path, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict) or value.get("format") != FORMAT:
         raise VaultError(f"{source}: it is no backup that this release knows ({FORMAT})")
+    return value
 
 
 def _parsed(source: Path, number: int, line: bytes) -> Any:
@@ -181,12 +201,9 @@ async def restore(vault: Vault, source: Path) -> Counter[str]:
     """Put a backup into an empty store, all or nothing; return how many rows it has.
 
     Raises:
-        VaultError: The backup is not whole, or the store is in use or not empty.
+        VaultError: The backup is not whole or of a newer release, or the store is in use or not empty.
     """
     counts = read_backup(source)
-    known = {each.name for each in TABLES}
-    if unknown := counts.keys() - known:
-        raise VaultError(f"{source}: it has {', '.join(sorted(unknown))}, which this release does not know")
     async with vault.filling() as filler:
         with contextlib.closing(_rows(source)) as rows:
             for name, group in groupby(rows, key=lambda row: str(row[0])):
@@ -198,8 +215,9 @@ async def restore(vault: Vault, source: Path) -> Counter[str]:
 
 def _whole(what: Table, values: list[Any]) -> Row:
     """Return a row; columns that there were not when it was backed up are none."""
-    missing = (None,) * (len(what.columns) - len(values))
-    return (*map(_revived, values), *missing)
+    known = values[: len(what.columns)]
+    missing = (None,) * (len(what.columns) - len(known))
+    return (*map(_revived, known), *missing)
 
 
 def _rows(source: Path) -> Generator[list[Any], None, None]:
