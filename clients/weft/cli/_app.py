@@ -6,12 +6,13 @@ import os
 import sys
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from weft.cli._errors import Exit, report, report_defect, report_usage
+from weft.cli._errors import Exit, output_fault, report, report_defect, report_output, report_usage
 from weft.cli._inputs import parse_duration
 from weft.cli._interrupts import asks_for_json, interrupts
 from weft.cli._plugins import Plugin, find_plugins
@@ -197,6 +198,10 @@ class RootGroup(PlainGroup):
             return super().invoke(ctx)
         except (typer.Exit, typer.Abort, BrokenPipeError):
             raise
+        except OSError as error:
+            if output_fault(error):
+                raise
+            raise typer.Exit(_report(error, Settings.of(ctx), as_json=self._as_json)) from None
         except KeyboardInterrupt:
             interrupts.say()
             raise typer.Exit(Exit.INTERRUPTED) from None
@@ -217,8 +222,11 @@ class RootGroup(PlainGroup):
         self._as_json = asks_for_json(words)
         try:
             code = super().main(args, prog_name, complete_var, False, windows_expand_args, **extra)
+            sys.stdout.flush()
         except typer.TyperException as error:  # from an option before the command
             code = _report_usage(error, as_json=self._as_json)
+        except OSError as error:
+            code = _report_output(error, as_json=self._as_json)
         if standalone_mode:
             sys.exit(code if isinstance(code, int) else 0)
         return code
@@ -231,6 +239,15 @@ def _report(error: Exception, settings: Settings, *, as_json: bool) -> int:
     if isinstance(error, WeftError):
         return report(error, as_json=as_json, target=settings.target, debug=settings.debug)
     return report_defect(error, as_json=as_json, debug=settings.debug)
+
+
+def _report_output(error: OSError, *, as_json: bool) -> int:
+    """Say that stdout cannot be written, but not when nobody reads it any more; drop what waits for it."""
+    fault = output_fault(error)
+    if not fault and not isinstance(error, BrokenPipeError):
+        raise error
+    sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - as long as the process
+    return report_output(fault, as_json=as_json) if fault else Exit.FAILED
 
 
 def _report_environment(error: WeftError, *, as_json: bool) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 import traceback
@@ -23,7 +24,17 @@ from weft.core.errors import (
 )
 from weft.core.reasons import Reason
 
-__all__ = ["EXIT_CODES", "Exit", "describe", "exit_code", "report", "report_defect", "report_usage"]
+__all__ = [
+    "EXIT_CODES",
+    "Exit",
+    "describe",
+    "exit_code",
+    "output_fault",
+    "report",
+    "report_defect",
+    "report_output",
+    "report_usage",
+]
 
 
 class Exit(IntEnum):
@@ -69,6 +80,9 @@ _BY_CODE: Final[dict[Code, Exit]] = {
     Code.UNAVAILABLE: Exit.UNAVAILABLE,
     Code.DEADLINE_EXCEEDED: Exit.DEADLINE,
 }
+
+_OF_OUTPUT: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
+"""What writing to a file says that takes no more."""
 
 _BY_REASON: Final[dict[str, Exit]] = {
     Reason.ACTION_FAILED: Exit.FAILED,
@@ -201,6 +215,23 @@ def report_usage(message: str, *, command: str, as_json: bool) -> Exit:
         _write(f"Error: {clean(message)}")
         _write(f"Try `{command} --help`.")
     return Exit.USAGE
+
+
+def output_fault(error: OSError) -> str:
+    """Say why stdout could not be written, when that is what failed; else nothing."""
+    if error.filename is not None or error.errno not in _OF_OUTPUT:
+        return ""
+    return f"the output cannot be written: {error.strerror}"
+
+
+def report_output(fault: str, *, as_json: bool) -> Exit:
+    """Say on stderr that stdout could not be written, and return the exit code."""
+    if as_json:
+        error = {"code": Code.RESOURCE_EXHAUSTED.name, "reason": "OUTPUT", "message": fault}
+        _write_json({"error": {**error, "violations": [], "metadata": {}}})
+    else:
+        _write(f"Error: {fault}")
+    return Exit.FAILED
 
 
 def report_defect(error: Exception, *, as_json: bool, debug: bool) -> Exit:

@@ -66,12 +66,14 @@ def read_object(text: str, field: str = "input") -> dict[str, Any]:
     from weft.core import payload  # noqa: PLC0415 - protobuf is slow to import, and `--help` needs none
 
     if text != STDIN and not text.startswith("@"):
+        _require_text(text, field)
         try:
             return payload.loads(text.encode("utf-8", "surrogateescape"), field)
         except ValidationError as error:
             raise _with_advice(error) from None
     source = text.removeprefix("@")
     data = read_bytes(source)
+    _require_text(data, source_name(source))
     if is_yaml(source):
         from weft.cli._documents import one_object  # noqa: PLC0415 - PyYAML, for those who use it
 
@@ -79,6 +81,12 @@ def read_object(text: str, field: str = "input") -> dict[str, Any]:
         payload.dumps(value, source_name(source))
         return value
     return payload.loads(data, source_name(source))
+
+
+def _require_text(text: str | bytes, where: str) -> None:
+    """Refuse nothing at all, which is what a variable that is not set and a command that failed give."""
+    if not text.strip():
+        raise fault(where, "is empty; write {} for an object without members", Rule.PAYLOAD_INVALID)
 
 
 def read_value(text: str, field: str) -> Any:

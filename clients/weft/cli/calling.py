@@ -182,7 +182,7 @@ def _call_action(ctx: typer.Context, asked: _Asked) -> None:
             "--input, --project-id and --context are of actions: weft call SERVICE ACTION; others take --data"
         )
         raise typer.BadParameter(text, ctx=ctx)
-    values = read_object(asked.input or "{}")
+    values = read_object("{}" if asked.input is None else asked.input)
     travels = travelling(ctx, asked.project_id, "", asked.context)
     try:
         result = call(
