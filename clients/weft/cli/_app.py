@@ -18,6 +18,7 @@ from weft.cli._interrupts import asks_for_json, interrupts
 from weft.cli._plugins import Plugin, find_plugins
 from weft.cli._session import DEFAULT_TARGET, Output, Settings, remember
 from weft.cli._tracing import check_limit, traced
+from weft.cli._usage import usage_fault
 from weft.core.errors import WeftError
 
 __all__ = ["Command", "PlainGroup", "RootGroup", "command", "duration", "group"]
@@ -25,14 +26,19 @@ __all__ = ["Command", "PlainGroup", "RootGroup", "command", "duration", "group"]
 _PANEL = "Global options"
 
 
-def duration(text: str | None) -> Any:
-    """Read an option such as ``30s``; Typer calls this with what was typed."""
+def duration(text: str | None, option: str | None = None) -> Any:
+    """Read an option such as ``30s``.
+
+    Args:
+        text: What was typed; None: nothing.
+        option: Its name, where Typer does not know it.
+    """
     if text is None:
         return None
     try:
         return parse_duration(text)
     except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+        raise typer.BadParameter(str(error), param_hint=option) from None
 
 
 def _keep(context: typer.Context, param: typer.CallbackParam, value: Any) -> Any:
@@ -41,7 +47,10 @@ def _keep(context: typer.Context, param: typer.CallbackParam, value: Any) -> Any
 
 
 def _keep_duration(context: typer.Context, param: typer.CallbackParam, value: str | None) -> Any:
-    remember(context, str(param.name), duration(value))
+    span = duration(value)
+    if span is not None and not span:
+        raise typer.BadParameter("it is longer than 0")
+    remember(context, str(param.name), span)
     return value
 
 
@@ -260,7 +269,7 @@ def _report_usage(error: typer.TyperException, *, as_json: bool) -> int:
         return error.exit_code  # its text was the help, and is printed already
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "weft"
-    return report_usage(error.format_message(), command=path, as_json=as_json)
+    return report_usage(usage_fault(error), command=path, as_json=as_json)
 
 
 def group(description: str) -> typer.Typer:

@@ -92,7 +92,7 @@ def signal(
         "version": version,
         "alias": alias,
         "attributes": chosen_attributes(ctx, attribute),
-        "timeout": duration(timeout),
+        "timeout": duration(timeout, "--timeout"),
     }
 
     async def started(weft: Client) -> tuple[Execution, bool]:

@@ -167,6 +167,7 @@ _CAUSES: Final = {
     "Received http2 header with status": "what listens on {target} is no gRPC server",
     "http1.x server": "what listens on {target} is no gRPC server",
     "DNS resolution failed": "the host of {target} has no address",
+    "errors resolving": "the host of {target} has no address",
 }
 """Parts of what gRPC says, and what they mean."""
 

@@ -165,7 +165,7 @@ def call_service(
         describe=describe,
         headers=header,
         version=version,
-        timeout=duration(timeout),
+        timeout=duration(timeout, "--timeout"),
         descriptor_set=descriptor_set,
         policy=policy,
     )

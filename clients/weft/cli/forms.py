@@ -15,6 +15,7 @@ from weft.cli._errors import Exit
 from weft.cli._options import FileOption, FilesArgument, chosen_files
 from weft.cli._session import Settings, call
 from weft.cli._sources import STDIN, read_bytes, replace_text, source_name
+from weft.core.errors import ValidationError, Violation
 
 if TYPE_CHECKING:
     from weft.cli._diff import Change
@@ -52,12 +53,21 @@ def format_files(
     Members have one order, durations one spelling, and lists one indentation.
     What comes from stdin goes to stdout.
     """
-    from weft.cli._format import formatted  # noqa: PLC0415 - PyYAML, for the commands that use it
+    from weft.cli._definitions import in_files  # noqa: PLC0415 - PyYAML, for the commands that use it
+    from weft.cli._format import formatted  # noqa: PLC0415
 
     settings = Settings.of(ctx)
     sources = list(dict.fromkeys(chosen_files(ctx, files, file)))
-    contents = [(source, read_bytes(source)) for source in sources]
-    results = [(source, data, formatted(data, source)) for source, data in contents]
+    results: list[tuple[str, bytes, str]] = []
+    faults: list[Violation] = []
+    for source in sources:
+        try:
+            data = read_bytes(source)
+            results.append((source, data, formatted(data, source)))
+        except ValidationError as error:
+            faults += error.violations
+    if faults:
+        raise in_files(faults, map(source_name, sources))
     changed = [(source, text) for source, data, text in results if text.encode() != data]
     for source, text in changed if not check else ():
         if source != STDIN:

@@ -117,7 +117,7 @@ def run(
             "context": travelling(ctx, project_id, request_id, context),
             "request_id": request_id,
             **chosen_key(ctx, key, key_reuse, key_conflict),
-            "timeout": duration(timeout),
+            "timeout": duration(timeout, "--timeout"),
             "attributes": chosen_attributes(ctx, attribute),
         },
     )

@@ -25,6 +25,7 @@ from weft.core.errors import (
     InternalError,
     PreconditionError,
     ResourceNotFoundError,
+    ServiceUnavailableError,
     UnexpectedStatusError,
     ValidationError,
     Violation,
@@ -101,6 +102,69 @@ def test_another_kind_of_http_2_server_answers(server: ScriptedServer, weft: Wef
     result = weft("services", "list")
     assert result.exit_code == 6
     assert result.stderr.splitlines()[0] == f"Error: what listens on {server.target} is no gRPC server"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "errors resolving nowhere:1: [field:hostname lookup error:address lookup failed: Domain name not found]",
+        "DNS resolution failed for nowhere:1: C-ares status is not ARES_SUCCESS",
+    ],
+)
+def test_a_host_that_has_no_address(server: ScriptedServer, weft: Weft, text: str) -> None:
+    """It is told in words, whichever ones gRPC has for it."""
+    server.on("ListServices", ServiceUnavailableError("weft", text))
+    result = weft("services", "list")
+    assert result.exit_code == 6
+    assert result.stderr.splitlines()[0] == f"Error: the host of {server.target} has no address"
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        (["run", "greet", "--timeout", "x"], "--timeout"),
+        (["call", "a", "b", "--timeout", "x"], "--timeout"),
+        (["executions", "signal", "e", "go", "--start", "w", "--timeout", "x"], "--timeout"),
+        (["services", "list", "--request-timeout", "x"], "'--request-timeout'"),
+    ],
+    ids=repr,
+)
+def test_a_duration_that_is_none_is_named_by_its_option(
+    server: ScriptedServer, weft: Weft, words: list[str], option: str
+) -> None:
+    """A command may have several."""
+    result = weft(*words)
+    assert (result.exit_code, result.stdout) == (2, "")
+    said = "'x' is no duration; write 500ms, 30s, 5m, 1h30m or a number of seconds"
+    assert result.stderr.startswith(f"Error: Invalid value for {option}: {said}\n")
+    assert not server.requests
+
+
+def test_no_time_at_all_is_no_timeout(weft: Weft) -> None:
+    """It would be taken for none."""
+    result = weft("services", "list", "--request-timeout", "0")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "'--request-timeout': it is longer than 0" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["workflows", "list", "--state", "x"], "'x' is not one of 'active', 'inactive', 'paused'."),
+        (["workflows", "list", "--limit", "0"], "it is at least 1"),
+        (["workflows", "list", "--limit", "9999"], "it is at most 1000"),
+        (["workflows", "list", "--limit", "x"], "'x' is no whole number"),
+        (["batches", "start", "x"], "'x' is not one of 'cancel', 'retry', 'pause', 'resume'."),
+    ],
+    ids=repr,
+)
+def test_a_value_that_cannot_be_is_told_in_words(weft: Weft, words: list[str], said: str) -> None:
+    """Not in those of the library that checks it."""
+    result = weft(*words)
+    assert result.exit_code == 2
+    line = result.stderr.splitlines()[0]
+    assert line.startswith("Error: Invalid value for ")
+    assert line.endswith(f": {said}")
 
 
 def test_a_request_that_takes_too_long(server: ScriptedServer, weft: Weft) -> None:

@@ -51,11 +51,16 @@ def test_format_is_a_filter(weft: Weft) -> None:
 
 
 def test_a_faulty_file_stops_all(weft: Weft, file: Path, tmp_path: Path) -> None:
-    """None is changed when one of them cannot be read."""
-    other = tmp_path / "other.yaml"
+    """None is changed when one of them cannot be read; the faults of all are told."""
+    other, third = tmp_path / "other.yaml", tmp_path / "third.yaml"
     other.write_text("name: [\n")
-    result = weft("workflows", "format", str(file), str(other))
+    result = weft("workflows", "format", str(file), str(other), str(third))
     assert (result.exit_code, file.read_text()) == (4, UNTIDY)
+    assert result.stderr.splitlines() == [
+        f"Error: 2 faults in {other} and {third}",
+        f"  {other}: line 2, column 1: did not find expected node content",
+        f"  {third}: cannot be read: No such file or directory",
+    ]
 
 
 def test_graph_of_a_file(weft: Weft, file: Path) -> None:
