@@ -107,7 +107,7 @@ def test_another_kind_of_http_2_server_answers(server: ScriptedServer, weft: Wef
 @pytest.mark.parametrize(
     "text",
     [
-        "errors resolving nowhere:1: [field:hostname lookup error:address lookup failed: Domain name not found]",
+        "errors resolving nowhere:1: [address lookup failed for nowhere:1: Domain name not found]",
         "DNS resolution failed for nowhere:1: C-ares status is not ARES_SUCCESS",
     ],
 )
