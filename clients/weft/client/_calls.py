@@ -33,6 +33,8 @@ Metadata: TypeAlias = tuple[tuple[str, str], ...]
 _PEER: Final = "weft"
 _EXECUTION: Final = "execution_id"
 _MAX_HEADER_CHARS: Final = 256
+_LONGEST_SECONDS: Final = 100 * 365 * 86_400.0
+"""gRPC counts nanoseconds since 1970: a deadline after 2262 is over at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,7 +232,8 @@ def new_request_id() -> str:
 def _seconds_left(limit: Limit, elapsed: float) -> float | None:
     if limit.span is None:
         return None
-    return max(limit.span.total_seconds() - (elapsed if limit.in_all else 0), 0)
+    seconds = min(limit.span.total_seconds(), _LONGEST_SECONDS)
+    return max(seconds - (elapsed if limit.in_all else 0), 0)
 
 
 def _metadata(context: CallContext | None) -> Metadata:

@@ -193,6 +193,16 @@ async def test_a_wait_without_any_answer_says_what_is_not_known(weft: Client, pe
         await weft.executions.execute("docs", wait=0.1)
 
 
+@pytest.mark.parametrize("wait", [timedelta.max, timedelta(days=200_000)])
+async def test_as_long_as_it_takes_may_be_a_very_long_time(weft: Client, peer: Peer, wait: timedelta) -> None:
+    """gRPC takes a time that it cannot count in nanoseconds for one that is over."""
+    peer.on("ExecuteWorkflow", pb.ExecuteWorkflowResponse(execution=STORED))
+    assert (await weft.executions.execute("docs", wait=wait)).id == STORED.id
+    peer.on("GetExecution", pb.GetExecutionResponse(execution=STORED))
+    async with connect(peer.target, timeout=wait) as patient:
+        assert (await patient.executions.get(STORED.id)).id == STORED.id
+
+
 async def test_limits_may_be_given_in_seconds(peer: Peer) -> None:
     """Plain numbers are seconds, wherever a duration is taken; other things are refused by name."""
     peer.on("StartExecution", *[pb.StartExecutionResponse(execution=STORED)] * 3)
