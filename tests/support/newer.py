@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
 import pytest
 
+from weft.core.values import dataclass
 from weft.server.execution.model import EventEmitted, StepScheduled
 from weft.server.store import definition_codec, execution_codec
 

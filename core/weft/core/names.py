@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
 import time
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -108,6 +108,38 @@ def _written(prefix: str, number: int) -> str:
     return f"{prefix}_{''.join([_PAIRS[number >> shift & 1023] for shift in _SHIFTS])}"
 
 
+class _Chance:
+    """Random bits of the operating system, drawn a page at a time: each draw gives other threads a turn."""
+
+    _WORD_BITS: Final = 128
+    _WORD_BYTES: Final = _WORD_BITS // 8
+    _PAGE: Final = 256
+    """Words drawn at once."""
+
+    def __init__(self) -> None:
+        self._words: list[int] = []
+        os.register_at_fork(after_in_child=self._forget)
+
+    def bits(self, count: int) -> int:
+        """Return a number of so many random bits, at most 128."""
+        while True:
+            try:
+                return self._words.pop() >> (self._WORD_BITS - count)
+            except IndexError:  # whoever else sees that draws as well, and one of the pages is not used
+                self._words = self._draw()
+
+    def _draw(self) -> list[int]:
+        page, size = os.urandom(self._PAGE * self._WORD_BYTES), self._WORD_BYTES
+        return [int.from_bytes(page[at : at + size], "big") for at in range(0, len(page), size)]
+
+    def _forget(self) -> None:
+        """A process that was forked must not make the ids of the one before."""
+        self._words = []
+
+
+_chance: Final = _Chance()
+
+
 class _Numbers:
     """Makes the numbers behind ids: within a millisecond each is a good deal larger than the one before."""
 
@@ -117,10 +149,10 @@ class _Numbers:
     def next(self, millis: int) -> int:
         newest = self._newest.get(millis)
         if newest is None:
-            number = millis << _CHANCE_BITS | secrets.randbits(_CHANCE_BITS)
+            number = millis << _CHANCE_BITS | _chance.bits(_CHANCE_BITS)
             self._newest = {millis: number}
         else:
-            number = self._newest[millis] = newest + 1 + secrets.randbits(_STEP_BITS)
+            number = self._newest[millis] = newest + 1 + _chance.bits(_STEP_BITS)
         return number
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from typing import Protocol
 
@@ -12,6 +12,7 @@ import grpc.aio
 from weft.core.context import CallContext
 from weft.core.errors import DeadlineExceededError, ServiceUnavailableError
 from weft.core.reasons import Reason
+from weft.core.values import dataclass
 from weft.core.version import VersionRange
 from weft.discovery.model import Endpoint
 

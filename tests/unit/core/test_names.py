@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from datetime import UTC, datetime, timedelta
 
@@ -143,3 +144,20 @@ def test_a_name_is_only_suggested_when_it_is_close() -> None:
     """Of anything else nothing is said."""
     assert did_you_mean("extrct", ["extract", "summarize"]) == "did you mean 'extract'?"
     assert did_you_mean("zzz", ["extract"]) == ""
+
+
+def test_a_forked_process_makes_other_ids() -> None:
+    """What was drawn before the fork is drawn anew in the child."""
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    new_id("a", at)  # a page is drawn
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(write, new_id("a", at).encode())
+        os._exit(0)
+    os.close(write)
+    with os.fdopen(read, "rb") as told:
+        theirs = told.read().decode()
+    os.waitpid(child, 0)
+    assert is_id(theirs, "a")
+    assert theirs != new_id("a", at)

@@ -142,7 +142,7 @@ def traced_inserts(connection: sqlite3.Connection) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("count", "statements"), [(1, 1), (2, 1), (8, 1), (9, 2), (31, 2), (64, 1), (65, 2), (200, 4)]
+    ("count", "statements"), [(1, 1), (2, 1), (16, 1), (17, 2), (31, 2), (64, 1), (65, 2), (200, 4)]
 )
 async def test_units_of_a_kind_share_statements(
     connection: sqlite3.Connection, count: int, statements: int
@@ -162,6 +162,19 @@ async def test_kinds_are_told_apart(connection: sqlite3.Connection) -> None:
     assert sorted(str(it) for it in outcomes) == ["1", "2", "3", "4"]
     assert rows(connection) == [1, 2, 3, 4]
     assert len(traced) == 2
+
+
+async def test_kinds_of_a_group_share_statements(connection: sqlite3.Connection) -> None:
+    """Starts and steps are of two kinds, and their events go into one statement."""
+
+    class Joined(Row):
+        @classmethod
+        def group(cls) -> type[Row]:
+            return Row
+
+    traced = traced_inserts(connection)
+    assert await run(connection, Row(1), Joined(2), Row(3)) == [1, 2, 3]
+    assert len(traced) == 1
 
 
 async def test_one_that_cannot_be_done_together_fails_alone(connection: sqlite3.Connection) -> None:

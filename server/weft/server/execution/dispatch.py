@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from typing import Final, TypeAlias
 
@@ -19,6 +19,7 @@ from weft.core.errors import (
 from weft.core.payload import MAX_PAYLOAD_BYTES, JsonObject, dumps, loads, tight
 from weft.core.reasons import Reason, Rule
 from weft.core.schema import Schema
+from weft.core.values import dataclass
 from weft.core.version import VersionRange
 from weft.mesh.actions import ActionCall
 from weft.mesh.caller import ActionCaller

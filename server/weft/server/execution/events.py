@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from enum import StrEnum, unique
 
 from weft.core.context import CallContext
+from weft.core.values import dataclass
 from weft.server.execution.failure import Failure
 from weft.server.execution.language_events import (
     EventEmitted,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum, unique
 
+from weft.core.values import dataclass
 from weft.server.execution.failure import Failure
 
 __all__ = [

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from enum import StrEnum, unique
 
 from weft.core.context import CallContext
+from weft.core.values import dataclass
 from weft.server.execution.events import (
     Event,
     EventBody,

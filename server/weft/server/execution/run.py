@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Final, NamedTuple, Protocol
 
 from weft.core.clock import Clock
 from weft.core.payload import JsonObject, loads
+from weft.core.values import dataclass
 from weft.server.execution.hub import Hub
 from weft.server.execution.kept import KeptParsed
 from weft.server.execution.model import (

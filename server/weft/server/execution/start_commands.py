@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from enum import StrEnum, unique
 
 from weft.core.context import CallContext
 from weft.core.payload import JsonObject
+from weft.core.values import dataclass
 from weft.server.execution.attributes import Attributes
 from weft.server.execution.model import Origin, Parent
 from weft.server.store.base import RequestKey

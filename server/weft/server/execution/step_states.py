@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum, unique
 
+from weft.core.values import dataclass
 from weft.server.execution.events import (
     Event,
     ExecutionCancelled,

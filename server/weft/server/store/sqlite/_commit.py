@@ -23,7 +23,7 @@ class _HalfDoneError(Exception):
 def commit(connection: sqlite3.Connection, jobs: Sequence[Job]) -> list[Outcome]:
     """Run units of work in one transaction; each takes effect as a whole or not at all.
 
-    Neighbours of a kind that is done together are: those of one kind after those of
+    Neighbours of a group that is done together are: those of one group after those of
     another. Each of them says what it expects to find, so it fails, and is run again
     in its order, when that was too early.
 
@@ -58,8 +58,8 @@ def _run_all(connection: sqlite3.Connection, jobs: Sequence[Job]) -> list[Outcom
     outcomes: list[Outcome] = []
     for together, neighbours in groupby(jobs, _is_together):
         if together:
-            for kind, members in _by_kind(neighbours).items():
-                outcomes += _run_together(connection, kind, members)
+            for group, members in _by_group(neighbours).items():
+                outcomes += _run_together(connection, group, members)
         else:
             outcomes += [_run(connection, job) for job in neighbours]
     return outcomes
@@ -69,22 +69,22 @@ def _is_together(job: Job) -> bool:
     return isinstance(job.work, Together)
 
 
-def _by_kind(jobs: Iterable[Job]) -> dict[type[Together[Any]], list[Job]]:
+def _by_group(jobs: Iterable[Job]) -> dict[type[Together[Any]], list[Job]]:
     found: dict[type[Together[Any]], list[Job]] = {}
     for job in jobs:
         if isinstance(job.work, Together):
-            found.setdefault(type(job.work), []).append(job)
+            found.setdefault(job.work.group(), []).append(job)
     return found
 
 
 def _run_together(
-    connection: sqlite3.Connection, kind: type[Together[Any]], jobs: Sequence[Job]
+    connection: sqlite3.Connection, group: type[Together[Any]], jobs: Sequence[Job]
 ) -> list[Outcome]:
     if len(jobs) == 1:
         return [_run(connection, jobs[0])]
     works: list[Any] = [job.work for job in jobs]
     try:
-        done = kind.all_at_once(connection, works)
+        done = group.all_at_once(connection, works)
     except Exception as error:
         if fault_of(error, ""):
             raise

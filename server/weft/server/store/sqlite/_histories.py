@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 from weft.server.execution.model import Event, Execution
 from weft.server.store.base import RequestKey, StaleWriteError
@@ -22,9 +23,9 @@ from weft.server.store.sqlite._together import Together, write_rows
 
 __all__ = ["COLUMNS", "Advancing", "Appending", "Insertion", "decode_columns", "recall"]
 
+T = TypeVar("T")
+
 _INSERT_EXECUTION = SQL["insert_execution"]
-_UPDATE_EXECUTION = SQL["update_execution"]
-_ADVANCE_EXECUTION = SQL["advance_execution"]
 _INSERT_EVENT = SQL["insert_event"]
 _INSERT_ATTRIBUTE = SQL["insert_attribute"]
 
@@ -32,18 +33,52 @@ COLUMNS = "e.document, e.state, e.last_event, e.waits, e.due_time, e.end_time, e
 """What ``decode_columns`` takes, of the table ``e``."""
 
 
-class Insertion(Together[Execution]):
+class _Writing(Together[T]):
+    """Writes a summary, and events; of many at once all the events are written in one statement.
+
+    Args:
+        result: As of ``Together``.
+        execution: Whose events they are.
+        events: Which ones.
+    """
+
+    __slots__ = ("rows",)
+
+    def __init__(self, result: T, execution: Execution, events: Sequence[Event]) -> None:
+        super().__init__(result)
+        self.rows = [(execution.id, *seal_event(execution.id, event)) for event in events]
+
+    @classmethod
+    def group(cls) -> type[Together[Any]]:
+        return _Writing
+
+    @classmethod
+    @abstractmethod
+    def write_summaries(cls, connection: sqlite3.Connection, works: Sequence[Any]) -> bool:
+        """Write the summaries of works of this very kind; False: one of them is not as it was expected."""
+
+    @staticmethod
+    def all_at_once(connection: sqlite3.Connection, works: Sequence[_Writing[Any]]) -> bool:
+        kinds: dict[type[_Writing[Any]], list[_Writing[Any]]] = {}
+        for work in works:
+            kinds.setdefault(type(work), []).append(work)
+        if not all(kind.write_summaries(connection, same) for kind, same in kinds.items()):
+            return False
+        write_rows(connection, _INSERT_EVENT, [row for work in works for row in work.rows])
+        return True
+
+
+class Insertion(_Writing[Execution]):
     """Stores a new execution with the beginning of its history."""
 
-    __slots__ = ("_database", "_key", "attributes", "rows")
+    __slots__ = ("_database", "_key", "attributes")
 
     def __init__(
         self, database: Database, execution: Execution, events: Sequence[Event], key: RequestKey | None
     ) -> None:
-        super().__init__(execution)
+        super().__init__(execution, execution, events)
         self._database = database
         self._key = key
-        self.rows = _event_rows(execution, events)
         self.attributes = attribute_rows(execution)
 
     def __call__(self, connection: sqlite3.Connection) -> Execution:
@@ -54,11 +89,10 @@ class Insertion(Together[Execution]):
         assert first is not None
         return first
 
-    @staticmethod
-    def all_at_once(connection: sqlite3.Connection, works: Sequence[Insertion]) -> bool:
+    @classmethod
+    def write_summaries(cls, connection: sqlite3.Connection, works: Sequence[Insertion]) -> bool:
         if write_rows(connection, _INSERT_EXECUTION, [it.new_row() for it in works]) != len(works):
             return False
-        write_rows(connection, _INSERT_EVENT, [row for it in works for row in it.rows])
         write_rows(connection, _INSERT_ATTRIBUTE, [row for it in works for row in it.attributes])
         return True
 
@@ -75,7 +109,7 @@ class Insertion(Together[Execution]):
         )
 
 
-class Advancing(Together[None]):
+class Advancing(_Writing[None]):
     """Appends to a history, where nothing of the summary changes but the number of the newest event.
 
     SQLite takes every index anew that has a column which a statement names, also where its
@@ -83,17 +117,19 @@ class Advancing(Together[None]):
     disk with it where it would be five.
     """
 
-    __slots__ = ("_database", "_expected_last", "_id", "_last", "rows")
+    __slots__ = ("_database", "_expected_last", "_id", "_last")
+
+    statement: ClassVar = SQL["advance_execution"]
+    """Changes a summary, given ``changes``."""
 
     def __init__(
         self, database: Database, execution: Execution, events: Sequence[Event], expected_last: int
     ) -> None:
-        super().__init__(None)
+        super().__init__(None, execution, events)
         self._database = database
         self._id = execution.id
         self._last = execution.last_event
         self._expected_last = expected_last
-        self.rows = _event_rows(execution, events)
 
     def __call__(self, connection: sqlite3.Connection) -> None:
         if not self.all_at_once(connection, (self,)):
@@ -102,9 +138,9 @@ class Advancing(Together[None]):
                 f"{self._expected_last}"
             )
 
-    @staticmethod
-    def all_at_once(connection: sqlite3.Connection, works: Sequence[Advancing]) -> bool:
-        return _append(connection, _ADVANCE_EXECUTION, works)
+    @classmethod
+    def write_summaries(cls, connection: sqlite3.Connection, works: Sequence[Advancing]) -> bool:
+        return write_rows(connection, cls.statement, [it.changes() for it in works]) == len(works)
 
     def changes(self) -> tuple[object, ...]:
         return (self._last, self._id, self._expected_last, self._database.epoch)
@@ -114,6 +150,8 @@ class Appending(Advancing):
     """Appends to a history, and replaces the summary."""
 
     __slots__ = ("_release", "_standing")
+
+    statement: ClassVar = SQL["update_execution"]
 
     def __init__(
         self,
@@ -128,26 +166,10 @@ class Appending(Advancing):
         self._standing = encode_standing(execution)
         self._release = release or execution.state.final
 
-    @staticmethod
-    def all_at_once(connection: sqlite3.Connection, works: Sequence[Advancing]) -> bool:
-        return _append(connection, _UPDATE_EXECUTION, works)
-
     def changes(self) -> tuple[object, ...]:
         epoch = self._database.epoch
         owner = None if self._release else epoch
         return (*self._standing, owner, self._id, self._expected_last, epoch)
-
-
-def _append(connection: sqlite3.Connection, update: str, works: Sequence[Advancing]) -> bool:
-    """Change the summaries, and when all of them were as they were expected, add the events."""
-    if write_rows(connection, update, [it.changes() for it in works]) != len(works):
-        return False
-    write_rows(connection, _INSERT_EVENT, [row for it in works for row in it.rows])
-    return True
-
-
-def _event_rows(execution: Execution, events: Sequence[Event]) -> list[tuple[object, ...]]:
-    return [(execution.id, *seal_event(execution.id, event)) for event in events]
 
 
 def recall(connection: sqlite3.Connection, key: RequestKey) -> Execution | None:

@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 _MOST_ROWS: Final = 64
 """In one statement."""
-_STEP: Final = 8
+_STEP: Final = 16
 """Statements of more rows than that have a multiple of it, as each size is kept prepared."""
 
 _VALUES: Final = re.compile(r"VALUES (\([^)]*\))")
@@ -42,6 +42,11 @@ class Together(ABC, Generic[T]):
     def __init__(self, result: T) -> None:
         self.result = result
 
+    @classmethod
+    def group(cls) -> type[Together[Any]]:
+        """Return whose ``all_at_once`` does works of this kind: those of one group are done together."""
+        return cls
+
     @abstractmethod
     def __call__(self, connection: sqlite3.Connection) -> T:
         """Do it alone."""
@@ -49,7 +54,7 @@ class Together(ABC, Generic[T]):
     @staticmethod
     @abstractmethod
     def all_at_once(connection: sqlite3.Connection, works: Sequence[Any]) -> bool:
-        """Do all of them, which are of this kind; False: some cannot be done so, and all is to be undone."""
+        """Do all of them, which are of its group; False: some cannot be done so, and all is to be undone."""
 
 
 def write_rows(connection: sqlite3.Connection, statement: str, rows: Sequence[Row]) -> int:
