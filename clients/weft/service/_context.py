@@ -7,16 +7,45 @@ import threading
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from weft.core.clock import Clock, SystemClock
 from weft.core.context import bind_log_context
 from weft.core.payload import JsonObject, dumps, loads
+from weft.core.values import dataclass
 from weft.service._heartbeats import MAX_DETAILS_BYTES, NO_HEARTBEATS, HeartbeatPort
 
-__all__ = ["ActionContext", "activate", "current_context"]
+__all__ = ["ActionContext", "Cancellation", "activate", "current_context"]
+
+_events_lock: Final = threading.Lock()
+
+
+class Cancellation:
+    """Whether the caller gave up; the ``threading.Event`` behind it is made for who waits for that."""
+
+    __slots__ = ("_event", "_set")
+
+    def __init__(self) -> None:
+        self._set = False
+        self._event: threading.Event | None = None
+
+    def is_set(self) -> bool:
+        """Tell whether the caller gave up."""
+        return self._set
+
+    def set(self) -> None:
+        """Take note that the caller gave up."""
+        self._set = True
+        if self._event is not None:
+            self._event.set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait in a thread until the caller gives up, at most so many seconds; tell whether it did."""
+        with _events_lock:
+            event = self._event = self._event or threading.Event()
+        return self._set or event.wait(timeout)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +80,7 @@ class ActionContext:
     """When the caller stops waiting, in UTC; none when it waits for ever."""
     clock: Clock = field(default_factory=SystemClock, repr=False, compare=False)
     """Where ``remaining`` takes the time from."""
-    cancellation: threading.Event = field(default_factory=threading.Event, repr=False, compare=False)
+    cancellation: Cancellation = field(default_factory=Cancellation, repr=False, compare=False)
     """Set when the caller gave up."""
     heartbeats: HeartbeatPort = field(default=NO_HEARTBEATS, repr=False, compare=False)
     """Where heartbeats go, and what the attempt before told."""

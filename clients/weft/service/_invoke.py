@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -66,7 +66,7 @@ async def _guarded(
     scope = asyncio.timeout(None if limit is None else limit.total_seconds())
     try:
         async with scope:
-            return await _call(action.function, arguments, context, threads)
+            return await _call(action, arguments, context, threads)
     except asyncio.CancelledError as error:
         task = asyncio.current_task()
         if task is None or task.cancelling():
@@ -88,13 +88,12 @@ async def _guarded(
 
 
 async def _call(
-    function: Callable[..., Any], arguments: Mapping[str, Any], context: ActionContext, threads: Threads
+    action: ActionDefinition, arguments: Mapping[str, Any], context: ActionContext, threads: Threads
 ) -> object:
-    call = partial(function, **arguments)
     try:
-        if inspect.iscoroutinefunction(function):
-            return await call()
-        result = await threads.run(call)
+        if action.asynchronous:
+            return await action.function(**arguments)
+        result = await threads.run(partial(action.function, **arguments))
         return await result if inspect.isawaitable(result) else result
     except asyncio.CancelledError:
         context.cancellation.set()

@@ -37,6 +37,8 @@ class ActionDefinition:
     """From the input object to arguments."""
     output: Output
     """From the result to the output object."""
+    asynchronous: bool
+    """Whether the function is a coroutine function; else it runs in a thread."""
     idempotent: bool = False
     """Whether running it twice has the effect of once."""
     timeout: timedelta | None = None
@@ -104,6 +106,7 @@ def define_action(
         function=function,
         input=derive_input(function, hints),
         output=derive_output(function, hints),
+        asynchronous=inspect.iscoroutinefunction(function),
         idempotent=idempotent,
         timeout=timeout,
         compensation=compensation,

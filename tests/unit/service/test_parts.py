@@ -37,6 +37,21 @@ def test_the_context_tells_the_time_left() -> None:
     assert ActionContext(service="s", action="a").remaining is None
 
 
+def test_a_thread_can_wait_until_the_caller_gives_up() -> None:
+    """However it falls in with the moment: before, meanwhile, or not at all."""
+    cancellation = ActionContext(service="s", action="a").cancellation
+    assert not cancellation.wait(0.001)
+    told: list[bool] = []
+    waiting = [threading.Thread(target=lambda: told.append(cancellation.wait(10))) for _ in range(4)]
+    for thread in waiting:
+        thread.start()
+    cancellation.set()
+    for thread in waiting:
+        thread.join(10)
+    assert told == [True] * 4
+    assert cancellation.wait(0)
+
+
 def test_the_current_context_holds_inside_only() -> None:
     """Outside of an action there is none."""
     context = ActionContext(service="s", action="a")
