@@ -44,6 +44,8 @@ EVENTS: Final = 20_000
 """How many events there are at the most."""
 QUIET_SECONDS: Final = 0.1
 """After how long without news what does not say what it waits for is taken to wait for a moment."""
+IDLE_LOOKS: Final = 3
+"""How often nothing is open, and nothing on its way to the store, before all has ended."""
 STUCK_SECONDS: Final = 20.0
 """For how long nothing may happen where something is to happen."""
 ASKING: Final = (Waits.SIGNAL, Waits.APPROVAL, Waits.INCIDENT)
@@ -129,7 +131,7 @@ def renamed(value: Any, name: str) -> Any:
 
 
 def moves(it: Execution) -> bool:
-    """Tell whether an execution goes on by itself, soon: a turn at a step with a limit comes at any moment."""
+    """Tell whether an execution goes on by itself, soon: a turn at a limited step comes at any moment."""
     return it.waits is Waits.NOTHING or (it.waits is Waits.STEP_LIMIT and it.due_time is None)
 
 
@@ -154,6 +156,7 @@ class Story:
     answers: bool = False
     retried: set[str] = field(default_factory=set)
     news: int = 0
+    ended_at_once: bool = False
 
     def __post_init__(self) -> None:
         self.world = self.trial.world
@@ -162,7 +165,7 @@ class Story:
     async def play(self) -> None:
         """Turn the clock and answer, until everything has ended; what nobody answers is cancelled."""
         seen, since = -1, asyncio.get_running_loop().time()
-        while open_ones := [it for it in await self.trial.all() if not it.state.final]:
+        while open_ones := await self.open_ones():
             now = asyncio.get_running_loop().time()
             moved = sum(it.last_event for it in open_ones) + len(open_ones)
             if moved != seen:
@@ -181,6 +184,17 @@ class Story:
             elif not (await self.answer(open_ones) or await self.turn(open_ones)):
                 await self.give_up(open_ones)
         self.came = self.came or "ran"
+
+    async def open_ones(self) -> list[Execution]:
+        """Return what has not ended; a child on its way as its parent ended comes a moment later."""
+        idle = 0
+        while idle < IDLE_LOOKS:
+            stored = self.world.engine.places == self.world.limits.open_executions
+            if found := [it for it in await self.trial.all() if not it.state.final]:
+                return found
+            idle = idle + 1 if stored else 0
+            await asyncio.sleep(0.0005)
+        return []
 
     async def disturb(self) -> bool:
         """Kill the server, or cancel the execution, when its time has come."""
@@ -282,14 +296,18 @@ class Story:
         return sum(key.startswith(f"{it.id}: look") for key in self.retried) < 65
 
     async def give_up(self, open_ones: list[Execution]) -> None:
-        """Cancel what waits for somebody: it has to end, and what is undone then may fail."""
-        assert self.came != "cancelled", self.told(open_ones, "waits for nobody knows what")
+        """Cancel what waits for somebody: it has to end, and what is undone then may fail.
+
+        At once where it was cancelled before: the steps at its end may wait for what nobody can say.
+        """
+        at_once = self.came == "cancelled"
+        assert not (at_once and self.ended_at_once), self.told(open_ones, "waits for nobody knows what")
         for it in open_ones:
             assert it.waits in (*ASKING, Waits.CHILD), self.told(open_ones, "waits for nobody knows what")
-        self.came, self.answers = "cancelled", True
+        self.came, self.answers, self.ended_at_once = "cancelled", True, at_once
         for it in open_ones:
             with suppress(*ORDINARY):
-                await self.world.executions.cancel(it.id, "nobody answers")
+                await self.world.executions.cancel(it.id, "nobody answers", at_once=at_once)
 
     def told(self, open_ones: list[Execution], what: str) -> str:
         return f"{what}: {[(it.id, it.waits, it.due_time, it.last_event) for it in open_ones]}"

@@ -184,8 +184,13 @@ async def test_a_cancelled_batch_stops(store: SqliteStore, clock: ManualClock) -
     await until(some_are_done, clock)
     stopped = await batches.cancel(batch.id)
     assert stopped.state is BatchState.CANCELLED
+
+    async def all_is_recorded() -> bool:
+        return (await batches.get(batch.id)).progress.done == len(actions.done)
+
     for _ in range(20):
         await clock.advance(1)
+    await until(all_is_recorded, clock)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     ended = await batches.get(batch.id)
