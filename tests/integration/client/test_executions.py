@@ -195,7 +195,7 @@ async def test_a_wait_without_any_answer_says_what_is_not_known(weft: Client, pe
 
 @pytest.mark.parametrize("wait", [timedelta.max, timedelta(days=200_000)])
 async def test_as_long_as_it_takes_may_be_a_very_long_time(weft: Client, peer: Peer, wait: timedelta) -> None:
-    """gRPC takes a time that it cannot count in nanoseconds for one that is over."""
+    """A time that cannot be counted in nanoseconds is one that is over, to gRPC."""
     peer.on("ExecuteWorkflow", pb.ExecuteWorkflowResponse(execution=STORED))
     assert (await weft.executions.execute("docs", wait=wait)).id == STORED.id
     peer.on("GetExecution", pb.GetExecutionResponse(execution=STORED))

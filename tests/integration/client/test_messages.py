@@ -98,7 +98,7 @@ async def test_a_decision_is_one_of_the_outcomes(real: Client) -> None:
     (step,) = (await real.executions.get(started.id)).steps
     assert (step.kind, step.state, step.waits_for) == ("approval", "WAITING", "APPROVAL")
     assert step.approval == ApprovalRequest(title="Pay 5?", assignees=("ann",), outcomes=("yes", "no"))
-    with pytest.raises(ValidationError, match="^outcome: 'maybe' is no outcome; known: no, yes$"):
+    with pytest.raises(ValidationError, match=r"^outcome: 'maybe' is no outcome; known: no, yes$"):
         await real.executions.decide(started.id, "maybe")
     await real.executions.decide(
         started.id, "yes", comment="fine", by="ann", step_id="ask", data={"until": "May"}
