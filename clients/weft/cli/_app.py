@@ -193,7 +193,7 @@ class RootGroup(PlainGroup):
 
     def _found_plugins(self) -> dict[str, Plugin]:
         if self._plugins is None:
-            found = find_plugins(PlainCommand)
+            found = find_plugins(PlainCommand, PlainGroup)
             self._plugins = {name: it for name, it in found.items() if name not in self.commands}
         return self._plugins
 

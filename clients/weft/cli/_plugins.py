@@ -10,7 +10,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from weft.cli._text import clean
 from weft.core.errors import InternalError
@@ -29,12 +29,18 @@ _SUMMARIES: Final = {
 class Plugin(TyperCommand):
     """Stands in the list for a command, and becomes it when it is called."""
 
-    def __init__(self, entry_point: EntryPoint, cls: type[TyperCommand] = TyperCommand) -> None:
+    def __init__(
+        self,
+        entry_point: EntryPoint,
+        cls: type[TyperCommand] = TyperCommand,
+        group: type[TyperGroup] = TyperGroup,
+    ) -> None:
         name = entry_point.name
         source = entry_point.dist.name if entry_point.dist else entry_point.module
         super().__init__(name, help=_SUMMARIES.get(name, f"Added by {source}."))
         self._entry_point = entry_point
         self._class = cls
+        self._group = group
 
     def make_context(self, info_name: Any, args: list[str], parent: Any = None, **extra: Any) -> Any:
         """Load the command and let it parse its own arguments."""
@@ -51,12 +57,24 @@ class Plugin(TyperCommand):
         except Exception as error:
             raise self._broken(f"{type(error).__name__}: {error}") from error
         if isinstance(found, typer.Typer):
+            self._dress(found)
             return typer.main.get_command(found)
         if not callable(found):
             raise self._broken(f"{type(found).__name__} is neither a function nor a typer.Typer")
         app = typer.Typer(add_completion=False)
         app.command(self.name, cls=self._class)(found)
         return typer.main.get_command(app)
+
+    def _dress(self, app: typer.Typer) -> None:
+        """Have its commands look like ours, where it does not say how they look."""
+        for command in app.registered_commands:
+            if command.cls in {None, TyperCommand}:
+                command.cls = self._class
+        if not isinstance(app.info.cls, type):
+            app.info.cls = self._group
+        for inner in app.registered_groups:
+            if inner.typer_instance is not None:
+                self._dress(inner.typer_instance)
 
     def _broken(self, why: str) -> InternalError:
         return InternalError(
@@ -65,13 +83,14 @@ class Plugin(TyperCommand):
         )
 
 
-def find_plugins(cls: type[TyperCommand]) -> dict[str, Plugin]:
+def find_plugins(cls: type[TyperCommand], group: type[TyperGroup]) -> dict[str, Plugin]:
     """Return every command of the group, by name; the first of a name wins.
 
     Args:
-        cls: What becomes of those that are functions.
+        cls: What becomes of each that is a function.
+        group: What becomes of those that have several.
     """
     found: dict[str, Plugin] = {}
     for entry_point in sorted(entry_points(group=GROUP), key=lambda it: it.name):
-        found.setdefault(entry_point.name, Plugin(entry_point, cls))
+        found.setdefault(entry_point.name, Plugin(entry_point, cls, group))
     return found

@@ -68,7 +68,17 @@ def test_every_command_has_help_with_an_example(words: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [*LEAVES, (), ("services",), ("server",)], ids=lambda it: "-".join(it) or "root"
+    "words",
+    [
+        *LEAVES,
+        (),
+        ("services",),
+        ("server",),
+        ("admin",),
+        ("admin", "verify"),
+        ("admin", "executions", "adopt"),
+    ],
+    ids=lambda it: "-".join(it) or "root",
 )
 def test_help_has_no_noise(words: tuple[str, ...]) -> None:
     """A flag has no type, what is needed has no braces, and what is chosen from is listed."""
@@ -168,7 +178,7 @@ def _hello(name: Annotated[str, typer.Option()] = "you") -> None:
 
 def _with_plugin(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     entry_point = EntryPoint(name="hello", value=value, group=_plugins.GROUP)
-    monkeypatch.setattr(_app, "find_plugins", lambda _: {"hello": Plugin(entry_point)})
+    monkeypatch.setattr(_app, "find_plugins", lambda *_: {"hello": Plugin(entry_point)})
 
 
 def test_a_command_of_another_package(monkeypatch: pytest.MonkeyPatch) -> None:

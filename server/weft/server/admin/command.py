@@ -56,8 +56,8 @@ def backup(
 ) -> None:
     """Write everything in a store to a file, as of one moment; servers go on meanwhile.
 
-    The file is there as a whole or not at all, and carries a checksum. The exit code is
-    5 when there is a file already, and it may not be replaced.
+    The file is there as a whole or not at all, and carries a checksum. One that is there
+    already is replaced with --force only; else the exit code is 5.
 
     Example: weft admin backup weft-2026-03-29.backup.gz
     """
