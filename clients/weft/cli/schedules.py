@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum, unique
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +12,7 @@ from weft.cli import _output as output
 from weft.cli._app import command, group
 from weft.cli._complete import schedule_names
 from weft.cli._errors import Exit
+from weft.cli._inputs import show_duration
 from weft.cli._options import FileOption, FilesArgument, LimitOption, PageTokenOption, chosen_files
 from weft.cli._session import Settings, call
 from weft.cli._text import local_time
@@ -142,7 +143,7 @@ def _when(spec: ScheduleSpec) -> list[str]:
         *(placed(cron.expression, cron.time_zone) for cron in spec.crons),
         *(placed(_parts(entry), entry.time_zone) for entry in spec.calendars),
         *(
-            f"every {each.every}" + (f" and {each.offset} later" if each.offset else "")
+            f"every {_span(each.every)}" + (f" and {_span(each.offset)} later" if each.offset else "")
             for each in spec.intervals
         ),
     ]
@@ -190,11 +191,11 @@ def _fields(found: Schedule) -> list[tuple[str, object]]:
         ),
         ("From", local_time(spec.start_time)),
         ("Until", local_time(spec.end_time)),
-        ("Jitter", spec.jitter),
+        ("Jitter", _span(spec.jitter)),
         ("Workflow", f"{action.workflow}{version}"),
         ("Input", output.compact(action.input)),
         ("Overlap", policies.overlap),
-        ("Catches up", policies.catch_up_window),
+        ("Catches up", _span(policies.catch_up_window)),
         ("On failure", "it is paused" if policies.pause_on_failure else ""),
         ("Starts left", info.remaining_runs),
         ("Next", local_time(info.next_time)),
@@ -369,3 +370,8 @@ def delete(ctx: typer.Context, schedule: ScheduleArgument) -> None:
     settings = Settings.of(ctx)
     call(settings, lambda weft: weft.schedules.delete(schedule))
     output.done(settings, schedule, "deleted")
+
+
+def _span(value: timedelta | None) -> str:
+    """Write a duration as files have it; nothing where there is none."""
+    return show_duration(value) if value else ""
