@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
 from functools import cached_property
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, cast
 
 from weft.api.execution.v1 import archive_service_pb2 as pb
 from weft.api.execution.v1 import archive_service_pb2_grpc as pb_grpc
@@ -76,5 +76,5 @@ async def _each(pieces: Piece | Iterable[Piece] | AsyncIterable[Piece]) -> Async
         async for piece in pieces:
             yield piece
         return
-    for piece in [pieces] if isinstance(pieces, _BYTES) else pieces:
+    for piece in (cast("Piece", pieces),) if isinstance(pieces, _BYTES) else pieces:
         yield piece

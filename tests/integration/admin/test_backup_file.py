@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from tests.contract.store.samples import execution, first_events
 from tests.integration.admin.conftest import MakePlace, Place, Run, apart, fill
 from weft.server.admin.backup import BackupExistsError, write_backup
 from weft.server.admin.whole_file import whole_file
-from weft.server.store.vault import table
+from weft.server.store.vault import Snapshot, table
 
 pytestmark = pytest.mark.integration
 
@@ -72,17 +73,18 @@ def test_force_replaces_it_in_one_step(source: Place, run: Run, folder: Path) ->
     assert file.stat().st_mode & 0o777 == 0o600
 
 
-def test_what_came_meanwhile_stays(source: Place, folder: Path) -> None:
+def test_what_came_meanwhile_stays(source: Place, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two at once do not replace each other, however late the other one is."""
-    file = folder / "weft.backup"
+    file, vault = folder / "weft.backup", source.vault()
+    read = vault.snapshot
 
-    class Slow(type(source.vault())):  # type: ignore[misc] # made at run time
-        def snapshot(self) -> object:
-            file.write_bytes(b"of somebody else")
-            return super().snapshot()
+    def late() -> AbstractAsyncContextManager[Snapshot]:
+        file.write_bytes(b"of somebody else")
+        return read()
 
+    monkeypatch.setattr(vault, "snapshot", late)
     with pytest.raises(BackupExistsError):
-        apart(write_backup(Slow(source.folder / "weft.db"), file, NOW))
+        apart(write_backup(vault, file, NOW))
     assert file.read_bytes() == b"of somebody else"
 
 
