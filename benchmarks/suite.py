@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from benchmarks.bare import BareBenchmark
 from benchmarks.dispatch import DispatchBenchmark
 from benchmarks.fairness import FairnessBenchmark
 from benchmarks.fleet.drain import DrainBenchmark
@@ -35,6 +36,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     DispatchBenchmark(),
     WorkflowBenchmark(),
     WorkflowBenchmark(POSTGRES, goal=0.30),
+    BareBenchmark(),
     FsyncsBenchmark(),
     RecoveryBenchmark(),
     RecoveryBenchmark(POSTGRES),

@@ -21,7 +21,7 @@ from benchmarks.stores import SQLITE, StoreKind
 from benchmarks.work import add_workflow, execute
 from weft.client import connect
 
-__all__ = ["LEVELS", "WorkflowBenchmark"]
+__all__ = ["LEVELS", "WorkflowBenchmark", "costed_side"]
 
 LEVELS: Final = (1, 32, 128)
 """How many operations are under way at once."""
@@ -142,11 +142,11 @@ class WorkflowBenchmark:
             over_stream = {**clocks, "provider": streaming.cpu_seconds}
             by_calls = {**clocks, "provider": unary.cpu_seconds}
             yield (
-                _side("workflow", execute(client), over_stream, retries),
-                _side("unary", execute(client, _UNARY_WORKFLOW), by_calls, retries),
-                _side("echo", hop, {"server": echoes[0].cpu_seconds}),
-                _side("control", control, {"server": echoes[1].cpu_seconds}),
-                _side("floor", floor(hop, store.commit), {}),
+                costed_side("workflow", execute(client), over_stream, retries),
+                costed_side("unary", execute(client, _UNARY_WORKFLOW), by_calls, retries),
+                costed_side("echo", hop, {"server": echoes[0].cpu_seconds}),
+                costed_side("control", control, {"server": echoes[1].cpu_seconds}),
+                costed_side("floor", floor(hop, store.commit), {}),
             )
 
 
@@ -154,10 +154,17 @@ def _channel(address: str) -> grpc.aio.Channel:
     return grpc.aio.insecure_channel(address)
 
 
-def _side(
+def costed_side(
     name: str, operation: Operation, clocks: Mapping[str, CpuClock], retries: RetryCount | None = None
 ) -> Side:
-    """Return a side with the processor time of what takes part in it."""
+    """Return a side with the processor time of what takes part in it.
+
+    Args:
+        name: Of the side.
+        operation: What is done.
+        clocks: Processor time of the processes, by what they are; the driver's own is added.
+        retries: Counts those of the client.
+    """
     every: Mapping[str, CpuClock] = {**clocks, "driver": time.process_time}
 
     async def block(concurrency: int, seconds: float) -> Block:
