@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from tests.unit.execution.world import OTHER, eventually, new_world, quiet
-from weft.core.errors import (
-    ExhaustedError,
-)
+from weft.core.errors import AlreadyExistsError, ExhaustedError
 from weft.core.reasons import Reason
 from weft.server.execution.engine import EngineLimits
 from weft.server.execution.model import ExecutionState
+from weft.server.execution.start_commands import KeyConflict, KeyReuse
 from weft.server.registry.model import Action
 from weft.server.workflow.model import Step
 
@@ -47,6 +47,45 @@ async def test_a_repeat_is_answered_by_a_full_engine() -> None:
         await world.chain("a")
         first = await world.start(request_id="r-1")
         assert (await world.start(request_id="r-1")).id == first.id
+
+
+async def test_a_full_engine_returns_what_has_the_key() -> None:
+    """Nothing would be started, so there is nothing to wait for; other input is told apart."""
+    async with new_world(hold=["a"], limits=EngineLimits(open_executions=1)) as world:
+        await world.chain("a")
+        first = await world.start(value={"x": 1}, execution_key="order-7")
+        use = KeyConflict.USE_EXISTING
+        again = await world.start(value={"x": 1}, execution_key="order-7", conflict=use)
+        assert again.id == first.id
+        others: list[dict[str, Any]] = [{"value": {"x": 2}, "conflict": use}, {"value": {"x": 1}}]
+        for more in others:
+            with pytest.raises(AlreadyExistsError) as caught:
+                await world.start(execution_key="order-7", **more)
+            assert caught.value.metadata["execution_id"] == first.id
+
+
+async def test_a_full_engine_returns_what_had_the_key() -> None:
+    """One that has ended, where that is what the caller asked for; another one has to wait."""
+    async with new_world(hold=["a"], limits=EngineLimits(open_executions=1)) as world:
+        await world.chain("a")
+        first = await world.start(value={"x": 1}, execution_key="order-7")
+        await world.executions.cancel(first.id, "")
+        await world.start()
+        keep = KeyReuse.RETURN_EXISTING
+        assert (await world.start(value={"x": 1}, execution_key="order-7", reuse=keep)).id == first.id
+        for reuse, key in ((KeyReuse.ALLOW, "order-7"), (keep, "order-8")):
+            with pytest.raises(ExhaustedError):
+                await world.start(value={"x": 1}, execution_key=key, reuse=reuse)
+
+
+async def test_a_full_engine_ends_nothing_for_another() -> None:
+    """What is to make way goes on as long as there is no room for who comes."""
+    async with new_world(hold=["a"], limits=EngineLimits(open_executions=1)) as world:
+        await world.chain("a")
+        first = await world.start(execution_key="order-7")
+        with pytest.raises(ExhaustedError):
+            await world.start(execution_key="order-7", conflict=KeyConflict.TERMINATE_EXISTING)
+        assert not (await world.state(first.id)).final
 
 
 async def test_steps_beyond_the_limit_wait_for_their_turn() -> None:

@@ -11,6 +11,7 @@ import orjson
 from weft.core.clock import Clock
 from weft.core.errors import (
     AlreadyExistsError,
+    ExhaustedError,
     PreconditionError,
     ValidationError,
     WeftError,
@@ -124,7 +125,7 @@ class Starter:
             plan = await self._executions.find_plan(workflow.id, workflow.version)
             place = self._admit(workflow, plan, command, execution_id)
         except WeftError as refusal:
-            return await self._first_of(command.key, refusal)
+            return await self._known(command, refusal)
         return await self._begin(command, plan, place)
 
     async def rerun(self, command: RerunCommand) -> Execution:
@@ -174,6 +175,29 @@ class Starter:
         if first is None:
             raise refusal
         return first
+
+    async def _known(self, command: StartCommand, refusal: WeftError) -> Execution:
+        """Return what a refused start does not begin: its repeat, or of a full engine what has its key."""
+        try:
+            return await self._first_of(command.key, refusal)
+        except ExhaustedError:
+            holder = await self._holder(command)
+            if holder is None:
+                raise
+            return holder
+
+    async def _holder(self, command: StartCommand) -> Execution | None:
+        """Return the execution that has the key, if it is to be returned; None: there has to be another one.
+
+        Raises:
+            AlreadyExistsError: EXECUTION_EXISTS.
+        """
+        key = command.execution_key
+        holder = await self._store.get_execution_by_key(key) if key else None
+        if holder is None or _makes_way(holder, command):
+            return None
+        workflow = await self._startable(command.workflow, command.version, command.alias, key)
+        return await self._existing(holder, _digest(workflow.id, command), command)
 
     async def _startable(self, ref: str, version: int, alias: str = "", seed: str = "") -> Workflow:
         workflow = await self._workflows.resolve_version(ref, version, alias, seed)
@@ -245,7 +269,7 @@ class Starter:
                     execution, events, command.key, reuse_key=reuse, when_full=when_full
                 )
             except KeyTakenError as taken:
-                existing = await self._existing(taken.execution, execution, command)
+                existing = await self._existing(taken.execution, execution.digest, command)
                 if existing is not None:
                     return existing
             except SlotFullError:
@@ -255,9 +279,7 @@ class Starter:
                     self._engine.claims.commands_left()
                 return stored
 
-    async def _existing(
-        self, holder: Execution, wanted: Execution, command: StartCommand
-    ) -> Execution | None:
+    async def _existing(self, holder: Execution, digest: str, command: StartCommand) -> Execution | None:
         """Return the execution that has the key, where that is what the policy says; None: try again.
 
         Raises:
@@ -270,7 +292,7 @@ class Starter:
             return None
         else:
             use = command.conflict is KeyConflict.USE_EXISTING
-        if use and holder.digest == wanted.digest:
+        if use and holder.digest == digest:
             return holder
         raise _taken(holder, other_input=use)
 
@@ -288,6 +310,13 @@ def _open(execution: Execution) -> PreconditionError:
         reason=Reason.EXECUTION_OPEN,
         metadata={"execution_id": execution.id, "state": str(execution.state)},
     )
+
+
+def _makes_way(holder: Execution, command: StartCommand) -> bool:
+    """Tell whether another execution may have the key of one that has it."""
+    if holder.state.final:
+        return command.reuse is KeyReuse.ALLOW
+    return command.conflict is KeyConflict.TERMINATE_EXISTING
 
 
 def _taken(holder: Execution, *, other_input: bool) -> AlreadyExistsError:
@@ -321,7 +350,7 @@ def _accepted(
         expire_time=expire_time,
         trace_id=started.trace.trace_id,
         key=command.execution_key,
-        digest=_digest(plan, command) if command.execution_key else "",
+        digest=_digest(plan.workflow_id, command) if command.execution_key else "",
         attributes=place.attributes,
         origin=command.origin,
         alias=command.alias,
@@ -334,6 +363,6 @@ def _accepted(
     )
 
 
-def _digest(plan: Plan, command: StartCommand) -> str:
+def _digest(workflow_id: str, command: StartCommand) -> str:
     content = orjson.dumps(command.input, option=orjson.OPT_SORT_KEYS)
-    return hashlib.sha256(plan.workflow_id.encode() + b"\0" + content).hexdigest()
+    return hashlib.sha256(workflow_id.encode() + b"\0" + content).hexdigest()
