@@ -41,8 +41,6 @@ _EARLY: Final = 1.0
 """With more seconds left than this, it is not the time of the call that is over: clocks differ by less."""
 _NEVER_CONNECTED: Final = "failed to connect to all addresses"
 """How gRPC says that a call was not sent, as there was no connection to send it over."""
-_SAY_ENOUGH: Final = (ValidationError, ServiceUnavailableError, DeadlineExceededError, CallCancelledError)
-"""What means the same, whoever says it."""
 _SAID: Final = frozenset(
     {
         Code.INVALID_ARGUMENT,
@@ -213,15 +211,8 @@ def _own_word(error: WeftError, call: ActionCall, *, own_code: bool, reasoned: b
     """
     if is_refusal(error, call.service):
         return UnreachableError(call.service, error.message)
-    if not reasoned and not isinstance(error, _SAY_ENOUGH):
-        keep = (own_code or _is_meant(error)) and error.code not in _OURS
-        return ActionFailedError(
-            error.message,
-            code=error.code if keep else Code.ABORTED,
-            metadata=call.names(),
-            violations=error.violations,
-            retry_after=error.retry_after,
-        )
+    if not reasoned:
+        return _without_reason(error, call, own_code=own_code)
     if isinstance(error, UnexpectedStatusError) or error.code in _OURS:
         code = error.code if own_code and error.code not in _OURS else Code.ABORTED
         return ActionFailedError(
@@ -232,6 +223,33 @@ def _own_word(error: WeftError, call: ActionCall, *, own_code: bool, reasoned: b
             violations=error.violations,
             retry_after=error.retry_after,
         )
-    if isinstance(error, ServiceUnavailableError) and not reasoned:
-        error.metadata["service"] = call.service
     return error
+
+
+def _without_reason(error: WeftError, call: ActionCall, *, own_code: bool) -> WeftError:
+    """Say what a status with details means that has no reason: as one without details, in its own words."""
+    if isinstance(error, ValidationError) and any(fault.field for fault in error.violations):
+        return error  # which input is wrong, and why, means the same whoever says it
+    if isinstance(error, ServiceUnavailableError | CallCancelledError):
+        return ServiceUnavailableError(
+            call.service,
+            error.message,
+            reason=Reason.ACTION_UNAVAILABLE,
+            metadata=call.names(),
+            retry_after=error.retry_after,
+        )
+    if isinstance(error, DeadlineExceededError):
+        return DeadlineExceededError(
+            error.message,
+            reason=Reason.ACTION_TIMEOUT,
+            metadata=call.names(),
+            retry_after=error.retry_after,
+        )
+    keep = (own_code or _is_meant(error)) and error.code not in _OURS
+    return ActionFailedError(
+        error.message,
+        code=error.code if keep else Code.ABORTED,
+        metadata=call.names(),
+        violations=() if isinstance(error, ValidationError) else error.violations,
+        retry_after=error.retry_after,
+    )

@@ -107,3 +107,24 @@ def test_a_time_to_wait_that_is_none_takes_nothing_else_along(seconds: int, *, o
     error = failed(Code.ABORTED, wait, why, over_a_stream=over_a_stream)
     assert (error.reason, error.domain, error.retry_after) == ("BUSY", ACTION_DOMAIN, None)
     assert error.metadata["who"] == "me"
+
+
+@pytest.mark.parametrize("over_a_stream", [False, True], ids=["unary", "stream"])
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (Code.UNAVAILABLE, (Code.UNAVAILABLE, Reason.ACTION_UNAVAILABLE)),
+        (Code.CANCELLED, (Code.UNAVAILABLE, Reason.ACTION_UNAVAILABLE)),
+        (Code.DEADLINE_EXCEEDED, (Code.DEADLINE_EXCEEDED, Reason.ACTION_TIMEOUT)),
+        (Code.INVALID_ARGUMENT, (Code.INVALID_ARGUMENT, Reason.ACTION_FAILED)),
+    ],
+)
+def test_details_without_a_reason_do_not_change_what_a_code_means(
+    code: Code, kind: tuple[Code, Reason], *, over_a_stream: bool
+) -> None:
+    """One that says UNAVAILABLE and when to come back may have begun, as one that says only UNAVAILABLE."""
+    wait = error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(seconds=2))
+    error = failed(code, wait, over_a_stream=over_a_stream)
+    assert (error.code, error.reason) == kind
+    assert error.retry_after == (None if code is Code.INVALID_ARGUMENT else timedelta(seconds=2))
+    assert (error.message, error.metadata["service"]) == ("no", "shop")
