@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, Final
 
+from weft.cli._step_progress import StepProgress
 from weft.cli._telling import approval_text, clock_time, map_text
 from weft.cli._text import plural, shorten
 
 if TYPE_CHECKING:
-    from weft.cli._progress import StepProgress
     from weft.client import Event
 
 __all__ = ["TELL"]
@@ -17,7 +17,7 @@ __all__ = ["TELL"]
 _SHOWN: Final = 200
 _NAMED: Final = 5
 
-Steps = MutableMapping[str, "StepProgress"]
+Steps = MutableMapping[str, StepProgress]
 
 
 def _map_started(event: Event, steps: Steps) -> str:
@@ -102,8 +102,6 @@ def _because(event: Event) -> str:
 
 
 def _step(event: Event, steps: Steps) -> tuple[str, StepProgress]:
-    from weft.cli._progress import StepProgress  # noqa: PLC0415 - it uses this module
-
     step_id = str(event.data.get("step_id", ""))
     return step_id, steps.setdefault(step_id, StepProgress())
 

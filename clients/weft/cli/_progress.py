@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from weft.cli._happenings import TELL
+from weft.cli._step_progress import StepProgress
 from weft.cli._telling import pause_text, progress_text
 from weft.cli._text import clean, humanize_seconds
 
@@ -17,48 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Progress", "StepProgress"]
 
-_UNDER_WAY: Final = frozenset({"SCHEDULED", "RETRYING", "INCIDENT", "WAITING", "OPEN"})
-"""States of a step that has begun and not ended."""
-
 _OPEN: Final = {"execution_paused": "PAUSED", "incident_raised": "INCIDENT"}
 """Where an execution stands after these; after most others it runs."""
-
-
-@dataclass(slots=True, kw_only=True)
-class StepProgress:
-    """Where one step stands."""
-
-    state: str = "PENDING"
-    """``PENDING``, or a state of a step of an execution."""
-    attempt: int = 0
-    """How often it was scheduled."""
-    started: datetime | None = None
-    """When it was first scheduled, by the server's clock."""
-    seen: float = 0.0
-    """When that was seen, by our own monotonic clock."""
-    ended: datetime | None = None
-    """When it ended, by the server's clock."""
-    note: str = ""
-    """Why it failed, or was scheduled again, or how far it is."""
-    count: int = 0
-    """How many items it has, of a map."""
-    completed: int = 0
-    """How many of them, or branches or iterations, are done."""
-    failed: int = 0
-    """How many failed."""
-
-    @property
-    def under_way(self) -> bool:
-        """Whether it has begun and not ended."""
-        return self.state in _UNDER_WAY
-
-    def seconds(self, now: float) -> float | None:
-        """Return how long it took, or takes so far; the two clocks are never mixed."""
-        if self.started is None:
-            return None
-        if self.ended is not None:
-            return (self.ended - self.started).total_seconds()
-        return max(now - self.seen, 0.0) if self.under_way else None
 
 
 class Progress:

@@ -18,7 +18,7 @@ from opentelemetry.sdk.metrics.export import (
 )
 
 from weft.mesh.tracing.export import quietly
-from weft.mesh.tracing.metrics import MetricsSettings
+from weft.mesh.tracing.metric_settings import MetricsSettings
 from weft.mesh.tracing.settings import ExporterKind, OtlpProtocol
 from weft.mesh.tracing.setup import grpc_options, http_options, resource_of
 

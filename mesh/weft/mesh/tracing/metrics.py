@@ -4,41 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from opentelemetry import metrics
 from opentelemetry.metrics._internal import _ProxyMeterProvider  # no public name says "none was set"
 
-from weft.mesh.tracing.settings import ExporterKind, ExportSettings, SettingsReader
+from weft.mesh.tracing.metric_settings import MetricsSettings
+from weft.mesh.tracing.settings import ExporterKind
 from weft.mesh.tracing.setup import STOP_BOUND
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics import MeterProvider
 
 __all__ = ["MetricsRun", "MetricsSettings", "configure_metrics"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MetricsSettings(ExportSettings):
-    """How a process exports metrics."""
-
-    interval: timedelta = timedelta(seconds=60)
-    """How often they are collected and sent."""
-
-    @classmethod
-    def from_environment(cls, environ: Mapping[str, str]) -> MetricsSettings:
-        """Read the standard variables of OpenTelemetry; what holds for traces holds here.
-
-        Raises:
-            TracingSettingsError: Naming every variable that is wrong, and what it may be.
-        """
-        read = SettingsReader(environ, "metrics")
-        interval = read.whole(("OTEL_METRIC_EXPORT_INTERVAL",), 60_000, 100, 86_400_000, "milliseconds")
-        found = cls(**read.export(), interval=timedelta(milliseconds=interval))
-        read.raise_any()
-        return found
 
 
 class MetricsRun:
