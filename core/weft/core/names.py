@@ -118,7 +118,8 @@ class _Chance:
 
     def __init__(self) -> None:
         self._words: list[int] = []
-        os.register_at_fork(after_in_child=self._forget)
+        if hasattr(os, "register_at_fork"):  # where processes can fork
+            os.register_at_fork(after_in_child=self._forget)
 
     def bits(self, count: int) -> int:
         """Return a number of so many random bits, at most 128."""
