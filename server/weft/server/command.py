@@ -99,12 +99,13 @@ def server(
     database = settings.read(
         lambda _: _database(chosen_url(context, database_url), database_schema, lease, listen), None
     )
+    grace = settings.read(lambda _: _seconds("drain", drain), timedelta())
     config = settings.read(
         lambda _: ServerConfig(
             listen=listen,
             data_dir=data_dir,
             database=database,
-            drain_grace=timedelta(seconds=drain),
+            drain_grace=grace,
             sources=sources,
             balancer=balancer,
             advertise=advertise,
@@ -153,12 +154,19 @@ class _Settings:
         return default
 
 
+def _seconds(name: str, value: float) -> timedelta:
+    try:
+        return timedelta(seconds=value)
+    except (OverflowError, ValueError):  # ValueError: it is NaN
+        raise ConfigError(f"{name}: {value:g} is no number of seconds that can be counted") from None
+
+
 def _database(url: str, schema: str, lease: float, listen: str) -> DatabaseConfig | None:
     """Return the database that is shared, if one is."""
     if not url:
         return None
     name = f"{socket.gethostname()} {listen} ({os.getpid()})"
-    return DatabaseConfig(url=url, schema=schema, lease=timedelta(seconds=lease), server=name)
+    return DatabaseConfig(url=url, schema=schema, lease=_seconds("lease", lease), server=name)
 
 
 def _configure_exports(environ: Mapping[str, str]) -> list[TracingRun | MetricsRun]:

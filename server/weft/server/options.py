@@ -51,7 +51,18 @@ class LogFormat(StrEnum):
 
 Listen = Annotated[str, typer.Option(envvar="WEFT_LISTEN", help="host:port of the loopback interface.")]
 
-DataDir = Annotated[Path, typer.Option(envvar="WEFT_DATA_DIR", help="Where everything is kept.")]
+
+def _folder(text: str) -> Path:
+    """Read a folder; nothing at all is a variable of somebody's shell that is not set."""
+    if not str(text).strip():
+        raise typer.BadParameter("it is empty; write . for the current folder")
+    return Path(text)
+
+
+DataDir = Annotated[
+    Path,
+    typer.Option(envvar="WEFT_DATA_DIR", parser=_folder, metavar="FOLDER", help="Where everything is kept."),
+]
 
 DatabaseUrl = Annotated[
     str,

@@ -91,6 +91,16 @@ def test_in_the_environment_a_database_wins(which: Which, name: str) -> None:
     assert "127.0.0.1:9/gone" in said
 
 
+@pytest.mark.parametrize("name", ["verify", "server"])
+def test_an_empty_folder_is_refused(which: Which, name: str) -> None:
+    """As of a variable of the shell that is not set: the current folder is not meant. One of ours is none."""
+    for text in ("", " "):
+        said = which.said(name, "--data-dir", text, code=2)
+        assert said.splitlines()[0].endswith(": it is empty; write . for the current folder")
+    said = which.said(name, "--database-url", NOBODY, WEFT_DATA_DIR="")
+    assert "127.0.0.1:9/gone" in said
+
+
 def test_an_empty_url_is_none(which: Which) -> None:
     """Also on the command line, where it takes back what the environment says."""
     said = which.said("verify", "--database-url", "", WEFT_DATABASE_URL=NOBODY, WEFT_DATA_DIR=str(which.data))

@@ -240,6 +240,23 @@ def test_everything_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
     assert not (tmp_path / "data").exists()
 
 
+def test_a_number_of_seconds_that_cannot_be(tmp_path: Path) -> None:
+    """However large, and however it is written."""
+    for options, names in (
+        (["--drain", "inf"], ["drain"]),
+        (
+            ["--drain", "1e300", "--lease", "nan", "--database-url", "postgresql://a@127.0.0.1:9/b"],
+            ["lease", "drain"],
+        ),
+        (["--lease", "1e99", "--database-url", "postgresql://a@127.0.0.1:9/b"], ["lease"]),
+    ):
+        result = Runner().invoke(app, ["server", "--listen", "127.0.0.1:0", *options])
+        assert (result.exit_code, result.stdout) == (2, "")
+        said = result.stderr.splitlines()
+        assert [line.split(":")[1].strip() for line in said] == names
+        assert all(line.endswith("is no number of seconds that can be counted") for line in said)
+
+
 def test_the_option_for_consul_wins_over_the_environment(tmp_path: Path) -> None:
     """Its value is the one that counts, and that is refused."""
     result = Runner().invoke(
