@@ -466,6 +466,9 @@ async def test_what_did_not_stream_is_asked_again_over_a_new_connection() -> Non
     async with Way("stream") as way:
         async with streaming_provider(odd, unary) as endpoint:
             await until_unary(way, endpoint)
+        async with asyncio.timeout(10):
+            while way.pool.ready(endpoint) is not None:  # noqa: ASYNC110 - until it is known to be gone
+                await asyncio.sleep(0.01)
         async with streaming_provider(prompt, unary, endpoint.port):
             while way.pool.ready(endpoint) is None:
                 with suppress(UnreachableError):
