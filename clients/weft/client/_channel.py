@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import grpc.aio
 
+from weft.client._connections import Connections
 from weft.client._traced import TracedChannel
 from weft.discovery.server_target import parse_server
 from weft.mesh.rpc import CHANNEL_OPTIONS
@@ -23,6 +24,8 @@ _OPTIONS: Final = (
     # a retry within one answers from memory, though the server is long back.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1_000),
+    # Else all channels to an address share one connection, and what runs on it.
+    ("grpc.use_local_subchannel_pool", 1),
 )
 
 parse_target = parse_server
@@ -63,7 +66,8 @@ class Way:
             await self._close()
 
     def _address(self, address: str) -> grpc.aio.Channel:
-        channel = TracedChannel(grpc.aio.insecure_channel(address, options=_OPTIONS), address)
+        connections = Connections(lambda: grpc.aio.insecure_channel(address, options=_OPTIONS))
+        channel = TracedChannel(connections, address)
         self._close = channel.close
         return cast("grpc.aio.Channel", channel)  # all of it that stubs use
 

@@ -7,9 +7,9 @@ from contextvars import ContextVar
 from typing import Any, Final
 
 import grpc
-import grpc.aio
 from opentelemetry.trace import Span
 
+from weft.client._connections import Connections
 from weft.core.telemetry import ATTEMPT, RETRY, SERVICE
 from weft.mesh._calls.outcome import now
 from weft.mesh.tracing.client import ClientSpans, RpcTracer, address_attributes
@@ -20,6 +20,10 @@ __all__ = ["EARLIER_ATTEMPTS", "ClientTracer", "TracedChannel"]
 
 _SERVICE: Final = "weft"
 """What spans call the server."""
+
+_EXECUTIONS: Final = "/weft.api.execution.v1.ExecutionService"
+_WAITING: Final = frozenset({f"{_EXECUTIONS}/ExecuteWorkflow", f"{_EXECUTIONS}/ExecuteServiceAction"})
+"""Methods with one response that may come after days."""
 
 EARLIER_ATTEMPTS: ContextVar[int] = ContextVar("earlier attempts", default=0)
 """How often the current call was tried before, by a caller with retries of its own."""
@@ -41,22 +45,26 @@ class TracedChannel:
     It has what the typed clients need of a ``grpc.aio.Channel``: methods with one request.
 
     Args:
-        channel: Where calls go.
+        connections: Where calls go.
         address: ``host:port`` of the server.
     """
 
-    def __init__(self, channel: grpc.aio.Channel, address: str) -> None:
-        self._channel: Any = channel
+    def __init__(self, connections: Connections, address: str) -> None:
+        self._connections = connections
         self._spans = ClientSpans()
         self._first: Attributes = {SERVICE: _SERVICE, **address_attributes(address), ATTEMPT: 1, RETRY: False}
 
     def unary_unary(self, method: str, *words: Any, **more: Any) -> Callable[..., Any]:
         """Return a method with one response."""
-        return self._traced(method, self._channel.unary_unary(method, *words, **more))
+        return self._traced(
+            method, self._connections.method("unary_unary", method, *words, waits=method in _WAITING, **more)
+        )
 
     def unary_stream(self, method: str, *words: Any, **more: Any) -> Callable[..., Any]:
         """Return a method with a stream of responses."""
-        return self._traced(method, self._channel.unary_stream(method, *words, **more))
+        return self._traced(
+            method, self._connections.method("unary_stream", method, *words, waits=True, **more)
+        )
 
     def _traced(self, method: str, call: Callable[..., Any]) -> Callable[..., Any]:
         spans = self._spans
@@ -77,15 +85,15 @@ class TracedChannel:
 
     def stream_unary(self, *words: Any, **more: Any) -> Any:
         """Return a method with a stream of requests, which is not traced."""
-        return self._channel.stream_unary(*words, **more)
+        return self._connections.method("stream_unary", *words, **more)
 
     def stream_stream(self, *words: Any, **more: Any) -> Any:
         """Return a method with streams of both, which is not traced."""
-        return self._channel.stream_stream(*words, **more)
+        return self._connections.method("stream_stream", *words, **more)
 
     async def close(self) -> None:
-        """End all calls and the connection."""
-        await self._channel.close()
+        """End all calls and the connections."""
+        await self._connections.close()
 
 
 def _outcome(ended: Any) -> tuple[int, str | None]:

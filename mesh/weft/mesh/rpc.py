@@ -30,6 +30,8 @@ __all__ = [
 SERVER_OPTIONS: Final[tuple[tuple[str, int], ...]] = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_concurrent_streams", 1_000),
+    ("grpc.server.max_pending_requests", 10_000),
+    ("grpc.server.max_pending_requests_hard_limit", 20_000),
     ("grpc.so_reuseport", 0),
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
@@ -38,8 +40,9 @@ SERVER_OPTIONS: Final[tuple[tuple[str, int], ...]] = (
     ("grpc.keepalive_permit_without_calls", 1),
 )
 """The cap on streams bounds what rapid resets cost; a lower one refuses calls of honest clients (see
-docs/adr/0009). With port sharing, which is on by default, a second server on the same port would start
-silently (measured)."""
+docs/adr/0009). Calls that have come and are not begun are capped as well, those of all connections
+together: at 1,000 gRPC itself cancels those beyond without a word, for which two busy clients are enough.
+With port sharing, which is on by default, a second server on one port would start silently (measured)."""
 
 _MAX_MESSAGE_BYTES: Final = 300
 """``grpc-message`` writes each byte beyond ASCII as three; the details carry the longer text."""
