@@ -177,6 +177,54 @@ def test_what_is_wrong_is_found(filled: Place, run: Run, code: str) -> None:
     assert all(each["subject"] and each["message"] for each in found)
 
 
+def _write_over(database: Path, *places: int) -> None:
+    """Damage pages of a database, as a disk does that has lost them."""
+    content = bytearray(database.read_bytes())
+    for place in places:
+        content[place : place + 200] = b"\xff" * 200
+    database.write_bytes(content)
+
+
+def test_pages_that_are_damaged_are_findings(make_place: MakePlace, run: Run) -> None:
+    """What was found before is listed too, and nothing of what is stored there is shown."""
+    place = make_place("sqlite")
+    apart(_filled(place))
+    database = place.folder / "weft.db"
+    _write_over(database, *range(8_192, database.stat().st_size - 200, 4_096))
+    result = run("verify", "--json", *place.options, code=1)
+    found = [json.loads(line) for line in result.stdout.splitlines()]
+    assert found
+    assert {each["code"] for each in found} == {"DATABASE_DAMAGED"}
+    assert "findings" in result.stderr
+
+
+def test_a_text_that_is_none_is_damage_and_not_shown(make_place: MakePlace, run: Run, tmp_path: Path) -> None:
+    """SQLite's own message has all of it."""
+    place = make_place("sqlite")
+    apart(_filled(place))
+    place.execute("UPDATE workflow_versions SET definition = CAST(X'7365637265742dff' AS TEXT)")
+    result = run("verify", *place.options, code=1)
+    assert result.stdout.startswith("DATABASE_DAMAGED  the database  ")
+    told = "a text in column 'definition' is none"
+    assert told in result.stdout
+    assert "secret" not in result.output
+    said = run("backup", str(tmp_path / "b"), *place.options, code=1).stderr
+    assert said == f"Error: {place.folder / 'weft.db'} is damaged: {told}\n"
+
+
+async def _filled(place: Place) -> None:
+    store = place.store()
+    await store.open()
+    await fill(store)
+    await store.close()
+
+
+def test_a_backup_goes_to_a_file(make_place: MakePlace, run: Run) -> None:
+    """Where other commands take ``-`` for a stream, this one makes no file of that name."""
+    said = run("backup", "-", *make_place("sqlite").options, code=2).stderr
+    assert said == "Error: a backup goes to a file, not to stdout\n"
+
+
 def test_migrate_tells_and_does(make_place: MakePlace, run: Run) -> None:
     """What is missing is named before it is done."""
     place = make_place("postgres")

@@ -20,7 +20,7 @@ from weft.server.admin.verify import verify as find_faults
 from weft.server.config import ConfigError
 from weft.server.options import DatabaseSchema, DatabaseUrl, DataDir
 from weft.server.store.database import DatabaseConfig, DatabaseUrlError
-from weft.server.store.vault import Member, Vault, VaultError
+from weft.server.store.vault import Member, Vault, VaultDamagedError, VaultError
 from weft.server.which_store import chosen_url
 
 __all__ = ["admin"]
@@ -62,6 +62,8 @@ def backup(
     Example: weft admin backup weft-2026-03-29.backup.gz
     """
     vault = _vault(context, data_dir, database_url, database_schema)
+    if str(file) == "-":
+        raise _refusal("a backup goes to a file, not to stdout", _WRONG_OPTION)
     try:
         counts = _run(write_backup(vault, file, datetime.now(UTC), replace=force))
     except BackupExistsError as error:
@@ -110,16 +112,24 @@ def verify(
     for finding in found[:limit]:
         line = f"{finding.code}  {finding.subject}  {finding.message}"
         typer.echo(json.dumps(asdict(finding)) if as_json else line)
-    summary = f"{checked:,} executions checked, {len(found):,} findings"
+    whole = "it cannot be read to its end" if checked is None else f"{checked:,} executions checked"
+    summary = f"{whole}, {len(found):,} findings"
     typer.echo(f"{vault.name}: {summary}", err=as_json)
     if found:
         raise typer.Exit(_FAILED)
 
 
-async def _verify(vault: Vault) -> tuple[list[Finding], int]:
-    async with vault.snapshot() as snapshot:
-        found = [finding async for finding in find_faults(snapshot)]
-        return found, await snapshot.count()
+async def _verify(vault: Vault) -> tuple[list[Finding], int | None]:
+    """Return what is wrong, and how many executions there are; None where that cannot be read."""
+    found: list[Finding] = []
+    try:
+        async with vault.snapshot() as snapshot:
+            async for finding in find_faults(snapshot):
+                found.append(finding)  # noqa: PERF401 - what was found before it breaks stays
+            return found, await snapshot.count()
+    except VaultDamagedError as error:
+        found.append(Finding("DATABASE_DAMAGED", "the database", str(error)))
+    return found, None
 
 
 @admin.command()

@@ -22,6 +22,7 @@ __all__ = [
     "Snapshot",
     "Table",
     "Vault",
+    "VaultDamagedError",
     "VaultError",
     "table",
 ]
@@ -32,6 +33,10 @@ Row = tuple[Any, ...]
 
 class VaultError(Exception):
     """It cannot be done with this store as it is; the message says why."""
+
+
+class VaultDamagedError(VaultError):
+    """The database itself finds its files damaged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +188,7 @@ class Vault(Protocol):
 
         Raises:
             VaultError: It is not there, or not up to date.
+            VaultDamagedError: It cannot be read, or not to its end.
         """
         ...
 

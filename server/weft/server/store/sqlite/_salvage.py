@@ -47,7 +47,7 @@ def file_faults(connection: sqlite3.Connection) -> tuple[str, ...]:
         f"a row of {row[0]} refers to a missing {row[2]}"
         for row in connection.execute("PRAGMA foreign_key_check")
     ]
-    return (*(text for text in found if text != "ok"), *broken)
+    return (*(" ".join(text.split()) for text in found if text != "ok"), *broken)
 
 
 def _keep(path: Path, log: Path) -> Path:

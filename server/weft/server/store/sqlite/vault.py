@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Final
 
 from weft.core.clock import SystemClock
 from weft.server.store.base import StoreInUseError, StoreUnavailableError
 from weft.server.store.migrate import AppliedMigration, load_migrations, pending_migrations
 from weft.server.store.sqlite._database import SQL, Database
 from weft.server.store.sqlite._salvage import cut, file_faults
-from weft.server.store.vault import TABLES, Member, Row, Salvage, Snapshot, Table, VaultError
+from weft.server.store.vault import (
+    TABLES,
+    Member,
+    Row,
+    Salvage,
+    Snapshot,
+    Table,
+    VaultDamagedError,
+    VaultError,
+)
 
 __all__ = ["SqliteVault"]
+
+_NO_TEXT: Final = re.compile(r"Could not decode to UTF-8 (column '\w+')")
+_PRIMARY: Final = 0xFF
+"""Of a code of SQLite: the rest says more about it."""
 
 
 class SqliteVault:
@@ -43,7 +58,7 @@ class SqliteVault:
             connection.execute(SQL["read_health"]).fetchone()  # from here on it is of this moment
             yield _Snapshot(connection)
         except sqlite3.Error as error:
-            raise VaultError(f"{self._path}: {error}") from error
+            raise _failure(self._path, error) from error
         finally:
             connection.close()
 
@@ -114,7 +129,9 @@ class SqliteVault:
             return database.reader()
         except StoreUnavailableError as error:
             raise VaultError(error.message) from error
-        except (OSError, sqlite3.Error) as error:
+        except sqlite3.Error as error:
+            raise _failure(self._path, error) from error
+        except OSError as error:
             raise VaultError(f"{self._path}: {error}") from error
 
     def _missing(self, connection: sqlite3.Connection) -> tuple[str, ...]:
@@ -126,7 +143,7 @@ class SqliteVault:
         except StoreUnavailableError as error:
             raise VaultError(error.message) from error
         except sqlite3.Error as error:
-            raise VaultError(f"{self._path}: {error}") from error
+            raise _failure(self._path, error) from error
         return tuple(f"{it.number:04}_{it.name}" for it in pending)
 
 
@@ -160,6 +177,16 @@ class _Filler:
     async def add(self, what: Table, rows: Iterable[Row]) -> None:
         columns, marks = ", ".join(what.columns), ", ".join("?" * len(what.columns))
         self._connection.executemany(f"INSERT INTO {what.name} ({columns}) VALUES ({marks})", rows)  # noqa: S608 - names of ours
+
+
+def _failure(path: Path, error: sqlite3.Error) -> VaultError:
+    """Say what SQLite says, but nothing of what is stored."""
+    no_text = _NO_TEXT.match(str(error))
+    if no_text is not None:
+        return VaultDamagedError(f"{path} is damaged: a text in {no_text[1]} is none")
+    if getattr(error, "sqlite_errorcode", 0) & _PRIMARY == sqlite3.SQLITE_CORRUPT:
+        return VaultDamagedError(f"{path} is damaged: {error}")
+    return VaultError(f"{path}: {error}")
 
 
 def _opened(database: Database) -> sqlite3.Connection:
