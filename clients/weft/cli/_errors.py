@@ -151,6 +151,9 @@ def _explained(error: WeftError, target: str) -> WeftError:
         or not isinstance(error, ServiceUnavailableError | UnexpectedStatusError)
     ):
         return error
+    if error.code is Code.UNIMPLEMENTED and error.reason == Reason.UNEXPECTED_STATUS:
+        strange = f"what listens on {target} does not know this call: it is no Weft server, or an older one"
+        return ServiceUnavailableError("weft", strange, metadata=error.metadata)
     for mark, text in _CAUSES.items():
         if mark in error.message:
             return ServiceUnavailableError("weft", text.format(target=target), metadata=error.metadata)
@@ -165,6 +168,7 @@ def _ours(error: WeftError) -> bool:
 _CAUSES: Final = {
     "Connection refused": "no server listens on {target}",
     "Received http2 header with status": "what listens on {target} is no gRPC server",
+    "Failed parsing HTTP/2": "what listens on {target} is no gRPC server",
     "http1.x server": "what listens on {target} is no gRPC server",
     "DNS resolution failed": "the host of {target} has no address",
     "errors resolving": "the host of {target} has no address",

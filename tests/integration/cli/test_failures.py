@@ -47,7 +47,7 @@ pytestmark = pytest.mark.integration
         (ExhaustedError("full", reason=Reason.ENGINE_FULL), 6),
         (DeadlineExceededError("late"), 7),
         (InternalError("broken"), 70),
-        (UnexpectedStatusError("odd", code=Code.UNIMPLEMENTED), 70),
+        (UnexpectedStatusError("odd", code=Code.UNKNOWN), 70),
         (UnexpectedStatusError("who are you?", code=Code.UNAUTHENTICATED), 1),
     ],
 )
@@ -102,6 +102,22 @@ def test_another_kind_of_http_2_server_answers(server: ScriptedServer, weft: Wef
     result = weft("services", "list")
     assert result.exit_code == 6
     assert result.stderr.splitlines()[0] == f"Error: what listens on {server.target} is no gRPC server"
+
+
+def test_a_grpc_server_that_is_not_weft_answers(server: ScriptedServer, weft: Weft) -> None:
+    """Such as that of a provider: it is no defect of Weft, and not what was asked for."""
+    server.on("ListServices", UnexpectedStatusError("Method not found!", code=Code.UNIMPLEMENTED))
+    result = weft("services", "list")
+    assert result.exit_code == 6
+    said = f"what listens on {server.target} does not know this call: it is no Weft server, or an older one"
+    assert result.stderr.splitlines()[0] == f"Error: {said}"
+
+
+def test_a_server_whose_http_2_is_none_answers(server: ScriptedServer, weft: Weft) -> None:
+    """An HTTP/1 server may also be told by what it begins with."""
+    text = "failed to connect to all addresses; last error: Failed parsing HTTP/2 (Expected SETTINGS frame)"
+    server.on("ListServices", ServiceUnavailableError("weft", text))
+    assert f"what listens on {server.target} is no gRPC server" in weft("services", "list").stderr
 
 
 @pytest.mark.parametrize(
