@@ -277,3 +277,45 @@ async def test_nobody_is_silent_before_the_call_is_made() -> None:
         gate.set()
         (await world.held("a")).complete({"n": 1})
         assert (await world.ended(execution.id)).execution.state is ExecutionState.COMPLETED
+
+
+async def test_silence_that_no_server_could_hear_is_not_held_against_an_attempt() -> None:
+    """After an outage it has the whole heartbeat timeout to be heard of."""
+    async with new_world() as world:
+        await later(world, heartbeat=20)
+        execution = await world.start()
+        token = await accepted(world, execution.id)
+        await world.crash()
+        await world.clock.advance(60)
+        await world.restart()
+        await quiet()
+        await world.clock.advance(19)
+        await quiet()
+        assert await world.executions.reports.heartbeat(token, b'{"done":1}') is False
+        await world.clock.advance(19)
+        await quiet()
+        assert await world.state(execution.id) is ExecutionState.RUNNING
+        for _ in range(3):
+            await world.clock.advance(1)
+            await quiet()
+        details = await world.ended(execution.id)
+        assert details.execution.failure is not None
+        assert details.execution.failure.reason == Reason.HEARTBEAT_TIMEOUT
+        await world.check(execution.id)
+
+
+async def test_an_attempt_that_is_never_heard_of_again_after_an_outage_is_given_up() -> None:
+    """Its heartbeat timeout after the server is back."""
+    async with new_world() as world:
+        await later(world, heartbeat=20)
+        execution = await world.start()
+        await accepted(world, execution.id)
+        await world.crash()
+        await world.clock.advance(60)
+        await world.restart()
+        for _ in range(22):
+            await world.clock.advance(1)
+            await quiet()
+        details = await world.ended(execution.id)
+        assert details.execution.failure is not None
+        assert details.execution.failure.reason == Reason.HEARTBEAT_TIMEOUT

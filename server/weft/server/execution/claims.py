@@ -120,6 +120,7 @@ class Claims:
         self._hub = hub
         self._clock = clock
         self._cause = ""
+        self._listens_since = clock.now()
         self._poke = asyncio.Event()
         self._sweep_due = True
         self._swept = float("-inf")
@@ -138,6 +139,7 @@ class Claims:
             cause: Why an attempt that nobody runs any more is scheduled again.
         """
         self._cause = cause
+        self._listens_since = self._clock.now()
         if self.task is not None:
             self.task.cancel()
         self.task = asyncio.create_task(self._run(), name="claim executions")
@@ -324,6 +326,8 @@ class Claims:
         """
         try:
             run = await self._load(execution)
+            for place in run.standing.in_phase(Phase.ACCEPTED):
+                place.unheard_before(self._listens_since)
             await self._owner.step_turns.take_in(run)
             return run  # noqa: TRY300 - whatever fails up to here is told below
         except (StoreUnavailableError, StoreFullError):

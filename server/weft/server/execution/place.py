@@ -183,6 +183,11 @@ class Place:
         self.item_values: Any = None
         self.previous: Place | None = None
 
+    def unheard_before(self, moment: datetime) -> None:
+        """Take note that nobody listened before: what was silent then may have spoken."""
+        if self.heard_time is not None:
+            self.heard_time = max(self.heard_time, moment)
+
     def silent_at(self, heartbeat_timeout: timedelta | None) -> datetime | None:
         """Return when an attempt that runs elsewhere has to be over, or to be heard of."""
         if heartbeat_timeout is None or self.heard_time is None or self.close_time is None:
