@@ -52,6 +52,21 @@ MESSAGES = [
         pb.SignalWithStartRequest(),
         ("start.execution_key", Rule.REQUIRED),
         ("signal.name", Rule.REQUIRED),
+        ("start.workflow", Rule.REQUIRED),
+    ),
+    faulty(
+        "a start that is wrong",
+        "SignalWithStart",
+        pb.SignalWithStartRequest(
+            start=pb.StartExecutionRequest(
+                workflow="w", version=-1, execution_key="a b", input=raw_json(b"7"), request_id="x" * 129
+            ),
+            signal=pb.SignalExecutionRequest(name="go"),
+        ),
+        ("start.version", Rule.OUT_OF_RANGE),
+        ("start.input", Rule.PAYLOAD_INVALID),
+        ("start.request_id", Rule.TOO_LONG),
+        ("start.execution_key", Rule.INVALID),
     ),
     faulty(
         "everything is wrong",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 from weft.api.execution.v1 import execution_pb2, execution_service_pb2_grpc
@@ -16,6 +17,7 @@ from weft.server.execution.interactions import PlannedUndo
 from weft.server.execution.messages import Decide, SendSignal
 from weft.server.execution.paths import is_path
 from weft.server.execution.service import ExecutionService
+from weft.server.execution.start_commands import StartCommand
 from weft.server.execution.start_request import read_start
 from weft.server.protos import enum_to_proto
 from weft.server.requests import Faults, require_ref
@@ -55,9 +57,8 @@ class MessagesServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
         faults = Faults(request)
         faults.required("start.execution_key", request.start.execution_key)
         signal = _read_signal(request.signal, "signal.", faults)
-        faults.raise_any()
+        start = _read_start(request.start, faults)
         interactions = self._executions.interactions
-        start = read_start(request.start, "SignalWithStart")
         execution, started = await interactions.signal_with_start(start, signal)
         return pb.SignalWithStartResponse(execution=convert.execution_to_proto(execution), started=started)
 
@@ -103,6 +104,22 @@ def _undo_to_proto(undo: PlannedUndo) -> pb.PlannedCompensation:
     if undo.state is not None:
         message.state = enum_to_proto(execution_pb2.StepState, "STEP_STATE", undo.state)
     return message
+
+
+def _read_start(request: pb.StartExecutionRequest, faults: Faults) -> StartCommand:
+    """Read the start of a request that has one, and raise all that is wrong with either.
+
+    Raises:
+        ValidationError: Something is.
+    """
+    try:
+        start = read_start(request, "SignalWithStart")
+    except ValidationError as error:
+        faults.extend([replace(it, field=f"start.{it.field}") for it in error.violations])
+        faults.raise_any()
+        raise
+    faults.raise_any()
+    return start
 
 
 def _read_signal(request: pb.SignalExecutionRequest, path: str, faults: Faults) -> SendSignal:
