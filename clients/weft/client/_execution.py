@@ -7,6 +7,7 @@ from contextlib import aclosing
 from datetime import timedelta
 from typing import Any, Final
 
+from weft.api.execution.v1 import execution_pb2
 from weft.api.execution.v1 import execution_service_pb2 as pb
 from weft.client import _to_proto as write
 from weft.client._calls import Limit
@@ -20,6 +21,7 @@ from weft.client._paging import all_pages
 from weft.client._reading import events
 from weft.client._reading import execution as read
 from weft.client.records import Event, Execution, Page
+from weft.core.names import EXECUTION_PREFIX, is_id
 from weft.core.payload import JsonObject, from_payload
 from weft.mesh.policies.retry import NO_RETRY
 
@@ -51,8 +53,21 @@ class ExecutionClient(Starts, Steering, Messages, AttemptReports, ExecutionLists
         return read.execution(answer.execution)
 
     def history(self, execution_id: str) -> AsyncIterator[Event]:
-        """Yield what is recorded so far, oldest first."""
-        return all_pages(lambda token: self._history_page(execution_id, token))
+        """Yield what is recorded so far, oldest first; a key names one execution all the while."""
+        return self._history(execution_id)
+
+    async def _history(self, ref: str) -> AsyncIterator[Event]:
+        execution_id = await self._id_of(ref)
+        async for event in all_pages(lambda token: self._history_page(execution_id, token)):
+            yield event
+
+    async def _id_of(self, ref: str) -> str:
+        """Return the id behind a key, which is another one's when the next execution has the key."""
+        if is_id(ref, EXECUTION_PREFIX):
+            return ref
+        request = pb.GetExecutionRequest(execution_id=ref, view=execution_pb2.EXECUTION_VIEW_BASIC)
+        answer = await self._caller.unary(self._stub.GetExecution, request, self._caller.retry.read)
+        return answer.execution.id
 
     async def _history_page(self, execution_id: str, token: str) -> Page[Event]:
         request = pb.GetExecutionHistoryRequest(
@@ -67,14 +82,14 @@ class ExecutionClient(Starts, Steering, Messages, AttemptReports, ExecutionLists
         It goes on by itself, from the last number, after the server was unavailable.
 
         Args:
-            execution_id: Which one.
+            execution_id: Which one; a key names one all the while, whoever gets it next.
             after: Number of the last event already seen; 0 begins with the first.
         """
-        last = after
+        last, watched = after, await self._id_of(execution_id)
 
         def rest() -> pb.WatchExecutionRequest:
             return pb.WatchExecutionRequest(
-                execution_id=execution_id, after_event_number=last, payload_kind=write.JSON
+                execution_id=watched, after_event_number=last, payload_kind=write.JSON
             )
 
         async with aclosing(self._caller.stream(self._stub.WatchExecution, rest)) as answers:

@@ -29,6 +29,8 @@ from weft.client import (
 
 pytestmark = pytest.mark.integration
 
+ID = "exe_01m8hjkars87radgnzb9wpbrp9"
+
 JSON = payload_pb2.PAYLOAD_KIND_JSON
 BIG = 2**60 + 1
 STORED = ParseDict(
@@ -279,7 +281,7 @@ async def test_history_reads_every_page(weft: Client, peer: Peer) -> None:
         pb.GetExecutionHistoryResponse(events=[second]),
     )
 
-    events = [event async for event in weft.executions.history("exe_1")]
+    events = [event async for event in weft.executions.history(ID)]
 
     assert events == [
         Event(
