@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from weft.cli._interrupts import interrupts
-from weft.cli._session import Settings, environment
+from weft.cli._session import Settings, mesh_client
 
 if TYPE_CHECKING:
     from weft.client.mesh import MeshClient
@@ -32,10 +32,10 @@ def over_mesh(settings: Settings, work: Callable[[MeshClient], Awaitable[T]], *,
 
 
 async def _connected(settings: Settings, work: Callable[[MeshClient], Awaitable[T]], policy: str) -> T:
-    from weft.client.mesh import BalancerConfig, MeshClient, MeshConfig  # noqa: PLC0415 - slow to import
+    from weft.client.mesh import BalancerConfig, MeshConfig  # noqa: PLC0415 - slow to import
 
     config = MeshConfig(balancer=BalancerConfig(policy=policy)) if policy else None
-    async with MeshClient.from_environment(environment(settings), config=config) as mesh:
+    async with mesh_client(settings, config) as mesh:
         return await work(mesh)
 
 

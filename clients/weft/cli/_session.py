@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum, unique
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -17,9 +17,18 @@ from weft.cli._interrupts import interrupts
 
 if TYPE_CHECKING:
     from weft.client import Client
-    from weft.client.mesh import MeshClient
+    from weft.client.mesh import MeshClient, MeshConfig
 
-__all__ = ["DEFAULT_TARGET", "Output", "Settings", "call", "environment", "mesh_to", "remember"]
+__all__ = [
+    "DEFAULT_TARGET",
+    "Output",
+    "Settings",
+    "call",
+    "environment",
+    "mesh_client",
+    "mesh_to",
+    "remember",
+]
 
 T = TypeVar("T")
 
@@ -118,7 +127,23 @@ async def mesh_to(settings: Settings) -> AsyncIterator[MeshClient | None]:
     if "://" not in settings.target or settings.target.startswith(("grpc://", "http://")):
         yield None
         return
-    from weft.client.mesh import MeshClient  # noqa: PLC0415 - HTTP and DNS are slow to import
-
-    async with MeshClient.from_environment(environment(settings)) as mesh:
+    async with mesh_client(settings) as mesh:
         yield mesh
+
+
+def mesh_client(settings: Settings, config: MeshConfig | None = None) -> MeshClient:
+    """Make what calls services, as the environment says.
+
+    Raises:
+        ValidationError: Every variable with a wrong value; that of the server by its option.
+    """
+    from weft.client.mesh import MeshClient  # noqa: PLC0415 - HTTP and DNS are slow to import
+    from weft.core.errors import ValidationError  # noqa: PLC0415
+
+    try:
+        return MeshClient.from_environment(environment(settings), config=config)
+    except ValidationError as error:
+        faults = [
+            replace(it, field="target") if it.field == TARGET_VARIABLE else it for it in error.violations
+        ]
+        raise ValidationError(faults, metadata=error.metadata) from None

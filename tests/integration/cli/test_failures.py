@@ -194,6 +194,10 @@ def test_a_target_that_is_none(weft: Weft) -> None:
     result = weft("services", "list", "-t", "nowhere")
     assert result.exit_code == 4
     assert result.stderr.startswith("Error: target: 'nowhere'")
+    for words in (["services", "list"], ["resolve", "greeter"], ["call", "greeter"]):
+        result = weft(*words, "-t", "foo://x")
+        assert result.exit_code == 4
+        assert result.stderr.startswith("Error: target: foo:// is not spoken here; use ")
 
 
 def test_texts_of_strangers_are_harmless(server: ScriptedServer, weft: Weft) -> None:
