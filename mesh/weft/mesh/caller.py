@@ -139,7 +139,8 @@ class ActionCaller:
             failed = False
         except WeftError as error:
             failed = _speaks_against(error, call, deadline - now())
-            error.metadata.setdefault("instance_id", endpoint.instance_id)
+            if endpoint.instance_id:
+                error.metadata.setdefault("instance_id", endpoint.instance_id)
             raise
         finally:
             route.done(node, failed, now() - started)

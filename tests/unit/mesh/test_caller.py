@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -129,6 +130,16 @@ async def test_when_none_can_be_connected_the_last_one_is_named(
     with pytest.raises(UnreachableError) as caught:
         await caller.call(CALL, 2.0)
     assert caught.value.metadata == {"service": "texts", "instance_id": "dead"}
+
+
+async def test_an_endpoint_without_an_instance_is_not_named_as_one(
+    caller: ActionCaller, resolver: StaticResolver
+) -> None:
+    """Such as that of a service that is registered with an address: there is no id, so none is told."""
+    resolver.set("texts", [replace(DEAD, instance_id="")])
+    with pytest.raises(UnreachableError) as caught:
+        await caller.call(CALL, 2.0)
+    assert caught.value.metadata == {"service": "texts"}
 
 
 async def test_a_call_that_runs_out_of_time_says_that_nobody_could_be_connected(
