@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -193,6 +194,11 @@ async def tell(schedule: list[tuple[str, Any]]) -> None:
         )
 
 
+LIMIT = 20.0
+"""Seconds of one story, which takes some tenths of one: where it hangs, this says in which."""
+
+
+@pytest.mark.timeout(300)  # the usual one is meant for one story; on a machine that is busy 120 take longer
 @settings(
     max_examples=120,
     deadline=None,
@@ -207,4 +213,4 @@ def test_every_schedule_keeps_the_promises(schedule: list[tuple[str, Any]]) -> N
     One final event, and it is last; numbers without gaps; each step recorded once; no acked start lost;
     nothing runs twice at a time; watchers see exactly the history; memory, summary and history agree.
     """
-    asyncio.run(tell(schedule))
+    asyncio.run(asyncio.wait_for(tell(schedule), LIMIT))
