@@ -6,9 +6,11 @@ from functools import cached_property
 
 from google.protobuf.duration_pb2 import Duration
 
+from weft.api.execution.v1 import execution_service_pb2 as pb
 from weft.api.execution.v1 import execution_service_pb2_grpc as pb_grpc
 from weft.client import _to_proto as write
 from weft.client._calls import Caller
+from weft.core.names import EXECUTION_KEY, EXECUTION_PREFIX, is_id
 
 __all__ = ["ExecutionCalls", "optional_span"]
 
@@ -22,6 +24,18 @@ class ExecutionCalls:
     @cached_property
     def _stub(self) -> pb_grpc.ExecutionServiceAsyncStub:
         return pb_grpc.ExecutionServiceStub(self._caller.channel)
+
+    async def _open_one(self, ref: str) -> str:
+        """Return the id of the open execution that has a key, or what was given.
+
+        An attempt whose answer is lost may have ended it: the next attempt must not be about
+        the execution that has the key by then.
+        """
+        if is_id(ref, EXECUTION_PREFIX) or EXECUTION_KEY.fullmatch(ref) is None:
+            return ref
+        request = pb.ListExecutionsRequest(filter=f'key = "{ref}" AND NOT end_time:*', page_size=1)
+        answer = await self._caller.unary(self._stub.ListExecutions, request, self._caller.retry.read)
+        return answer.executions[0].id if answer.executions else ref
 
 
 def optional_span(timeout: write.DurationLike | None) -> Duration | None:

@@ -36,7 +36,7 @@ class Steering(ExecutionCalls):
             PreconditionError: It has ended already, other than by a cancellation.
         """
         request = pb.CancelExecutionRequest(
-            execution_id=execution_id,
+            execution_id=await self._open_one(execution_id),
             reason=reason,
             request_id=request_id or new_request_id(),
             payload_kind=write.JSON,
@@ -55,6 +55,7 @@ class Steering(ExecutionCalls):
             ResourceNotFoundError: There is no such execution.
             PreconditionError: It has ended.
         """
+        execution_id = await self._open_one(execution_id)
         request = pb.PauseExecutionRequest(execution_id=execution_id, reason=reason)
         answer = await self._caller.unary(self._stub.PauseExecution, request, self._caller.retry.update)
         return read.execution(answer.execution)
@@ -69,6 +70,7 @@ class Steering(ExecutionCalls):
             ResourceNotFoundError: There is no such execution.
             PreconditionError: It has ended.
         """
+        execution_id = await self._open_one(execution_id)
         request = pb.ResumeExecutionRequest(execution_id=execution_id, reason=reason)
         answer = await self._caller.unary(self._stub.ResumeExecution, request, self._caller.retry.update)
         return read.execution(answer.execution)

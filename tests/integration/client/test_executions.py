@@ -258,9 +258,9 @@ async def test_get_list_and_cancel(weft: Client, peer: Peer) -> None:
     assert peer.last == pb.ListExecutionsRequest(
         workflow="docs", state=execution_pb2.EXECUTION_STATE_TIMED_OUT, page_size=2, skip=4
     )
-    assert await weft.executions.cancel("exe_1", reason="enough", request_id="r") == EXECUTION
+    assert await weft.executions.cancel(ID, reason="enough", request_id="r") == EXECUTION
     assert peer.last == pb.CancelExecutionRequest(
-        execution_id="exe_1", reason="enough", request_id="r", payload_kind=JSON
+        execution_id=ID, reason="enough", request_id="r", payload_kind=JSON
     )
 
 

@@ -43,7 +43,7 @@ KINDS: list[tuple[str, Callable[[Client], Awaitable[object]], list[float]]] = [
     ("Heartbeat", lambda weft: weft.registry.heartbeat("i"), [0.5, 1, 2]),
     ("UpdateWorkflow", lambda weft: weft.workflows.update("docs"), [0.5, 1, 2]),
     ("SetWorkflowState", lambda weft: weft.workflows.set_state("docs", "ACTIVE"), [0.5, 1, 2]),
-    ("CancelExecution", lambda weft: weft.executions.cancel("e"), [0.5, 1, 2]),
+    ("CancelExecution", lambda weft: weft.executions.cancel("exe_01m8hjkars87radgnzb9wpbrp9"), [0.5, 1, 2]),
     ("DeregisterService", lambda weft: weft.registry.deregister("text"), [1, 2]),
     ("DeregisterInstance", lambda weft: weft.registry.deregister_instance("i"), [1, 2]),
     ("DeleteWorkflow", lambda weft: weft.workflows.delete("docs"), [1, 2]),

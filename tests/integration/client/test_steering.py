@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import grpc
 import pytest
 from google.protobuf.message import Message
 
@@ -18,6 +19,8 @@ from weft.client import Client, Code, Origin, PreconditionError, ServiceIntegrat
 from weft.core.reasons import Reason
 
 pytestmark = pytest.mark.integration
+
+ID = "exe_01m8hjkars87radgnzb9wpbrp9"
 
 DUE = datetime(2026, 3, 1, 12, 0, 3, tzinfo=UTC)
 
@@ -46,13 +49,13 @@ def waiting() -> execution_pb2.Execution:
 CALLS: list[tuple[str, Callable[[Client], Awaitable[Any]], Message]] = [
     (
         "PauseExecution",
-        lambda weft: weft.executions.pause("order-7", reason="look first"),
-        pb.PauseExecutionRequest(execution_id="order-7", reason="look first"),
+        lambda weft: weft.executions.pause(ID, reason="look first"),
+        pb.PauseExecutionRequest(execution_id=ID, reason="look first"),
     ),
     (
         "ResumeExecution",
-        lambda weft: weft.executions.resume("exe_2", reason="seen"),
-        pb.ResumeExecutionRequest(execution_id="exe_2", reason="seen"),
+        lambda weft: weft.executions.resume(ID, reason="seen"),
+        pb.ResumeExecutionRequest(execution_id=ID, reason="seen"),
     ),
     (
         "ResolveIncident",
@@ -99,6 +102,39 @@ async def test_what_is_asked_of_an_execution(
     assert (found.waits_for, found.wait_until, found.concurrency_key) == ("RETRY", DUE, "ada")
     (step,) = found.steps
     assert (step.state, step.retry_time, step.progress) == ("RETRYING", DUE, {"done": 40})
+
+
+@pytest.mark.parametrize(
+    ("method", "call"),
+    [
+        ("CancelExecution", lambda weft: weft.executions.cancel("order-7")),
+        ("PauseExecution", lambda weft: weft.executions.pause("order-7")),
+        ("ResumeExecution", lambda weft: weft.executions.resume("order-7")),
+    ],
+)
+async def test_all_attempts_are_about_one_execution(
+    weft: Client, peer: Peer, method: str, call: Callable[[Client], Awaitable[Any]]
+) -> None:
+    """An answer may be lost; until it is asked again, the next execution may have the key."""
+    one = execution_pb2.Execution(id=ID, key="order-7")
+    peer.on("ListExecutions", pb.ListExecutionsResponse(executions=[one]))
+    peer.on(method, grpc.StatusCode.UNAVAILABLE, getattr(pb, f"{method}Response")(execution=one))
+
+    assert (await call(weft)).id == ID
+
+    looked, *asked = peer.calls
+    assert looked.request.filter == 'key = "order-7" AND NOT end_time:*'
+    assert [made.request.execution_id for made in asked] == [ID, ID]
+
+
+async def test_a_key_without_an_open_execution_is_for_the_server_to_judge(weft: Client, peer: Peer) -> None:
+    """It knows what became of the newest one, and whether there was any."""
+    peer.on("ListExecutions", pb.ListExecutionsResponse())
+    peer.on("PauseExecution", pb.PauseExecutionResponse(execution=waiting()))
+    await weft.executions.pause("order-7")
+    assert peer.last.execution_id == "order-7"
+    await weft.executions.pause('"x" OR id:*')  # no key has quotes, so there is nothing to look for
+    assert [made.method for made in peer.calls] == ["ListExecutions", "PauseExecution", "PauseExecution"]
 
 
 async def test_an_unset_input_is_no_input(weft: Client, peer: Peer) -> None:
@@ -156,8 +192,8 @@ async def test_reports_of_an_attempt(weft: Client, peer: Peer) -> None:
 @pytest.mark.parametrize(
     ("method", "call", "tries"),
     [
-        ("PauseExecution", lambda weft: weft.executions.pause("e"), 4),
-        ("ResumeExecution", lambda weft: weft.executions.resume("e"), 4),
+        ("PauseExecution", lambda weft: weft.executions.pause(ID), 4),
+        ("ResumeExecution", lambda weft: weft.executions.resume(ID), 4),
         ("RerunExecution", lambda weft: weft.executions.rerun("e"), 4),
         ("HeartbeatAttempt", lambda weft: weft.executions.heartbeat_attempt("t"), 4),
         ("ResolveIncident", lambda weft: weft.executions.resolve_incident("e"), 1),
