@@ -43,11 +43,12 @@ def _open(state: execution_pb2.ExecutionState.ValueType, **values: Any) -> execu
 
 
 def test_pause_and_resume(server: ScriptedServer, weft: Weft) -> None:
-    """The reason is sent; the state that follows is printed."""
+    """The reason is sent; the state that follows is printed. A key is of the open execution that has it."""
+    server.on("ListExecutions", pb.ListExecutionsResponse(executions=[_open(RUNNING)]))
     server.on("PauseExecution", pb.PauseExecutionResponse(execution=_open(PAUSED)))
     server.on("ResumeExecution", pb.ResumeExecutionResponse(execution=_open(RUNNING)))
     assert weft("executions", "pause", "order-7", "--reason", "look").stdout == f"{EXECUTION} PAUSED\n"
-    assert server.last("PauseExecution") == pb.PauseExecutionRequest(execution_id="order-7", reason="look")
+    assert server.last("PauseExecution") == pb.PauseExecutionRequest(execution_id=EXECUTION, reason="look")
     assert weft("executions", "resume", EXECUTION).stdout == f"{EXECUTION} RUNNING\n"
 
 
