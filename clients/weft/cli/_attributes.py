@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from math import isfinite
+from typing import Annotated, Final
 
 import typer
 
 from weft.cli._options import chosen_pairs
 
 __all__ = ["AttributeOption", "FilterOption", "chosen_attributes"]
+
+_TOO_LARGE: Final = 2**63
+"""From here on digits are a text, such as the number of an order: no whole number of JSON here is as large."""
 
 AttributeOption = Annotated[
     list[str] | None,
@@ -39,5 +43,9 @@ def _value(text: str) -> str | float | bool:
     try:
         found = json.loads(text)
     except ValueError:
+        return text
+    if isinstance(found, float) and not isfinite(found):
+        return text
+    if isinstance(found, int) and abs(found) >= _TOO_LARGE:
         return text
     return found if isinstance(found, str | int | float) else text

@@ -11,6 +11,7 @@ from weft.cli._app import command, duration
 from weft.cli._attributes import AttributeOption, chosen_attributes
 from weft.cli._complete import execution_ids, workflow_names
 from weft.cli._inputs import read_object
+from weft.cli._options import MAX_NUMBER
 from weft.cli._session import Settings, call
 from weft.cli.aliases import AliasOption
 
@@ -66,7 +67,9 @@ def signal(
     input_: Annotated[
         str, typer.Option("--input", "-i", metavar="JSON|@FILE|-", help="Of what --start starts.")
     ] = "{}",
-    version: Annotated[int, typer.Option(min=0, help="Of what --start starts; 0 is the latest.")] = 0,
+    version: Annotated[
+        int, typer.Option(min=0, max=MAX_NUMBER, help="Of what --start starts; 0 is the latest.")
+    ] = 0,
     alias: AliasOption = "",
     attribute: AttributeOption = None,
     timeout: Annotated[

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 __all__ = [
+    "MAX_NUMBER",
     "FileOption",
     "FilesArgument",
     "InputOption",
@@ -55,6 +56,9 @@ InputOption = Annotated[
         help="A JSON object, @ and a JSON or YAML file, or - for JSON from stdin.",
     ),
 ]
+
+MAX_NUMBER: Final = 2**63 - 1
+"""The largest number that a version or an event can have."""
 
 LimitOption = Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="How many at most.")]
 

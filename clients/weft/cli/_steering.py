@@ -10,6 +10,7 @@ from weft.cli import _output as output
 from weft.cli._app import command
 from weft.cli._complete import execution_ids
 from weft.cli._inputs import read_object
+from weft.cli._options import MAX_NUMBER
 from weft.cli._session import Settings, call
 
 __all__ = ["add_to"]
@@ -100,7 +101,9 @@ def rerun(
             "by default the one that failed, or the first undone.",
         ),
     ] = "",
-    version: Annotated[int, typer.Option(min=0, help="Of the workflow; 0 is the one that ran.")] = 0,
+    version: Annotated[
+        int, typer.Option(min=0, max=MAX_NUMBER, help="Of the workflow; 0 is the one that ran.")
+    ] = 0,
     input_: NewInputOption = None,
     request_id: Annotated[str, typer.Option(help="Idempotency key.")] = "",
 ) -> None:

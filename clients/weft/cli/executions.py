@@ -13,7 +13,7 @@ from weft.cli._app import command, group
 from weft.cli._attributes import FilterOption
 from weft.cli._complete import execution_ids, workflow_names
 from weft.cli._errors import Exit
-from weft.cli._options import LimitOption, PageTokenOption
+from weft.cli._options import MAX_NUMBER, LimitOption, PageTokenOption
 from weft.cli._progress import Progress
 from weft.cli._session import Settings, call
 from weft.cli._step_tree import show_steps
@@ -176,7 +176,9 @@ def _workflow_text(found: Execution) -> str:
 def watch(
     ctx: typer.Context,
     execution: ExecutionArgument,
-    after: Annotated[int, typer.Option(min=0, help="Only events with a higher number than this.")] = 0,
+    after: Annotated[
+        int, typer.Option(min=0, max=MAX_NUMBER, help="Only events with a higher number than this.")
+    ] = 0,
 ) -> None:
     """Follow an execution to its end; the exit code says how it ended.
 

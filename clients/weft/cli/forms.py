@@ -12,7 +12,7 @@ import typer
 from weft.cli import _output as output
 from weft.cli._complete import workflow_names
 from weft.cli._errors import Exit
-from weft.cli._options import FileOption, FilesArgument, chosen_files
+from weft.cli._options import MAX_NUMBER, FileOption, FilesArgument, chosen_files
 from weft.cli._session import Settings, call
 from weft.cli._sources import STDIN, read_bytes, replace_text, source_name
 from weft.core.errors import ValidationError, Violation
@@ -92,7 +92,7 @@ def graph(
     ctx: typer.Context,
     workflow: WorkflowArgument = "",
     file: OneFileOption = "",
-    version: Annotated[int, typer.Option(min=0, help="Which version; 0 is the latest.")] = 0,
+    version: Annotated[int, typer.Option(min=0, max=MAX_NUMBER, help="Which version; 0 is the latest.")] = 0,
     form: Annotated[
         Drawing, typer.Option("--format", case_sensitive=False, help="What to draw it as.")
     ] = Drawing.MERMAID,
@@ -139,9 +139,12 @@ def diff(
     workflow: WorkflowArgument = "",
     file: OneFileOption = "",
     before: Annotated[
-        int, typer.Option("--from", min=0, help="Which version; by default the one before --to.")
+        int,
+        typer.Option("--from", min=0, max=MAX_NUMBER, help="Which version; by default the one before --to."),
     ] = 0,
-    after: Annotated[int, typer.Option("--to", min=0, help="Which version; 0 is the latest.")] = 0,
+    after: Annotated[
+        int, typer.Option("--to", min=0, max=MAX_NUMBER, help="Which version; 0 is the latest.")
+    ] = 0,
 ) -> None:
     """Show what is different between two versions, or between the server and a file.
 

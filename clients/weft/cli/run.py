@@ -15,7 +15,7 @@ from weft.cli._errors import Exit
 from weft.cli._inputs import read_object
 from weft.cli._interrupts import Farewell, interrupts
 from weft.cli._keys import KeyConflictOption, KeyOption, KeyReuseOption, chosen_key
-from weft.cli._options import InputOption, chosen_pairs
+from weft.cli._options import MAX_NUMBER, InputOption, chosen_pairs
 from weft.cli._session import Settings, call
 from weft.cli._watching import follow, report_end, wait_for_end
 from weft.cli.aliases import AliasOption
@@ -78,7 +78,7 @@ def run(
     input_: InputOption = "{}",
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Show progress step by step.")] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Print the id and do not wait.")] = False,
-    version: Annotated[int, typer.Option(min=0, help="Which version; 0 is the latest.")] = 0,
+    version: Annotated[int, typer.Option(min=0, max=MAX_NUMBER, help="Which version; 0 is the latest.")] = 0,
     alias: AliasOption = "",
     project_id: ProjectOption = "",
     request_id: Annotated[

@@ -15,6 +15,7 @@ from weft.cli._complete import workflow_names
 from weft.cli._errors import Exit, describe
 from weft.cli._limits import concurrency_text
 from weft.cli._options import (
+    MAX_NUMBER,
     FileOption,
     FilesArgument,
     LimitOption,
@@ -204,7 +205,7 @@ def _row(workflow: Workflow) -> tuple[object, ...]:
 def get_workflow(
     ctx: typer.Context,
     workflow: WorkflowArgument,
-    version: Annotated[int, typer.Option(min=0, help="Which version; 0 is the latest.")] = 0,
+    version: Annotated[int, typer.Option(min=0, max=MAX_NUMBER, help="Which version; 0 is the latest.")] = 0,
 ) -> None:
     """Show one workflow and its steps."""
     from weft.cli._steps_table import steps_table  # noqa: PLC0415 - only for this command
