@@ -13,7 +13,7 @@ from weft.cli._options import chosen_pairs
 __all__ = ["AttributeOption", "FilterOption", "chosen_attributes"]
 
 _TOO_LARGE: Final = 2**63
-"""From here on digits are a text, such as the number of an order: no whole number of JSON here is as large."""
+"""From here on digits are a text, such as the number of an order."""
 
 AttributeOption = Annotated[
     list[str] | None,
