@@ -49,6 +49,7 @@ class Messages(ExecutionCalls):
             ValidationError: The payload does not fit what the steps take.
             ExhaustedError: SIGNALS_FULL: too many are kept that no step has taken.
         """
+        execution_id = await self._open_one(execution_id)
         request = _signal(execution_id, name, payload, correlation, signal_id)
         answer = await self._caller.unary(self._stub.SignalExecution, request, self._caller.retry.update)
         return read.execution(answer.execution)

@@ -39,6 +39,7 @@ def _asking(*paths: str, **values: Any) -> execution_pb2.Execution:
 
 def test_signal(server: ScriptedServer, weft: Weft) -> None:
     """Everything that is said is sent; without an id the client makes one."""
+    server.on("ListExecutions", pb.ListExecutionsResponse())
     server.on("SignalExecution", pb.SignalExecutionResponse(execution=_open()))
     words = ("--payload", '{"n": 1}', "--correlation", "7", "--signal-id", "a")
     assert weft("executions", "signal", "order-7", "paid", *words).stdout == f"{EXECUTION} RUNNING\n"

@@ -167,7 +167,7 @@ async def test_parents_children_and_variables_are_shown(real: Client) -> None:
 @pytest.mark.parametrize(
     ("method", "call", "tries"),
     [
-        ("SignalExecution", lambda weft: weft.executions.signal("e", "paid"), 4),
+        ("SignalExecution", lambda weft: weft.executions.signal("exe_01m8hjkars87radgnzb9wpbrp9", "paid"), 4),
         ("SignalWithStart", lambda weft: weft.executions.signal_with_start("f", "k", "paid"), 4),
         ("GetCompensationPlan", lambda weft: weft.executions.compensation_plan("e"), 3),
         ("DecideApproval", lambda weft: weft.executions.decide("e", "yes"), 1),

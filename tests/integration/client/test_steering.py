@@ -110,6 +110,7 @@ async def test_what_is_asked_of_an_execution(
         ("CancelExecution", lambda weft: weft.executions.cancel("order-7")),
         ("PauseExecution", lambda weft: weft.executions.pause("order-7")),
         ("ResumeExecution", lambda weft: weft.executions.resume("order-7")),
+        ("SignalExecution", lambda weft: weft.executions.signal("order-7", "paid")),
     ],
 )
 async def test_all_attempts_are_about_one_execution(
