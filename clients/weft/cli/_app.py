@@ -144,6 +144,15 @@ class PlainCommand(TyperCommand):
         """Return the parameters, as the help shows them."""
         return _without_noise(super().get_params(ctx))
 
+    def parse_args(self, ctx: Any, args: Any) -> Any:
+        """Parse them; every error says of which command it is."""
+        try:
+            return super().parse_args(ctx, args)
+        except typer.TyperException as error:
+            if getattr(error, "ctx", ctx) is None:
+                error.ctx = ctx  # type: ignore[attr-defined] # of usage errors
+            raise
+
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Return the words of the usage line: what is needed stands bare, as is the custom."""
         return [

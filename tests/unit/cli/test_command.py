@@ -143,6 +143,8 @@ def test_no_words_show_the_help() -> None:
         (["workflows", "apply"], "no file is named", "weft workflows apply"),
         (["--request-timeout", "soon", "health"], "is no duration", "weft"),
         (["--nonsense"], "No such option: --nonsense", "weft"),
+        (["run", "x", "--input"], "requires an argument", "weft run"),
+        (["admin", "verify", "--limit"], "requires an argument", "weft admin verify"),
         (["run", "x", "--context", "novalue"], "is not of the form KEY=VALUE", "weft run"),
     ],
 )
