@@ -105,7 +105,9 @@ class Caller:
         context: CallContext | None = None,
         limit: Limit | None = None,
     ) -> A:
-        """Call, and call again as the policy says.
+        """Call, and call again as the policy says; it counts from the last attempt that was accepted.
+
+        So waiting for an execution outlives any number of restarts.
 
         Raises:
             WeftError: What the server answered, or why it did not. Its metadata have the ``execution_id``
@@ -133,7 +135,7 @@ class Caller:
                     EARLIER_ATTEMPTS.reset(token)
 
         try:
-            return await call_with_retry(attempt, policy, clock, self._config.chance)
+            return await call_with_retry(attempt, policy, clock, self._config.chance, _was_accepted)
         except WeftError as error:
             if accepted:
                 error.metadata.setdefault(_EXECUTION, accepted)
@@ -222,6 +224,11 @@ class Caller:
     def _check_open(self) -> None:
         if self._closed:
             raise RuntimeError("this client is closed")
+
+
+def _was_accepted(error: WeftError) -> bool:
+    """Tell whether the server had taken an execution on, and said so, before the call failed."""
+    return _EXECUTION in error.metadata
 
 
 def new_request_id() -> str:

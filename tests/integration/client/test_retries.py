@@ -26,6 +26,7 @@ from weft.client import (
     ServiceUnavailableError,
     connect,
 )
+from weft.core.metadata import EXECUTION_ID
 from weft.core.reasons import Reason
 
 pytestmark = pytest.mark.integration
@@ -256,6 +257,22 @@ async def test_an_execution_is_joined_again_after_a_restart(peer: Peer) -> None:
         finally:
             await back.stop()
     assert back.last.request_id == peer.last.request_id
+
+
+async def test_waiting_for_an_execution_outlives_many_restarts(weft: Client, peer: Peer) -> None:
+    """Each attempt was accepted, so none is the last one, and it is one request all along."""
+
+    async def restart(_request: object, context: grpc.aio.ServicerContext[object, object]) -> object:
+        if len(peer.calls) > 5:
+            answer = execution_service_pb2.ExecuteWorkflowResponse()
+            answer.execution.id = "exe_1"
+            return answer
+        await context.send_initial_metadata(((EXECUTION_ID, "exe_1"),))
+        return await context.abort(DOWN, "restarting")
+
+    peer.on("ExecuteWorkflow", restart)
+    assert (await weft.executions.execute("docs")).id == "exe_1"
+    assert len({call.request.request_id for call in peer.calls}) == 1
 
 
 async def test_a_server_that_comes_back_is_found_soon(peer: Peer) -> None:

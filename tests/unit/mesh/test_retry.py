@@ -65,6 +65,15 @@ async def test_waits_grow_and_end_with_the_first_success() -> None:
     assert clock.waits == [0.5, 1.0, 2.0]
 
 
+async def test_who_got_on_counts_anew() -> None:
+    """A wait that outlives many restarts is as patient at the last one as at the first."""
+    clock = SteppingClock()
+    outcomes: list[WeftError | str] = [down(), down(), down(), down(), down(), "good"]
+    again = await call_with_retry(script(*outcomes), EXACT, clock, got_on=lambda error: error is outcomes[2])
+    assert again == "good"
+    assert clock.waits == [0.5, 1.0, 0.5, 1.0, 2.0]
+
+
 async def test_giving_up_keeps_the_last_failure() -> None:
     """Attempts are the first one and the retries; reason and service are those of the last failure."""
     clock = SteppingClock()

@@ -55,32 +55,45 @@ def backoff(policy: RetryPolicy, retry: int, chance: RandomSource) -> timedelta:
     return timedelta(seconds=capped * chance.uniform(1 - policy.jitter, 1 + policy.jitter))
 
 
+def _never(_: WeftError) -> bool:
+    return False
+
+
 async def call_with_retry(
     attempt: Callable[[], Awaitable[T]],
     policy: RetryPolicy,
     clock: Clock,
     chance: RandomSource | None = None,
+    got_on: Callable[[WeftError], bool] = _never,
 ) -> T:
     """Make attempts until one succeeds, fails for good, or none is left.
 
     A server's push-back (``retry_after``) is waited for when it is longer than
     our own wait.
 
+    Args:
+        attempt: Makes one.
+        policy: How often, and with which waits.
+        clock: For the waits.
+        chance: For their jitter.
+        got_on: Tells whether an attempt had got on before it failed: then its failure counts as the first.
+
     Raises:
         MaxRetriesExceededError: The last attempt failed with a retryable error too.
         WeftError: An attempt failed with an error that is not retryable.
     """
     source = chance or random
-    for retry in range(1, policy.max_retries + 2):
+    failures = 0
+    while True:
         try:
             return await attempt()
         except asyncio.CancelledError:
             raise
         except WeftError as error:
+            failures = 1 if got_on(error) else failures + 1
             if not error.retryable or policy.max_retries == 0:
                 raise
-            if retry > policy.max_retries:
-                raise MaxRetriesExceededError(retry, error) from error
-            wait = backoff(policy, retry, source)
+            if failures > policy.max_retries:
+                raise MaxRetriesExceededError(failures, error) from error
+            wait = backoff(policy, failures, source)
             await clock.sleep(max(wait, error.retry_after or timedelta()).total_seconds())
-    raise AssertionError("unreachable")  # pragma: no cover
