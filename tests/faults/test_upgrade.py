@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from tests.faults.rig.next_release import next_release
 from tests.faults.rig.plan import Wanted, expand
 from tests.faults.rig.postgres import PostgresStoreAdapter
 from tests.faults.rig.run import run
@@ -21,6 +25,16 @@ ROLLING = Wanted(
     workers=3,
 )
 """Servers become of the next release one after the other, and some of both are killed."""
+
+
+def test_the_next_release_can_be_loaded(tmp_path: Path) -> None:
+    """Only the long run starts it; what it changes has to fit what this release has become all the same."""
+    environ = {**os.environ, **next_release(tmp_path / "next")}
+    load = "import weft.server.app, weft.server; print(weft.server.__file__ or weft.server.__path__)"
+    told = subprocess.run(
+        [sys.executable, "-c", load], env=environ, check=True, timeout=60, capture_output=True, text=True
+    ).stdout
+    assert str(tmp_path / "next") in told
 
 
 @pytest.mark.long

@@ -24,8 +24,8 @@ from weft.server.store.migrate import load_migrations
 __all__ = ["next_release"]
 
 _NOTED: Final = """
-from dataclasses import dataclass
 from random import random
+from weft.core.values import dataclass
 from weft.server.execution.model import EventEmitted
 
 
