@@ -133,7 +133,9 @@ async def test_a_health_check_that_fails_is_critical(agent: ConsulAgent, fault: 
         await seen.until(lambda s: bool(s.endpoints) and s.endpoints[0].health is Health.CRITICAL)
         why = "no database" if fault == "raises" else "did not answer within"
         # Consul takes one for critical, without a word, until it hears of it for the first time.
-        await eventually(lambda: why in agent.call("GET", "/v1/agent/checks")[registration.check_id]["Output"])
+        await eventually(
+            lambda: why in agent.call("GET", "/v1/agent/checks")[registration.check_id]["Output"]
+        )
 
 
 _PROVIDER = """
