@@ -37,11 +37,8 @@ async def wait() -> dict[str, str]:
     return {"loop": type(asyncio.get_running_loop()).__module__}
 
 @service.action
-async def ping() -> None:
-    pass
-
-@service.action
 async def wait_long() -> None:
+    current_context().logger.info("begun")
     await asyncio.sleep(60)
 
 @service.action
@@ -50,6 +47,7 @@ def hang() -> None:
 
 @service.action
 async def swallow() -> None:
+    current_context().logger.info("begun")
     while True:
         try:
             await asyncio.sleep(60)
@@ -79,6 +77,13 @@ async def process() -> AsyncIterator[tuple[asyncio.subprocess.Process, grpc.aio.
         await child.communicate()
 
 
+async def begun(child: asyncio.subprocess.Process) -> None:
+    """Wait until an action says that it runs."""
+    assert child.stderr is not None
+    async with asyncio.timeout(10):
+        await child.stderr.readuntil(b": begun ")
+
+
 async def test_a_signal_drains_and_ends_the_process() -> None:
     """SIGTERM lets a running call finish, also beside a thread that hangs, and run() logs and returns."""
     async with process() as (child, channel):
@@ -97,7 +102,7 @@ async def test_a_signal_drains_and_ends_the_process() -> None:
         first, *_, last = err.decode().splitlines()
         assert re.fullmatch(
             r"\d{4}-\d\d-\d\dT[\d:.]{12}[+-]\d\d:\d\d INFO    weft\.service: "
-            r"demo 1\.2\.3: wait, ping, wait_long, hang, swallow at 127\.0\.0\.1:\d+",
+            r"demo 1\.2\.3: wait, wait_long, hang, swallow at 127\.0\.0\.1:\d+",
             first,
         )
         assert re.search(r"weft\.service: demo-\w+ stopping$", last)
@@ -109,7 +114,7 @@ async def test_a_second_signal_skips_the_drain() -> None:
     async with process() as (child, channel):
         health = health_of(channel)
         running = asyncio.create_task(invoke(channel, invocation("wait_long")))
-        await invoke(channel, invocation("ping"))  # then the one before it has begun
+        await begun(child)
         watch = health.Watch(health_pb2.HealthCheckRequest())
         assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
         child.send_signal(signal.SIGINT)
@@ -127,9 +132,11 @@ async def test_an_action_that_does_not_end_does_not_keep_the_process() -> None:
     """Such as one that takes its cancellation for a failure that it can live with: it is told, and left."""
     async with process() as (child, channel):
         running = asyncio.create_task(invoke(channel, invocation("swallow")))
-        await invoke(channel, invocation("ping"))  # then the one before it has begun
+        await begun(child)
+        watch = health_of(channel).Watch(health_pb2.HealthCheckRequest())
+        assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
         child.terminate()
-        await health_of(channel).Watch(health_pb2.HealthCheckRequest()).read()
+        assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
         child.terminate()  # no drain
         with pytest.raises(WeftError):
             await running
