@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import signal
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Sequence
@@ -22,7 +21,7 @@ import orjson
 
 from benchmarks.floor import journal
 from benchmarks.loops import run
-from benchmarks.processes import announce
+from benchmarks.serving import serve
 from weft.api.common.v1.payload_pb2 import Payload
 
 __all__ = ["STEPS", "Execute", "execute_method"]
@@ -159,15 +158,9 @@ async def _provider() -> None:
 
 
 async def _serve(handlers: dict[str, Any]) -> None:
-    stop = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     server = grpc.aio.server(options=(("grpc.so_reuseport", 0),))
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, handlers),))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    announce(f"127.0.0.1:{port}")
-    await stop.wait()
-    await server.stop(None)
+    await serve(server)
 
 
 def main() -> None:

@@ -8,8 +8,6 @@ only, ``contrib`` the instrumentation of the OpenTelemetry project.
 from __future__ import annotations
 
 import argparse
-import asyncio
-import signal
 from typing import Any, Final
 
 import grpc
@@ -17,7 +15,7 @@ import grpc.aio
 from opentelemetry.instrumentation.grpc import aio_client_interceptors, aio_server_interceptor
 
 from benchmarks.loops import run
-from benchmarks.processes import announce
+from benchmarks.serving import serve
 from benchmarks.spans import contrib_provider, weft_provider
 from weft.api.common.v1.payload_pb2 import Payload
 from weft.mesh.rpc import SERVER_OPTIONS
@@ -77,14 +75,7 @@ def _server(stack: str) -> grpc.aio.Server:
 
 
 async def _serve(stack: str) -> None:
-    stop = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    server = _server(stack)
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    announce(f"127.0.0.1:{port}")
-    await stop.wait()
-    await server.stop(None)
+    await serve(_server(stack))
 
 
 def main() -> None:

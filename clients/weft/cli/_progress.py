@@ -14,7 +14,7 @@ from weft.cli._text import clean, humanize_seconds
 if TYPE_CHECKING:
     from weft.client import Event
 
-__all__ = ["Progress", "StepProgress"]
+__all__ = ["Progress"]
 
 _OPEN: Final = {"execution_paused": "PAUSED", "incident_raised": "INCIDENT"}
 """Where an execution stands after these; after most others it runs."""

@@ -19,7 +19,8 @@ import typer
 from weft.core.errors import ValidationError
 from weft.discovery.resolvers import SourcesConfig, sources_config
 from weft.mesh.balancing import BalancerConfig
-from weft.mesh.tracing.metrics import MetricsRun, MetricsSettings, configure_metrics
+from weft.mesh.tracing.metric_settings import MetricsSettings
+from weft.mesh.tracing.metrics import MetricsRun, configure_metrics
 from weft.mesh.tracing.settings import TracingSettingsError
 from weft.mesh.tracing.setup import TracingRun, configure_tracing
 from weft.server.app import WeftServer

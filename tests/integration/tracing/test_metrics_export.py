@@ -20,7 +20,8 @@ from tests.integration.engine.processes import server_in, until
 from tests.integration.tracing.collectors import over_grpc, over_http
 from weft.client import connect
 from weft.mesh.tracing.metric_export import make_meter_provider
-from weft.mesh.tracing.metrics import MetricsRun, MetricsSettings
+from weft.mesh.tracing.metric_settings import MetricsSettings
+from weft.mesh.tracing.metrics import MetricsRun
 from weft.mesh.tracing.settings import ExporterKind, OtlpProtocol, TracingSettingsError
 
 pytestmark = pytest.mark.integration

@@ -17,7 +17,7 @@ from weft.mesh.tracing.setup import STOP_BOUND
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics import MeterProvider
 
-__all__ = ["MetricsRun", "MetricsSettings", "configure_metrics"]
+__all__ = ["MetricsRun", "configure_metrics"]
 
 
 class MetricsRun:
