@@ -52,7 +52,8 @@ class ActionCaller:
         mesh: Finds instances and balances; stays open.
         transports: How to reach them, by protocol; closed with the caller.
         source: Scheme of the source that knows the services.
-        instance_wait: How long a call waits for an instance that can be connected.
+        instance_wait: How long a call waits for an instance that can be connected, once the source
+            has answered; it has ``CallOptions.first_answer`` for that, or as long if that is more.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class ActionCaller:
         self._transports = transports
         self._source = source
         self._instance_wait = instance_wait.total_seconds()
+        self._first_answer = max(mesh.config.calls.first_answer, instance_wait).total_seconds()
         self._targets: dict[str, Target] = {}
 
     async def call(self, call: ActionCall, timeout: float) -> ActionReply:
@@ -98,7 +100,8 @@ class ActionCaller:
     async def _call(self, route: Route, call: ActionCall, timeout: float) -> ActionReply:
         now = asyncio.get_running_loop().time
         deadline = now() + timeout
-        give_up = now() + min(self._instance_wait, timeout)
+        until = now() + self._instance_wait if route.known else await self._asked(route, deadline)
+        give_up = min(until, deadline)
         tried: set[Node] = set()
         unreachable: UnreachableError | None = None
         misplaced: ResourceNotFoundError | None = None
@@ -127,6 +130,14 @@ class ActionCaller:
                     raise
                 tried.add(node)
                 misplaced = error
+
+    async def _asked(self, route: Route, deadline: float) -> float:
+        """Wait for the source's first answer, then return until when to wait for an instance."""
+        now = asyncio.get_running_loop().time
+        end = min(deadline, now() + self._first_answer)
+        while not (route.known or route.closed) and (left := end - now()) > 0:
+            await route.moment(left)
+        return now() + self._instance_wait if route.known else end
 
     async def _invoke(self, route: Route, node: Node, call: ActionCall, deadline: float) -> ActionReply:
         now = asyncio.get_running_loop().time

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -175,6 +176,25 @@ async def test_what_was_sent_is_not_sent_again(caller: ActionCaller, resolver: S
         with pytest.raises(ServiceUnavailableError) as caught:
             await caller.call(CALL, 2.0)
     assert (caught.value.reason, providers.calls["breaking"]) == (Reason.ACTION_UNAVAILABLE, 1)
+
+
+async def test_a_slow_source_is_not_a_missing_instance(providers: Providers) -> None:
+    """How long a call waits for an instance counts from the first answer: until then none can be missing."""
+
+    class Slow(StaticResolver):
+        async def watch(self, service: str) -> AsyncIterator[Snapshot]:
+            await asyncio.sleep(0.3)
+            async for snapshot in super().watch(service):
+                yield snapshot
+
+    async with calling(resolver := Slow(), wait=0.05) as caller:
+        began = time.monotonic()
+        with pytest.raises(ServiceUnavailableError, match="0 known"):
+            await caller.call(CALL, 5.0)
+        assert 0.3 <= time.monotonic() - began < 2.0
+    async with calling(resolver, wait=0.05) as caller:
+        resolver.set("texts", [providers.at("a")])
+        assert (await caller.call(CALL, 5.0)).instance_id == "a"
 
 
 async def test_a_call_waits_for_an_instance_that_appears(
