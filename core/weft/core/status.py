@@ -154,7 +154,7 @@ def _delay(retry: error_details_pb2.RetryInfo) -> timedelta | None:
         delay: timedelta = retry.retry_delay.ToTimedelta()
     except (ValueError, OverflowError):  # such as the largest integer that there is
         return None
-    return delay
+    return max(delay, timedelta())
 
 
 def from_code(code: int, message: str, metadata: Mapping[str, str] | None = None) -> WeftError:

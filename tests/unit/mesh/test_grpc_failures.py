@@ -110,6 +110,15 @@ def test_a_time_to_wait_that_is_none_takes_nothing_else_along(seconds: int, *, o
 
 
 @pytest.mark.parametrize("over_a_stream", [False, True], ids=["unary", "stream"])
+def test_a_time_that_is_over_is_not_waited_for(*, over_a_stream: bool) -> None:
+    """What a provider has reckoned from clocks that differ is handed to nobody as a negative time."""
+    wait = error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(seconds=-5))
+    why = error_details_pb2.ErrorInfo(reason="BUSY")
+    error = failed(Code.ABORTED, wait, why, over_a_stream=over_a_stream)
+    assert (error.reason, error.retry_after) == ("BUSY", timedelta(0))
+
+
+@pytest.mark.parametrize("over_a_stream", [False, True], ids=["unary", "stream"])
 @pytest.mark.parametrize(
     ("code", "kind"),
     [
