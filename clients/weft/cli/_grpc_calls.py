@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-from collections.abc import Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -15,8 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from weft.cli import _output as output
 from weft.cli._requests import one_request, requests
 from weft.cli._session import Settings
-from weft.cli._sources import fault
-from weft.core.errors import DeadlineExceededError
+from weft.core.errors import DeadlineExceededError, ValidationError, Violation
 from weft.core.reasons import Rule
 
 if TYPE_CHECKING:
@@ -108,11 +106,12 @@ class GrpcCall:
     async def make(self, mesh: MeshClient, settings: Settings) -> None:
         """Call the method, and print what it answers: a document, or one a line of a stream."""
         started = monotonic()
+        metadata = _metadata(self.metadata)
         method = (await self._descriptors(mesh)).method(self.method)
         request = requests(self.data) if method.client_streaming else one_request(self.data)
         passed = timedelta(seconds=monotonic() - started)
         left = max(self.timeout - passed, _LEAST) if self.timeout else None
-        options: dict[str, Any] = {"timeout": left, "metadata": _metadata(self.metadata)}
+        options: dict[str, Any] = {"timeout": left, "metadata": metadata}
         name = method.full_name
         if not method.server_streaming:
             output.pretty(settings, await mesh.call_service(self.target, name, request, **options))
@@ -162,15 +161,16 @@ def _plain(known: ServiceDescriptors, method: Method) -> dict[str, Any]:
 
 def _metadata(pairs: dict[str, str]) -> dict[str, str | bytes]:
     """Return what gRPC sends; a key that ends in ``-bin`` has bytes, written in base64."""
-    return {key: _bytes(key, text) if key.endswith("-bin") else text for key, text in _lower(pairs.items())}
+    from weft.mesh.dynamic.metadata import metadata_faults  # noqa: PLC0415 - loads gRPC
 
-
-def _lower(pairs: Iterable[tuple[str, str]]) -> Iterable[tuple[str, str]]:
-    return ((key.lower(), value) for key, value in pairs)
-
-
-def _bytes(key: str, text: str) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        raise fault("metadata", f"{key} has bytes: write them in base64", Rule.INVALID) from None
+    found: dict[str, str | bytes] = {}
+    faults: list[Violation] = []
+    for name, text in pairs.items():
+        key = name.lower()
+        try:
+            found[key] = base64.b64decode(text, validate=True) if key.endswith("-bin") else text
+        except (binascii.Error, ValueError):
+            faults.append(Violation("metadata", f"{key} has bytes: write them in base64", Rule.INVALID))
+    if faults := [*faults, *metadata_faults(found.items())]:
+        raise ValidationError(faults)
+    return found

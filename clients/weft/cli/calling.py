@@ -210,6 +210,8 @@ def _call_directly(ctx: typer.Context, asked: _Asked) -> None:
         "data": asked.data,
         "timeout": asked.timeout or settings.request_timeout,
     }
+    if asked.timeout == timedelta():
+        raise typer.BadParameter("it is longer than 0", ctx=ctx, param_hint="--timeout")
     pairs = chosen_pairs(ctx, asked.headers, "--header")
     if asked.http:
         verb, path = _verb_and_path(ctx, asked)

@@ -151,6 +151,12 @@ async def test_requests_stay_with_the_stdin_they_began_with(monkeypatch: pytest.
         (["GetCart", "-d", '{"customer": "nobody"}'], 3, ["no such customer"]),
         (["GetCart", "-d", "{}", "-H", "x"], 2, ["'x' is not of the form KEY=VALUE"]),
         (["GetCart", "-d", "{}", "-H", "x-bin=?"], 4, ["x-bin has bytes: write them in base64"]),
+        (
+            ["GetCart", "-d", "{}", "-H", "a b=c", "-H", "x-bin=?", "-H", "x-name=Zoë"],
+            4,
+            ["3 faults", "'a b' is no key of metadata", "x-bin has bytes", "'x-name' must be text"],
+        ),
+        (["GetCart", "-d", "{}", "--timeout", "0s"], 2, ["--timeout: it is longer than 0"]),
         (["GetCart", "-d", "{}", "--policy", "robin"], 4, ["there is no policy 'robin'"]),
         (["GetCart", "-d", "{}", "--version", "^1"], 4, ["static:// takes no options"]),
         (["GetCart", "--input", "{}"], 2, ["others take --data"]),

@@ -419,3 +419,24 @@ async def test_an_action_service_lists_its_own() -> None:
     assert (action.name, action.description, action.idempotent) == ("shout", "Say it loud.", True)
     assert action.input_schema is not None
     assert action.input_schema["required"] == ["text"]
+
+
+async def test_metadata_that_cannot_be_sent(teller: Teller) -> None:
+    """Every fault is named, before anything is sent; what gRPC can carry arrives."""
+    wrong = {
+        "a b": "c",
+        ":path": "/x",
+        "x-name": "Zoë",
+        "x-lines": "a\nb",
+        "x-number": 5,
+        "x-raw-bin": "text",
+    }
+    async with connect_mesh() as mesh:
+        target = f"127.0.0.1:{teller.port}"
+        with pytest.raises(ValidationError) as refused:
+            await mesh.call_service(target, "Echo", {}, metadata=wrong)  # type: ignore[arg-type]  # the point
+        named = zip(wrong, refused.value.violations, strict=True)
+        assert all(it.description.startswith(repr(key)) for key, it in named)
+        with pytest.raises(ValidationError):
+            async for _ in mesh.stream_service(target, "Count", {}, metadata=(("a b", "c"),)):
+                pass

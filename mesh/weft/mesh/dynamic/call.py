@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableSet
 from contextlib import aclosing
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 import grpc
 import grpc.aio
@@ -28,6 +28,7 @@ from weft.core.reasons import Reason
 from weft.mesh.dynamic._cache import DescriptorCache, Known
 from weft.mesh.dynamic._rpc import Metadata, Request, Rpc
 from weft.mesh.dynamic.descriptors import Method, ServiceDescriptors
+from weft.mesh.dynamic.metadata import metadata_pairs
 from weft.mesh.dynamic.reflection import ReflectionLimits, read_descriptors
 from weft.mesh.grpc_failures import gives_reason, is_too_large
 from weft.mesh.rpc import error_from_rpc
@@ -117,22 +118,23 @@ class MethodCaller:
             request: An object; where the method takes a stream of requests, a list
                 or an iterator of objects, asynchronous or not.
             timeout: What it may take in all; by default what the channel allows.
-            metadata: Sent along.
+            metadata: Sent along; a key that ends in ``-bin`` has bytes.
 
         Returns:
             The response by the rules of ProtoJSON, with the fields' own names.
 
         Raises:
             ResourceNotFoundError: METHOD_NOT_FOUND.
-            ValidationError: The request does not fit; every fault is named. Or the
-                method is of another shape.
+            ValidationError: The request, or the metadata, do not fit; every fault is
+                named. Or the method is of another shape.
             PreconditionError: DESCRIPTORS_UNAVAILABLE, ACTION_OUTPUT_INVALID.
             WeftError: What the service answered.
         """
         deadline = _Deadline(timeout)
+        pairs = metadata_pairs(metadata)
         rpc, found = await self._rpc(service, method, request, deadline)
         try:
-            return await rpc.one(deadline.left(), _pairs(metadata))
+            return await rpc.one(deadline.left(), pairs)
         except grpc.aio.AioRpcError as error:
             raise self._failure(error, service, found) from None
 
@@ -160,9 +162,10 @@ class MethodCaller:
             WeftError: As ``call_service``.
         """
         deadline = _Deadline(timeout)
+        pairs = metadata_pairs(metadata)
         rpc, found = await self._rpc(service, method, request, deadline)
         try:
-            async with aclosing(rpc.many(deadline.left(), _pairs(metadata))) as responses:
+            async with aclosing(rpc.many(deadline.left(), pairs)) as responses:
                 async for response in responses:
                     yield response
         except grpc.aio.AioRpcError as error:
@@ -255,8 +258,3 @@ class _Deadline:
 
     def left(self) -> float | None:
         return None if self._end is None else max(0.001, self._end - self._loop.time())
-
-
-def _pairs(metadata: Mapping[str, Any] | Metadata) -> Metadata:
-    pairs = metadata.items() if isinstance(metadata, Mapping) else metadata
-    return tuple((key.lower(), value) for key, value in pairs)
