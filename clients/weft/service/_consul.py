@@ -48,9 +48,12 @@ class ConsulRegistration:
             clock=config.clock,
         )
 
-    async def start(self) -> None:
-        """Begin; an agent that does not answer holds nobody up for longer than a moment."""
+    def start(self) -> None:
+        """Begin; waits for nobody."""
         self._registrar.start()
+
+    async def begun(self) -> None:
+        """Wait until it is registered; for an agent that does not answer no longer than a moment."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_FIRST_ANSWER_SECONDS):
                 await self._registrar.wait_registered()

@@ -80,9 +80,11 @@ class Host:
             from weft.service._consul import ConsulRegistration  # noqa: PLC0415 - slow to import, and not all use it
 
             self._consul = ConsulRegistration(self._service, self.instance_id, advertised, self._config)
-            await self._consul.start()
+            self._consul.start()
         if self._config.server is not None:
             await self._register(advertised, self._config.server)
+        if self._consul is not None:
+            await self._consul.begun()
 
     async def wait(self) -> None:
         """Wait for ever, or until the registry refuses the registration.

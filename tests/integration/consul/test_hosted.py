@@ -6,7 +6,12 @@ import asyncio
 from collections.abc import Callable
 from uuid import uuid4
 
+import pytest
+
 from tests.support.consul import ConsulAgent
+from tests.support.world import serving
+from weft.client import Client, connect
+from weft.core.errors import ResourceNotFoundError
 from weft.service import Health, Service
 from weft.service._config import with_environment
 
@@ -68,11 +73,43 @@ async def test_the_health_in_consul_is_that_of_the_service(agent: ConsulAgent) -
         await until(agent, made.name, "passing")
 
 
-async def test_a_consul_that_is_down_holds_nobody_up(agent: ConsulAgent) -> None:
-    """A host serves although the agent does not answer, and stops in bounded time."""
+async def test_a_consul_that_is_down_holds_nobody_up(
+    agent: ConsulAgent, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A host serves although the agent does not answer, and stops in bounded time, with one clear warning."""
     made = service(lambda: Health.PASSING)
     async with asyncio.timeout(8), made.hosted(consul=agent.config(address="127.0.0.1:9")) as host:
         assert host.address
+    why = "Consul at http://127.0.0.1:9 cannot be reached: connection refused"
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert warnings == [f"instance {host.instance_id} cannot be kept registered: {why}"]
+
+
+async def test_the_registry_does_not_wait_for_consul(agent: ConsulAgent) -> None:
+    """What has both is called through the one that answers, as soon as it does."""
+    made = service(lambda: Health.PASSING)
+    silent = agent.config(address="127.0.0.1:9")
+    async with serving() as wire, connect(wire.address) as weft:
+
+        async def host() -> None:
+            async with made.hosted(server=wire.address, consul=silent):
+                await asyncio.Event().wait()
+
+        hosting = asyncio.create_task(host())
+        try:
+            async with asyncio.timeout(0.8):  # Consul is given a second
+                while await callable_instances(weft, made.name) == 0:  # noqa: ASYNC110 - a server holds it
+                    await asyncio.sleep(0.02)
+        finally:
+            hosting.cancel()
+            await asyncio.wait((hosting,))
+
+
+async def callable_instances(weft: Client, name: str) -> int:
+    try:
+        return len((await weft.registry.instances(name)).items)
+    except ResourceNotFoundError:
+        return 0
 
 
 async def test_a_program_takes_consul_from_its_environment() -> None:

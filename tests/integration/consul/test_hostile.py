@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -276,3 +277,40 @@ async def test_nobody_at_the_address() -> None:
     async with ConsulClient(ConsulConfig(address="127.0.0.1:1")) as client:
         with pytest.raises(ServiceUnavailableError, match=r"127\.0\.0\.1:1 cannot be reached"):
             await client.look_up("web")
+
+
+async def test_the_first_list_has_every_datacenter() -> None:
+    """One that answers first, with nobody who can be called, is not all that there is."""
+    async with impostor() as (server, config), ConsulClient(config) as client:
+
+        async def by_place(request: web.Request) -> web.StreamResponse:
+            if request.query["dc"] == "west":
+                await asyncio.sleep(0.2)
+            return await server.good(request)
+
+        server.answer = by_place
+        server.say(11, 7001)
+        async with following(ConsulResolver(client, datacenters=("east", "west")), "web") as seen:
+            await seen.until(lambda s: s.version > 0)
+            assert len(seen.seen[0].endpoints) == 2
+            assert not seen.seen[0].stale
+
+
+async def test_a_datacenter_that_is_silent_holds_up_the_first_list_for_a_second_at_most() -> None:
+    """Then the list is what the others say, and stale."""
+    async with (
+        impostor() as (server, config),
+        ConsulClient(replace(config, request_timeout=timedelta(seconds=5))) as client,
+    ):
+
+        async def by_place(request: web.Request) -> web.StreamResponse:
+            if request.query["dc"] == "west":
+                await asyncio.sleep(3)
+            return await server.good(request)
+
+        server.answer = by_place
+        server.say(11, 7001)
+        async with following(ConsulResolver(client, datacenters=("east", "west")), "web") as seen:
+            await seen.until(lambda s: s.version > 0, within=2)
+            assert len(seen.newest.endpoints) == 1
+            assert seen.newest.problem == "west: no answer yet"

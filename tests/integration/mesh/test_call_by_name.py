@@ -438,5 +438,5 @@ async def test_metadata_that_cannot_be_sent(teller: Teller) -> None:
         named = zip(wrong, refused.value.violations, strict=True)
         assert all(it.description.startswith(repr(key)) for key, it in named)
         with pytest.raises(ValidationError):
-            async for _ in mesh.stream_service(target, "Count", {}, metadata=(("a b", "c"),)):
+            async for _ in mesh.stream_service(target, "Count", {}, metadata={"a b": "c"}):
                 pass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -240,10 +241,16 @@ def _problem(error: Exception, text: str) -> str:
         case aiohttp.ClientPayloadError() | aiohttp.ClientResponseError():
             return _GARBAGE + text
         case aiohttp.ClientError() | OSError():
-            return f"cannot be reached: {text}"
+            return f"cannot be reached: {_why(error) or text}"
         case refused.ConsulException() if text.startswith("5"):
             return f"answered {text}"
     return _GARBAGE + text
+
+
+def _why(error: Exception) -> str:
+    """Return what the system says of a connection that failed; empty where it says nothing."""
+    number = None if isinstance(error, aiohttp.ClientSSLError) else getattr(error, "errno", None)
+    return os.strerror(number).lower() if isinstance(number, int) and number > 0 else ""
 
 
 def _is_known(response: Any) -> bool:

@@ -69,6 +69,8 @@ class ConsulRegistrar:
         self._closing = False
         self._placed: Registration | None = None
         """What the agent was sent."""
+        self._sent = False
+        """Whether the agent may have it, whatever it answered."""
         self._replaced = False
         self._draining = False
         """Whether the agent has it in maintenance mode."""
@@ -136,7 +138,8 @@ class ConsulRegistrar:
                 task.cancel()
                 await self._leave()
         except (TimeoutError, WeftError) as error:
-            _log.warning(
+            _log.log(
+                logging.WARNING if self._sent else logging.DEBUG,
                 "instance %s stays in Consul's list until it is removed as critical: %s",
                 self._registration.endpoint.instance_id,
                 str(error) or "no answer in time",
@@ -195,6 +198,7 @@ class ConsulRegistrar:
 
     async def _register(self, registration: Registration, report: HealthReport) -> None:
         again = self._registered.is_set() and self._placed is registration
+        self._sent = True
         await self._client.register(registration.definition(self._config, report))
         self._placed = registration
         self._draining = False  # registering ends the maintenance mode

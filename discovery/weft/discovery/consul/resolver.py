@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from typing import Final
 
 from weft.core.clock import Clock, SystemClock
 from weft.discovery.consul._part import Part
@@ -11,6 +13,9 @@ from weft.discovery.consul.client import ConsulClient
 from weft.discovery.model import Snapshot
 
 __all__ = ["ConsulResolver"]
+
+_PATIENCE: Final = 1.0
+"""Seconds that the first list waits for datacenters that are silent; then it is made of the others."""
 
 
 class ConsulResolver:
@@ -46,16 +51,26 @@ class ConsulResolver:
         tasks = [asyncio.create_task(part.follow(), name=f"consul {service}") for part in parts]
         merged = Snapshot(service=service, endpoints=())
         try:
+            await _first_answers(parts, changed)
             while True:
-                await changed.wait()
-                changed.clear()
                 if (newer := _merge(merged, parts)) is not None:
                     merged = newer
                     yield merged
+                await changed.wait()
+                changed.clear()
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _first_answers(parts: Sequence[Part], changed: asyncio.Event) -> None:
+    """Wait for every datacenter: whom a caller wants may be in the one that is farther away."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_PATIENCE):
+            while not all(part.snapshot.version for part in parts):
+                await changed.wait()
+                changed.clear()
 
 
 def _merge(before: Snapshot, parts: Sequence[Part]) -> Snapshot | None:

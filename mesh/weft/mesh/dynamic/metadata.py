@@ -22,7 +22,7 @@ def metadata_pairs(metadata: Mapping[str, Any] | Metadata) -> Metadata:
     Raises:
         ValidationError: Every pair that cannot be sent.
     """
-    pairs = metadata.items() if isinstance(metadata, Mapping) else metadata
+    pairs: Iterable[tuple[Any, Any]] = metadata.items() if isinstance(metadata, Mapping) else metadata
     sent = tuple((key.lower() if isinstance(key, str) else key, value) for key, value in pairs)
     if faults := metadata_faults(sent):
         raise ValidationError(faults)
