@@ -16,9 +16,9 @@ from benchmarks.processes import Processes
 from weft.api.execution.v1 import execution_service_pb2 as pb
 from weft.core.clock import SystemClock
 from weft.core.context import CallContext
+from weft.server.execution.history.model import Execution, ExecutionState
 from weft.server.execution.lists import ExecutionLists
-from weft.server.execution.lists_servicer import ListsServicer
-from weft.server.execution.model import Execution, ExecutionState
+from weft.server.execution.wire.lists_servicer import ListsServicer
 from weft.server.query.keys import key_of
 from weft.server.requests import page_token
 from weft.server.store.execution_codec import encode_execution

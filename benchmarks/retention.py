@@ -15,7 +15,7 @@ from benchmarks.lists import fill
 from benchmarks.processes import Processes
 from weft.core.clock import SystemClock
 from weft.core.names import EXECUTION_PREFIX, WORKFLOW_PREFIX, new_id
-from weft.server.execution.model import Event, Execution, ExecutionStarted, ExecutionState
+from weft.server.execution.history.model import Event, Execution, ExecutionStarted, ExecutionState
 from weft.server.retention import Retention
 from weft.server.retention_runner import RetentionRunner
 from weft.server.store.base import ExecutionFilter

@@ -16,7 +16,7 @@ from benchmarks.processes import Processes
 from benchmarks.retries import RetryCount
 from weft.api.common.v1.payload_pb2 import Payload
 from weft.client import CallContext, Client, RetryPolicies, connect
-from weft.client._calls import CallConfig, Caller
+from weft.client._transport.calls import CallConfig, Caller
 from weft.core.clock import SystemClock
 
 __all__ = ["RpcBenchmark"]

@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from weft.cli._schema_file import SCHEMA_FILE
-from weft.cli._shapes import Field, Shape
-from weft.cli._workflow_shape import WORKFLOW
+from weft.cli._files.schema_file import SCHEMA_FILE
+from weft.cli._files.shapes import Field, Shape
+from weft.cli._files.workflow_shape import WORKFLOW
 
 PROTO = Path(__file__).resolve().parent.parent / "protos/weft/api/workflow/v1/workflow.proto"
 _MESSAGE = re.compile(r"message (\w+) \{")

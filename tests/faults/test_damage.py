@@ -14,7 +14,7 @@ import pytest
 
 from tests.contract.store.samples import execution, first_events
 from weft.core.errors import WeftError
-from weft.server.execution.model import Event
+from weft.server.execution.history.model import Event
 from weft.server.store.base import ExecutionFilter, Page
 from weft.server.store.sqlite import SqliteStore
 

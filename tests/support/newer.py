@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 
 from weft.core.values import dataclass
-from weft.server.execution.model import EventEmitted, StepScheduled
+from weft.server.execution.history.model import EventEmitted, StepScheduled
 from weft.server.store import definition_codec, execution_codec
 
 __all__ = ["NOTED", "LaterWaits", "Noted", "Prior", "forget", "know", "write_as_newer"]

@@ -7,13 +7,17 @@ from typing import Annotated
 
 import typer
 
-from weft.cli import attempts, batches, calling, executions, forms, resolving, schedules, services, workflows
-from weft.cli import doctor as doctor_
-from weft.cli import health as health_
-from weft.cli import run as run_
-from weft.cli import version as version_
-from weft.cli._app import RootGroup, command
-from weft.cli._errors import EXIT_CODES
+from weft.cli._base.app import RootGroup, command
+from weft.cli._base.errors import EXIT_CODES
+from weft.cli._calls import calling, resolving
+from weft.cli._executions import attempts, batches, executions
+from weft.cli._executions import run as run_
+from weft.cli._health import doctor as doctor_
+from weft.cli._health import health as health_
+from weft.cli._health import version as version_
+from weft.cli._schedules import schedules
+from weft.cli._services import services
+from weft.cli._workflows import forms, workflows
 
 __all__ = ["app", "run_command_line"]
 

@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from weft.cli._interrupts import interrupts
+from weft.cli._base.interrupts import interrupts
 
 __all__ = ["main"]
 

@@ -6,11 +6,11 @@ Every failure is a ``WeftError`` of the class that the server raised.
 from weft.client._archive import ArchiveClient
 from weft.client._batch import BatchClient
 from weft.client._client import Client, connect
-from weft.client._execution import ExecutionClient
+from weft.client._executions.client import ExecutionClient
 from weft.client._health import HealthClient
 from weft.client._registry import RegistryClient
-from weft.client._retries import RetryPolicies
 from weft.client._schedule import ScheduleClient
+from weft.client._transport.retries import RetryPolicies
 from weft.client._workflow import WorkflowClient
 from weft.client.integration import ServiceIntegrationClient
 from weft.client.records import (

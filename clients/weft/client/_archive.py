@@ -8,8 +8,8 @@ from typing import Final, TypeAlias, cast
 
 from weft.api.execution.v1 import archive_service_pb2 as pb
 from weft.api.execution.v1 import archive_service_pb2_grpc as pb_grpc
-from weft.client._calls import Caller
 from weft.client._reading import execution as read
+from weft.client._transport.calls import Caller
 from weft.client.records import Execution, ImportedExecution
 
 Piece: TypeAlias = bytes | bytearray | memoryview

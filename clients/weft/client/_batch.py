@@ -7,11 +7,11 @@ from functools import cached_property
 from weft.api.execution.v1 import batch_pb2
 from weft.api.execution.v1 import batch_service_pb2 as pb
 from weft.api.execution.v1 import batch_service_pb2_grpc as pb_grpc
-from weft.client import _enums as enums
-from weft.client import _to_proto as write
-from weft.client._calls import Caller, new_request_id
 from weft.client._reading.execution import failure
 from weft.client._reading.fields import time_of
+from weft.client._transport.calls import Caller, new_request_id
+from weft.client._writing import enums
+from weft.client._writing import fields as write
 from weft.client.records import Batch, BatchItem, Page
 
 

@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, Self
 
 from weft.client._archive import ArchiveClient
 from weft.client._batch import BatchClient
-from weft.client._calls import CallConfig, Caller
-from weft.client._execution import ExecutionClient
+from weft.client._executions.client import ExecutionClient
 from weft.client._health import HealthClient
 from weft.client._registry import RegistryClient
-from weft.client._retries import RetryPolicies
 from weft.client._schedule import ScheduleClient
-from weft.client._to_proto import DurationLike, duration
+from weft.client._transport.calls import CallConfig, Caller
+from weft.client._transport.retries import RetryPolicies
 from weft.client._workflow import WorkflowClient
+from weft.client._writing.fields import DurationLike, duration
 from weft.core.clock import Clock, SystemClock
 from weft.core.errors import ValidationError, Violation
 from weft.core.reasons import Rule
 from weft.mesh.policies.retry import RandomSource
 
 if TYPE_CHECKING:
-    from weft.client._mesh import MeshClient
+    from weft.client._transport.mesh import MeshClient
 
 
 class Client:

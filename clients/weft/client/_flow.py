@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeAlias, TypedDict
 
-from weft.client._to_proto import DurationLike
+from weft.client._writing.fields import DurationLike
 from weft.client.records import Compensation, ErrorHandler, Step, StepCache, StepLimit, StepRetry
 
 __all__ = ["END", "Draft", "Options", "Steps", "Target", "linked", "made", "span", "target", "time_text"]

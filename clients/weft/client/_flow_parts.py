@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from weft.client._flow import END, Draft, Target, span, target
-from weft.client._to_proto import DurationLike
+from weft.client._writing.fields import DurationLike
 from weft.client.records import Compensation, ErrorHandler, Step, StepCache, StepLimit, StepRetry
 
 __all__ = ["cached", "limited", "on_error", "ref", "undo"]

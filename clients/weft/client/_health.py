@@ -8,7 +8,7 @@ from typing import TypeAlias
 import grpc.aio
 from grpc_health.v1 import health_pb2
 
-from weft.client._calls import Caller
+from weft.client._transport.calls import Caller
 from weft.core.errors import Code, WeftError
 
 _Check: TypeAlias = (

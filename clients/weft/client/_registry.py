@@ -11,11 +11,11 @@ from typing import Any
 from weft.api.registry.v1 import registry_pb2
 from weft.api.registry.v1 import registry_service_pb2 as pb
 from weft.api.registry.v1 import registry_service_pb2_grpc as pb_grpc
-from weft.client import _enums as enums
-from weft.client import _to_proto as write
-from weft.client._calls import Caller, new_request_id
-from weft.client._paging import all_pages
 from weft.client._reading import registry as read
+from weft.client._transport.calls import Caller, new_request_id
+from weft.client._transport.paging import all_pages
+from weft.client._writing import enums
+from weft.client._writing import fields as write
 from weft.client.records import Action, Instance, IntegrationHealth, Page, Service, ServiceHealth
 from weft.core.payload import JsonObject
 

@@ -10,12 +10,12 @@ from typing import Any, TypeAlias
 from weft.api.schedule.v1 import schedule_pb2
 from weft.api.schedule.v1 import schedule_service_pb2 as pb
 from weft.api.schedule.v1 import schedule_service_pb2_grpc as pb_grpc
-from weft.client import _enums as enums
-from weft.client import _schedule_to_proto as say
-from weft.client import _to_proto as write
-from weft.client._calls import Caller, new_request_id
 from weft.client._reading.fields import time_of
 from weft.client._reading.schedule import schedule, schedule_run
+from weft.client._transport.calls import Caller, new_request_id
+from weft.client._writing import enums
+from weft.client._writing import fields as write
+from weft.client._writing import schedule as say
 from weft.client.records import (
     Backfill,
     Page,

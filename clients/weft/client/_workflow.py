@@ -7,14 +7,14 @@ from dataclasses import replace
 from typing import Any, Unpack
 
 from weft.api.workflow.v1 import workflow_service_pb2 as pb
-from weft.client import _enums as enums
-from weft.client import _to_proto as write
-from weft.client._calls import new_request_id
-from weft.client._paging import all_pages
 from weft.client._reading import workflow as read
-from weft.client._workflow_fields import WorkflowChanges, WorkflowFields, checked
+from weft.client._transport.calls import new_request_id
+from weft.client._transport.paging import all_pages
 from weft.client._workflow_testing import Rehearsals
-from weft.client._workflow_to_proto import workflow as written
+from weft.client._writing import enums
+from weft.client._writing import fields as write
+from weft.client._writing.workflow import workflow as written
+from weft.client._writing.workflow_fields import WorkflowChanges, WorkflowFields, checked
 from weft.client.records import Page, Problem, Step, Workflow
 
 

@@ -8,9 +8,9 @@ from functools import cached_property
 from weft.api.workflow.v1 import workflow_pb2
 from weft.api.workflow.v1 import workflow_service_pb2 as pb
 from weft.api.workflow.v1 import workflow_service_pb2_grpc as pb_grpc
-from weft.client import _to_proto as write
-from weft.client._calls import Caller, new_request_id
 from weft.client._reading import workflow as read
+from weft.client._transport.calls import Caller, new_request_id
+from weft.client._writing import fields as write
 from weft.client.records import Workflow
 
 __all__ = ["Aliases"]

@@ -7,12 +7,12 @@ from datetime import datetime
 from typing import Any
 
 from weft.api.workflow.v1 import workflow_service_pb2 as pb
-from weft.client import _test_to_proto as given
-from weft.client import _to_proto as write
 from weft.client._reading import events
 from weft.client._reading import execution as read_execution
 from weft.client._reading import workflow as read
 from weft.client._workflow_aliases import Aliases
+from weft.client._writing import fields as write
+from weft.client._writing import workflow_test as given
 from weft.client.records import WorkflowTest
 from weft.core.errors import ValidationError
 

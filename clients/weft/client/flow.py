@@ -23,7 +23,7 @@ from typing import Any, Unpack
 
 from weft.client._flow import END, Draft, Options, Steps, Target, linked, made, span, target, time_text
 from weft.client._flow_parts import cached, limited, on_error, ref, undo
-from weft.client._to_proto import DurationLike
+from weft.client._writing.fields import DurationLike
 from weft.client.records import (
     ApprovalStep,
     Branch,

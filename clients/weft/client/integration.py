@@ -7,12 +7,12 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Final, Self
 
-from weft.client import _enums as enums
 from weft.client import _views as views
 from weft.client._client import Client, connect
 from weft.client._failures import error_from_execution
-from weft.client._retries import RetryPolicies
-from weft.client._to_proto import ContextLike, DurationLike
+from weft.client._transport.retries import RetryPolicies
+from weft.client._writing import enums
+from weft.client._writing.fields import ContextLike, DurationLike
 from weft.client.records import Problem
 from weft.core.clock import Clock
 from weft.core.payload import JsonObject

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from weft.client._mesh import MeshClient, connect_mesh
+from weft.client._transport.mesh import MeshClient, connect_mesh
 from weft.discovery.consul import ConsulConfig
 from weft.discovery.dns_config import DnsConfig
 from weft.discovery.model import Endpoint, Health, Protocol, Snapshot

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from weft.api.registry.v1 import registry_pb2
 from weft.api.workflow.v1 import workflow_pb2, workflow_service_pb2
-from weft.client import _enums as enums
-from weft.client import _to_proto as write
 from weft.client._reading.workflow import problem
-from weft.client._workflow_to_proto import DEFINITION
-from weft.client._workflow_to_proto import workflow as workflow_message
+from weft.client._writing import enums
+from weft.client._writing import fields as write
+from weft.client._writing.workflow import DEFINITION
+from weft.client._writing.workflow import workflow as workflow_message
 from weft.client.records import Problem
 from weft.core.errors import ValidationError, Violation
 from weft.core.payload import JsonObject

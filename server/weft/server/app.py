@@ -50,11 +50,11 @@ from weft.server.batch.runner import BatchRunner
 from weft.server.batch.service import BatchService
 from weft.server.batch.servicer import BatchServicer
 from weft.server.config import ConfigError, ServerConfig
-from weft.server.execution.dispatch import Dispatcher
+from weft.server.execution.engine.dispatch import Dispatcher
 from weft.server.execution.lists import ExecutionLists
-from weft.server.execution.rehearsal_servicer import TestableWorkflowServicer
+from weft.server.execution.rehearsal.servicer import TestableWorkflowServicer
 from weft.server.execution.service import ExecutionService
-from weft.server.execution.servicer import ExecutionServicer
+from weft.server.execution.wire.servicer import ExecutionServicer
 from weft.server.health import HealthReporter
 from weft.server.housekeeping import forget_old_requests
 from weft.server.impact import Impact

@@ -14,7 +14,7 @@ from weft.core.errors import ValidationError
 from weft.discovery.endpoint import parse_address
 from weft.discovery.resolvers import SourcesConfig
 from weft.mesh.balancing import BalancerConfig
-from weft.server.execution.engine import EngineLimits
+from weft.server.execution.engine.engine import EngineLimits
 from weft.server.retention import Retention
 from weft.server.store.database import DatabaseConfig
 

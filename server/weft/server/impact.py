@@ -10,7 +10,7 @@ from typing import Final
 
 from weft.core.errors import PreconditionError
 from weft.core.reasons import Reason
-from weft.server.execution.model import ExecutionState
+from weft.server.execution.history.model import ExecutionState
 from weft.server.query.predicate import Any, Compare, Ref, Test
 from weft.server.registry.model import Service
 from weft.server.store.base import ExecutionFilter, ExecutionStore, Page

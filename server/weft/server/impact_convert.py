@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from weft.api.registry.v1 import registry_service_pb2 as pb
 from weft.server.impact import BrokenWorkflow
-from weft.server.workflow.convert import problem_to_proto
+from weft.server.workflow.wire.convert import problem_to_proto
 
 __all__ = ["broken_to_proto"]
 

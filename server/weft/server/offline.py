@@ -18,11 +18,11 @@ from weft.server.protos import enum_from_proto
 from weft.server.registry import convert as registry_convert
 from weft.server.registry.model import Service, ServiceState, ServiceVersion
 from weft.server.requests import Faults
-from weft.server.workflow import convert
 from weft.server.workflow.aliases import alias_from_proto
 from weft.server.workflow.model import Definition, Problem, Workflow, WorkflowState
 from weft.server.workflow.surroundings import Surroundings
-from weft.server.workflow.validating import validated
+from weft.server.workflow.wire import convert
+from weft.server.workflow.wire.validating import validated
 
 __all__ = ["validate"]
 

@@ -11,7 +11,7 @@ from typing import Final
 from weft.core.errors import ValidationError, Violation
 from weft.core.names import closest
 from weft.core.reasons import Rule
-from weft.server.execution.model import ExecutionState
+from weft.server.execution.history.model import ExecutionState
 
 __all__ = ["METADATA_KEY", "Retention", "policy_faults", "read_policy"]
 

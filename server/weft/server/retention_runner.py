@@ -8,7 +8,7 @@ from typing import Final
 
 from weft.core.clock import Clock
 from weft.core.errors import InternalError, ServiceUnavailableError
-from weft.server.execution.model import ExecutionState
+from weft.server.execution.history.model import ExecutionState
 from weft.server.forms import NewerReleaseError
 from weft.server.retention import METADATA_KEY, Retention, read_policy
 from weft.server.store.base import Store

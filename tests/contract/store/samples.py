@@ -10,7 +10,7 @@ from weft.core.context import CallContext
 from weft.core.errors import Code, Violation
 from weft.core.names import EXECUTION_PREFIX, SERVICE_PREFIX, WORKFLOW_PREFIX, new_id
 from weft.discovery.model import Health, Protocol
-from weft.server.execution.model import (
+from weft.server.execution.history.model import (
     Event,
     EventBody,
     Execution,

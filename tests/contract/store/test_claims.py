@@ -13,7 +13,7 @@ from tests.contract.store import samples
 from tests.contract.store.samples import NOW, advanced, execution, first_events, key, output, workflow
 from weft.core.errors import AlreadyExistsError
 from weft.core.reasons import Reason
-from weft.server.execution.model import Event, Execution, ExecutionCompleted, Parent, Waits
+from weft.server.execution.history.model import Event, Execution, ExecutionCompleted, Parent, Waits
 from weft.server.store.base import Command, KeyTakenError, SlotFullError, StaleWriteError, Store, WhenFull
 from weft.server.workflow.model import WorkflowState
 

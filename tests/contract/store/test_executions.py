@@ -23,7 +23,7 @@ from tests.contract.store.samples import (
 from weft.core.errors import AlreadyExistsError
 from weft.core.names import EXECUTION_PREFIX, new_id
 from weft.core.reasons import Reason
-from weft.server.execution.model import (
+from weft.server.execution.history.model import (
     Event,
     Execution,
     ExecutionCompleted,

@@ -12,7 +12,14 @@ import pytest
 from tests.contract.store.samples import NOW, ended, execution, first_events
 from weft.core.names import EXECUTION_PREFIX, new_id
 from weft.server.execution.filters import EXECUTION_FIELDS
-from weft.server.execution.model import Event, Execution, ExecutionCompleted, ExecutionState, Origin, Parent
+from weft.server.execution.history.model import (
+    Event,
+    Execution,
+    ExecutionCompleted,
+    ExecutionState,
+    Origin,
+    Parent,
+)
 from weft.server.query.check import read_filter
 from weft.server.query.evaluate import matches
 from weft.server.query.predicate import Predicate, Ref, Value

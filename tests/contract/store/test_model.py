@@ -22,7 +22,7 @@ from tests.contract.store.adapters import ADAPTERS, Place
 from tests.contract.store.samples import advanced, ended, execution, first_events, output, workflow
 from weft.core.errors import AlreadyExistsError
 from weft.core.testing import ManualClock
-from weft.server.execution.model import Execution, ExecutionState
+from weft.server.execution.history.model import Execution, ExecutionState
 from weft.server.store.base import ExecutionFilter, Page, StaleWriteError, Store
 from weft.server.workflow.model import Workflow
 

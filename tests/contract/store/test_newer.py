@@ -11,7 +11,7 @@ from tests.contract.store.samples import NOW, advanced, execution, first_events,
 from tests.support.newer import LaterWaits, Noted, Prior, forget, know, write_as_newer
 from weft.core.errors import InternalError, ServiceUnavailableError
 from weft.core.reasons import Reason
-from weft.server.execution.model import Event, Execution, StepScheduled
+from weft.server.execution.history.model import Event, Execution, StepScheduled
 from weft.server.forms import NewerReleaseError
 from weft.server.store.base import Command, Page, Store
 from weft.server.workflow.kinds import Wait

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tests.contract.store.samples import NOW, ended, execution, first_events
-from weft.server.execution.model import Event, Execution, ExecutionCompleted, Waits
+from weft.server.execution.history.model import Event, Execution, ExecutionCompleted, Waits
 from weft.server.store.base import Store
 from weft.server.store.step_shares import Permit
 

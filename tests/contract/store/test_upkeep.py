@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.contract.store.samples import NOW, ended, execution, first_events, output, workflow
-from weft.server.execution.model import Event, Execution, ExecutionCompleted, ExecutionState
+from weft.server.execution.history.model import Event, Execution, ExecutionCompleted, ExecutionState
 from weft.server.store.base import ExecutionFilter, Page, StaleWriteError, Store
 
 DONE = ExecutionState.COMPLETED

@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.faults.bugs.seams import wrap
 from weft.core.errors import WeftError
-from weft.server.execution.model import ExecutionState
+from weft.server.execution.history.model import ExecutionState
 from weft.server.execution.service import ExecutionService
 
 _cancelling: set[asyncio.Task[Any]] = set()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.faults.bugs.seams import wrap
-from weft.server.execution.children import Children, _done
+from weft.server.execution.engine.children import Children, _done
 
 
 def plant() -> None:

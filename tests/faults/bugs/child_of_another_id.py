@@ -7,7 +7,7 @@ from typing import Any
 from tests.faults.bugs.seams import wrap
 from weft.core.clock import SystemClock
 from weft.core.names import EXECUTION_PREFIX, new_id
-from weft.server.execution.child_start import ChildStarter
+from weft.server.execution.starting.child_start import ChildStarter
 
 
 def plant() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.faults.bugs.seams import change_bodies
-from weft.server.execution.model import StepCompleted
+from weft.server.execution.history.model import StepCompleted
 
 
 def plant() -> None:

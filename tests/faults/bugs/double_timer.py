@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.faults.bugs.seams import change_bodies
-from weft.server.execution.model import ExecutionTimedOut
+from weft.server.execution.history.model import ExecutionTimedOut
 
 
 def plant() -> None:

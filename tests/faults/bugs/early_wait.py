@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from tests.faults.bugs.seams import change_bodies
 from weft.core.clock import SystemClock
-from weft.server.execution.model import EventBody, StepWaiting, Waits
+from weft.server.execution.history.model import EventBody, StepWaiting, Waits
 
 
 def plant() -> None:

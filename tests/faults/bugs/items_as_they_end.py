@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from tests.faults.bugs.seams import wrap
-from weft.server.execution import containers
-from weft.server.execution.place import Place
+from weft.server.execution.history.place import Place
+from weft.server.execution.rules import containers
 
 
 def plant() -> None:

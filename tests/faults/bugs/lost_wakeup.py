@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.faults.bugs.seams import wrap
-from weft.server.execution.hub import Hub
+from weft.server.execution.history.hub import Hub
 
 
 def plant() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from weft.server.execution.model import StepCompleted
-from weft.server.execution.standing import Standing
+from weft.server.execution.history.model import StepCompleted
+from weft.server.execution.history.standing import Standing
 
 
 def plant() -> None:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from tests.faults.bugs.seams import wrap
-from weft.server.execution.messages import SendSignal
-from weft.server.execution.model import EventBody, Waits
-from weft.server.execution.place import Phase
-from weft.server.execution.run import Run
+from weft.server.execution.history.model import EventBody, Waits
+from weft.server.execution.history.place import Phase
+from weft.server.execution.history.run import Run
+from weft.server.execution.orders.messages import SendSignal
 
 
 def plant() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.faults.bugs.seams import wrap
-from weft.server.execution import claims
+from weft.server.execution.engine import claims
 
 
 class _NobodyRaisesThisError(Exception):

@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from tests.faults.bugs.seams import wrap
-from weft.server.execution.model import EventBody, ExecutionCompleted
-from weft.server.execution.run import Recording
+from weft.server.execution.history.model import EventBody, ExecutionCompleted
+from weft.server.execution.history.run import Recording
 
 
 def plant() -> None:

@@ -6,7 +6,7 @@ import itertools
 from typing import Any
 
 from tests.faults.bugs.seams import wrap
-from weft.server.execution.dispatch import Dispatcher
+from weft.server.execution.engine.dispatch import Dispatcher
 
 
 def plant() -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from tests.faults.bugs.seams import change_bodies
 from weft.core.clock import SystemClock
-from weft.server.execution.events import EventBody, StepRetryScheduled
+from weft.server.execution.history.events import EventBody, StepRetryScheduled
 
 
 def plant() -> None:

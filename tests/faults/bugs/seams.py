@@ -6,8 +6,8 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from weft.server.execution.model import EventBody
-from weft.server.execution.run import Recording
+from weft.server.execution.history.model import EventBody
+from weft.server.execution.history.run import Recording
 from weft.server.store.sqlite import SqliteStore
 
 

@@ -26,7 +26,7 @@ __all__ = ["next_release"]
 _NOTED: Final = """
 from random import random
 from weft.core.values import dataclass
-from weft.server.execution.model import EventEmitted
+from weft.server.execution.history.model import EventEmitted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,16 +39,16 @@ def _noted(step_id: str) -> tuple[StepNoted, ...]:
 """
 
 _ADDED: Final = (
-    ("execution/events.py", '    cause: str = ""\n', '    priority: str = ""\n'),
-    ("execution/model.py", '    alias: str = ""\n', '    priority: str = ""\n'),
+    ("execution/history/events.py", '    cause: str = ""\n', '    priority: str = ""\n'),
+    ("execution/history/model.py", '    alias: str = ""\n', '    priority: str = ""\n'),
     ("workflow/model.py", "    on_error: tuple[ErrorHandler, ...] = ()\n", "    weight: int = 0\n"),
     ("registry/model.py", '    endpoint: str = ""\n', '    team: str = "platform"\n'),
-    ("execution/numbered.py", '__all__ = ["first_events", "number_events", "summarize"]\n', _NOTED),
-    ("execution/numbered.py", "    return number_events(0, (started, *reused, ", "*_noted(first), "),
+    ("execution/history/numbered.py", '__all__ = ["first_events", "number_events", "summarize"]\n', _NOTED),
+    ("execution/history/numbered.py", "    return number_events(0, (started, *reused, ", "*_noted(first), "),
     (
         "store/execution_codec.py",
         "_MICROSECOND: Final = timedelta(microseconds=1)\n",
-        "from weft.server.execution.numbered import StepNoted\n",
+        "from weft.server.execution.history.numbered import StepNoted\n",
     ),
     (
         "store/execution_codec.py",
@@ -56,7 +56,7 @@ _ADDED: Final = (
         '    StepNoted: ("step_noted", "data"),\n',
     ),
     (
-        "execution/orders.py",
+        "execution/orders/orders.py",
         'class Pause(Order):\n    """Dispatch no further step."""\n',
         '    kind = "halt"\n',
     ),
@@ -78,7 +78,7 @@ def next_release(folder: Path) -> Mapping[str, str]:
     shutil.copytree(ROOT / "server" / "weft" / "server", server, ignore=ignored)
     for name, behind, added in _ADDED:
         _add(server / name, behind, added)
-    orders = server / "execution" / "orders.py"
+    orders = server / "execution" / "orders" / "orders.py"
     orders.write_text(orders.read_text().replace('    kind = "pause"\n', ""))
     for dialect, script in _MIGRATIONS.items():
         known = len(load_migrations(dialect))

@@ -23,7 +23,7 @@ from tests.support.postgres import PostgresServer
 from weft.cli.commands import app
 from weft.core.clock import SystemClock
 from weft.server.adapters import make_store, make_vault
-from weft.server.execution.model import Event, ExecutionCompleted, StepCompleted, StepScheduled, Waits
+from weft.server.execution.history.model import Event, ExecutionCompleted, StepCompleted, StepScheduled, Waits
 from weft.server.store.base import Command, Store
 from weft.server.store.database import DatabaseConfig
 from weft.server.store.vault import TABLES, Vault

@@ -19,7 +19,7 @@ from tests.support.command import Runner
 from tests.support.http_services import http_service, raw_service
 from tests.support.shop import carts_server, compiled
 from tests.support.world import hosted, serving, text_service
-from weft.cli import _requests
+from weft.cli._calls import requests as _requests
 from weft.cli.commands import app
 from weft.client import connect
 

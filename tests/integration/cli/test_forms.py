@@ -12,9 +12,9 @@ from tests.integration.cli.samples import workflow
 from tests.integration.cli.scripted import ScriptedServer
 from tests.support.kinds import EVERYTHING
 from weft.api.workflow.v1 import workflow_service_pb2 as pb
-from weft.cli._documents import documents_of
-from weft.cli._workflow_shape import WORKFLOW
-from weft.client._workflow_to_proto import workflow as written
+from weft.cli._base.documents import documents_of
+from weft.cli._files.workflow_shape import WORKFLOW
+from weft.client._writing.workflow import workflow as written
 from weft.core.errors import ResourceNotFoundError
 
 pytestmark = pytest.mark.integration

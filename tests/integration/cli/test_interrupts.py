@@ -90,7 +90,15 @@ def test_a_signal_that_wakes_nobody(slow: ScriptedServer) -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["typer", "weft.cli.run", "weft.cli._session", "grpc", "grpc.aio", "weft.client", "google.protobuf"],
+    [
+        "typer",
+        "weft.cli._executions.run",
+        "weft.cli._base.session",
+        "grpc",
+        "grpc.aio",
+        "weft.client",
+        "google.protobuf",
+    ],
 )
 def test_while_it_imports(server: ScriptedServer, module: str) -> None:
     """Half-imported modules show nobody a traceback."""

@@ -27,7 +27,7 @@ from weft.client import (
     ValidationError,
     connect,
 )
-from weft.client._descriptors import RegisteredDescriptors
+from weft.client._transport.descriptors import RegisteredDescriptors
 from weft.client.mesh import BalancerConfig, CallOptions, MeshClient, MeshConfig, SourcesConfig, connect_mesh
 from weft.discovery.resolvers import Resolvers
 

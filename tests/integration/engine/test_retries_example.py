@@ -10,7 +10,7 @@ import pytest
 from examples.retries.warehouse import service
 from tests.integration.engine.processes import until
 from tests.support.world import hosted, serving
-from weft.cli._definitions import read_workflows
+from weft.cli._files.definitions import read_workflows
 from weft.client import connect
 
 pytestmark = pytest.mark.integration

@@ -8,7 +8,7 @@ import pytest
 
 from examples.saga.travel import service
 from tests.support.world import hosted, serving
-from weft.cli._definitions import read_workflows
+from weft.cli._files.definitions import read_workflows
 from weft.client import connect
 
 pytestmark = pytest.mark.integration

@@ -14,7 +14,7 @@ from tests.contract.store.samples import advanced, execution, first_events, key,
 from tests.integration.engine.processes import until
 from tests.integration.replicas.conftest import OpenStore
 from tests.support.postgres import PostgresServer
-from weft.server.execution.model import Execution, Waits
+from weft.server.execution.history.model import Execution, Waits
 from weft.server.store.base import (
     Command,
     KeyTakenError,

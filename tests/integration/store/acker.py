@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from weft.core.names import EXECUTION_PREFIX, new_id
-from weft.server.execution.model import Event, Execution, StepScheduled
+from weft.server.execution.history.model import Event, Execution, StepScheduled
 from weft.server.store.sqlite import SqliteStore
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

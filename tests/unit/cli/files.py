@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from weft.cli._definitions import read_workflows
+from weft.cli._files.definitions import read_workflows
 from weft.core.errors import ValidationError
 
 __all__ = ["faults_of"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import typer
 
-from weft.cli._attributes import chosen_attributes
+from weft.cli._base.attributes import chosen_attributes
 
 
 @pytest.mark.parametrize(

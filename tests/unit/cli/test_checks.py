@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError
 
 import pytest
 
-from weft.cli._checks import clock_check, proxy_check, requirement_checks
+from weft.cli._health.checks import clock_check, proxy_check, requirement_checks
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

@@ -14,9 +14,10 @@ import typer
 from typer.testing import CliRunner
 
 from tests.support.command import Runner
-from weft.cli import _app, _plugins
-from weft.cli._errors import EXIT_CODES
-from weft.cli._plugins import Plugin
+from weft.cli._base import app as _app
+from weft.cli._base import plugins as _plugins
+from weft.cli._base.errors import EXIT_CODES
+from weft.cli._base.plugins import Plugin
 from weft.cli.commands import app
 
 COMMANDS = {

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.cli.files import faults_of
-from weft.cli._definitions import read_services, read_workflows
+from weft.cli._files.definitions import read_services, read_workflows
 from weft.core.errors import ValidationError
 
 WORKFLOW = """

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from weft.cli._diff import Change, differences
+from weft.cli._files.diff import Change, differences
 
 PAY = {"id": "pay", "service": "cards", "action": "charge", "timeout": "30s"}
 SHIP = {"id": "ship", "service": "post", "action": "send"}

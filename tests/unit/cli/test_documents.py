@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from weft.cli._documents import read_documents
+from weft.cli._base.documents import read_documents
 from weft.core.errors import ValidationError
 
 BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from weft.cli._errors import report
+from weft.cli._base.errors import report
 from weft.core.errors import ServiceUnavailableError
 
 STARTS = "`weft server` starts one"

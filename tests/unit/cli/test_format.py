@@ -11,13 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.support.kinds import EVERYTHING
-from weft.cli._comments import Comments
-from weft.cli._documents import documents_of
-from weft.cli._format import formatted
-from weft.cli._forms import meaning
-from weft.cli._sources import replace_text
-from weft.cli._workflow_shape import WORKFLOW
-from weft.cli._yaml_text import write_document
+from weft.cli._base.documents import documents_of
+from weft.cli._base.sources import replace_text
+from weft.cli._files.comments import Comments
+from weft.cli._files.format import formatted
+from weft.cli._files.forms import meaning
+from weft.cli._files.workflow_shape import WORKFLOW
+from weft.cli._files.yaml_text import write_document
 from weft.core.errors import ValidationError
 
 examples = settings(

@@ -12,16 +12,16 @@ from hypothesis import HealthCheck, given, settings
 from tests.support.definitions import definitions
 from tests.support.kinds import EVERYTHING
 from weft.api.common.v1 import payload_pb2
-from weft.cli._documents import documents_of
-from weft.cli._forms import meaning
-from weft.cli._graph import END, START, Edge, Graph, Node, graphs_of
-from weft.cli._layout import Area, Box, arranged
-from weft.cli._mermaid import mermaid
-from weft.cli._svg import svg
-from weft.cli._workflow_shape import WORKFLOW
+from weft.cli._base.documents import documents_of
+from weft.cli._drawing.graph import END, START, Edge, Graph, Node, graphs_of
+from weft.cli._drawing.layout import Area, Box, arranged
+from weft.cli._drawing.mermaid import mermaid
+from weft.cli._drawing.svg import svg
+from weft.cli._files.forms import meaning
+from weft.cli._files.workflow_shape import WORKFLOW
 from weft.client._reading.workflow import workflow as read_workflow
-from weft.server.workflow.convert import workflow_to_proto
 from weft.server.workflow.model import Definition, Workflow
+from weft.server.workflow.wire.convert import workflow_to_proto
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 JSON = payload_pb2.PAYLOAD_KIND_JSON

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from weft.cli._inputs import parse_duration, read_object
-from weft.cli._sources import MAX_FILE_BYTES
+from weft.cli._base.inputs import parse_duration, read_object
+from weft.cli._base.sources import MAX_FILE_BYTES
 from weft.core.errors import ValidationError
 from weft.core.reasons import Rule
 

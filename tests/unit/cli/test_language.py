@@ -13,17 +13,17 @@ from tests.support.kinds import EVERYTHING
 from tests.unit.cli.files import faults_of
 from weft.api.common.v1 import payload_pb2
 from weft.api.workflow.v1 import workflow_pb2
-from weft.cli._apply import changes
-from weft.cli._definitions import read_workflows
-from weft.cli._forms import tidied
-from weft.cli._shapes import Shape
-from weft.cli._workflow_shape import STEP, WORKFLOW
+from weft.cli._files.definitions import read_workflows
+from weft.cli._files.forms import tidied
+from weft.cli._files.shapes import Shape
+from weft.cli._files.workflow_shape import STEP, WORKFLOW
+from weft.cli._workflows.apply import changes
 from weft.client._reading.workflow import workflow as read_workflow
-from weft.client._workflow_to_proto import DEFINITION
-from weft.client._workflow_to_proto import workflow as written
+from weft.client._writing.workflow import DEFINITION
+from weft.client._writing.workflow import workflow as written
 from weft.client.records import Workflow
 from weft.server.requests import Faults
-from weft.server.workflow.convert import draft_from_proto, workflow_to_proto
+from weft.server.workflow.wire.convert import draft_from_proto, workflow_to_proto
 
 
 def parts(shape: Shape, message: Any, found: dict[str, tuple[set[str], set[str]]]) -> None:

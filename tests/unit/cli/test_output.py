@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 import pytest
 import yaml
 
-from weft.cli import _output as output
-from weft.cli._session import Output, Settings
-from weft.cli._text import clean, humanize_seconds, local_time, plural, shorten
+from weft.cli._base import output
+from weft.cli._base.session import Output, Settings
+from weft.cli._base.text import clean, humanize_seconds, local_time, plural, shorten
 
 TABLE = Settings()
 JSON = Settings(output=Output.JSON)

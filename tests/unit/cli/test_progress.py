@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from weft.cli._live import renderer
-from weft.cli._progress import Progress
+from weft.cli._following.live import renderer
+from weft.cli._following.progress import Progress
 from weft.client import Event
 
 START = datetime(2026, 3, 1, tzinfo=UTC)

@@ -10,9 +10,9 @@ import pytest
 
 from tests.support.kinds import EVERYTHING
 from tools.schema import text
-from weft.cli._documents import documents_of
-from weft.cli._format import formatted
-from weft.cli._schema_file import SCHEMA_FILE
+from weft.cli._base.documents import documents_of
+from weft.cli._files.format import formatted
+from weft.cli._files.schema_file import SCHEMA_FILE
 
 SCHEMA: dict[str, Any] = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
 VALIDATOR = jsonschema_rs.validator_for(SCHEMA)

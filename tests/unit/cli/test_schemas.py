@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from weft.cli._schemas import summary
+from weft.cli._services.schemas import summary
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from weft.cli._step_tree import rows
+from weft.cli._following.step_tree import rows
 from weft.client import ApprovalRequest, MapProgress
 from weft.client.records import StepExecution
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from weft.cli._limits import concurrency_text, limits_text, retry_text
-from weft.cli._telling import advice, clock_time, origin, step_note, waits
+from weft.cli._following.telling import advice, clock_time, origin, step_note, waits
+from weft.cli._workflows.limits import concurrency_text, limits_text, retry_text
 from weft.client import Code, Concurrency, Event, Execution, Failure, Origin, Step, StepRetry, Workflow
 from weft.client.records import StepExecution
 

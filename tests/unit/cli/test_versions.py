@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from weft.cli._apply import changes
-from weft.cli._definitions import read_services, read_workflows
+from weft.cli._files.definitions import read_services, read_workflows
+from weft.cli._workflows.apply import changes
 from weft.client import Step, Workflow
 from weft.core.errors import ValidationError
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from weft.client import ServiceIntegrationClient, ValidationError, connect
-from weft.client._channel import _OPTIONS, parse_target
+from weft.client._transport.channel import _OPTIONS, parse_target
 from weft.mesh.rpc import CHANNEL_OPTIONS
 
 

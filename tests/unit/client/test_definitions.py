@@ -14,9 +14,9 @@ from tests.support.definitions import definitions
 from weft.api.common.v1 import payload_pb2
 from weft.client import connect
 from weft.client._reading import workflow as read
-from weft.client._workflow_fields import WorkflowChanges
-from weft.client._workflow_to_proto import DEFINITION
-from weft.client._workflow_to_proto import workflow as written
+from weft.client._writing.workflow import DEFINITION
+from weft.client._writing.workflow import workflow as written
+from weft.client._writing.workflow_fields import WorkflowChanges
 from weft.client.records import (
     Branch,
     ErrorHandler,
@@ -31,8 +31,8 @@ from weft.core.definitions import member
 from weft.core.errors import ValidationError
 from weft.core.reasons import Rule
 from weft.server.requests import Faults
-from weft.server.workflow.convert import definition_from_proto, workflow_to_proto
 from weft.server.workflow.model import Definition, Workflow
+from weft.server.workflow.wire.convert import definition_from_proto, workflow_to_proto
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

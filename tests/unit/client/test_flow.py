@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from tests.support.kinds import EVERYTHING
-from weft.cli._definitions import read_workflows
-from weft.cli._forms import meaning
-from weft.cli._workflow_shape import WORKFLOW
+from weft.cli._files.definitions import read_workflows
+from weft.cli._files.forms import meaning
+from weft.cli._files.workflow_shape import WORKFLOW
 from weft.client import ChildStep, Concurrency, Step, StepDefaults, StepRetry, flow
-from weft.client._workflow_to_proto import workflow as written
+from weft.client._writing.workflow import workflow as written
 from weft.client.flow import END, Draft, ref
 
 CUSTOMER = ref("input", "customer")

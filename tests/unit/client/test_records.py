@@ -12,14 +12,14 @@ from weft.api.common.v1 import failure_pb2, payload_pb2
 from weft.api.execution.v1 import execution_pb2
 from weft.api.registry.v1 import registry_pb2, registry_service_pb2
 from weft.api.workflow.v1 import workflow_pb2
-from weft.client import _to_proto as write
 from weft.client import records
 from weft.client._reading.definition import record
 from weft.client._reading.events import event as read_event
 from weft.client._reading.execution import failure as read_failure
 from weft.client._reading.registry import service as read_service
-from weft.client._workflow_to_proto import DEFINITION
-from weft.client._workflow_to_proto import workflow as written
+from weft.client._writing import fields as write
+from weft.client._writing.workflow import DEFINITION
+from weft.client._writing.workflow import workflow as written
 from weft.client.records import Execution, Failure, Page, Service, Step, StepRetry, Workflow
 from weft.core.context import CallContext
 from weft.core.errors import Code, Violation

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from weft.api.registry.v1 import registry_pb2
-from weft.client import _enums as enums
-from weft.client import _to_proto as write
+from weft.client._writing import enums
+from weft.client._writing import fields as write
 from weft.client.records import Action
 from weft.core.context import CallContext
 from weft.core.errors import ValidationError

@@ -6,11 +6,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-from weft.cli._definitions import read_workflows
-from weft.client._workflow_to_proto import workflow as written
+from weft.cli._files.definitions import read_workflows
+from weft.client._writing.workflow import workflow as written
 from weft.server.requests import Faults
-from weft.server.workflow.convert import definition_from_proto
 from weft.server.workflow.model import Definition
+from weft.server.workflow.wire.convert import definition_from_proto
 
 __all__ = ["called", "definition", "examples"]
 

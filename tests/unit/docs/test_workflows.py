@@ -12,14 +12,14 @@ import yaml
 from tests.support.kinds import EVERYTHING
 from tests.unit.docs.pages import called, definition, examples
 from tests.unit.workflow.builders import action, service, services
-from weft.cli._documents import LOADER
-from weft.cli._forms import tidied
-from weft.cli._graph import graphs_of
-from weft.cli._schema_file import SCHEMA_FILE
-from weft.cli._svg import svg
-from weft.cli._workflow_shape import WORKFLOW
+from weft.cli._base.documents import LOADER
+from weft.cli._drawing.graph import graphs_of
+from weft.cli._drawing.svg import svg
+from weft.cli._files.forms import tidied
+from weft.cli._files.schema_file import SCHEMA_FILE
+from weft.cli._files.workflow_shape import WORKFLOW
 from weft.core.definitions import STEP_KINDS
-from weft.server.workflow.checks import find_problems
+from weft.server.workflow.checks.checks import find_problems
 from weft.server.workflow.model import Severity
 
 SCHEMA = jsonschema_rs.validator_for(json.loads(SCHEMA_FILE.read_text(encoding="utf-8")))

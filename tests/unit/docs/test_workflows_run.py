@@ -13,8 +13,8 @@ from tests.unit.docs.pages import called, definition, examples
 from tests.unit.execution.world import Answer, World, eventually, new_world, quiet
 from weft.core.errors import ActionFailedError, WeftError
 from weft.core.payload import JsonObject
-from weft.server.execution.messages import Decide, SendSignal
-from weft.server.execution.model import EventEmitted, Execution, ExecutionState
+from weft.server.execution.history.model import EventEmitted, Execution, ExecutionState
+from weft.server.execution.orders.messages import Decide, SendSignal
 from weft.server.registry.model import Action
 from weft.server.workflow.kinds import Child, SetVariables
 from weft.server.workflow.model import Definition, Share, Step

@@ -8,7 +8,7 @@ from enum import Enum
 from functools import partial
 from typing import Any, TypeVar
 
-from weft.server.execution.model import Execution
+from weft.server.execution.history.model import Execution
 from weft.server.store.base import StoreFullError, StoreState, StoreUnavailableError
 from weft.server.store.sqlite import SqliteStore
 

@@ -12,8 +12,8 @@ from tests.unit.execution.world import SERVICE, World, new_world
 from weft.core.errors import ActionFailedError
 from weft.core.payload import JsonObject
 from weft.server.admin.histories import history_findings
-from weft.server.execution.model import Execution, ExecutionState
-from weft.server.execution.run import ExecutionDetails, Run
+from weft.server.execution.history.model import Execution, ExecutionState
+from weft.server.execution.history.run import ExecutionDetails, Run
 from weft.server.registry.model import Action
 from weft.server.store.execution_codec import encode_execution
 from weft.server.store.seal import seal_event

@@ -13,8 +13,8 @@ from tests.support import flows
 from tests.unit.execution.world import World, new_world
 from weft.core.errors import ActionFailedError
 from weft.core.reasons import Reason, Rule
-from weft.server.execution.model import ExecutionState, StepCompleted, StepFailed
-from weft.server.execution.run import ExecutionDetails
+from weft.server.execution.history.model import ExecutionState, StepCompleted, StepFailed
+from weft.server.execution.history.run import ExecutionDetails
 from weft.server.workflow.model import Definition, Problem, Severity, Workflow
 
 EXAMPLES = int(os.environ.get("WEFT_EXAMPLES", "60"))

@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.execution.world import SERVICE, new_world
 from weft.core.payload import JsonObject
-from weft.server.execution.convert import execution_to_proto
+from weft.server.execution.wire.convert import execution_to_proto
 from weft.server.registry.model import Action
 from weft.server.workflow.model import Concurrency, Step
 

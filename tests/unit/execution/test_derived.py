@@ -11,7 +11,7 @@ from tests.unit.execution.world import SERVICE, World, new_world
 from weft.core.context import CallContext
 from weft.core.errors import ValidationError
 from weft.core.reasons import Rule
-from weft.server.execution.model import Execution
+from weft.server.execution.history.model import Execution
 from weft.server.registry.model import Action
 from weft.server.workflow.defaults import with_defaults
 from weft.server.workflow.kinds import Wait

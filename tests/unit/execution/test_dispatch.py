@@ -13,8 +13,8 @@ from weft.core.payload import JsonObject
 from weft.core.reasons import Reason
 from weft.core.schema import Schema
 from weft.core.testing import ManualClock
-from weft.server.execution.dispatch import CallIdentity, Dispatcher
-from weft.server.execution.schemas import SchemaCache
+from weft.server.execution.engine.dispatch import CallIdentity, Dispatcher
+from weft.server.execution.engine.schemas import SchemaCache
 from weft.server.registry.model import Action, Service
 
 

@@ -14,7 +14,7 @@ from weft.discovery.model import Endpoint, Protocol
 from weft.discovery.static import StaticResolver
 from weft.mesh.caller import ActionCaller
 from weft.mesh.mesh import Mesh, OneResolver
-from weft.server.execution.dispatch import CallIdentity, Dispatcher
+from weft.server.execution.engine.dispatch import CallIdentity, Dispatcher
 from weft.server.registry.model import Action, Service
 
 VERSIONS = ("1.3.0", "1.4.2", "2.0.0", "")

@@ -12,13 +12,13 @@ from tests.unit.execution.world import SERVICE, eventually, flaky_world, new_wor
 from weft.core.errors import PreconditionError, ResourceNotFoundError
 from weft.core.names import new_id
 from weft.core.reasons import Reason
-from weft.server.execution.engine import EngineLimits
-from weft.server.execution.model import (
+from weft.server.execution.engine.engine import EngineLimits
+from weft.server.execution.history.model import (
     ExecutionCancelled,
     ExecutionState,
     ExecutionTimedOut,
 )
-from weft.server.execution.step_states import StepState
+from weft.server.execution.history.step_states import StepState
 from weft.server.registry.model import Action
 from weft.server.workflow.model import Step
 

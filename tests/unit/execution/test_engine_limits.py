@@ -11,9 +11,9 @@ import pytest
 from tests.unit.execution.world import OTHER, eventually, new_world, quiet
 from weft.core.errors import AlreadyExistsError, ExhaustedError
 from weft.core.reasons import Reason
-from weft.server.execution.engine import EngineLimits
-from weft.server.execution.model import ExecutionState
-from weft.server.execution.start_commands import KeyConflict, KeyReuse
+from weft.server.execution.engine.engine import EngineLimits
+from weft.server.execution.history.model import ExecutionState
+from weft.server.execution.starting.start_commands import KeyConflict, KeyReuse
 from weft.server.registry.model import Action
 from weft.server.workflow.model import Step
 

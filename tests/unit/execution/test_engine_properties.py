@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.unit.execution.flaky import Fault, FlakyStore
 from tests.unit.execution.world import FINAL, World, eventually, new_world, open_executions
 from weft.core.errors import ActionFailedError, WeftError
-from weft.server.execution.model import Event, ExecutionState
+from weft.server.execution.history.model import Event, ExecutionState
 
 STEPS = ("a", "b", "c")
 

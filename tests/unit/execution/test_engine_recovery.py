@@ -17,11 +17,11 @@ from weft.core.errors import (
     Violation,
 )
 from weft.core.reasons import Reason, Rule
-from weft.server.execution.convert import details_to_proto
-from weft.server.execution.engine import EngineLimits
-from weft.server.execution.model import ExecutionState, StepScheduled
-from weft.server.execution.plan import Plan
-from weft.server.execution.step_states import StepState
+from weft.server.execution.engine.engine import EngineLimits
+from weft.server.execution.history.model import ExecutionState, StepScheduled
+from weft.server.execution.history.plan import Plan
+from weft.server.execution.history.step_states import StepState
+from weft.server.execution.wire.convert import details_to_proto
 from weft.server.store.sqlite import SqliteStore
 
 

@@ -25,7 +25,7 @@ from weft.core.errors import (
 )
 from weft.core.payload import JsonObject, loads
 from weft.core.reasons import Reason
-from weft.server.execution.model import (
+from weft.server.execution.history.model import (
     ExecutionCompleted,
     ExecutionFailed,
     ExecutionStarted,
@@ -34,7 +34,7 @@ from weft.server.execution.model import (
     StepFailed,
     StepScheduled,
 )
-from weft.server.execution.step_states import StepState
+from weft.server.execution.history.step_states import StepState
 from weft.server.registry.model import Action, ServiceState
 from weft.server.workflow.model import Step, WorkflowState
 

@@ -12,8 +12,8 @@ from weft.core.errors import (
     ServiceUnavailableError,
 )
 from weft.core.reasons import Reason
-from weft.server.execution.engine import EngineLimits
-from weft.server.execution.model import ExecutionState
+from weft.server.execution.engine.engine import EngineLimits
+from weft.server.execution.history.model import ExecutionState
 
 
 async def test_a_drain_finishes_the_running_step_and_starts_no_other() -> None:

@@ -13,7 +13,7 @@ from tests.unit.execution.flaky import Fault, FlakyStore
 from tests.unit.execution.world import World, eventually, flaky_world, quiet, take_over
 from weft.core.errors import WeftError
 from weft.core.reasons import Reason
-from weft.server.execution.model import Event, ExecutionCancelled, ExecutionState, StepScheduled
+from weft.server.execution.history.model import Event, ExecutionCancelled, ExecutionState, StepScheduled
 from weft.server.store.base import StoreState
 
 UNAVAILABLE = {Reason.STORE_UNAVAILABLE, Reason.STORE_FULL}

@@ -9,7 +9,7 @@ import pytest
 
 from weft.core.errors import ActionFailedError, Code, ValidationError, Violation, WeftError
 from weft.core.reasons import Rule
-from weft.server.execution.failure import Failure
+from weft.server.execution.history.failure import Failure
 
 LARGE: Final = "é" * 1_000_000
 MANY: Final = [Violation(f"input.items[{number}]", "is odd " * 20, Rule.INVALID) for number in range(10_000)]

@@ -11,10 +11,10 @@ import pytest
 from tests.unit.execution.world import SERVICE, World, eventually, new_world, quiet
 from weft.core.errors import AlreadyExistsError, ExhaustedError, PreconditionError, ValidationError
 from weft.core.reasons import Reason
-from weft.server.execution.model import Execution, ExecutionCancelled, ExecutionState, Waits
-from weft.server.execution.orders import Pause, Resume
+from weft.server.execution.history.model import Execution, ExecutionCancelled, ExecutionState, Waits
+from weft.server.execution.orders.orders import Pause, Resume
 from weft.server.execution.service import RerunCommand
-from weft.server.execution.start import KeyConflict, KeyReuse
+from weft.server.execution.starting.start import KeyConflict, KeyReuse
 from weft.server.registry.model import Action
 from weft.server.store.base import RequestKey
 from weft.server.workflow.kinds import Child

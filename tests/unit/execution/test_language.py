@@ -10,8 +10,8 @@ from tests.unit.execution.language import call, outcome, result
 from tests.unit.execution.world import World, eventually, quiet
 from weft.core.errors import PreconditionError, ValidationError
 from weft.core.reasons import Reason
-from weft.server.execution.messages import Decide, SendSignal
-from weft.server.execution.model import EventEmitted, ExecutionState, Waits
+from weft.server.execution.history.model import EventEmitted, ExecutionState, Waits
+from weft.server.execution.orders.messages import Decide, SendSignal
 from weft.server.workflow.kinds import (
     Approval,
     Branch,

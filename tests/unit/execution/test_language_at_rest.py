@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from weft.core.errors import Code
-from weft.server.execution.model import (
+from weft.server.execution.history.model import (
     Asked,
     Event,
     EventBody,

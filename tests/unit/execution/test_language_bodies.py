@@ -12,7 +12,7 @@ from tests.unit.execution.world import World, eventually, quiet
 from weft.core.errors import ActionFailedError
 from weft.core.payload import JsonObject
 from weft.core.reasons import Reason
-from weft.server.execution.model import ExecutionState, StepCompleted
+from weft.server.execution.history.model import ExecutionState, StepCompleted
 from weft.server.workflow.kinds import Branch, Loop, Map, Parallel, SetVariables
 from weft.server.workflow.model import Exhausted, RetryPolicy, Step
 

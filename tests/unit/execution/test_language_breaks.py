@@ -14,14 +14,14 @@ from tests.unit.execution.world import World, eventually, new_world, open_execut
 from weft.core.errors import PreconditionError, ValidationError
 from weft.core.payload import JsonObject, loads
 from weft.core.reasons import Reason
-from weft.server.execution import run as run_module
-from weft.server.execution.kept import KeptParsed
-from weft.server.execution.limits import EngineLimits
-from weft.server.execution.messages import SendSignal
-from weft.server.execution.model import Execution, ExecutionState, StepScheduled
-from weft.server.execution.orders import Pause, Progress, Resolve, Resume
-from weft.server.execution.run import Run
-from weft.server.execution.start_commands import RerunCommand
+from weft.server.execution.engine.limits import EngineLimits
+from weft.server.execution.history import run as run_module
+from weft.server.execution.history.kept import KeptParsed
+from weft.server.execution.history.model import Execution, ExecutionState, StepScheduled
+from weft.server.execution.history.run import Run
+from weft.server.execution.orders.messages import SendSignal
+from weft.server.execution.orders.orders import Pause, Progress, Resolve, Resume
+from weft.server.execution.starting.start_commands import RerunCommand
 from weft.server.registry.model import Action
 from weft.server.store.base import ExecutionFilter, Page
 from weft.server.workflow.kinds import (

@@ -13,10 +13,10 @@ from tests.unit.execution.language import call, is_sound, outcome, result, same_
 from tests.unit.execution.world import SERVICE, World, eventually, new_world, quiet
 from weft.core.errors import ActionFailedError, PreconditionError, ServiceUnavailableError, ValidationError
 from weft.core.reasons import Reason
-from weft.server.execution.messages import SendSignal
-from weft.server.execution.model import Event, Execution, ExecutionState
-from weft.server.execution.orders import Pause, Resolve
-from weft.server.execution.start_commands import KeyConflict
+from weft.server.execution.history.model import Event, Execution, ExecutionState
+from weft.server.execution.orders.messages import SendSignal
+from weft.server.execution.orders.orders import Pause, Resolve
+from weft.server.execution.starting.start_commands import KeyConflict
 from weft.server.store.base import ExecutionFilter, Page
 from weft.server.store.sqlite import SqliteStore
 from weft.server.workflow.kinds import (

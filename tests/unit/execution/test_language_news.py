@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from tests.unit.execution.world import World, new_world
-from weft.server.execution.model import ExecutionState
+from weft.server.execution.history.model import ExecutionState
 from weft.server.workflow.kinds import Child, Loop, SetVariables, Wait
 from weft.server.workflow.model import Step
 

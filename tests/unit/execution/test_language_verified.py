@@ -11,7 +11,7 @@ from weft.core.errors import ActionFailedError
 from weft.server.admin.findings import Finding
 from weft.server.admin.histories import history_findings
 from weft.server.admin.verify import verify
-from weft.server.execution.model import Event, Execution, ScopeCompleted
+from weft.server.execution.history.model import Event, Execution, ScopeCompleted
 from weft.server.registry.model import Action
 from weft.server.store.execution_codec import attribute_rows, encode_execution
 from weft.server.store.seal import seal_event

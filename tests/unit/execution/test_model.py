@@ -9,7 +9,7 @@ import pytest
 from weft.core.context import CallContext
 from weft.core.errors import Code
 from weft.core.testing import ManualClock
-from weft.server.execution.model import (
+from weft.server.execution.history.model import (
     Event,
     EventBody,
     ExecutionCancelled,
@@ -23,9 +23,9 @@ from weft.server.execution.model import (
     StepFailed,
     StepScheduled,
 )
-from weft.server.execution.numbered import number_events
-from weft.server.execution.standing import Standing
-from weft.server.execution.step_states import StepExecution, Steps, StepState, fold_steps
+from weft.server.execution.history.numbered import number_events
+from weft.server.execution.history.standing import Standing
+from weft.server.execution.history.step_states import StepExecution, Steps, StepState, fold_steps
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 FAILURE = Failure(reason="NO", message="no", code=Code.ABORTED)

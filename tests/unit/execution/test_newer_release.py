@@ -11,9 +11,9 @@ import pytest
 
 from tests.support.newer import LaterWaits, Noted, know, write_as_newer
 from tests.unit.execution.world import World, eventually, new_world, quiet
-from weft.server.execution.model import Event, Execution, ExecutionState, Parent
-from weft.server.execution.order_forms import ORDER_KINDS, read_order
-from weft.server.execution.orders import Cancel, Pause
+from weft.server.execution.history.model import Event, Execution, ExecutionState, Parent
+from weft.server.execution.orders.order_forms import ORDER_KINDS, read_order
+from weft.server.execution.orders.orders import Cancel, Pause
 from weft.server.forms import NewerReleaseError
 from weft.server.store.base import Command
 from weft.server.workflow.kinds import Child, Signal

@@ -12,9 +12,7 @@ import pytest
 from tests.unit.execution.world import SERVICE, World, eventually, new_world
 from weft.core.errors import ActionFailedError, PreconditionError
 from weft.core.reasons import Reason
-from weft.server.execution.control import Control
-from weft.server.execution.messages import Decide
-from weft.server.execution.model import (
+from weft.server.execution.history.model import (
     EventBody,
     ExecutionState,
     Failure,
@@ -23,9 +21,11 @@ from weft.server.execution.model import (
     StepCompleted,
     StepFailed,
 )
-from weft.server.execution.order_forms import read_order
-from weft.server.execution.orders import Cancel, Complete, Order, Resolve
-from weft.server.execution.standing import Standing
+from weft.server.execution.history.standing import Standing
+from weft.server.execution.orders.control import Control
+from weft.server.execution.orders.messages import Decide
+from weft.server.execution.orders.order_forms import read_order
+from weft.server.execution.orders.orders import Cancel, Complete, Order, Resolve
 from weft.server.registry.model import Action
 from weft.server.store.base import Command
 from weft.server.workflow.model import RetryPolicy, Step

@@ -9,8 +9,8 @@ import pytest
 from tests.unit.execution.world import SERVICE, World, eventually, new_world, quiet
 from weft.core.errors import PreconditionError, ServiceUnavailableError
 from weft.core.reasons import Reason
-from weft.server.execution.model import ExecutionState, Waits
-from weft.server.execution.orders import Pause, Resume
+from weft.server.execution.history.model import ExecutionState, Waits
+from weft.server.execution.orders.orders import Pause, Resume
 from weft.server.registry.model import Action
 from weft.server.workflow.model import RetryPolicy, Step, WorkflowState
 

@@ -11,9 +11,9 @@ import pytest
 from tests.unit.execution.language import same_when_read
 from tests.unit.execution.world import SERVICE, World, new_world, quiet
 from weft.core.errors import ActionFailedError
-from weft.server.execution.attempts import AttemptToken
-from weft.server.execution.model import ExecutionState, StepCompleted
-from weft.server.execution.orders import Resolve
+from weft.server.execution.history.model import ExecutionState, StepCompleted
+from weft.server.execution.orders.attempts import AttemptToken
+from weft.server.execution.orders.orders import Resolve
 from weft.server.registry.model import Action
 from weft.server.workflow.model import Compensation, Step
 

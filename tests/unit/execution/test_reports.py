@@ -11,10 +11,10 @@ from tests.unit.execution.world import SERVICE, World, eventually, new_world, qu
 from weft.core.errors import ActionFailedError, PreconditionError, ResourceNotFoundError, ValidationError
 from weft.core.reasons import Reason
 from weft.mesh.actions import ActionCall, ActionReply
-from weft.server.execution.attempts import AttemptToken
-from weft.server.execution.engine import EngineLimits
-from weft.server.execution.model import ExecutionState, StepProgressed, Waits
-from weft.server.execution.orders import Progress
+from weft.server.execution.engine.engine import EngineLimits
+from weft.server.execution.history.model import ExecutionState, StepProgressed, Waits
+from weft.server.execution.orders.attempts import AttemptToken
+from weft.server.execution.orders.orders import Progress
 from weft.server.registry.model import Action
 from weft.server.workflow.model import RetryPolicy, Step
 

@@ -10,8 +10,8 @@ from tests.unit.execution.language import call, language_world
 from tests.unit.execution.world import World
 from weft.core.errors import ValidationError
 from weft.core.reasons import Rule
-from weft.server.execution.model import ExecutionState
-from weft.server.execution.start_commands import RerunCommand
+from weft.server.execution.history.model import ExecutionState
+from weft.server.execution.starting.start_commands import RerunCommand
 from weft.server.workflow.kinds import Branch, Case, Child, Map, Parallel, Switch
 from weft.server.workflow.model import Compensation, Step
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.unit.execution.world import SERVICE, World, eventually, new_world, quiet
 from weft.core.errors import ActionFailedError, Code, PreconditionError, ServiceUnavailableError
 from weft.core.reasons import Reason
-from weft.server.execution.model import (
+from weft.server.execution.history.model import (
     Event,
     ExecutionState,
     IncidentRaised,
@@ -21,9 +21,9 @@ from weft.server.execution.model import (
     StepScheduled,
     Waits,
 )
-from weft.server.execution.orders import Pause, Resolve, Resume
-from weft.server.execution.retry import backoff
-from weft.server.execution.step_states import StepState
+from weft.server.execution.history.step_states import StepState
+from weft.server.execution.orders.orders import Pause, Resolve, Resume
+from weft.server.execution.rules.retry import backoff
 from weft.server.registry.model import Action
 from weft.server.workflow.model import Exhausted, RetryPolicy, Step
 

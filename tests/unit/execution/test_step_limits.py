@@ -13,10 +13,10 @@ import pytest
 from tests.unit.execution.world import SERVICE, World, eventually, new_world, quiet
 from weft.core.errors import ActionFailedError, Code, ServiceUnavailableError
 from weft.core.payload import dumps
-from weft.server.execution.attempts import AttemptToken
-from weft.server.execution.model import Execution, ExecutionState, StepScheduled, StepWaiting, Waits
-from weft.server.execution.orders import Pause, Resume
-from weft.server.execution.step_limits import permit_for
+from weft.server.execution.engine.step_limits import permit_for
+from weft.server.execution.history.model import Execution, ExecutionState, StepScheduled, StepWaiting, Waits
+from weft.server.execution.orders.attempts import AttemptToken
+from weft.server.execution.orders.orders import Pause, Resume
 from weft.server.registry.model import Action
 from weft.server.store.step_shares import Permit
 from weft.server.workflow.kinds import Map

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from tests.contract.store.samples import execution, first_events
 from weft.core.testing import ManualClock
-from weft.server.execution.step_cache import MAX_OUTPUT_BYTES, StepCache, cache_key
-from weft.server.execution.step_limits import StepLimits, permit_for
+from weft.server.execution.engine.step_cache import MAX_OUTPUT_BYTES, StepCache, cache_key
+from weft.server.execution.engine.step_limits import StepLimits, permit_for
 from weft.server.store.rates import Window, place_in
 from weft.server.store.sqlite import SqliteStore
 from weft.server.store.step_shares import Permit

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import pytest
 
-from weft.server.execution.limits import EngineLimits, Turns
+from weft.server.execution.engine.limits import EngineLimits, Turns
 
 
 def turns(every: int = 10, service: int = 2) -> Turns:

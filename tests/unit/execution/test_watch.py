@@ -11,7 +11,7 @@ from tests.unit.execution.world import FINAL, World, eventually, new_world, quie
 from weft.core.errors import ResourceNotFoundError, ServiceUnavailableError
 from weft.core.names import new_id
 from weft.core.reasons import Reason
-from weft.server.execution.model import Event, ExecutionState
+from weft.server.execution.history.model import Event, ExecutionState
 
 
 async def follow(world: World, execution_id: str, after: int = 0) -> list[tuple[Event, ExecutionState]]:

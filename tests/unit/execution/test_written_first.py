@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.unit.execution.world import SERVICE, World, new_world, quiet
 from weft.core.payload import JsonObject
-from weft.server.execution.model import Event, Execution, ExecutionState, StepScheduled, StepWaiting
+from weft.server.execution.history.model import Event, Execution, ExecutionState, StepScheduled, StepWaiting
 from weft.server.registry.model import Action
 from weft.server.store.sqlite import SqliteStore
 from weft.server.workflow.kinds import Branch, Child, Parallel

@@ -19,12 +19,12 @@ from weft.discovery.static import StaticResolver
 from weft.mesh.actions import ActionCall
 from weft.mesh.caller import ActionCaller
 from weft.mesh.mesh import Mesh, OneResolver
-from weft.server.execution.dispatch import Dispatcher
-from weft.server.execution.engine import EngineLimits
-from weft.server.execution.model import Event, Execution, ExecutionState, StepCompleted
-from weft.server.execution.run import ExecutionDetails
+from weft.server.execution.engine.dispatch import Dispatcher
+from weft.server.execution.engine.engine import EngineLimits
+from weft.server.execution.history.model import Event, Execution, ExecutionState, StepCompleted
+from weft.server.execution.history.run import ExecutionDetails
+from weft.server.execution.history.step_states import fold_steps
 from weft.server.execution.service import ExecutionService, StartCommand
-from weft.server.execution.step_states import fold_steps
 from weft.server.registry.model import Action, Service
 from weft.server.registry.service import RegistryService
 from weft.server.store.base import ExecutionFilter, Page, RequestKey, Store, StoreState

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from tests.unit.execution.world import SERVICE, World, new_world
 from tests.unit.generated.making import CORRELATIONS, SIGNALS, Case
-from weft.cli._workflow_shape import WORKFLOW
-from weft.client._workflow_to_proto import workflow as written
+from weft.cli._files.workflow_shape import WORKFLOW
+from weft.client._writing.workflow import workflow as written
 from weft.core.errors import (
     ActionFailedError,
     PreconditionError,
@@ -24,15 +24,15 @@ from weft.core.errors import (
 )
 from weft.core.payload import JsonObject
 from weft.core.reasons import Reason, Rule
-from weft.server.execution.messages import Decide, SendSignal
-from weft.server.execution.model import Event, Execution, Waits
-from weft.server.execution.orders import Resolve
-from weft.server.execution.run import ExecutionDetails, Run
-from weft.server.execution.step_states import StepState
+from weft.server.execution.orders.messages import Decide, SendSignal
+from weft.server.execution.history.model import Event, Execution, Waits
+from weft.server.execution.orders.orders import Resolve
+from weft.server.execution.history.run import ExecutionDetails, Run
+from weft.server.execution.history.step_states import StepState
 from weft.server.registry.model import Action
 from weft.server.requests import Faults
 from weft.server.store.base import ExecutionFilter, Page, StaleWriteError
-from weft.server.workflow.convert import draft_from_proto
+from weft.server.workflow.wire.convert import draft_from_proto
 from weft.server.workflow.kinds import Child
 from weft.server.workflow.model import Compensation, Step, Workflow
 

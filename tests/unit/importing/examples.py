@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from weft.cli._documents import read_documents
+from weft.cli._base.documents import read_documents
 from weft.cli.importing.asl import import_asl
 from weft.cli.importing.cncf import import_cncf
 from weft.cli.importing.naming import service_name

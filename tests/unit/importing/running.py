@@ -11,11 +11,11 @@ import orjson
 from tests.unit.execution.world import SERVICE, World, quiet
 from tests.unit.importing.examples import HERE, golden
 from tests.unit.importing.test_valid import definition_of
-from weft.cli._definitions import read_workflows
+from weft.cli._files.definitions import read_workflows
 from weft.core.errors import WeftError
 from weft.core.payload import JsonObject
-from weft.server.execution.model import ExecutionState
-from weft.server.execution.run import ExecutionDetails
+from weft.server.execution.history.model import ExecutionState
+from weft.server.execution.history.run import ExecutionDetails
 from weft.server.registry.model import Action
 from weft.server.workflow.kinds import Kind, Loop, Map, Parallel
 from weft.server.workflow.model import Definition, Step, Workflow

@@ -11,7 +11,7 @@ from weft.cli.importing.asl.intrinsics import evaluate
 from weft.cli.importing.asl.jsonata_parser import translate
 from weft.cli.importing.asl.paths import Context
 from weft.cli.importing.nodes import CannotTranslateError, Expr
-from weft.server.workflow.conditions import compile_value
+from weft.server.workflow.expressions.conditions import compile_value
 
 INPUT: dict[str, Any] = {
     "s": "img-1.p*g",

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import Result
 
 from tests.support.command import Runner
-from weft.cli._documents import read_documents
+from weft.cli._base.documents import read_documents
 from weft.cli.commands import app
 
 FINE = {"StartAt": "A", "States": {"A": {"Type": "Succeed"}}}

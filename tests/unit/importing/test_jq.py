@@ -8,7 +8,7 @@ import pytest
 
 from weft.cli.importing.cncf.jq import translate
 from weft.cli.importing.nodes import CannotTranslateError, Expr
-from weft.server.workflow.conditions import compile_value
+from weft.server.workflow.expressions.conditions import compile_value
 
 INPUT: dict[str, Any] = {
     "a": {"b": 2, "c d": [1, 2, 3], "none": None},

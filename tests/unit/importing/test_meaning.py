@@ -13,14 +13,14 @@ from tests.unit.execution.world import SERVICE, World, new_world, quiet
 from tests.unit.importing.machines import FailsError, TooLongError, machine, play
 from tests.unit.importing.tasklists import Player, workflow
 from tests.unit.importing.test_valid import definition_of
-from weft.cli._definitions import Definition as Written
-from weft.cli._workflow_shape import WORKFLOW
+from weft.cli._files.definitions import Definition as Written
+from weft.cli._files.workflow_shape import WORKFLOW
 from weft.cli.importing.asl import import_asl
 from weft.cli.importing.cncf import import_cncf
 from weft.cli.importing.notes import Imported
 from weft.core.errors import ActionFailedError, ValidationError
 from weft.core.payload import JsonObject
-from weft.server.execution.model import ExecutionState
+from weft.server.execution.history.model import ExecutionState
 from weft.server.registry.model import Action
 from weft.server.workflow.model import Workflow
 

@@ -12,7 +12,7 @@ from tests.unit.execution.world import World, new_world, quiet
 from tests.unit.importing.running import Answer, import_example, inputs, one_after_the_other, reason, result
 from weft.core.errors import ActionFailedError, WeftError
 from weft.core.payload import JsonObject
-from weft.server.execution.messages import SendSignal
+from weft.server.execution.orders.messages import SendSignal
 
 
 @pytest.fixture

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from tests.unit.importing.examples import ASL, CNCF, golden
-from weft.cli._definitions import Definition as Written
-from weft.cli._definitions import read_workflows
-from weft.cli._format import formatted
-from weft.client._workflow_to_proto import workflow
+from weft.cli._files.definitions import Definition as Written
+from weft.cli._files.definitions import read_workflows
+from weft.cli._files.format import formatted
+from weft.client._writing.workflow import workflow
 from weft.server.registry.model import Action, Service, ServiceState
 from weft.server.requests import Faults
-from weft.server.workflow.checks import find_problems
-from weft.server.workflow.convert import definition_from_proto
+from weft.server.workflow.checks.checks import find_problems
 from weft.server.workflow.model import Definition, Severity
+from weft.server.workflow.wire.convert import definition_from_proto
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 EXAMPLES = [*ASL, *CNCF]

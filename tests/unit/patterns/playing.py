@@ -8,16 +8,16 @@ from pathlib import Path
 import orjson
 
 from tests.unit.execution.world import SERVICE, Held, World, eventually, quiet
-from weft.cli._definitions import read_workflows
-from weft.client._workflow_to_proto import workflow as written
+from weft.cli._files.definitions import read_workflows
+from weft.client._writing.workflow import workflow as written
 from weft.core.payload import JsonObject, loads
-from weft.server.execution.messages import SendSignal
-from weft.server.execution.model import ExecutionState
-from weft.server.execution.run import ExecutionDetails
+from weft.server.execution.history.model import ExecutionState
+from weft.server.execution.history.run import ExecutionDetails
+from weft.server.execution.orders.messages import SendSignal
 from weft.server.registry.model import Action
 from weft.server.requests import Faults
-from weft.server.workflow.convert import draft_from_proto
 from weft.server.workflow.model import Workflow
+from weft.server.workflow.wire.convert import draft_from_proto
 
 __all__ = ["FOLDER", "Play", "numbers", "read"]
 

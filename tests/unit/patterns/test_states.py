@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.execution.world import eventually, quiet
 from tests.unit.patterns.playing import Play
-from weft.server.execution.model import ExecutionState
+from weft.server.execution.history.model import ExecutionState
 
 Player = Callable[[int], Play]
 

@@ -16,7 +16,7 @@ from tests.contract.store.samples import CONTEXT, execution
 from weft.core.errors import PreconditionError, ServiceUnavailableError
 from weft.core.reasons import Reason
 from weft.core.testing import ManualClock
-from weft.server.execution.model import Execution, ExecutionState
+from weft.server.execution.history.model import Execution, ExecutionState
 from weft.server.schedule.model import (
     MAX_PENDING,
     Action,

@@ -18,7 +18,7 @@ from tests.contract.store.samples import (
     workflow,
 )
 from weft.core.context import CallContext
-from weft.server.execution.model import (
+from weft.server.execution.history.model import (
     Event,
     EventBody,
     ExecutionStarted,

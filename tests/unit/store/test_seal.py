@@ -10,7 +10,7 @@ import pytest
 
 from weft.core.errors import InternalError
 from weft.core.reasons import Reason
-from weft.server.execution.model import Event, StepCompleted, StepScheduled
+from weft.server.execution.history.model import Event, StepCompleted, StepScheduled
 from weft.server.store.execution_codec import EventRow, encode_event
 from weft.server.store.seal import open_events, seal_event
 

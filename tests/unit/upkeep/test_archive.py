@@ -26,7 +26,7 @@ from weft.core.reasons import Reason, Rule
 from weft.core.testing import ManualClock
 from weft.server.archive.lines import Archive, read_archive, write_archive
 from weft.server.archive.service import ArchiveService
-from weft.server.execution.model import (
+from weft.server.execution.history.model import (
     Event,
     Execution,
     ExecutionCompleted,

@@ -76,6 +76,6 @@ def test_a_plain_process_loads_nothing_that_it_does_not_use(code: str) -> None:
 
 def test_the_program_of_the_cel_library_can_still_be_had() -> None:
     """What is left out of an import for its time is not lost to others in the process."""
-    first, second = "import weft.server.workflow.template", "import cel.cli"
+    first, second = "import weft.server.workflow.expressions.template", "import cel.cli"
     for imports in (f"{first}\n{second}", f"{second}\n{first}"):
         assert run(f"{imports}\nprint(callable(cel.cli.app), callable(cel.compile))") == "True True"

@@ -15,7 +15,7 @@ from weft.core.errors import InternalError, ValidationError, WeftError
 from weft.core.names import EXECUTION_PREFIX, new_id
 from weft.core.reasons import Reason
 from weft.core.testing import ManualClock
-from weft.server.execution.model import Event, Execution, ExecutionCompleted, ExecutionState
+from weft.server.execution.history.model import Event, Execution, ExecutionCompleted, ExecutionState
 from weft.server.forms import NewerReleaseError
 from weft.server.retention import Retention, policy_faults, read_policy
 from weft.server.retention_runner import RetentionRunner

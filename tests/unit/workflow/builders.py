@@ -8,7 +8,7 @@ from typing import Any
 
 from weft.core.payload import JsonObject
 from weft.server.registry.model import Action, Service, ServiceState
-from weft.server.workflow.checks import find_problems
+from weft.server.workflow.checks.checks import find_problems
 from weft.server.workflow.model import Definition, Problem, Severity, Step
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.workflow.builders import action, brief, schema, service, services, step
 from weft.core.payload import JsonObject
-from weft.server.workflow.checks import KnownWorkflow, find_problems
+from weft.server.workflow.checks.checks import KnownWorkflow, find_problems
 from weft.server.workflow.kinds import Branch, Case, Child, Loop, Map, Parallel, Switch
 from weft.server.workflow.model import Definition, Problem, Share, Step, WorkflowState
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.unit.workflow.builders import brief, chain, found, one_service, schema, step
 from weft.core.payload import JsonObject
-from weft.server.workflow.checks import MAX_EXPRESSION_TEXT, find_problems
+from weft.server.workflow.checks.checks import MAX_EXPRESSION_TEXT, find_problems
 from weft.server.workflow.model import Definition, Problem
 
 ANYTHING: JsonObject = {"type": "object"}

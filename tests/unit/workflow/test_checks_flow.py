@@ -17,7 +17,7 @@ from tests.unit.workflow.flow_builders import (
     either,
     look,
 )
-from weft.server.workflow.checks import find_problems
+from weft.server.workflow.checks.checks import find_problems
 from weft.server.workflow.kinds import (
     Loop,
     Map,

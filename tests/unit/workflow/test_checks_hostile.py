@@ -11,8 +11,8 @@ import pytest
 
 from tests.unit.workflow.builders import action, service, services, step
 from weft.core.errors import PreconditionError
-from weft.server.workflow.checks import KnownWorkflow, find_problems
-from weft.server.workflow.conditions import compile_condition, compile_text, compile_value
+from weft.server.workflow.checks.checks import KnownWorkflow, find_problems
+from weft.server.workflow.expressions.conditions import compile_condition, compile_text, compile_value
 from weft.server.workflow.kinds import Case, Child, Loop, Map, SetVariables, Succeed, Switch
 from weft.server.workflow.model import Definition, ErrorHandler, Problem, Step
 from weft.server.workflow.surroundings import children_named, services_named

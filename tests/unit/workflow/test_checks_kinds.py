@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.unit.workflow.builders import action, brief, found, service, services, step
-from weft.server.workflow.checks import find_problems
+from weft.server.workflow.checks.checks import find_problems
 from weft.server.workflow.kinds import (
     Approval,
     Branch,

@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit.workflow.builders import action, brief, found, one_service, service, services, step
 from weft.server.registry.model import ServiceState
-from weft.server.workflow.checks import MAX_PROBLEMS, find_problems
+from weft.server.workflow.checks.checks import MAX_PROBLEMS, find_problems
 from weft.server.workflow.model import Definition, Severity, Step
 
 KNOWN = services(

@@ -20,7 +20,7 @@ from tests.unit.workflow.flow_builders import (
     either,
     look,
 )
-from weft.server.workflow.checks import find_problems
+from weft.server.workflow.checks.checks import find_problems
 from weft.server.workflow.kinds import (
     Approval,
     Case,

@@ -9,7 +9,7 @@ import pytest
 from tests.unit.workflow.builders import NOW, action, brief, found, schema, service, services, step
 from weft.core.reasons import Rule
 from weft.server.registry.model import Service, ServiceVersion
-from weft.server.workflow.checks import find_problems
+from weft.server.workflow.checks.checks import find_problems
 from weft.server.workflow.model import Definition
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from weft.core.schema import compile_schema
-from weft.server.workflow._compat import Types, allows_objects, disjoint
-from weft.server.workflow._shapes import Shape
+from weft.server.workflow.checks.basis.compat import Types, allows_objects, disjoint
+from weft.server.workflow.checks.basis.shapes import Shape
 
 DEFS = {
     "$defs": {

@@ -9,7 +9,7 @@ import pytest
 
 from weft.core.errors import PreconditionError
 from weft.core.reasons import Reason
-from weft.server.workflow.conditions import (
+from weft.server.workflow.expressions.conditions import (
     compile_condition,
     compile_text,
     compile_value,

@@ -18,8 +18,8 @@ from weft.core.reasons import Rule
 from weft.server.requests import Faults
 from weft.server.store.codec import decode_workflow, encode
 from weft.server.workflow import kinds
-from weft.server.workflow.convert import definition_from_proto, workflow_kind, workflow_to_proto
 from weft.server.workflow.model import Concurrency, Definition, OnConflict, Step, Workflow
+from weft.server.workflow.wire.convert import definition_from_proto, workflow_kind, workflow_to_proto
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 STRUCT, JSON = payload_pb2.PAYLOAD_KIND_STRUCT, payload_pb2.PAYLOAD_KIND_JSON

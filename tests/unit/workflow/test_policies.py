@@ -12,9 +12,9 @@ from tests.unit.workflow.builders import brief, found, one_service, step
 from weft.api.workflow.v1 import workflow_pb2
 from weft.core.reasons import Rule
 from weft.server.requests import Faults
-from weft.server.workflow.checks import find_problems
+from weft.server.workflow.checks.checks import find_problems
 from weft.server.workflow.model import Concurrency, Definition, Exhausted, RetryPolicy
-from weft.server.workflow.policy_convert import (
+from weft.server.workflow.wire.policy_convert import (
     concurrency_from_proto,
     concurrency_to_proto,
     retry_from_proto,

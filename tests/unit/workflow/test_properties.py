@@ -13,10 +13,10 @@ from tests.unit.workflow.builders import action, schema, service, services
 from weft.core.errors import PreconditionError
 from weft.core.payload import JsonObject, dumps
 from weft.core.reasons import Reason, Rule
-from weft.server.workflow.checks import KnownWorkflow, find_problems
+from weft.server.workflow.checks.checks import KnownWorkflow, find_problems
 from weft.server.workflow.dataflow import walk
+from weft.server.workflow.expressions.template import compile_template
 from weft.server.workflow.model import Definition, Severity, Step
-from weft.server.workflow.template import compile_template
 
 FEW = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 

@@ -9,7 +9,7 @@ from weft.core.context import CallContext
 from weft.core.errors import ResourceNotFoundError
 from weft.core.payload import loads
 from weft.core.reasons import Reason
-from weft.server.execution.dispatch import CallIdentity, Dispatcher
+from weft.server.execution.engine.dispatch import CallIdentity, Dispatcher
 from weft.server.registry.model import Action
 from weft.server.workflow.model import Step
 

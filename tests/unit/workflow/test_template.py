@@ -10,8 +10,8 @@ import pytest
 
 from weft.core.errors import Code, PreconditionError
 from weft.core.reasons import Reason
-from weft.server.workflow._expression import FUNCTIONS, TYPE_NAMES
-from weft.server.workflow.template import (
+from weft.server.workflow.expressions.expression import FUNCTIONS, TYPE_NAMES
+from weft.server.workflow.expressions.template import (
     MAX_EXPRESSION_LENGTH,
     MAX_EXPRESSIONS,
     Template,

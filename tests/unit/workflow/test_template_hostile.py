@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from weft.core.errors import PreconditionError
-from weft.server.workflow.template import compile_template
+from weft.server.workflow.expressions.template import compile_template
 
 LARGE = "a" * 1_000_000
 SCOPE: dict[str, Any] = {

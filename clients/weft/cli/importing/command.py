@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from weft.cli import _output as output
-from weft.cli._errors import Exit
-from weft.cli._options import FileOption, FilesArgument, chosen_files
-from weft.cli._sources import fault, source_name
-from weft.cli._text import clean, plural
+from weft.cli._base import output
+from weft.cli._base.errors import Exit
+from weft.cli._base.options import FileOption, FilesArgument, chosen_files
+from weft.cli._base.sources import fault, source_name
+from weft.cli._base.text import clean, plural
 from weft.core.errors import ValidationError, Violation
 from weft.core.reasons import Rule
 
@@ -88,7 +88,7 @@ def import_workflows(
 def _import_all(
     sources: Sequence[str], language: Language, name: str, mapping: Mapping[str, Mapping[str, Any]]
 ) -> list[tuple[str, Imported]]:
-    from weft.cli._documents import read_documents  # noqa: PLC0415 - PyYAML, for the commands that use it
+    from weft.cli._base.documents import read_documents  # noqa: PLC0415 - PyYAML, for the commands that use it
 
     faults: list[Violation] = []
     found: list[tuple[str, Imported]] = []
@@ -138,7 +138,7 @@ def _name_of(source: str, language: Language) -> str:
 
 
 def _read_mapping(source: str) -> dict[str, dict[str, Any]]:
-    from weft.cli._documents import read_documents  # noqa: PLC0415 - PyYAML, for the commands that use it
+    from weft.cli._base.documents import read_documents  # noqa: PLC0415 - PyYAML, for the commands that use it
 
     if not source:
         return {}

@@ -6,10 +6,10 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from weft.cli._comments import Comments
-from weft.cli._forms import tidied
-from weft.cli._workflow_shape import WORKFLOW
-from weft.cli._yaml_text import write_document
+from weft.cli._files.comments import Comments
+from weft.cli._files.forms import tidied
+from weft.cli._files.workflow_shape import WORKFLOW
+from weft.cli._files.yaml_text import write_document
 from weft.cli.importing.notes import Note
 from weft.core.errors import ValidationError
 

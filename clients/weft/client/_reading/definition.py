@@ -11,8 +11,8 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 from google.protobuf.message import Message
 
 from weft.client import records
-from weft.client._enums import EnumNames
 from weft.client._reading.fields import object_of, span_of
+from weft.client._writing.enums import EnumNames
 from weft.core.payload import from_value
 
 __all__ = ["optional", "record"]

@@ -12,9 +12,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from weft.api.common.v1 import context_pb2, failure_pb2, payload_pb2
 from weft.api.execution.v1 import execution_pb2
-from weft.client import _enums as enums
 from weft.client._reading.execution import approval, context, failure, origin
 from weft.client._reading.fields import time_of
+from weft.client._writing import enums
 from weft.client.records import Event
 from weft.core.payload import JsonObject, from_payload
 

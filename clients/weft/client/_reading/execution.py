@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from weft.api.common.v1 import context_pb2, failure_pb2
 from weft.api.execution.v1 import execution_pb2, execution_service_pb2
-from weft.client import _enums as enums
 from weft.client._reading.fields import object_of, time_of
+from weft.client._writing import enums
 from weft.client.records import (
     ApprovalRequest,
     Execution,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from weft.api.registry.v1 import registry_pb2, registry_service_pb2
-from weft.client import _enums as enums
 from weft.client._reading.fields import object_of, span_of, time_of
 from weft.client._reading.workflow import problem
+from weft.client._writing import enums
 from weft.client.records import (
     Action,
     BrokenWorkflow,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from weft.api.schedule.v1 import schedule_pb2 as pb
-from weft.client import _enums as enums
 from weft.client._reading.execution import context, failure
 from weft.client._reading.fields import object_of, span_of, time_of
+from weft.client._writing import enums
 from weft.client.records import (
     CalendarEntry,
     CronEntry,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from weft.api.workflow.v1 import workflow_pb2
-from weft.client import _enums as enums
 from weft.client._reading.definition import optional, record
 from weft.client._reading.fields import object_of, span_of, time_of
+from weft.client._writing import enums
 from weft.client.records import (
     Concurrency,
     Problem,

@@ -7,7 +7,7 @@ from typing import Final
 
 from weft.core.errors import InternalError
 from weft.server.admin.findings import Finding
-from weft.server.execution.model import (
+from weft.server.execution.history.model import (
     Event,
     Execution,
     ExecutionCancelled,
@@ -18,8 +18,8 @@ from weft.server.execution.model import (
     StepCompleted,
     StepReused,
 )
-from weft.server.execution.standing import Standing
-from weft.server.execution.step_states import fold_steps
+from weft.server.execution.history.standing import Standing
+from weft.server.execution.history.step_states import fold_steps
 from weft.server.forms import NewerReleaseError
 from weft.server.store.execution_codec import EventRow, ExecutionRow, attribute_rows
 from weft.server.store.seal import open_events, open_execution

@@ -10,8 +10,7 @@ from weft.core.errors import ValidationError, Violation
 from weft.core.names import EXECUTION_PREFIX, first_id, is_id
 from weft.core.payload import loads
 from weft.core.reasons import Rule
-from weft.server.execution.attributes import attribute_faults
-from weft.server.execution.model import (
+from weft.server.execution.history.model import (
     Event,
     Execution,
     ExecutionCancelled,
@@ -21,7 +20,8 @@ from weft.server.execution.model import (
     ExecutionState,
     ExecutionTimedOut,
 )
-from weft.server.execution.step_states import fold_steps
+from weft.server.execution.history.step_states import fold_steps
+from weft.server.execution.starting.attributes import attribute_faults
 
 __all__ = ["history_faults"]
 

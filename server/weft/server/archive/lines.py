@@ -18,7 +18,7 @@ import orjson
 from weft.core.errors import ValidationError, Violation
 from weft.core.reasons import Rule
 from weft.server.archive.checks import history_faults
-from weft.server.execution.model import Event, Execution, Waits
+from weft.server.execution.history.model import Event, Execution, Waits
 from weft.server.forms import NewerReleaseError
 from weft.server.store.execution_codec import (
     UNREADABLE,

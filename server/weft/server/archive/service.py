@@ -17,7 +17,7 @@ from weft.core.errors import (
 from weft.core.names import EXECUTION_PREFIX, is_id
 from weft.core.reasons import Reason
 from weft.server.archive.lines import Archive, ArchiveWriter, read_archive, write_archive
-from weft.server.execution.model import Event, Execution
+from weft.server.execution.history.model import Event, Execution
 from weft.server.store.base import StaleWriteError, Store
 
 __all__ = ["MAX_ARCHIVE_BYTES", "ArchiveService"]

@@ -8,7 +8,7 @@ from typing import Final
 from weft.api.execution.v1 import archive_service_pb2 as pb
 from weft.api.execution.v1 import archive_service_pb2_grpc
 from weft.server.archive.service import ArchiveService
-from weft.server.execution.convert import execution_to_proto
+from weft.server.execution.wire.convert import execution_to_proto
 from weft.server.requests import require_ref
 
 __all__ = ["ArchiveServicer"]

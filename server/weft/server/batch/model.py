@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum, unique
 
-from weft.server.execution.model import Failure
+from weft.server.execution.history.model import Failure
 
 __all__ = ["Batch", "BatchItem", "BatchItemState", "BatchOperation", "BatchState", "Progress"]
 

@@ -9,8 +9,8 @@ from weft.core.errors import PreconditionError
 from weft.core.reasons import Reason
 from weft.server.batch.model import Batch, BatchOperation
 from weft.server.batch.runner import Operate
-from weft.server.execution.model import Execution, ExecutionState, Resolution
-from weft.server.execution.orders import Order, Pause, Resolve, Resume
+from weft.server.execution.history.model import Execution, ExecutionState, Resolution
+from weft.server.execution.orders.orders import Order, Pause, Resolve, Resume
 from weft.server.execution.service import ExecutionService, RerunCommand
 from weft.server.store.base import RequestKey
 

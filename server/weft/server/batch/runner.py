@@ -14,7 +14,7 @@ from weft.core.clock import Clock
 from weft.core.errors import ServiceUnavailableError, WeftError
 from weft.core.reasons import Reason
 from weft.server.batch.model import Batch, BatchItem, BatchItemState, BatchOperation, BatchState
-from weft.server.execution.model import Failure
+from weft.server.execution.history.model import Failure
 from weft.server.store.base import Page, StaleWriteError
 from weft.server.store.batches import BatchStore
 

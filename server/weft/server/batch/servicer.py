@@ -9,9 +9,9 @@ from weft.api.execution.v1 import batch_service_pb2 as pb
 from weft.core.reasons import Rule
 from weft.server.batch.model import Batch, BatchItem, BatchItemState, BatchOperation
 from weft.server.batch.service import BatchService
-from weft.server.execution.event_convert import failure_to_proto
 from weft.server.execution.filters import read_where
 from weft.server.execution.lists import ExecutionLists
+from weft.server.execution.wire.event_convert import failure_to_proto
 from weft.server.protos import enum_from_proto, enum_to_proto, timestamp
 from weft.server.requests import Faults, close_page, read_page, request_key, require_ref
 

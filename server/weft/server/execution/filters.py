@@ -9,7 +9,7 @@ from typing import Final
 from weft.core.errors import ValidationError, Violation
 from weft.core.names import WORKFLOW_PREFIX, closest, is_id
 from weft.core.reasons import Rule
-from weft.server.execution.model import ExecutionState
+from weft.server.execution.history.model import ExecutionState
 from weft.server.query.check import read_filter
 from weft.server.query.fields import Field, Kind, Schema
 from weft.server.query.predicate import Predicate, Ref, Test, rewrite, tests_of

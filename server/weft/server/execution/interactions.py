@@ -9,14 +9,14 @@ from typing import Protocol
 from weft.core.clock import Clock
 from weft.core.errors import AlreadyExistsError, PreconditionError, ResourceNotFoundError
 from weft.core.reasons import Reason
-from weft.server.execution.control import Control
-from weft.server.execution.messages import Decide, SendSignal, approval_at
-from weft.server.execution.model import Event, Execution
-from weft.server.execution.paths import undo_path
-from weft.server.execution.plan import Plan
-from weft.server.execution.run import Done, Run
-from weft.server.execution.start_commands import StartCommand
-from weft.server.execution.step_states import StepState, fold_steps
+from weft.server.execution.history.model import Event, Execution
+from weft.server.execution.history.paths import undo_path
+from weft.server.execution.history.plan import Plan
+from weft.server.execution.history.run import Done, Run
+from weft.server.execution.history.step_states import StepState, fold_steps
+from weft.server.execution.orders.control import Control
+from weft.server.execution.orders.messages import Decide, SendSignal, approval_at
+from weft.server.execution.starting.start_commands import StartCommand
 
 __all__ = ["Interactions", "PlannedUndo"]
 

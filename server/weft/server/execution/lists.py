@@ -8,7 +8,7 @@ from typing import Final
 
 from weft.core.clock import Clock
 from weft.server.execution.filters import with_workflow_ids
-from weft.server.execution.model import Execution, ExecutionState
+from weft.server.execution.history.model import Execution, ExecutionState
 from weft.server.query.predicate import Predicate, Ref
 from weft.server.store.base import ExecutionFilter, ExecutionStore, Group, Page, Slice
 from weft.server.workflow.service import WorkflowService

@@ -11,8 +11,8 @@ from typing import Final
 from weft.core.errors import ResourceNotFoundError
 from weft.core.names import EXECUTION_PREFIX, is_id
 from weft.core.payload import JsonObject, loads
-from weft.server.execution.engine import Engine, draining
-from weft.server.execution.model import (
+from weft.server.execution.engine.engine import Engine, draining
+from weft.server.execution.history.model import (
     Event,
     Execution,
     ExecutionCompleted,
@@ -22,10 +22,10 @@ from weft.server.execution.model import (
     StepProgressed,
     StepReused,
 )
-from weft.server.execution.paths import id_of
-from weft.server.execution.run import ExecutionDetails
-from weft.server.execution.standing import Standing
-from weft.server.execution.step_states import StepExecution, fold_steps
+from weft.server.execution.history.paths import id_of
+from weft.server.execution.history.run import ExecutionDetails
+from weft.server.execution.history.standing import Standing
+from weft.server.execution.history.step_states import StepExecution, fold_steps
 from weft.server.store.base import ExecutionStore
 from weft.server.workflow.model import Step
 from weft.server.workflow.service import WorkflowService

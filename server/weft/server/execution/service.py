@@ -15,20 +15,20 @@ from weft.core.payload import JsonObject
 from weft.core.reasons import Reason
 from weft.core.schema import Schema
 from weft.core.version import VersionRange
-from weft.server.execution.attempts import AttemptReports
-from weft.server.execution.child_start import ChildStarter
-from weft.server.execution.control import Control
-from weft.server.execution.dispatch import CallIdentity, Dispatcher, Outcome
-from weft.server.execution.engine import Engine, EngineLimits, draining
-from weft.server.execution.family import OrphanSweep, Relatives
+from weft.server.execution.engine.dispatch import CallIdentity, Dispatcher, Outcome
+from weft.server.execution.engine.engine import Engine, EngineLimits, draining
+from weft.server.execution.engine.traces import ExecutionTraces
+from weft.server.execution.history.model import Execution, ExecutionState
+from weft.server.execution.history.plan import Plan, PlanCache
+from weft.server.execution.history.run import ExecutionDetails
 from weft.server.execution.interactions import Interactions
-from weft.server.execution.model import Execution, ExecutionState
-from weft.server.execution.orders import Cancel, Order
-from weft.server.execution.plan import Plan, PlanCache
+from weft.server.execution.orders.attempts import AttemptReports
+from weft.server.execution.orders.control import Control
+from weft.server.execution.orders.family import OrphanSweep, Relatives
+from weft.server.execution.orders.orders import Cancel, Order
 from weft.server.execution.reader import ExecutionReader
-from weft.server.execution.run import ExecutionDetails
-from weft.server.execution.start import RerunCommand, StartCommand, Starter
-from weft.server.execution.traces import ExecutionTraces
+from weft.server.execution.starting.child_start import ChildStarter
+from weft.server.execution.starting.start import RerunCommand, StartCommand, Starter
 from weft.server.store.base import ExecutionStore
 from weft.server.workflow.service import WorkflowService
 

@@ -11,9 +11,9 @@ from google.protobuf import duration_pb2, timestamp_pb2
 from weft.api.schedule.v1 import schedule_pb2 as pb
 from weft.core.payload import JsonObject, PayloadKind, from_payload, to_payload, to_struct
 from weft.core.reasons import Rule
-from weft.server.execution.attributes import MAX_ATTRIBUTES, read_attributes
-from weft.server.execution.dispatch import rewrite
-from weft.server.execution.event_convert import context_to_proto, failure_to_proto
+from weft.server.execution.engine.dispatch import rewrite
+from weft.server.execution.starting.attributes import MAX_ATTRIBUTES, read_attributes
+from weft.server.execution.wire.event_convert import context_to_proto, failure_to_proto
 from weft.server.protos import duration, enum_from_proto, enum_to_proto, timestamp
 from weft.server.requests import Faults, read_context, read_duration
 from weft.server.schedule.calendar import LAST_YEAR

@@ -9,7 +9,7 @@ from typing import Final
 
 from weft.core.errors import Code, ServiceUnavailableError, WeftError
 from weft.core.reasons import Reason
-from weft.server.execution.model import Execution, Failure
+from weft.server.execution.history.model import Execution, Failure
 from weft.server.schedule.model import (
     MAX_PENDING,
     Overlap,

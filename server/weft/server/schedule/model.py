@@ -10,7 +10,7 @@ from typing import Final
 
 from weft.core.context import CallContext
 from weft.core.payload import JsonObject, loads
-from weft.server.execution.model import Failure
+from weft.server.execution.history.model import Failure
 from weft.server.schedule.spec import Spec
 
 __all__ = [

@@ -11,7 +11,7 @@ from typing import Protocol
 from weft.core.clock import Clock
 from weft.core.errors import ConflictError, ResourceNotFoundError, ValidationError, Violation
 from weft.core.names import SCHEDULE_PREFIX, new_id
-from weft.server.execution.plan import Plan as WorkflowPlan
+from weft.server.execution.history.plan import Plan as WorkflowPlan
 from weft.server.registry.suggest import not_found
 from weft.server.schedule.checks import never_fires
 from weft.server.schedule.model import Action, Plan, Schedule, ScheduleState

@@ -11,9 +11,9 @@ from typing import Final, Protocol
 
 from weft.core.context import CallContext
 from weft.core.errors import PreconditionError, ResourceNotFoundError
-from weft.server.execution.model import Execution
+from weft.server.execution.history.model import Execution
 from weft.server.execution.service import ExecutionService
-from weft.server.execution.start_commands import StartCommand
+from weft.server.execution.starting.start_commands import StartCommand
 from weft.server.schedule.model import Run, Schedule
 from weft.server.store.base import ExecutionStore, RequestKey
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from weft.core.reasons import Reason
-from weft.server.execution.model import ExecutionState
+from weft.server.execution.history.model import ExecutionState
 from weft.server.schedule.decisions import Decisions, NotNowError, failure
 from weft.server.schedule.model import Run, RunKind, RunState, Schedule, ScheduleState
 from weft.server.schedule.starts import Executions

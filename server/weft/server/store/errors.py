@@ -7,7 +7,7 @@ from pathlib import Path
 
 from weft.core.errors import ExhaustedError, ServiceUnavailableError
 from weft.core.reasons import Reason
-from weft.server.execution.model import Execution
+from weft.server.execution.history.model import Execution
 
 __all__ = [
     "KeyTakenError",

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from weft.core.context import CallContext
-from weft.server.execution.model import (
+from weft.server.execution.history.model import (
     Asked,
     Event,
     EventBody,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from weft.server.execution.model import Event, Execution
+from weft.server.execution.history.model import Event, Execution
 from weft.server.query.predicate import Ref
 from weft.server.store.step_shares import StepShareStore
 from weft.server.store.values import ExecutionFilter, Group, Page, RequestKey, Slice, StoreState, WhenFull

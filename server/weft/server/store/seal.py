@@ -14,7 +14,7 @@ from zlib import crc32
 
 from weft.core.errors import InternalError
 from weft.core.reasons import Reason
-from weft.server.execution.model import Event, Execution
+from weft.server.execution.history.model import Event, Execution
 from weft.server.forms import NewerReleaseError
 from weft.server.store.execution_codec import (
     UNREADABLE,

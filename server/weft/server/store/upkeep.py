@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from weft.server.execution.model import Event, Execution, ExecutionState
+from weft.server.execution.history.model import Event, Execution, ExecutionState
 
 __all__ = ["UpkeepStore"]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum, unique
 from typing import Final, Generic, TypeVar
 
-from weft.server.execution.model import ExecutionState
+from weft.server.execution.history.model import ExecutionState
 from weft.server.query.predicate import Predicate
 
 __all__ = [

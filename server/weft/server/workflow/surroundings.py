@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from weft.server.registry.model import Service, ServiceState
-from weft.server.workflow.checks import KnownWorkflow, find_problems
+from weft.server.workflow.checks.checks import KnownWorkflow, find_problems
 from weft.server.workflow.kinds import Child, Map
 from weft.server.workflow.model import Definition, Problem, Workflow
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from weft.server.execution.model import Event, Execution
+from weft.server.execution.history.model import Event, Execution
 from weft.server.store.base import RequestKey
 from weft.server.store.execution_codec import (
     EventRow,

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Final
 
-from weft.server.execution.model import Execution
+from weft.server.execution.history.model import Execution
 from weft.server.store.base import Claim, Command
 from weft.server.store.codec import from_micros, to_micros
 from weft.server.store.execution_codec import OPEN_STATES, WAITS, ExecutionRow

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import asyncpg
 
-from weft.server.execution.model import Event, Execution, Waits
+from weft.server.execution.history.model import Event, Execution, Waits
 from weft.server.store.base import KeyTakenError, RequestKey, SlotFullError, StaleWriteError, WhenFull
 from weft.server.store.execution_codec import EventRow, ExecutionRow
 from weft.server.store.postgres._backend import Backend

@@ -8,7 +8,7 @@ from typing import Final
 
 import asyncpg
 
-from weft.server.execution.model import Execution
+from weft.server.execution.history.model import Execution
 from weft.server.query.keys import value_of
 from weft.server.query.listing import Listing, Span, Statement
 from weft.server.query.predicate import Ref, Value

@@ -9,7 +9,7 @@ from typing import Final
 
 import orjson
 
-from weft.server.execution.model import Execution
+from weft.server.execution.history.model import Execution
 from weft.server.store.base import Claim, Command
 from weft.server.store.codec import from_micros, to_micros
 from weft.server.store.execution_codec import OPEN_STATES, WAITS

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
 
-from weft.server.execution.model import Event, Execution, Waits
+from weft.server.execution.history.model import Event, Execution, Waits
 from weft.server.store.base import KeyTakenError, RequestKey, SlotFullError, WhenFull
 from weft.server.store.execution_codec import EventRow
 from weft.server.store.seal import open_events

@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, TypeVar
 
-from weft.server.execution.model import Event, Execution
+from weft.server.execution.history.model import Event, Execution
 from weft.server.store.base import RequestKey, StaleWriteError
 from weft.server.store.execution_codec import (
     ExecutionRow,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from weft.server.execution.model import Execution
+from weft.server.execution.history.model import Execution
 from weft.server.query.keys import value_of
 from weft.server.query.listing import Listing, Span, Statement
 from weft.server.query.predicate import Ref, Value

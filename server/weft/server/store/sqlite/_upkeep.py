@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
 
-from weft.server.execution.model import Event, Execution, ExecutionState
+from weft.server.execution.history.model import Event, Execution, ExecutionState
 from weft.server.store.codec import to_micros
 from weft.server.store.execution_codec import attribute_rows, encode_execution, encode_facts
 from weft.server.store.seal import seal_event

@@ -1,0 +1,1 @@
+"""What every command shares: options, sessions, input, output, errors and interrupts."""

@@ -1,0 +1,1 @@
+"""The commands that call services, and find where they are."""

@@ -1,0 +1,1 @@
+"""The commands of executions, batches and attempts."""

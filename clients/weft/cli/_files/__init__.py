@@ -1,0 +1,1 @@
+"""Definitions as files: read, checked by line, compared and written in one form."""

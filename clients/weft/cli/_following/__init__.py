@@ -1,0 +1,1 @@
+"""How executions get on, shown to people."""

@@ -1,0 +1,1 @@
+"""What happened to an execution, and where that leaves it."""

@@ -1,0 +1,1 @@
+"""What may be asked of an open execution, and reaching it wherever it is."""

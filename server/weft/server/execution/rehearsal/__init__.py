@@ -1,0 +1,1 @@
+"""A definition that is run against given results: nothing is called."""

@@ -1,0 +1,1 @@
+"""Executions on the wire: RPCs to use cases, messages to models, and back."""

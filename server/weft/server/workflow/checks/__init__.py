@@ -1,0 +1,1 @@
+"""Everything that is wrong with a definition, found before it is stored."""

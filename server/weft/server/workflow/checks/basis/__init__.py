@@ -1,0 +1,1 @@
+"""What checks stand on: problems, places, actions, and what is known of values."""

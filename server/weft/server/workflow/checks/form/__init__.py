@@ -1,0 +1,1 @@
+"""The form of definitions: ids, members, limits, and where lists and children lead."""

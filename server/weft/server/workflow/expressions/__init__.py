@@ -1,0 +1,1 @@
+"""Expressions and templates: ``${ CEL }`` compiled, bounded and evaluated."""
