@@ -13,7 +13,13 @@ from tests.unit.execution.flaky import Fault, FlakyStore
 from tests.unit.execution.world import World, eventually, flaky_world, quiet, take_over
 from weft.core.errors import WeftError
 from weft.core.reasons import Reason
-from weft.server.execution.history.model import Event, ExecutionCancelled, ExecutionState, StepScheduled
+from weft.server.execution.history.model import (
+    Event,
+    ExecutionCancelled,
+    ExecutionState,
+    StepScheduled,
+)
+from weft.server.execution.history.run import ExecutionDetails
 from weft.server.store.base import StoreState
 
 UNAVAILABLE = {Reason.STORE_UNAVAILABLE, Reason.STORE_FULL}
@@ -144,11 +150,23 @@ async def test_a_store_that_comes_and_goes_does_no_harm() -> None:
             store.heal()
             await quiet(2)
             store.heal()
+        store.plan.clear()
         for execution in started:
-            details = await asyncio.wait_for(world.ended(execution.id), 5)
+            details = await healed(store, asyncio.create_task(world.ended(execution.id)))
             assert details.execution.state is ExecutionState.COMPLETED
             await world.check(execution.id)
         assert world.engine.open_count == 0
+
+
+async def healed(store: FlakyStore, ended: asyncio.Task[ExecutionDetails]) -> ExecutionDetails:
+    """Wait for an end; the last outage may come late."""
+
+    def over() -> bool:
+        store.heal()
+        return ended.done()
+
+    await eventually(over)
+    return await ended
 
 
 async def test_memory_that_is_behind_the_store_is_read_again(caplog: pytest.LogCaptureFixture) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -72,6 +73,17 @@ async def test_who_got_on_counts_anew() -> None:
     again = await call_with_retry(script(*outcomes), EXACT, clock, got_on=lambda error: error is outcomes[2])
     assert again == "good"
     assert clock.waits == [0.5, 1.0, 0.5, 1.0, 2.0]
+
+
+async def test_who_got_on_may_be_more_patient_then() -> None:
+    """What was accepted is waited for longer than for its acceptance."""
+    patient, clock = replace(EXACT, max_retries=6), SteppingClock()
+    outcomes: list[WeftError | str] = [down(), *(down() for _ in range(6)), "good"]
+    again = await call_with_retry(
+        script(*outcomes), EXACT, clock, got_on=lambda error: error is outcomes[1], then=patient
+    )
+    assert again == "good"
+    assert clock.waits == [0.5, 0.5, 1.0, 2.0, 4.0, 4.0, 4.0]
 
 
 async def test_giving_up_keeps_the_last_failure() -> None:

@@ -105,9 +105,10 @@ class Caller:
         context: CallContext | None = None,
         limit: Limit | None = None,
     ) -> A:
-        """Call, and call again as the policy says; it counts from the last attempt that was accepted.
+        """Call, and call again as the policy says.
 
-        So waiting for an execution outlives any number of restarts.
+        What was accepted is waited for as a watch does, counted from the last attempt that was
+        accepted: waiting for an execution outlives any number of restarts.
 
         Raises:
             WeftError: What the server answered, or why it did not. Its metadata have the ``execution_id``
@@ -135,7 +136,9 @@ class Caller:
                     EARLIER_ATTEMPTS.reset(token)
 
         try:
-            return await call_with_retry(attempt, policy, clock, self._config.chance, _was_accepted)
+            return await call_with_retry(
+                attempt, policy, clock, self._config.chance, _was_accepted, self.retry.watch
+            )
         except WeftError as error:
             if accepted:
                 error.metadata.setdefault(_EXECUTION, accepted)

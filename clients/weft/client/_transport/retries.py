@@ -30,4 +30,5 @@ class RetryPolicies:
     read: RetryPolicy = _READS
     """Reads and lists."""
     watch: RetryPolicy = _WATCHES
-    """Reopening a watch, counted from the last message: about half a minute, enough for a restart."""
+    """Reopening a watch, counted from the last message, and joining an execution that was accepted:
+    about half a minute, enough for a restart."""

@@ -65,6 +65,7 @@ async def call_with_retry(
     clock: Clock,
     chance: RandomSource | None = None,
     got_on: Callable[[WeftError], bool] = _never,
+    then: RetryPolicy | None = None,
 ) -> T:
     """Make attempts until one succeeds, fails for good, or none is left.
 
@@ -77,6 +78,7 @@ async def call_with_retry(
         clock: For the waits.
         chance: For their jitter.
         got_on: Tells whether an attempt had got on before it failed: then its failure counts as the first.
+        then: The policy from the first attempt that had got on; None: the same one.
 
     Raises:
         MaxRetriesExceededError: The last attempt failed with a retryable error too.
@@ -90,7 +92,9 @@ async def call_with_retry(
         except asyncio.CancelledError:
             raise
         except WeftError as error:
-            failures = 1 if got_on(error) else failures + 1
+            if got_on(error):
+                failures, policy = 0, then or policy
+            failures += 1
             if not error.retryable or policy.max_retries == 0:
                 raise
             if failures > policy.max_retries:
