@@ -12,7 +12,7 @@ from weft.client._reading import execution as read_execution
 from weft.client._reading import workflow as read
 from weft.client._workflow_aliases import Aliases
 from weft.client._writing import fields as write
-from weft.client._writing import workflow_test as given
+from weft.client._writing import workflow_testing as given
 from weft.client.records import WorkflowTest
 from weft.core.errors import ValidationError
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from tests.unit.cli.files import faults_of
-from weft.cli._files.test_files import read_suites
+from weft.cli._files.workflow_tests import read_suites
 from weft.core.errors import ValidationError
 
 FINE = """

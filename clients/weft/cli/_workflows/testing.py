@@ -17,8 +17,8 @@ from weft.core.names import closest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from weft.cli._files.test_files import Suite
-    from weft.cli._workflows.test_runs import Outcome
+    from weft.cli._files.workflow_tests import Suite
+    from weft.cli._workflows.running_tests import Outcome
 
 __all__ = ["run_tests"]
 
@@ -62,8 +62,8 @@ def _tested(
 ) -> tuple[list[Outcome], ValidationError | None]:
     """Run the tests; return what came of them, and what is wrong with the files."""
     from weft.cli._files.definitions import in_files  # noqa: PLC0415 - PyYAML, for the commands that use it
-    from weft.cli._files.test_files import read_suites  # noqa: PLC0415 - as above
-    from weft.cli._workflows.test_runs import run_suites  # noqa: PLC0415 - as above
+    from weft.cli._files.workflow_tests import read_suites  # noqa: PLC0415 - as above
+    from weft.cli._workflows.running_tests import run_suites  # noqa: PLC0415 - as above
 
     suites = _chosen(ctx, read_suites(files), names)
     outcomes, faults = call(settings, lambda weft: run_suites(weft, suites))

@@ -77,7 +77,7 @@ from weft.client.records._workflow import (
     Workflow,
     WorkflowAlias,
 )
-from weft.client.records._workflow_test import WorkflowTest
+from weft.client.records._workflow_testing import WorkflowTest
 
 __all__ = [
     "Action",

@@ -10,7 +10,7 @@ from typing import Any
 from weft.cli._base.documents import read_documents
 from weft.cli._base.sources import STDIN, source_name
 from weft.cli._files.definitions import Definition, in_files, located, only_workflow
-from weft.cli._files.test_shape import TEST_FILE
+from weft.cli._files.workflow_tests_shape import TEST_FILE
 from weft.core.errors import ValidationError, Violation
 from weft.core.names import closest
 from weft.core.reasons import Rule

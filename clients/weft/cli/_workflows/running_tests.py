@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from weft.cli._base.inputs import show_duration
 from weft.cli._base.text import shorten
 from weft.cli._files.diff import differences
-from weft.cli._files.test_files import Case, Suite, unknown_steps
+from weft.cli._files.workflow_tests import Case, Suite, unknown_steps
 from weft.cli._workflows.apply import Finding, faults_of
 from weft.core.errors import ResourceNotFoundError, ValidationError, Violation
 
