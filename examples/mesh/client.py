@@ -18,8 +18,9 @@ async def main(target: str, calls: int) -> None:
         greeter = GreeterStub(mesh.channel(target))  # any stub, as protoc makes it
         replies = [await greeter.SayHello(HelloRequest(name="Ada")) for _ in range(calls)]
         answered = Counter(reply.pid for reply in replies)
+        processes = f"{len(answered)} process" + "es" * (len(answered) > 1)
         shares = " and ".join(map(str, sorted(answered.values())))
-        print(f"{replies[0].greeting} {calls} calls, answered by {len(answered)} processes: {shares}")
+        print(f"{replies[0].greeting} {calls} calls, answered by {processes}: {shares}")
 
         async for hello in mesh.stream_service(target, "SayHellos", {"name": "Grace"}):
             print(hello["greeting"])

@@ -37,7 +37,10 @@ async def main(port: str) -> None:
     add_GreeterServicer_to_server(Greeter(), server)
     names = [service.full_name for service in DESCRIPTOR.services_by_name.values()]
     reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), server)
-    bound = server.add_insecure_port(f"127.0.0.1:{port}")
+    try:
+        bound = server.add_insecure_port(f"127.0.0.1:{port}")
+    except RuntimeError:
+        sys.exit(f"127.0.0.1:{port} is taken: name another port")
     await server.start()
     print(f"greeter at 127.0.0.1:{bound}", flush=True)
     ended = asyncio.Event()

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import ipaddress
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final, NamedTuple, TypedDict
 
 from weft.core.clock import Clock, SystemClock
+from weft.core.errors import ValidationError, Violation
 from weft.core.names import INSTANCE_ID, check_name, closest
+from weft.core.reasons import Rule
 from weft.discovery.consul import ConsulConfig, consul_config
 from weft.discovery.target import SCHEMES, parse_target
 from weft.mesh.policies.retry import RandomSource
+from weft.mesh.tracing.settings import TracingSettings, TracingSettingsError
 
 __all__ = ["Address", "HostConfig", "HostOptions", "host_config", "parse_address", "span", "with_environment"]
 
@@ -80,7 +83,7 @@ class HostConfig:
     """The options of one host.
 
     Raises:
-        ValueError: One of them is not allowed.
+        ValueError: Some of them are not allowed; each is named.
     """
 
     server: str | None = None
@@ -109,21 +112,33 @@ class HostConfig:
     """Spreads the retries."""
 
     def __post_init__(self) -> None:
-        _check_loopback(parse_address(self.listen, "listen"), self.listen)
-        if self.server is not None:
-            _check_server(self.server, self.consul)
+        if faults := [*self._address_faults(), *self._other_faults()]:
+            raise ValueError("; ".join(faults))
+
+    def _address_faults(self) -> Iterator[str]:
+        yield from _fault_of(lambda: _check_loopback(parse_address(self.listen, "listen"), self.listen))
+        if (server := self.server) is not None:
+            yield from _fault_of(lambda: _check_server(server, self.consul))
         if self.advertise:
-            _check_port(parse_address(self.advertise, "advertise"), "advertise")
+            yield from _fault_of(lambda: _check_port(parse_address(self.advertise, "advertise"), "advertise"))
+
+    def _other_faults(self) -> Iterator[str]:
         if self.instance_id:
-            for violation in check_name("instance_id", self.instance_id, INSTANCE_ID):
-                raise ValueError(str(violation))
+            yield from map(str, check_name("instance_id", self.instance_id, INSTANCE_ID))
         if not timedelta(seconds=1) <= self.ttl <= timedelta(minutes=10):
-            raise ValueError(f"ttl: {self.ttl} is not between 1 s and 10 min")
+            yield f"ttl: {self.ttl} is not between 1 s and 10 min"
         for name in ("linger", "drain"):
             if getattr(self, name) < timedelta():
-                raise ValueError(f"{name}: {getattr(self, name)} is negative")
+                yield f"{name}: {getattr(self, name)} is negative"
         if self.threads < 1:
-            raise ValueError(f"threads: {self.threads} is less than 1")
+            yield f"threads: {self.threads} is less than 1"
+
+
+def _fault_of(check: Callable[[], None]) -> Iterator[str]:
+    try:
+        check()
+    except (ValueError, ValidationError) as error:
+        yield str(error)
 
 
 def host_config(options: HostOptions, function: str) -> HostConfig:
@@ -152,11 +167,21 @@ def with_environment(options: HostOptions, environ: Mapping[str, str]) -> HostOp
     """Add what the environment says and the options do not.
 
     Raises:
-        ValidationError: Every variable with a wrong value.
+        ValidationError: Every variable with a wrong value, also those of tracing.
     """
     known: HostOptions = {"environment": environ.get("WEFT_ENVIRONMENT", "")}
+    faults: list[Violation] = []
     if "consul" not in options:
-        known["consul"] = consul_config(environ)
+        try:
+            known["consul"] = consul_config(environ)
+        except ValidationError as error:
+            faults += error.violations
+    try:
+        TracingSettings.from_environment(environ)
+    except TracingSettingsError as error:
+        faults += [Violation("environment", text, Rule.INVALID) for text in error.faults]
+    if faults:
+        raise ValidationError(faults)
     return {**known, **options}
 
 

@@ -114,10 +114,10 @@ class Host:
         wanted = parse_address(self._config.listen, "listen")
         try:
             port = self._server.add_insecure_port(str(wanted))
-        except RuntimeError as error:
+        except RuntimeError:  # it says no more than that
             raise OSError(
                 f"cannot listen on {wanted}: the port is taken or the address is not here"
-            ) from error
+            ) from None
         return Address(wanted.host, port)
 
     async def _add_services(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 import os
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -13,6 +14,7 @@ from typing import Any, TypeVar, Unpack, overload
 
 from weft.core.names import check_name
 from weft.core.payload import JsonObject, dumps
+from weft.core.variables import misspelt
 from weft.mesh.tracing.setup import configure_tracing
 from weft.service._config import HostConfig, HostOptions, host_config, span, with_environment
 from weft.service._host import Host
@@ -21,6 +23,8 @@ from weft.service._loop import run
 from weft.service._model import ActionDefinition, HealthCheck, ServiceDefinition, define_action
 
 __all__ = ["Service"]
+
+_log = logging.getLogger("weft.service")
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -222,6 +226,8 @@ class Service:
         """
         config = host_config(with_environment(options, os.environ), "run")
         log_to_stderr()
+        for text in misspelt(os.environ):
+            _log.warning(text)
         tracing = configure_tracing(
             os.environ, self.name, service_version=self._version, instance_id=config.instance_id
         )

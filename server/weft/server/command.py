@@ -10,6 +10,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
+from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
@@ -17,6 +18,7 @@ from typing import TypeVar
 import typer
 
 from weft.core.errors import ValidationError
+from weft.core.variables import misspelt
 from weft.discovery.resolvers import SourcesConfig, sources_config
 from weft.mesh.balancing import BalancerConfig
 from weft.mesh.tracing.metric_settings import MetricsSettings
@@ -60,7 +62,11 @@ _COLLECT_AFTER = (10_000, 20, 20)
 """Python's own are (700, 10, 10). A step makes some hundred objects and next to no cycles, so looking for
 them that often is a twentieth of a busy server's work; a tenth of that is enough."""
 
+_LEASE = timedelta(seconds=6)
+"""Stands in for one that is wrong."""
+
 T = TypeVar("T")
+E = TypeVar("E", bound=StrEnum)
 
 _log = logging.getLogger("weft.server")
 
@@ -71,16 +77,16 @@ def server(
     data_dir: DataDir = Path(".weft/data"),
     database_url: DatabaseUrl = "",
     database_schema: DatabaseSchema = "weft",
-    lease: Lease = 6.0,
-    drain: Drain = 10.0,
+    lease: Lease = "6",
+    drain: Drain = "10",
     advertise: Advertise = "",
     consul: Consul = "",
     environment: Environment = "",
     zone: Zone = "",
     policy: Policy = DEFAULT_POLICY,
     retention: Retained = "",
-    log_level: Level = LogLevel.INFO,
-    log_format: Format = LogFormat.AUTO,
+    log_level: Level = LogLevel.INFO.value,
+    log_format: Format = LogFormat.AUTO.value,
 ) -> None:
     """Run the server: registry, workflows and engine, on one port.
 
@@ -92,13 +98,16 @@ def server(
 
     Example: weft server --listen 127.0.0.1:7420 --data-dir ./data
     """
-    configure_logging(log_level, log_format)
     settings = _Settings({**os.environ, "CONSUL_HTTP_ADDR": consul})
+    level = settings.read(lambda _: _one_of("log level", log_level, LogLevel), LogLevel.INFO)
+    form = settings.read(lambda _: _one_of("log format", log_format, LogFormat), LogFormat.AUTO)
+    configure_logging(level, form)
     sources = settings.read(sources_config, SourcesConfig())
     balancer = settings.read(lambda _: BalancerConfig(policy=policy, zone=zone), BalancerConfig())
     kept = settings.read(lambda _: Retention.parse(retention), Retention())
+    held = settings.read(lambda _: _seconds("lease", lease), _LEASE)
     database = settings.read(
-        lambda _: _database(chosen_url(context, database_url), database_schema, lease, listen), None
+        lambda _: _database(chosen_url(context, database_url), database_schema, held, listen), None
     )
     grace = settings.read(lambda _: _seconds("drain", drain), timedelta())
     config = settings.read(
@@ -121,6 +130,8 @@ def server(
     if settings.faults:
         _close(exports)
         raise _refusal(settings.faults, _WRONG_OPTION)
+    for text in misspelt(os.environ):
+        _log.warning(text)
     try:
         _run(config)
     except (ConfigError, StoreInUseError, StoreUnavailableError) as error:
@@ -155,19 +166,29 @@ class _Settings:
         return default
 
 
-def _seconds(name: str, value: float) -> timedelta:
+def _one_of(name: str, text: str, names: type[E]) -> E:
     try:
-        return timedelta(seconds=value)
-    except (OverflowError, ValueError):  # ValueError: it is NaN
-        raise ConfigError(f"{name}: {value:g} is no number of seconds that can be counted") from None
+        return names(text.lower())
+    except ValueError:
+        raise ConfigError(f"{name}: {text!r} is none of {', '.join(names)}") from None
 
 
-def _database(url: str, schema: str, lease: float, listen: str) -> DatabaseConfig | None:
+def _seconds(name: str, text: str) -> timedelta:
+    try:
+        seconds = timedelta(seconds=float(text))
+    except (OverflowError, ValueError):  # ValueError: it is NaN, or no number at all
+        raise ConfigError(f"{name}: {text!r} is no number of seconds that can be counted") from None
+    if seconds < timedelta():
+        raise ConfigError(f"{name}: {text} is less than 0")
+    return seconds
+
+
+def _database(url: str, schema: str, lease: timedelta, listen: str) -> DatabaseConfig | None:
     """Return the database that is shared, if one is."""
     if not url:
         return None
     name = f"{socket.gethostname()} {listen} ({os.getpid()})"
-    return DatabaseConfig(url=url, schema=schema, lease=_seconds("lease", lease), server=name)
+    return DatabaseConfig(url=url, schema=schema, lease=lease, server=name)
 
 
 def _configure_exports(environ: Mapping[str, str]) -> list[TracingRun | MetricsRun]:

@@ -1,7 +1,11 @@
-"""Options of ``weft server``, each with its variable of the environment."""
+"""Options of ``weft server``, each with its variable of the environment.
+
+Most are text here, and read by the command: so it can name everything that is wrong at once.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from enum import StrEnum, unique
 from pathlib import Path
 from typing import Annotated
@@ -49,6 +53,11 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
+def _offer(names: Iterable[str]) -> Callable[[str], list[str]]:
+    """Return what the shell offers as one types."""
+    return lambda incomplete: [name for name in map(str, names) if name.startswith(incomplete)]
+
+
 Listen = Annotated[str, typer.Option(envvar="WEFT_LISTEN", help="host:port of the loopback interface.")]
 
 
@@ -82,15 +91,19 @@ DatabaseSchema = Annotated[
 ]
 
 Lease = Annotated[
-    float,
+    str,
     typer.Option(
         envvar="WEFT_LEASE_SECONDS",
+        metavar="SECONDS",
         help="Seconds after which other servers on the database take over from one that stands still.",
     ),
 ]
 
 Drain = Annotated[
-    float, typer.Option(envvar="WEFT_DRAIN_SECONDS", min=0, help="Seconds that running work gets at a stop.")
+    str,
+    typer.Option(
+        envvar="WEFT_DRAIN_SECONDS", metavar="SECONDS", help="Seconds that running work gets at a stop."
+    ),
 ]
 
 Advertise = Annotated[
@@ -117,7 +130,11 @@ Zone = Annotated[
 
 Policy = Annotated[
     str,
-    typer.Option(envvar="WEFT_MESH_POLICY", help=f"How calls of actions are spread: {', '.join(POLICIES)}."),
+    typer.Option(
+        envvar="WEFT_MESH_POLICY",
+        autocompletion=_offer(POLICIES),
+        help=f"How calls of actions are spread: {', '.join(POLICIES)}.",
+    ),
 ]
 
 Retained = Annotated[
@@ -130,8 +147,22 @@ Retained = Annotated[
     ),
 ]
 
-Level = Annotated[LogLevel, typer.Option(envvar="WEFT_LOG_LEVEL", help="The least that is logged.")]
+Level = Annotated[
+    str,
+    typer.Option(
+        envvar="WEFT_LOG_LEVEL",
+        metavar=f"<{'|'.join(LogLevel)}>",
+        autocompletion=_offer(LogLevel),
+        help="The least that is logged.",
+    ),
+]
 
 Format = Annotated[
-    LogFormat, typer.Option(envvar="WEFT_LOG_FORMAT", help="Form of the log; auto is console on a terminal.")
+    str,
+    typer.Option(
+        envvar="WEFT_LOG_FORMAT",
+        metavar=f"<{'|'.join(LogFormat)}>",
+        autocompletion=_offer(LogFormat),
+        help="Form of the log; auto is console on a terminal.",
+    ),
 ]

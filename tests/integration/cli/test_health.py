@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import socket
@@ -14,6 +15,8 @@ from tests.integration.cli.conftest import Weft
 from tests.integration.cli.samples import instance
 from tests.integration.cli.scripted import ScriptedServer
 from tests.support.command import Runner
+from tests.support.http_services import http_service
+from tests.support.shop import carts_server
 from weft.api.registry.v1 import registry_pb2
 from weft.api.registry.v1 import registry_service_pb2 as pb
 from weft.cli.commands import app
@@ -144,6 +147,27 @@ def test_doctor_without_a_server() -> None:
     assert f"FAIL connection: no server listens on {target}" in result.stdout
     assert "`weft server`" in result.stdout
     assert "reflection" not in result.stdout.split("connection")[1]
+
+
+async def test_doctor_at_something_else() -> None:
+    """What is no gRPC server is told once, in words; a gRPC server of others, too."""
+    async with http_service() as page, carts_server() as port:
+        for target, said in (
+            (page.endpoint.address, "is no gRPC server"),
+            (f"127.0.0.1:{port}", "does not know this call: it is no Weft server, or an older one"),
+        ):
+            result = await asyncio.to_thread(Runner().invoke, app, ["doctor", "--target", target])
+            assert result.exit_code == 1
+            failed = [line for line in result.stdout.splitlines() if line.startswith("FAIL")]
+            assert failed == [f"FAIL health of the server: what listens on {target} {said}"]
+            assert result.stdout.endswith("→ is it a Weft server?\n")
+
+
+def test_doctor_points_out_a_misspelt_variable(server: ScriptedServer) -> None:
+    """It is a setting that somebody relies on, and that nobody reads."""
+    server.on("GetIntegrationHealth", _whole(HEALTHY))
+    result = Runner(env={"WEFT_TARGT": "x"}).invoke(app, ["doctor", "--target", server.target])
+    assert "WARN environment: WEFT_TARGT is no variable of Weft; did you mean WEFT_TARGET?" in result.stdout
 
 
 def test_doctor_with_a_bad_target() -> None:

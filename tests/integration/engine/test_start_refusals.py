@@ -220,12 +220,12 @@ async def test_a_port_is_free_again_at_once(server: ServerProcess, weft: Client)
 def test_everything_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
     """A line for each, from options and environment alike; the exit code is that of a wrong option."""
     options = ["--policy", "least", "--zone", "a b", "--advertise", "nowhere", "--listen", "7420"]
-    options += ["--retention", "RUNNING=1d"]
+    options += ["--retention", "RUNNING=1d", "--log-level", "loud", "--drain", "-1"]
     environ = {"CONSUL_HTTP_ADDR": "agent", "WEFT_CONSUL_TTL": "soon", "OTEL_TRACES_EXPORTER": "paper"}
     result = Runner().invoke(
         app,
         ["server", *options, "--data-dir", str(tmp_path / "data")],
-        env={**environ, "WEFT_ENVIRONMENT": "?"},
+        env={**environ, "WEFT_ENVIRONMENT": "?", "WEFT_LEASE_SECONDS": "long", "WEFT_LOG_FORMAT": "xml"},
     )
     assert (result.exit_code, result.stdout) == (2, "")
     lines = result.stderr.splitlines()
@@ -235,6 +235,7 @@ def test_everything_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
         [
             *("CONSUL_HTTP_ADDR", "WEFT_CONSUL_TTL", "OTEL_TRACES_EXPORTER"),
             *("policy", "listen", "advertise", "environment", "zone", "retention"),
+            *("log level", "log format", "drain", "lease"),
         ]
     )
     assert not (tmp_path / "data").exists()
@@ -255,6 +256,17 @@ def test_a_number_of_seconds_that_cannot_be(tmp_path: Path) -> None:
         said = result.stderr.splitlines()
         assert [line.split(":")[1].strip() for line in said] == names
         assert all(line.endswith("is no number of seconds that can be counted") for line in said)
+
+
+async def test_a_variable_that_is_misspelt_is_pointed_out(
+    server: ServerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that nobody reads would be a setting that somebody relies on; the server starts, and warns."""
+    monkeypatch.setenv("WEFT_DATADIR", "elsewhere")
+    monkeypatch.setenv("WEFT_SERVICE_HOST", "10.0.0.1")
+    await server.up()
+    assert "WEFT_DATADIR is no variable of Weft; did you mean WEFT_DATA_DIR?" in server.log
+    assert "WEFT_SERVICE_HOST" not in server.log
 
 
 def test_the_option_for_consul_wins_over_the_environment(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import typer.main
 
+from weft.core import variables
 from weft.mesh.metrics import __doc__ as metrics_doc
 from weft.mesh.tracing.settings import ExportSettings
 from weft.server.command import server
@@ -27,7 +28,7 @@ def in_code() -> set[str]:
     """Return every variable whose whole name is a text somewhere in the code."""
     found: set[str] = set()
     for folder in ("core", "discovery", "mesh", "clients", "server"):
-        for path in (ROOT / folder).rglob("*.py"):
+        for path in set((ROOT / folder).rglob("*.py")) - {Path(str(variables.__file__))}:
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 if isinstance(node, ast.Constant) and isinstance(node.value, str):
                     found.update([node.value] if VARIABLE.fullmatch(node.value) else [])
@@ -39,6 +40,11 @@ def test_every_variable_is_documented_and_no_other() -> None:
     made = {"OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER"} | OTLP
     documented = {name for name, _ in ROW.findall(TEXT)}
     assert documented - {"SERVICE_<NAME>_URL", "NO_COLOR"} == in_code() | made
+
+
+def test_every_variable_of_ours_is_known_as_one() -> None:
+    """Or it would be called misspelt, where it is like another."""
+    assert sorted(name for name in in_code() if name.startswith("WEFT_")) == sorted(variables.VARIABLES)
 
 
 def test_the_options_of_the_server_are_those_of_its_table() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from weft.core.errors import ServiceUnavailableError
+from weft.core.errors import ServiceUnavailableError, ValidationError
 from weft.core.reasons import Reason
 from weft.core.testing import ManualClock
 from weft.discovery.model import Health
@@ -106,6 +106,28 @@ def test_wrong_options_are_named(options: dict[str, Any]) -> None:
     """Each option is checked before anything starts, and named."""
     with pytest.raises(ValueError, match=next(iter(options))):
         HostConfig(**options)
+
+
+def test_everything_that_is_wrong_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One error names every option, and one every variable."""
+    options = ("listen", "server", "advertise", "ttl", "linger", "threads")
+    with pytest.raises(ValueError, match=".*; ".join(f"{name}: " for name in options)):
+        HostConfig(
+            listen="0.0.0.0",
+            server="weft://a",
+            advertise="zz",
+            ttl=timedelta(),
+            linger=-timedelta(seconds=1),
+            threads=0,
+        )
+    environ = {"CONSUL_HTTP_ADDR": "::", "WEFT_CONSUL_TTL": "soon", "OTEL_TRACES_EXPORTER": "paper"}
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ValidationError) as refused:
+        Service("demo").run()
+    said = [str(it) for it in refused.value.violations]
+    assert len(said) == 3
+    assert all(any(name in text for text in said) for name in environ)
 
 
 def test_options_and_config_have_the_same_names() -> None:

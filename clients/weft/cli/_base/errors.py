@@ -115,7 +115,7 @@ def report(error: WeftError, *, as_json: bool, target: str = "", debug: bool = F
     if debug:
         traceback.print_exception(error)
     notes: list[str] = getattr(error, "__notes__", [])
-    error = _explained(error, target)
+    error = explained(error, target)
     if as_json:
         _write_json(_document(error))
         return exit_code(error)
@@ -143,7 +143,7 @@ def _indented(violations: Iterable[Violation]) -> list[str]:
     return [f"  {clean(str(violation))}" for violation in violations]
 
 
-def _explained(error: WeftError, target: str) -> WeftError:
+def explained(error: WeftError, target: str) -> WeftError:
     """Say in words why the server at the target did not answer; other errors stay as they are."""
     if (
         not target

@@ -19,10 +19,12 @@ import grpc
 import grpc.aio
 from grpc_reflection.v1alpha import reflection_pb2
 
+from weft.cli._base.errors import explained
 from weft.cli._base.session import Settings, mesh_to
 from weft.cli._base.text import clean, humanize_seconds, plural
 from weft.client import NO_RETRY, Client, RetryPolicies, connect
 from weft.core.errors import WeftError
+from weft.core.variables import misspelt
 
 __all__ = ["Check", "proxy_check", "requirement_checks", "run_checks"]
 
@@ -36,6 +38,8 @@ SERVICES: Final = (
     "weft.api.execution.v1.ExecutionService",
 )
 
+_STRANGE: Final = "is it a Weft server?"
+"""The hint where nobody answers as one does: whatever else is asked there says the same."""
 _SKEW_LIMIT: Final = timedelta(seconds=2)
 _PACKAGES: Final = ("grpcio", "protobuf", "grpcio-health-checking", "grpcio-reflection")
 _REQUIREMENT: Final = re.compile(r"(?P<name>[A-Za-z0-9._-]+)>=(?P<least>[0-9.]+)")
@@ -66,6 +70,8 @@ async def run_checks(settings: Settings) -> AsyncIterator[Check]:
     yield python_check()
     for check in requirement_checks():
         yield check
+    for text in misspelt(os.environ):
+        yield Check("environment", "WARN", text)
     try:
         found, addresses = await find_servers(settings)
     except WeftError as error:
@@ -83,7 +89,10 @@ async def run_checks(settings: Settings) -> AsyncIterator[Check]:
         return
     async with connect(reached, timeout=settings.request_timeout or PATIENCE, retry=_ONCE) as client:
         for service in SERVICES:
-            yield await health_check(client, service)
+            health = await health_check(client, service)
+            yield health
+            if health.hint == _STRANGE:
+                return
         async for check in server_checks(client):
             yield check
         yield await reflection_check(reached)
@@ -189,7 +198,7 @@ async def health_check(client: Client, service: str) -> Check:
     try:
         state = await client.health.check(service)
     except WeftError as error:
-        return Check(name, "FAIL", clean(error.message), "is it a Weft server?")
+        return Check(name, "FAIL", clean(explained(error, client.target).message), _STRANGE)
     if state == "SERVING":
         return Check(name, "OK", state)
     return Check(name, "FAIL", state, "the log of the server says why")
