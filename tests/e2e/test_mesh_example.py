@@ -63,7 +63,7 @@ async def test_without_a_registry() -> None:
         first.kill()
         await first.wait()
         left = await client(target, "10")
-        assert left.out.startswith("Hello, Ada! 10 calls, answered by 1 processes: 10"), left.err
+        assert left.out.startswith("Hello, Ada! 10 calls, answered by 1 process: 10"), left.err
 
 
 async def test_as_an_action_by_its_address_alone(address: str) -> None:
