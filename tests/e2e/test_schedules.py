@@ -154,6 +154,8 @@ async def test_the_command_line(weft: Weft, client: Client, tmp_path: Path) -> N
     )
     assert times.stdout == "Sun 2026-03-29 03:00:00 +0200\nMon 2026-03-30 02:30:00 +0200\n"
     assert len((await weft("schedules", "times", "nightly")).stdout.splitlines()) == 10
+    never = await weft("schedules", "times", "--cron", "0 0 31 FEB *")
+    assert (never.exit_code, never.stdout, never.stderr) == (0, "", "It has no such time.\n")
     assert (await weft("schedules", "pause", "nightly", "--note", "closed")).stdout == "nightly PAUSED\n"
     assert "closed" in (await weft("schedules", "list", "--state", "paused", "--output", "json")).stdout
     triggered = await weft("schedules", "trigger", "nightly", "--output", "json")

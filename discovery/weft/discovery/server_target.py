@@ -36,8 +36,10 @@ def _address(text: str, field: str) -> str:
     try:
         parts = urlsplit(text if "://" in text else f"grpc://{text}")
         host, port = parts.hostname, parts.port
-    except ValueError as error:
-        raise _fault(field, f"{text[:80]!r} is no address: {error}") from None
+    except ValueError as error:  # of a port, or of brackets
+        if "range" in str(error):
+            raise _fault(field, f"the port of {text[:80]!r} must be between 1 and 65535") from None
+        raise _fault(field, f"{text[:80]!r} is not of the form host:port; IPv6 stands in [ ]") from None
     if parts.scheme not in _ADDRESS_SCHEMES:
         known = ", ".join(f"{scheme}://" for scheme in (*_ADDRESS_SCHEMES, *SCHEMES))
         raise _fault(field, f"{parts.scheme}:// is not spoken here; use {known} or none")

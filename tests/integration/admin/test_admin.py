@@ -195,7 +195,7 @@ def test_pages_that_are_damaged_are_findings(make_place: MakePlace, run: Run) ->
     found = [json.loads(line) for line in result.stdout.splitlines()]
     assert found
     assert {each["code"] for each in found} == {"DATABASE_DAMAGED"}
-    assert "findings" in result.stderr
+    assert "1 finding" in result.stderr
 
 
 def test_a_text_that_is_none_is_damage_and_not_shown(make_place: MakePlace, run: Run, tmp_path: Path) -> None:
@@ -247,9 +247,9 @@ def test_adopt_frees_what_a_dead_server_has(make_place: MakePlace, run: Run) -> 
         await fill(store)
         epoch = str(store.epoch)  # type: ignore[attr-defined] # of this adapter
         listed = await _adopt(run, *place.options)
-        assert f"{epoch}  alive  1 executions" in listed
+        assert f"{epoch}  alive  1 execution  " in listed
         assert "holds" in await _adopt(run, epoch, *place.options, code=5)
-        assert "1 executions" in await _adopt(run, epoch, "--force", *place.options)
+        assert "1 execution of" in await _adopt(run, epoch, "--force", *place.options)
         assert "no server" in await _adopt(run, "nobody", *place.options, code=3)
         await store.close()
         return epoch, listed

@@ -17,6 +17,7 @@ from typer.testing import Result
 
 from tests.support.command import Runner
 from tests.support.http_services import http_service, raw_service
+from tests.support.impostor import impostor
 from tests.support.shop import carts_server, compiled
 from tests.support.world import hosted, serving, text_service
 from weft.cli._calls import requests as _requests
@@ -303,6 +304,26 @@ async def test_resolve_says_that_a_source_fails(weft: Weft) -> None:
     found = await weft("resolve", "orders")
     assert found.exit_code == 6
     assert "Stale: registry 127.0.0.1:1: UNAVAILABLE" in found.stderr
+
+
+@pytest.mark.parametrize(
+    ("environ", "target", "hinted"),
+    [
+        ({}, "consul://orders", True),
+        ({}, "orders", True),
+        ({"CONSUL_HTTP_TOKEN": "secret"}, "orders", False),
+        ({}, "env://orders", False),
+    ],
+)
+async def test_resolve_says_what_an_empty_list_of_consul_may_mean(
+    weft: Weft, environ: dict[str, str], target: str, *, hinted: bool
+) -> None:
+    """To whom has no token, one with ACLs shows nothing, and no error."""
+    async with impostor() as (server, config):
+        server.say(11)
+        found = await weft("resolve", target, CONSUL_HTTP_ADDR=config.address, **environ)
+    assert found.exit_code == 6
+    assert ("CONSUL_HTTP_TOKEN" in found.stderr) is hinted
 
 
 async def test_a_server_behind_a_target(weft: Weft) -> None:

@@ -36,6 +36,22 @@ def test_anything_else_is_refused(text: str) -> None:
     assert {it.field for it in caught.value.violations} == {"server"}
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (":::", "':::' is not of the form host:port; IPv6 stands in [ ]"),
+        ("[::1:7420", "'[::1:7420' is not of the form host:port; IPv6 stands in [ ]"),
+        ("127.0.0.1:x", "'127.0.0.1:x' is not of the form host:port; IPv6 stands in [ ]"),
+        ("127.0.0.1:99999", "the port of '127.0.0.1:99999' must be between 1 and 65535"),
+    ],
+)
+def test_a_wrong_address_is_told_in_our_words(text: str, said: str) -> None:
+    """And not in those of the library that splits it."""
+    with pytest.raises(ValidationError) as caught:
+        parse_server(text)
+    assert [it.description for it in caught.value.violations] == [said]
+
+
 @pytest.mark.parametrize("text", ["weft://registry", "env://registry"])
 def test_the_registry_is_not_found_through_itself(text: str) -> None:
     """The fault names the variable."""

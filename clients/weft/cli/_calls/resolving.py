@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -97,7 +98,11 @@ def _hint(target: str, name: str) -> str:
         return f"{variable_of(name)} is not set."
     if "version=" in target:
         return "there may be other versions; without a range all are shown."
-    return "`weft services list` shows the names in the registry, `consul catalog services` those in Consul."
+    text = "`weft services list` shows the names in the registry, `consul catalog services` those in Consul"
+    in_consul = target.startswith("consul://") or ("://" not in target and os.environ.get("CONSUL_HTTP_ADDR"))
+    if in_consul and not any(map(os.environ.get, ("CONSUL_HTTP_TOKEN", "CONSUL_HTTP_TOKEN_FILE"))):
+        text += "; one with ACLs shows none to whom has no token (CONSUL_HTTP_TOKEN)"
+    return f"{text}."
 
 
 def _row(it: Endpoint) -> tuple[object, ...]:

@@ -247,8 +247,11 @@ def times(
     found, where = call(settings, ask)
     if not settings.for_people:
         output.document(settings, {"items": [time.isoformat() for time in found]})
-    for time in found if settings.for_people else ():
+        return
+    for time in found:
         output.line(settings, _on_the_clock(time, where))
+    if not found:
+        output.note("It has no such time.")
 
 
 def _spec_of(cron: str, zone: str, file: str) -> dict[str, Any] | None:

@@ -112,8 +112,8 @@ def verify(
     for finding in found[:limit]:
         line = f"{finding.code}  {finding.subject}  {finding.message}"
         typer.echo(json.dumps(asdict(finding)) if as_json else line)
-    whole = "it cannot be read to its end" if checked is None else f"{checked:,} executions checked"
-    summary = f"{whole}, {len(found):,} findings"
+    whole = "it cannot be read to its end" if checked is None else f"{_plural(checked, 'execution')} checked"
+    summary = f"{whole}, {_plural(len(found), 'finding')}"
     typer.echo(f"{vault.name}: {summary}", err=as_json)
     if found:
         raise typer.Exit(_FAILED)
@@ -209,13 +209,13 @@ def adopt(
     if not force and any(it.alive for it in chosen):
         raise _refusal(f"the lease of server {server!r} holds; --force takes it for dead", _CONFLICT)
     freed = sum(_run(vault.remove(it.epoch)) for it in chosen)
-    typer.echo(f"{freed:,} executions of {server} are free")
+    typer.echo(f"{_plural(freed, 'execution')} of {server} {'is' if freed == 1 else 'are'} free")
 
 
 def _list(members: tuple[Member, ...]) -> None:
     for member in members:
         state = "alive" if member.alive else "dead"
-        typer.echo(f"{member.epoch}  {state}  {member.executions:,} executions  {member.name}")
+        typer.echo(f"{member.epoch}  {state}  {_plural(member.executions, 'execution')}  {member.name}")
     if not members:
         typer.echo("no server has joined")
 
@@ -243,4 +243,9 @@ def _refusal(text: str, code: int) -> typer.Exit:
 
 def _counted(counts: Mapping[str, int]) -> str:
     executions, events = counts.get("executions", 0), counts.get("events", 0)
-    return f"{sum(counts.values()):,} rows, among them {executions:,} executions and {events:,} events,"
+    of_them = f"{_plural(executions, 'execution')} and {_plural(events, 'event')}"
+    return f"{_plural(sum(counts.values()), 'row')}, among them {of_them},"
+
+
+def _plural(count: int, word: str) -> str:
+    return f"{count:,} {word}" + "s" * (count != 1)
