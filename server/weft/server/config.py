@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -83,7 +84,7 @@ class ServerConfig:
     def _place_faults(self) -> Iterator[str]:
         if self.data_dir is not None:
             object.__setattr__(self, "data_dir", self.data_dir.absolute())
-            if self.data_dir.is_file():
+            if os.path.isfile(self.data_dir):  # noqa: PTH113 - where it cannot be seen, opening it says why
                 yield f"data directory: {self.data_dir} is a file, not a folder"
         try:
             host, port = self.address

@@ -344,3 +344,13 @@ def test_what_does_not_fit_together_is_not_taken(damaged: Place, run: Run) -> No
     done = run("accept-loss", *damaged.options, code=1)
     assert "restore a backup" in done.stderr
     assert (damaged.folder / "damaged-1" / "weft.db-wal").exists()
+
+
+@pytest.mark.parametrize(
+    "words", [["verify"], ["backup", "none.gz"], ["migrate"], ["accept-loss"], ["executions", "adopt"]]
+)
+def test_a_folder_that_cannot_be_looked_into(words: list[str], run: Run, tmp_path: Path) -> None:
+    """It is told as that: one line, with the store and the system's word for it."""
+    folder = tmp_path / ("a" * 300)  # as where a folder above may not be entered, also for root
+    done = run(*words, "--data-dir", str(folder), code=1)
+    assert (done.stdout, done.stderr) == ("", f"Error: {folder / 'weft.db'}: File name too long\n")

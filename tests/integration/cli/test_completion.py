@@ -15,7 +15,6 @@ from weft.cli.commands import app
 pytestmark = pytest.mark.integration
 
 
-
 @pytest.fixture
 async def target() -> AsyncIterator[str]:
     async with serving() as wire, hosted(wire, text_service()):

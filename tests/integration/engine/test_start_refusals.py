@@ -188,9 +188,14 @@ def _read_only(_: Path) -> Path:
     return Path("/proc/weft-data")  # a file system that nobody can write to, not even root
 
 
+def _named_too_long(folder: Path) -> Path:
+    return folder / ("a" * 300)  # the system refuses to look, as where a folder above may not be entered
+
+
 @pytest.mark.parametrize(
     ("prepare", "reason"),
     [
+        (_named_too_long, "File name too long"),
         (_under_a_file, "Not a directory"),
         (_database_is_a_folder, "is a directory"),
         (_garbage, "not a database"),

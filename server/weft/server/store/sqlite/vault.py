@@ -117,8 +117,12 @@ class SqliteVault:
         return 0
 
     def _require_file(self) -> None:
-        if not self._path.is_file():
-            raise VaultError(f"there is no database at {self._path}")
+        try:
+            if self._path.is_file():
+                return
+        except OSError as error:  # such as a folder above it that may not be entered
+            raise VaultError(f"{self._path}: {error.strerror or error}") from error
+        raise VaultError(f"there is no database at {self._path}")
 
     def _reader(self) -> sqlite3.Connection:
         self._require_file()
@@ -132,7 +136,7 @@ class SqliteVault:
         except sqlite3.Error as error:
             raise _failure(self._path, error) from error
         except OSError as error:
-            raise VaultError(f"{self._path}: {error}") from error
+            raise VaultError(f"{self._path}: {error.strerror or error}") from error
 
     def _missing(self, connection: sqlite3.Connection) -> tuple[str, ...]:
         try:
