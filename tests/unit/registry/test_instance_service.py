@@ -173,3 +173,13 @@ async def test_a_plain_endpoint_is_not_checked(services: RegistryService, instan
     await services.update("s", "", lambda current: replace(current, endpoint="grpc://there:1"), None)
     report = await instances.health("s")
     assert (report.healthy, report.note) == (True, "not checked: a plain endpoint")
+
+
+@pytest.mark.parametrize("endpoint", ["consul://there?tag=v1", "dns:///there:1"])
+async def test_a_service_that_lives_elsewhere_says_where(
+    services: RegistryService, instances: InstanceService, endpoint: str
+) -> None:
+    """Its instances are not the registry's to check; who wants to see them is told where they are."""
+    await services.update("s", "", lambda current: replace(current, endpoint=endpoint), None)
+    report = await instances.health("s")
+    assert (report.healthy, report.note) == (True, f"not checked: its instances are those of {endpoint}")

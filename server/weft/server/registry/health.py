@@ -34,7 +34,9 @@ def report_health(service: Service, instances: tuple[Instance, ...]) -> HealthRe
     endpoint_only = not instances and bool(service.endpoint)
     note = ""
     if endpoint_only:
-        note = "not checked: a plain endpoint"
+        elsewhere = service.endpoint.startswith(("consul://", "dns://"))
+        what = f"its instances are those of {service.endpoint}" if elsewhere else "a plain endpoint"
+        note = f"not checked: {what}"
     elif not instances:
         note = "no instance and no endpoint"
     elif len(passing) < len(instances):
