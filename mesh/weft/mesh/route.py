@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
 from weft.core.errors import PreconditionError, ServiceUnavailableError, WeftError
 from weft.core.reasons import Reason
@@ -16,6 +16,9 @@ from weft.mesh.balancing import LoadBalancer, Node
 from weft.mesh.policies.budget import RetryBudget
 
 __all__ = ["Route"]
+
+_SPOKEN: Final[Mapping[Protocol | None, str]] = {Protocol.GRPC: "gRPC", Protocol.HTTP: "HTTP"}
+"""Protocols, as people write them."""
 
 
 class Route:
@@ -103,7 +106,7 @@ class Route:
         tried = "; ".join(seen)
         return ServiceUnavailableError(
             self.service,
-            f"no instance of {self._wanted()} can be called: {self._summary()}"
+            f"no instance of {self._wanted()} can be called: {self._summary()}{self._strangers()}"
             + (f"; {tried}" if tried else ""),
             reason=Reason.NO_INSTANCE,
             metadata={"target": str(self.target), "seen": self._summary()},
@@ -157,12 +160,20 @@ class Route:
 
     def _wanted(self) -> str:
         """Name the service, and what an instance of it must have."""
+        said = self.protocol is Protocol.HTTP or self._strangers()
         wants: Mapping[str, str] = {
             "tagged": ", ".join(self.target.tags),
             "of version": "" if self._versions.any else str(self._versions),
-            "that speaks": self.protocol.value if self.protocol is Protocol.HTTP else "",
+            "that speaks": _SPOKEN[self.protocol] if said else "",
         }
         return " ".join((self.service, *(f"{word} {value}" for word, value in wants.items() if value)))
+
+    def _strangers(self) -> str:
+        """Say what the known instances speak, where none speaks what calls of this route do."""
+        spoken = {each.protocol for each in self.snapshot.endpoints}
+        if self.protocol is None or self.protocol in spoken or not spoken:
+            return ""
+        return f"; all speak {' or '.join(sorted(_SPOKEN[it] for it in spoken))}"
 
     def _summary(self) -> str:
         return self.snapshot.summary() if self.known else "no source has answered yet"

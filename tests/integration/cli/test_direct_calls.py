@@ -326,6 +326,20 @@ async def test_resolve_says_what_an_empty_list_of_consul_may_mean(
     assert ("CONSUL_HTTP_TOKEN" in found.stderr) is hinted
 
 
+async def test_instances_that_speak_something_else(weft: Weft) -> None:
+    """Both ways it is said what they speak: the likely mistake is the missing, or wrong, --http."""
+    web = await weft("call", "orders", SERVICE_ORDERS_URL="http://127.0.0.1:1")
+    assert (web.exit_code, web.stderr.splitlines()[0]) == (
+        6,
+        "Error: no instance of orders that speaks gRPC can be called: 1 known: 1 PASSING; all speak HTTP",
+    )
+    rpc = await weft("call", "orders", "--http", "GET", "/", SERVICE_ORDERS_URL="grpc://127.0.0.1:1")
+    assert (rpc.exit_code, rpc.stderr.splitlines()[0]) == (
+        6,
+        "Error: no instance of orders that speaks HTTP can be called: 1 known: 1 PASSING; all speak gRPC",
+    )
+
+
 async def test_a_server_behind_a_target(weft: Weft) -> None:
     """Every command takes one; the doctor looks at each instance."""
     async with serving() as wire, hosted(wire, text_service()):
