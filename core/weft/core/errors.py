@@ -124,6 +124,16 @@ class WeftError(Exception):
     def __str__(self) -> str:
         return self.message
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Be copied as it stands: between processes, too, where a class takes more than the message."""
+        return _as_it_was, (type(self), self.args, self.__dict__)
+
+
+def _as_it_was(kind: type[WeftError], args: tuple[object, ...], state: dict[str, object]) -> WeftError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
+
 
 class ValidationError(WeftError):
     """The input has faults; all of them are listed."""
@@ -294,11 +304,10 @@ class ActionFailedError(WeftError):
         code: Code = Code.ABORTED,
         metadata: Mapping[str, str] | None = None,
         violations: Sequence[Violation] = (),
-        retry_after: timedelta | None = None,
+        retry_after: timedelta | float | None = None,
     ) -> None:
-        super().__init__(
-            message, reason=reason, metadata=metadata, violations=violations, retry_after=retry_after
-        )
+        wait = timedelta(seconds=retry_after) if isinstance(retry_after, int | float) else retry_after
+        super().__init__(message, reason=reason, metadata=metadata, violations=violations, retry_after=wait)
         self.code = code
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from datetime import timedelta
 
 import pytest
@@ -87,6 +89,26 @@ def test_an_error_survives_the_wire(error: WeftError) -> None:
     assert (back.violations, back.retry_after) == (error.violations, error.retry_after)
     own = isinstance(error, ActionFailedError)
     assert info_of(status).domain == (ACTION_DOMAIN if own else DOMAIN)
+
+
+@pytest.mark.parametrize(
+    "error", [*ERRORS, MaxRetriesExceededError(4, ERRORS[0])], ids=lambda it: type(it).__name__
+)
+def test_an_error_survives_the_way_to_another_process(error: WeftError) -> None:
+    """A pool of processes hands on what was raised in one; what it cannot read breaks the pool."""
+    error.add_note("in the night")
+    for back in (pickle.loads(pickle.dumps(error)), copy.deepcopy(error)):
+        assert type(back) is type(error)
+        assert (str(back), back.args, back.code) == (str(error), error.args, error.code)
+        assert {**vars(back), "last_error": None} == {**vars(error), "last_error": None}
+    assert vars(copy.copy(error)) == vars(error)
+
+
+def test_an_action_may_say_seconds() -> None:
+    """As everywhere in the SDK; a number took the action's own reason along before."""
+    assert ActionFailedError("busy", retry_after=1.5).retry_after == SECOND
+    back = from_status(to_status(ActionFailedError("busy", reason="BUSY", retry_after=2)))
+    assert (back.reason, back.retry_after) == ("BUSY", timedelta(seconds=2))
 
 
 def test_giving_up_travels_as_what_was_given_up_for() -> None:

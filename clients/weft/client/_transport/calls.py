@@ -13,6 +13,7 @@ from uuid import uuid4
 import grpc.aio
 
 from weft.client._transport.channel import Way
+from weft.client._transport.forks import check_process, connected, disconnected
 from weft.client._transport.retries import RetryPolicies
 from weft.client._transport.traced import EARLIER_ATTEMPTS
 from weft.core.clock import Clock
@@ -75,6 +76,7 @@ class Caller:
         self._target = self._way.target
         self._config = config
         self._closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def target(self) -> str:
@@ -95,6 +97,7 @@ class Caller:
         """End all calls and the connection."""
         self._closed = True
         await self._way.close()
+        disconnected(self)
 
     async def unary(
         self,
@@ -227,6 +230,15 @@ class Caller:
     def _check_open(self) -> None:
         if self._closed:
             raise RuntimeError("this client is closed")
+        check_process()
+        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = loop
+            connected(self)
+        elif self._loop is not loop:
+            raise RuntimeError(
+                "this client belongs to another event loop: make one in each, as in each asyncio.run"
+            )
 
 
 def _was_accepted(error: WeftError) -> bool:
