@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Itera
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from tests.support.postgres import PostgresServer
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # Nobody goes on with grpc in a forked child; its handlers for that have crashed children at once.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+# How long an example takes says how busy the machine is, and not whether a promise is kept.
+settings.register_profile("busy machine", deadline=None)
+settings.load_profile("busy machine")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -184,6 +184,8 @@ def _check_events(text: str, name: str, most: int | None) -> None:
 def _in_words(error: yaml.MarkedYAMLError, text: str) -> str:
     """Say what the parser means, where people get it wrong most often."""
     problem = error.problem or "cannot be read"
+    if "nesting depth" in problem:  # of libyaml since 0.2.6, which reads ahead
+        return f"nests deeper than {MAX_DEPTH} levels"
     if error.problem_mark is None:
         return problem
     line = "".join(text.splitlines()[error.problem_mark.line :][:1])
