@@ -79,3 +79,47 @@ def test_aliases_of_yaml_are_refused(files: Path) -> None:
     done = run("--from", "asl", str(files / "bad.yaml"))
     assert done.exit_code == 4
     assert "alias" in done.stderr
+
+
+def test_a_file_that_somebody_else_wrote_stays(files: Path) -> None:
+    """Such as the source itself; what an import wrote is written anew, and --force replaces anything."""
+    own = files / "own.yaml"
+    own.write_text("StartAt: A\nStates: {A: {Type: Succeed}}\n", encoding="utf-8")
+    before = own.read_bytes()
+    words = ("--from", "asl", str(own), "--directory", str(files))
+    refused = run(*words)
+    assert (refused.exit_code, refused.stdout) == (4, "")
+    assert f"{own}: is there already" in refused.stderr.replace("\n", "")
+    assert own.read_bytes() == before
+    for extra in (("--name", "other"), ("--name", "other"), ("--force",)):
+        assert run(*words, *extra).exit_code == 0
+    assert own.read_text(encoding="utf-8").startswith("# Imported from own.yaml.")
+
+
+def test_two_sources_of_one_name_are_refused(files: Path) -> None:
+    """One would be lost; nothing is written, and both are named."""
+    (files / "sub").mkdir()
+    twin = files / "sub" / "fine.json"
+    twin.write_text(json.dumps(FINE), encoding="utf-8")
+    first, out = files / "fine.asl.json", files / "out"
+    for extra in (("--directory", str(out)), ()):
+        done = run("--from", "asl", str(first), str(twin), *extra)
+        assert (done.exit_code, done.stdout) == (4, "")
+        assert f"{twin}: becomes the workflow 'fine', as {first} does" in done.stderr.replace("\n", "")
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("name", ["../evil", "Ünï x", "A"])
+def test_a_name_that_is_none(files: Path, name: str) -> None:
+    """It is refused as everywhere; a file of it would be found who knows where."""
+    done = run("--from", "asl", str(files / "fine.asl.json"), "--name", name)
+    assert (done.exit_code, done.stdout) == (4, "")
+    assert f"name: {name!r} is not allowed" in done.stderr
+
+
+def test_a_map_is_one_document(files: Path) -> None:
+    """Several are a mistake of the file, and no defect of ours."""
+    (files / "map.yaml").write_text("a: {service: x}\n---\nb: {service: y}\n", encoding="utf-8")
+    done = run("--from", "asl", str(files / "fine.asl.json"), "--map", str(files / "map.yaml"))
+    assert (done.exit_code, done.stdout) == (4, "")
+    assert "holds 2 documents, not one" in done.stderr

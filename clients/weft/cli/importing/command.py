@@ -14,10 +14,11 @@ from weft.cli._base.options import FileOption, FilesArgument, chosen_files
 from weft.cli._base.sources import fault, source_name
 from weft.cli._base.text import clean, plural
 from weft.core.errors import ValidationError, Violation
+from weft.core.names import check_name
 from weft.core.reasons import Rule
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from weft.cli.importing.notes import Imported
 
@@ -60,6 +61,9 @@ def import_workflows(
             "* stands for any text.",
         ),
     ] = "",
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace files in the directory that no import has written, too.")
+    ] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Fail, and write nothing, when something cannot be carried over.")
     ] = False,
@@ -82,7 +86,7 @@ def import_workflows(
             f"{plural(lost, 'thing')} cannot be carried over; nothing is written, for --strict is given."
         )
         raise typer.Exit(Exit.INVALID)
-    _write(imported, directory)
+    _write(imported, directory, force=force)
 
 
 def _import_all(
@@ -90,7 +94,7 @@ def _import_all(
 ) -> list[tuple[str, Imported]]:
     from weft.cli._base.documents import read_documents  # noqa: PLC0415 - PyYAML, for the commands that use it
 
-    faults: list[Violation] = []
+    faults: list[Violation] = check_name("name", name) if name else []
     found: list[tuple[str, Imported]] = []
     for source in dict.fromkeys(sources):
         try:
@@ -103,9 +107,23 @@ def _import_all(
                 )
         except ValidationError as error:
             faults.extend(error.violations)
+    faults.extend(_repeated(found))
     if faults:
         raise ValidationError(faults)
     return found
+
+
+def _repeated(imported: Sequence[tuple[str, Imported]]) -> list[Violation]:
+    """Find workflows that become one: the later would undo the earlier."""
+    first: dict[str, str] = {}
+    faults = []
+    for label, it in imported:
+        name = it.definitions[0]["name"]
+        if name in first:
+            text = f"becomes the workflow {name!r}, as {first[name]} does"
+            faults.append(Violation(label, text, Rule.DUPLICATE))
+        first.setdefault(name, label)
+    return faults
 
 
 def _import_one(
@@ -142,7 +160,10 @@ def _read_mapping(source: str) -> dict[str, dict[str, Any]]:
 
     if not source:
         return {}
-    ((label, values),) = read_documents(source)
+    documents = read_documents(source)
+    if len(documents) > 1:
+        raise fault(source_name(source), f"holds {len(documents)} documents, not one", Rule.INVALID)
+    label, values = documents[0]
     for key, value in values.items():
         known = isinstance(value, dict) and value.keys() <= {"service", "action", "member", "result"}
         if not known or not all(isinstance(each, str) for each in value.values()):
@@ -150,21 +171,41 @@ def _read_mapping(source: str) -> dict[str, dict[str, Any]]:
     return values
 
 
-def _write(imported: Sequence[tuple[str, Imported]], directory: Path | None) -> None:
+def _write(imported: Sequence[tuple[str, Imported]], directory: Path | None, *, force: bool) -> None:
     from weft.cli.importing.writing import as_yaml  # noqa: PLC0415 - PyYAML, for the commands that use it
 
-    texts = [
-        (it.definitions[0]["name"], as_yaml(it.definitions, Path(label).name, it.notes))
+    texts = {
+        it.definitions[0]["name"]: as_yaml(it.definitions, Path(label).name, it.notes)
         for label, it in imported
-    ]
+    }
     if directory is None:
-        typer.echo("---\n".join(text for _, text in texts), nl=False)
+        typer.echo("---\n".join(texts.values()), nl=False)
         return
-    for name, text in texts:
-        path = directory / f"{name}.yaml"
+    paths = {directory / f"{name}.yaml": text for name, text in texts.items()}
+    if not force:
+        _spare(paths)
+    for path, text in paths.items():
         try:
             directory.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
         except OSError as error:
             raise fault(str(path), f"cannot be written: {error.strerror}", Rule.INVALID) from None
         typer.echo(str(path))
+
+
+def _spare(paths: Iterable[Path]) -> None:
+    """Refuse to replace what somebody wrote, such as a source; what an import wrote is made anew."""
+    text = "is there already, and no import wrote it; --force replaces it"
+    faults = [Violation(str(path), text, Rule.INVALID) for path in paths if _is_of_others(path)]
+    if faults:
+        raise ValidationError(faults)
+
+
+def _is_of_others(path: Path) -> bool:
+    from weft.cli.importing.writing import HEAD  # noqa: PLC0415 - PyYAML, for the commands that use it
+
+    try:
+        with path.open("rb") as file:
+            return not file.read(len(HEAD)).startswith(HEAD.encode())
+    except OSError:  # there is none, or writing it says why not
+        return False

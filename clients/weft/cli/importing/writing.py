@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from weft.cli._files.comments import Comments
 from weft.cli._files.forms import tidied
@@ -13,7 +13,10 @@ from weft.cli._files.yaml_text import write_document
 from weft.cli.importing.notes import Note
 from weft.core.errors import ValidationError
 
-__all__ = ["as_yaml"]
+__all__ = ["HEAD", "as_yaml"]
+
+HEAD: Final = "# Imported from"
+"""What a file that was written begins with."""
 
 
 def as_yaml(definitions: Sequence[Mapping[str, Any]], origin: str, notes: Sequence[Note]) -> str:
@@ -34,7 +37,7 @@ def _tidied(definition: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _comment(origin: str, notes: Sequence[Note]) -> list[str]:
-    lines = [f"# Imported from {_plain(origin)}."]
+    lines = [f"{HEAD} {_plain(origin)}."]
     for note in notes:
         lines += textwrap.wrap(_plain(note.text), 110, initial_indent="# - ", subsequent_indent="#   ")
     return lines
