@@ -19,13 +19,16 @@ def long_service(journal: Journal) -> Service:
     service = Service("long", version="1.0.0")
 
     @service.action(idempotent=True)
-    async def count(total: int, context: ActionContext) -> dict[str, int]:
-        """Count up slowly, from where the attempt before was."""
+    async def count(total: int, context: ActionContext, stay: int = 0) -> dict[str, int]:
+        """Count up slowly, from where the attempt before was; the first one stays at a number, if one is given."""
         begin = (context.heartbeat_details or {}).get("done", 0)
         journal.write("count", context.attempt, begin)
         for done in range(begin, total):
             context.heartbeat({"done": done, "total": total})
             await asyncio.sleep(0.05)
+            while context.attempt == 1 and 0 < stay <= done:
+                context.heartbeat({"done": done, "total": total})
+                await asyncio.sleep(0.05)
         return {"total": total}
 
     @service.action
