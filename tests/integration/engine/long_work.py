@@ -20,7 +20,7 @@ def long_service(journal: Journal) -> Service:
 
     @service.action(idempotent=True)
     async def count(total: int, context: ActionContext, stay: int = 0) -> dict[str, int]:
-        """Count up slowly, from where the attempt before was; the first one stays at a number, if one is given."""
+        """Count up slowly, from where the attempt before was; the first one stays at ``stay``."""
         begin = (context.heartbeat_details or {}).get("done", 0)
         journal.write("count", context.attempt, begin)
         for done in range(begin, total):
