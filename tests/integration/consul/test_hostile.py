@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -277,6 +278,24 @@ async def test_nobody_at_the_address() -> None:
     async with ConsulClient(ConsulConfig(address="127.0.0.1:1")) as client:
         with pytest.raises(ServiceUnavailableError, match=r"127\.0\.0\.1:1 cannot be reached"):
             await client.look_up("web")
+
+
+async def test_a_cancellation_counts_also_in_the_moment_when_time_is_up() -> None:
+    """Who was cancelled ends: nothing waits for him who took it for the end of his time, and asks again."""
+    loop = asyncio.get_running_loop()
+    async with impostor() as (server, config), ConsulClient(config) as client:
+
+        async def silent(_: web.Request) -> web.StreamResponse:
+            await asyncio.sleep(5)
+            return web.Response()
+
+        server.answer = silent
+        asking = asyncio.create_task(client.look_up("web"))
+        await eventually(lambda: bool(server.requests))
+        loop.call_later(config.request_timeout.total_seconds(), asking.cancel)
+        time.sleep(config.request_timeout.total_seconds() + 0.1)  # a busy loop: both are due at once
+        with pytest.raises(asyncio.CancelledError):
+            await asking
 
 
 async def test_the_first_list_has_every_datacenter() -> None:

@@ -11,7 +11,7 @@ import asyncio
 import ssl
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 from weakref import WeakSet
 
 import aiohttp
@@ -27,6 +27,10 @@ Params = list[tuple[str, Any]]
 
 class Garbage(Exception):  # noqa: N818 - never leaves this package
     """An answer that Consul does not give."""
+
+
+_NO_LIMITS: Final = aiohttp.ClientTimeout(total=None, sock_connect=None)
+"""Time is ours to limit: aiohttp's own timer takes a cancellation that comes as it ends for its end."""
 
 
 class _Connector(aiohttp.TCPConnector):
@@ -132,15 +136,18 @@ class HttpClient(consul_base.HTTPClient):  # type: ignore[misc]  # untyped base
         timeout: timedelta | None,
     ) -> Any:
         limit = (timeout or self._config.request_timeout).total_seconds()
-        async with self._session().request(
-            method,
-            uri,
-            headers=headers,
-            data=data or None,
-            allow_redirects=False,
-            server_hostname=self._config.server_name or None,
-            timeout=aiohttp.ClientTimeout(total=limit),
-        ) as response:
+        async with (
+            asyncio.timeout(limit),
+            self._session().request(
+                method,
+                uri,
+                headers=headers,
+                data=data or None,
+                allow_redirects=False,
+                server_hostname=self._config.server_name or None,
+                timeout=_NO_LIMITS,
+            ) as response,
+        ):
             body = await self._body(response)
         if not (200 <= response.status < 300 or response.status >= 400):
             raise Garbage(f"it answered {response.status}, which Consul does not")
