@@ -7,13 +7,15 @@ from datetime import timedelta
 
 import pytest
 
-from tests.unit.execution.world import flaky_world, new_world, quiet
+from tests.unit.execution.world import SERVICE, flaky_world, new_world, quiet
 from weft.core.errors import (
     ServiceUnavailableError,
 )
 from weft.core.reasons import Reason
 from weft.server.execution.engine.engine import EngineLimits
 from weft.server.execution.history.model import ExecutionState
+from weft.server.registry.model import Action
+from weft.server.workflow.model import Step
 
 
 async def test_a_drain_finishes_the_running_step_and_starts_no_other() -> None:
@@ -39,6 +41,26 @@ async def test_a_drain_finishes_the_running_step_and_starts_no_other() -> None:
         details = await world.ended(execution.id)
         assert details.execution.state is ExecutionState.COMPLETED
         assert world.provider.steps() == ["a", "b"]
+        await world.check(execution.id)
+
+
+async def test_a_drain_does_not_take_for_silent_who_cannot_be_heard() -> None:
+    """A server that stops takes no calls, so no heartbeats that come by RPC: the attempt is let end."""
+    async with new_world(hold=["a"]) as world:
+        await world.register(Action(name="a"))
+        await world.workflow(
+            Step(id="a", service=SERVICE, action="a", heartbeat_timeout=timedelta(milliseconds=50))
+        )
+        execution = await world.start()
+        held = await world.held("a")
+        assert held.call.on_heartbeat is not None
+        held.call.on_heartbeat(b"")
+        draining = asyncio.create_task(world.engine.drain(timedelta(seconds=5)))
+        await asyncio.sleep(0.2)
+        assert not draining.done()
+        held.complete()
+        await draining
+        assert "StepCompleted" in await world.kinds(execution.id)
         await world.check(execution.id)
 
 

@@ -240,6 +240,8 @@ class Engine:
         await self.claims.stop()
         tasks = [run.task for run in self._runs.values() if run.task is not None]
         for run in self._runs.values():
+            for pulse in run.pulses.values():
+                pulse.unheard()
             run.news.set()
         if tasks:
             await asyncio.wait(tasks, timeout=grace.total_seconds())

@@ -35,7 +35,7 @@ class Pulse:
         DeadlineExceededError: HEARTBEAT_TIMEOUT, of the block.
     """
 
-    __slots__ = ("_limit", "_place", "_run", "_tell", "_timeout", "_told", "untold")
+    __slots__ = ("_heard", "_limit", "_place", "_run", "_tell", "_timeout", "_told", "untold")
 
     def __init__(
         self, run: Run, place: Place, limit: timedelta | None, tell: Callable[[Run, Place, bytes], None]
@@ -43,6 +43,7 @@ class Pulse:
         self._run = run
         self._place = place
         self._limit = limit
+        self._heard = True
         self._tell = tell
         self._told = float("-inf")
         self._timeout: asyncio.Timeout | None = None
@@ -51,8 +52,8 @@ class Pulse:
     def __call__(self, details: bytes) -> None:
         """Take a heartbeat."""
         now = asyncio.get_running_loop().time()
-        if self._limit is not None and self._timeout is not None and not self._timeout.expired():
-            self._timeout.reschedule(now + self._limit.total_seconds())
+        if self._heard and self._limit is not None:
+            self._due(now + self._limit.total_seconds())
         if not details:
             return
         if now - self._told < _KEEP_SECONDS:
@@ -60,6 +61,15 @@ class Pulse:
             return
         self._told, self.untold = now, b""
         self._tell(self._run, self._place, details)
+
+    def unheard(self) -> None:
+        """Let the attempt be silent from now on: this server takes no calls any more, so no heartbeats."""
+        self._heard = False
+        self._due(None)
+
+    def _due(self, when: float | None) -> None:
+        if self._timeout is not None and not self._timeout.expired():
+            self._timeout.reschedule(when)
 
     async def __aenter__(self) -> Self:
         self._run.pulses[self._place.path] = self

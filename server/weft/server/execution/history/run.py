@@ -98,6 +98,16 @@ class Done(NamedTuple):
     """The action that undoes it, where that was registered with its own."""
 
 
+class Listener(Protocol):
+    """Listens to one attempt."""
+
+    def __call__(self, details: bytes) -> None:
+        """Take a heartbeat."""
+
+    def unheard(self) -> None:
+        """Take note that no heartbeat can come any more."""
+
+
 class Outcomes(Protocol):
     """Says what is recorded of an attempt that ended."""
 
@@ -184,7 +194,7 @@ class Run:
         self.lock = asyncio.Lock()
         self.news = asyncio.Event()
         self.outcomes: Outcomes | None = None
-        self.pulses: dict[str, Callable[[bytes], None]] = {}
+        self.pulses: dict[str, Listener] = {}
         self.size = 0
         self.turns: set[str] = set()
         self.turns_taken: set[str] = set()
