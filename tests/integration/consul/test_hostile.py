@@ -293,7 +293,7 @@ async def test_a_cancellation_counts_also_in_the_moment_when_time_is_up() -> Non
         asking = asyncio.create_task(client.look_up("web"))
         await eventually(lambda: bool(server.requests))
         loop.call_later(config.request_timeout.total_seconds(), asking.cancel)
-        time.sleep(config.request_timeout.total_seconds() + 0.1)  # a busy loop: both are due at once
+        time.sleep(config.request_timeout.total_seconds() + 0.1)  # noqa: ASYNC251 - a busy loop: both are due at once
         with pytest.raises(asyncio.CancelledError):
             await asking
 
