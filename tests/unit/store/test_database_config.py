@@ -9,6 +9,7 @@ import pytest
 from weft.server.store.database import DatabaseConfig, DatabaseUrlError
 
 URL = "postgresql://weft:s%40cret@db.example:5433/shop"
+SECRET = "s3cr3t"
 
 
 def test_a_place_is_named_without_its_password() -> None:
@@ -55,3 +56,43 @@ def test_a_schema_has_a_plain_name(schema: str) -> None:
     """It stands in a statement as it is."""
     with pytest.raises(DatabaseUrlError, match="schema"):
         DatabaseConfig(url=URL, schema=schema)
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        (f"postgresql://weft:{SECRET}/x@db:5432/weft", "/ is written %2F"),
+        (f"postgresql://weft:{SECRET}#x@db:5432/weft", "# is written %23"),
+        (f"postgresql://weft:{SECRET}?x@db:5432/weft", "? is written %3F"),
+        (f"postgresql://weft:{SECRET}@x@db:5432/weft", "@ is written %40"),
+        (f"postgresql://weft:[{SECRET}@db/weft", "it cannot be read"),
+        (f"postgresql://weft:{SECRET}@db:port/weft", "its host is no host:port"),
+        (f"postgresql://weft:{SECRET}@db:99999/weft", "its host is no host:port"),
+        (f"postgresql://weft:{SECRET}@one:5432,two:x/weft", "its host is no host:port"),
+        (f"postgresql://weft:{SECRET}@::1/weft", "its host is no host:port"),
+        (f"mysql://weft:{SECRET}@db/weft", "begins with 'mysql'"),
+        (f"postgresql://weft:{SECRET}@db", "names no database"),
+    ],
+)
+def test_what_is_wrong_is_said_without_the_password(url: str, said: str) -> None:
+    """In one sentence; also where the password itself is what is wrong."""
+    with pytest.raises(DatabaseUrlError) as refused:
+        DatabaseConfig(url=url)
+    (fault,) = refused.value.faults
+    assert said in fault
+    assert SECRET not in fault
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"postgresql://weft:{SECRET}%2F%23%3F%40@db/weft",
+        "postgresql://weft@[::1]:5432/weft",
+        "postgresql://weft@one:5432,two,[::1]:5433/weft?target_session_attrs=primary",
+        "postgresql:///weft?host=/run/postgresql",
+        "postgres://db/weft",
+    ],
+)
+def test_what_is_right_passes(url: str) -> None:
+    """With every character of a password, several hosts, and a socket."""
+    assert DatabaseConfig(url=url).url == url

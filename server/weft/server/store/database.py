@@ -14,6 +14,8 @@ __all__ = ["DatabaseConfig", "DatabaseUrlError"]
 _SCHEMA: Final = re.compile(r"[a-z_][a-z0-9_]{0,39}")
 _SCHEMES: Final = frozenset({"postgresql", "postgres"})
 _FORM: Final = "postgresql://user:password@host:5432/database"
+_ESCAPED: Final = "in a password @ is written %40, / is written %2F, ? is written %3F and # is written %23"
+_HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^:\[\]]*)(:(?P<port>[0-9]{1,5}))?")
 
 
 class DatabaseUrlError(ValueError):
@@ -57,20 +59,28 @@ class DatabaseConfig:
             raise DatabaseUrlError(*faults)
 
     def _faults(self) -> Iterator[str]:
-        try:
-            parts = self._parts
-            _ = [] if "," in parts.netloc else [parts.port]
-        except ValueError as error:
-            yield f"database URL: {error}; it is {_FORM}"
-            return
-        if parts.scheme not in _SCHEMES:
-            yield f"database URL: it begins with {parts.scheme or 'no scheme'!r}; it is {_FORM}"
-        elif not parts.path.strip("/"):
-            yield f"database URL: it names no database; it is {_FORM}"
+        if fault := self._url_fault():
+            yield f"database URL: {fault}; it is {_FORM}"
         if _SCHEMA.fullmatch(self.schema) is None or self.schema.startswith("pg_"):
             yield f"database schema: {self.schema[:80]!r} is not allowed: a-z, 0-9 and '_', at most 40"
         if not timedelta(milliseconds=300) <= self.lease <= timedelta(minutes=5):
             yield "lease: it is between 0.3 s and 5 min"
+
+    def _url_fault(self) -> str:
+        """Say what is wrong with it, in words of ours: those of the library quote what is in the password."""
+        try:
+            parts = self._parts
+        except ValueError:
+            return "it cannot be read"
+        credentials, _, hosts = parts.netloc.rpartition("@")
+        if parts.scheme not in _SCHEMES:
+            return f"it begins with {parts.scheme or 'no scheme'!r}"
+        possible = all(map(_is_host, hosts.split(",")))
+        if "@" in f"{credentials}{parts.path}{parts.fragment}{'' if possible else parts.query}":
+            return _ESCAPED
+        if not possible:
+            return "its host is no host:port"
+        return "" if parts.path.strip("/") else "it names no database"
 
     @property
     def _parts(self) -> SplitResult:
@@ -91,3 +101,8 @@ class DatabaseConfig:
             if secret:
                 text = text.replace(secret, "***")
         return text
+
+
+def _is_host(text: str) -> bool:
+    found = _HOST.fullmatch(text)
+    return found is not None and int(found["port"] or 0) <= 65_535

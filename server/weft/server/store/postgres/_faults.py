@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -11,7 +12,7 @@ import asyncpg
 from weft.core.errors import InternalError
 from weft.server.store.base import StoreFullError, StoreUnavailableError
 
-__all__ = ["Fault", "fault_of", "is_retryable", "unit_error"]
+__all__ = ["Fault", "fault_of", "is_retryable", "unit_error", "words_of"]
 
 _BREAKING_CLASSES: Final = frozenset({"08", "53", "57", "58", "XX", "28", "3D", "3F"})
 """Classes of SQLSTATE that speak of the server and not of one statement."""
@@ -46,11 +47,11 @@ def fault_of(error: BaseException, where: str) -> Fault | None:
         if state == _FULL:
             return Fault(f"no space left for {where}", full=True)
         if state[:2] in _BREAKING_CLASSES or state in _BREAKING:
-            return Fault(f"{where}: {_first_line(error)}")
+            return Fault(f"{where}: {words_of(error)}")
         return None
     # The internal one is what asyncpg says of a connection that was cut in the middle of an answer.
     if isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError | OSError | TimeoutError):
-        return Fault(f"{where}: {_first_line(error) or type(error).__name__}")
+        return Fault(f"{where}: {words_of(error)}")
     return None
 
 
@@ -62,11 +63,14 @@ def is_retryable(error: BaseException) -> bool:
 def unit_error(error: Exception) -> Exception:
     """Return what the caller of a failed unit of work sees: no type of asyncpg leaves the adapter."""
     if isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError):
-        wrapped = InternalError(f"the store refused a statement: {_first_line(error)}")
+        wrapped = InternalError(f"the store refused a statement: {words_of(error)}")
         wrapped.__cause__ = error
         return wrapped
     return error
 
 
-def _first_line(error: BaseException) -> str:
-    return str(error).partition("\n")[0]
+def words_of(error: BaseException) -> str:
+    """Return what a failure says: of the system, or of the database, in one line."""
+    if isinstance(error, OSError) and isinstance(error.errno, int):
+        return os.strerror(error.errno) if error.errno > 0 else str(error.strerror or error)
+    return str(error).partition("\n")[0] or type(error).__name__

@@ -18,7 +18,7 @@ from weft.server.store.base import StoreUnavailableError
 from weft.server.store.database import DatabaseConfig
 from weft.server.store.postgres._connect import SQL, Connection, connect
 from weft.server.store.postgres._deadline import Deadline
-from weft.server.store.postgres._faults import Fault, fault_of
+from weft.server.store.postgres._faults import Fault, fault_of, words_of
 from weft.server.store.postgres._hints import Hint, Hints, channel
 from weft.server.store.postgres._locks import session_class
 from weft.server.store.postgres._reaper import Reaper
@@ -125,7 +125,7 @@ class Keeper:
             raise
         except Exception as error:
             if isinstance(error, _TROUBLE):
-                text = self._config.hide(str(error).partition("\n")[0]) or type(error).__name__
+                text = self._config.hide(words_of(error))
                 raise StoreUnavailableError(f"cannot open the store: {where}: {text}") from None
             raise
         if self._about.unsafe:

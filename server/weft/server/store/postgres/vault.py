@@ -14,6 +14,7 @@ from weft.server.store.base import StoreUnavailableError
 from weft.server.store.database import DatabaseConfig
 from weft.server.store.migrate import AppliedMigration, load_migrations, pending_migrations
 from weft.server.store.postgres._connect import SQL, Connection, connect
+from weft.server.store.postgres._faults import words_of
 from weft.server.store.postgres._schema import inspect, prepare
 from weft.server.store.vault import TABLES, Member, Row, Salvage, Snapshot, Table, VaultError
 
@@ -103,7 +104,7 @@ class PostgresVault:
             connection = await connect(self._config, **_PATIENT)
             yield connection
         except _FAILURES as error:
-            text = self._config.hide(str(error).partition("\n")[0]) or type(error).__name__
+            text = self._config.hide(words_of(error))
             raise VaultError(f"{self._config.where}: {text}") from None
         finally:
             if connection is not None:
