@@ -26,7 +26,7 @@ KILLS: Final = {"kill-server": 8, "kill-worker": 4, **dict.fromkeys(map("kill-at
 
 STORES: Final[dict[str, Callable[[Path], StoreAdapter]]] = {
     "sqlite": lambda folder: SqliteStoreAdapter(folder / "data"),
-    "postgres": PostgresStoreAdapter,
+    "postgres": lambda _: PostgresStoreAdapter(),
 }
 
 GOAL: Final = {"sqlite": 5.0, "postgres": 10.0}

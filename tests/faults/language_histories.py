@@ -111,7 +111,12 @@ def with_child(**members: Any) -> Evidence:
 
 # ---- undoing
 
-_DONE: Final = (started(), *call("u0", "m0"), *call("u1", "m1"), event(0, "execution_closing"))
+_DONE: Final = (
+    started(),
+    *call("u0", "m0"),
+    *call("u1", "m1"),
+    event(0, "execution_closing", outcome="FAILED"),
+)
 _UNDONE: Final = (*call("undo/u1", "m2"), *call("undo/u0", "m3"))
 _FAILED: Final = ended("execution_failed")
 _UNDOING: Final = (

@@ -89,6 +89,24 @@ BUGS: dict[str, Planted] = {
     ),
     "undone_oldest_first": Planted(caught_by="undone_in_reverse", sessions={"saga": 1}, count=12),
     "undo_left_out": Planted(caught_by="undone_in_reverse", sessions={"saga": 1}, count=12),
+    "orphans_forgotten": Planted(
+        caught_by="children_end_with_their_parents", sessions={"clan": 1}, count=8, seconds=_LONG
+    ),
+    "undo_of_child_skipped": Planted(
+        caught_by="children_reach_their_parents", sessions={"regret": 1}, count=16
+    ),
+    "cancelled_not_undone": Planted(caught_by="undone_in_reverse", sessions={"regret": 1}, count=12),
+    "finally_left_out": Planted(caught_by="finally_runs_once", sessions={"tidy": 1}, count=6),
+    "second_decision_accepted": Planted(caught_by="decisions_count_once", sessions={"ask": 1}, count=4),
+    "iteration_forgets": Planted(caught_by="loops_go_in_order", sessions={"rounds": 1}, count=8),
+    "limit_ignored": Planted(caught_by="limits_are_kept", sessions={"sparing": 1}, count=8),
+    "rate_ignored": Planted(caught_by="limits_are_kept", sessions={"sparing": 1}, count=12),
+    "kept_output_not_found": Planted(
+        caught_by="what_is_kept_is_not_done_again", sessions={"sparing": 1}, count=16
+    ),
+    "kept_output_of_another_key": Planted(
+        caught_by="what_is_kept_is_not_done_again", sessions={"sparing": 1}, count=12
+    ),
     "items_as_they_end": Planted(caught_by="bodies_are_whole", sessions={"bodies": 1}, count=12),
 }
 
@@ -100,6 +118,7 @@ FAST = frozenset(
         "retry_without_backoff",
         *("history_rewritten", "end_overwritten", "key_forgotten"),
         *("message_taken_twice", "undone_oldest_first", "items_as_they_end"),
+        *("finally_left_out", "second_decision_accepted"),
     }
 )
 """What ``make test`` has time for; ``make faults`` runs all."""

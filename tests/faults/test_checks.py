@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.faults.checks.every import CHECKERS, judge
+from tests.faults.closing_histories import BAD_ENDS, GOOD_ENDS
 from tests.faults.histories import (
     BODIES,
     FULL,
@@ -49,6 +50,15 @@ RETRIED = (
 )
 FORGOTTEN = operation("watch", 1.0, 30.0, Outcome.UNKNOWN, request={"id": ID}, answer={"stuck": True})
 REFUSED = cancellation(8.5, Outcome.FAIL, reason="EXECUTION_ENDED")
+DEFECT = operation("get", 9.5, 9.6, Outcome.UNKNOWN, request={"id": ID}, answer={"reason": "INTERNAL"})
+FULL_STORE = operation(
+    "start",
+    3.0,
+    3.1,
+    Outcome.FAIL,
+    request={"request_id": TOKEN, "other_input": True},
+    answer={"reason": "STORE_FULL"},
+)
 WRITE = {"server": "server-0", "write": "step_completed", "accepted": True}
 
 
@@ -164,9 +174,11 @@ BAD = (
     one("timers_are_not_early", replace(GOOD, stored={ID: TIMED_OUT_TWICE}), "timed out twice"),
     one("timers_are_not_missed", with_stored(timeout=1.5), "a timer missed"),
     one("waiters_are_told", with_operations(FORGOTTEN), "a waiter forgotten"),
+    one("answers_say_why", with_operations(DEFECT), "a caller who is told of a defect"),
     one("store_is_sound", replace(GOOD, store_faults=("integrity_check: no",)), "a broken store"),
     one("store_is_sound", replace(GOOD, log_faults=("Traceback",)), "a defect logged"),
     *BAD_RUNS,
+    *BAD_ENDS,
 )
 
 
@@ -176,6 +188,7 @@ BAD = (
         pytest.param(GOOD, id="completed"),
         pytest.param(CANCELLED, id="cancelled"),
         pytest.param(with_operations(REFUSED), id="cancelled too late"),
+        pytest.param(with_operations(FULL_STORE), id="no room"),
         pytest.param(
             with_operations(FORGOTTEN, windows=(Window(fault="pause-server", began=20.0, ended=29.0),)),
             id="a watch of a server that stands still",
@@ -184,7 +197,7 @@ BAD = (
             replace(GOOD, operations=(start(),), stored={ID: TIMED_OUT}, bodies=BODIES), id="timed out"
         ),
         pytest.param(Evidence(), id="nothing"),
-        *(pytest.param(run, id=what) for what, run in GOOD_RUNS.items()),
+        *(pytest.param(run, id=what) for what, run in {**GOOD_RUNS, **GOOD_ENDS}.items()),
     ],
 )
 def test_good_histories_pass(evidence: Evidence) -> None:

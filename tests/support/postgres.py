@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 import pwd
@@ -12,7 +13,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
@@ -47,10 +48,21 @@ class PostgresServer:
             crash of the machine.
         where: The folder for its own one; without, the system's temporary. Another user must be able
             to enter it, so a test's own folder will not do.
+        log_in: The folder for its write-ahead log, in segments of 1 MiB; without, it is with the rest.
+        settings: Of its own, beside those that every one has.
     """
 
-    def __init__(self, *, durable: bool = False, where: Path | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        durable: bool = False,
+        where: Path | None = None,
+        log_in: Path | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
         self._durable = durable
+        self._log_in = log_in
+        self._settings = dict(settings or {})
         self._process: subprocess.Popen[bytes] | None = None
         self._numbers = itertools.count()
         self._logged = 0
@@ -74,6 +86,7 @@ class PostgresServer:
         self._call(
             "initdb", "-D", str(self._data), "-U", "weft", "-A", "scram-sha-256", "-E", "UTF8",
             "--locale=C.UTF-8", "--no-sync", f"--pwfile={password}",
+            *(() if self._log_in is None else ("--wal-segsize=1", f"--waldir={self._log_in}")),
         )  # fmt: skip
 
     def start(self) -> None:
@@ -132,7 +145,22 @@ class PostgresServer:
         assert self._process is not None
         return [self._process.pid, *_children(self._process.pid)]
 
-    async def database(self, template: str = "template0") -> str:
+    @property
+    def running(self) -> bool:
+        """Whether its first process is there."""
+        return self._process is not None and self._process.poll() is None
+
+    def _make_folder(self, folder: Path) -> None:
+        folder.mkdir()
+        if self._user is not None:
+            os.chown(folder, self._user.pw_uid, self._user.pw_gid)
+
+    async def make_tablespace(self, name: str, folder: Path) -> None:
+        """Have it keep tables there as well."""
+        await asyncio.to_thread(self._make_folder, folder)
+        await self.execute(f"CREATE TABLESPACE {name} LOCATION '{folder}'")
+
+    async def database(self, template: str = "template0", *, tablespace: str = "pg_default") -> str:
         """Make a database; return its URL."""
         name = f"test_{next(self._numbers)}"
         connection = await asyncpg.connect(self.url())
@@ -140,7 +168,9 @@ class PostgresServer:
             # Without a disk to wait for, a copy of the files takes half the time of a copy by the log.
             by_files = not self._durable and connection.get_server_version().major >= 15
             strategy = " STRATEGY FILE_COPY" if by_files else ""
-            await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}{strategy}")
+            await connection.execute(
+                f"CREATE DATABASE {name} TEMPLATE {template} TABLESPACE {tablespace}{strategy}"
+            )
         finally:
             await connection.close()
         return self.url(name)
@@ -207,6 +237,7 @@ class PostgresServer:
             "max_connections": 200,
             "shared_buffers": "64MB",
             "dynamic_shared_memory_type": "mmap",
+            **self._settings,
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         log_path = self._folder / "log"

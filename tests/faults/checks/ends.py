@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tests.faults.checks.steps import ROUNDING, at
-from tests.faults.rig.evidence import FINAL, Evidence, Stored, Violation
+from tests.faults.rig.evidence import FINAL, Evidence, Stored, Violation, is_of_the_end
 from tests.faults.rig.record import Operation, Outcome
 
 ON_THE_WAY = 1.0
@@ -17,14 +17,14 @@ _AFTER = 3.0
 
 
 def cancelled_is_final(evidence: Evidence) -> Iterator[Violation]:
-    """W7: after an acknowledged cancellation no step begins, and the execution is CANCELLED to the end."""
+    """W7: after an acknowledged cancellation only the end's own steps begin; CANCELLED is how it ends."""
     for op in evidence.ok("cancel"):
         execution = op.request["id"]
         stored = evidence.stored.get(execution)
         if stored is not None and stored.state != "CANCELLED":
             yield Violation("W7", f"{execution} was cancelled and is {stored.state}")
         for body in evidence.bodies_in.get(execution, []):
-            if body.began > op.ended + ON_THE_WAY:
+            if body.began > op.ended + ON_THE_WAY and not is_of_the_end(body.step):
                 late = body.began - op.ended
                 yield Violation("W7", f"{execution}: {body.step} began {late:.1f} s after the cancellation")
 
@@ -52,11 +52,20 @@ def _cancels(other: Operation, stored: Stored, refused: Operation) -> bool:
 
 
 def only_the_cancelled_are_cancelled(evidence: Evidence) -> Iterator[Violation]:
-    """W7: nothing is CANCELLED that nobody asked to cancel."""
+    """W7: nothing is CANCELLED that nobody asked to cancel, itself or what it is a child of."""
     asked = {op.request["id"] for op in evidence.operations if op.name == "cancel"}
     for stored in evidence.stored.values():
-        if stored.state == "CANCELLED" and stored.id not in asked:
+        family = {one.id for one in _line(evidence, stored)}
+        if stored.state == "CANCELLED" and not family & asked and not stored.origin:
             yield Violation("W7", f"{stored.id} was cancelled by nobody")
+
+
+def _line(evidence: Evidence, stored: Stored) -> Iterator[Stored]:
+    """Yield an execution, its parent, and so on."""
+    one: Stored | None = stored
+    while one is not None:
+        yield one
+        one = evidence.stored.get(one.parent)
 
 
 def timers_are_not_early(evidence: Evidence) -> Iterator[Violation]:
@@ -102,6 +111,17 @@ def waiters_are_told(evidence: Evidence) -> Iterator[Violation]:
 def _in_trouble(op: Operation, evidence: Evidence) -> bool:
     """Whether the server that was asked may have stood still until just before its caller gave up."""
     return any(window.began < op.ended < window.ended + _AFTER for window in evidence.windows)
+
+
+def answers_say_why(evidence: Evidence) -> Iterator[Violation]:
+    """T1: whatever is wrong, a caller is told a reason that is in the table, and never of a defect."""
+    for op in evidence.operations:
+        if op.answer.get("reason", "UNKNOWN") in _DEFECTS:
+            yield Violation("T1", f"{op.name} of {op.request} was answered with {op.answer['reason']!r}")
+
+
+_DEFECTS = frozenset({"", "INTERNAL", "UNEXPECTED_STATUS"})
+"""What a caller can do nothing about."""
 
 
 def store_is_sound(evidence: Evidence) -> Iterator[Violation]:

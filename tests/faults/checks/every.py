@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from tests.faults.checks import ends, families, histories, messages, steps
+from tests.faults.checks import closings, decisions, ends, families, histories, messages, shares, steps
 from tests.faults.rig.evidence import Evidence, Violation
 
 Checker = Callable[[Evidence], Iterator[Violation]]
@@ -29,14 +29,21 @@ CHECKERS: dict[str, Checker] = {
         ends.timers_are_not_early,
         ends.timers_are_not_missed,
         ends.waiters_are_told,
+        ends.answers_say_why,
         ends.store_is_sound,
         messages.messages_are_not_lost,
         messages.messages_are_taken_once,
         messages.waits_are_not_early,
         families.children_are_recorded,
         families.children_reach_their_parents,
+        families.children_end_with_their_parents,
         families.undone_in_reverse,
         families.bodies_are_whole,
+        closings.finally_runs_once,
+        decisions.decisions_count_once,
+        decisions.loops_go_in_order,
+        shares.limits_are_kept,
+        shares.what_is_kept_is_not_done_again,
     )
 }
 

@@ -7,7 +7,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tests.faults.checks.steps import ROUNDING, at
-from tests.faults.rig.evidence import FINAL, UNDONE, Evidence, Stored, Violation, step_kind
+from tests.faults.rig.evidence import (
+    FINAL,
+    LAST_EVENTS,
+    UNDONE,
+    Evidence,
+    Stored,
+    Violation,
+    is_of_the_end,
+    step_kind,
+)
 
 _UNDO = "undo/"
 _BRANCHES = ("left", "right")
@@ -41,10 +50,11 @@ def children_reach_their_parents(evidence: Evidence) -> Iterator[Violation]:
             if step_kind(step) != "workflow":
                 continue
             child = evidence.stored.get((children.get(step) or [""])[0])
-            if child is None or child.state != "COMPLETED":
+            wanted = "CANCELLED" if _undoes(step) else "COMPLETED"
+            if child is None or child.state != wanted:
                 state = child.state if child else "not stored"
                 yield Violation("W11", f"{stored.id}: {step} is completed, its child is {state}")
-            elif child.result != output:
+            elif (child.result or {}) != output:
                 yield Violation("W11", f"{stored.id}: {step} gave {output}, its child {child.result}")
             elif at(child.events[-1]) > at(event) + ROUNDING:
                 yield Violation("W11", f"{stored.id}: {step} was completed before its child")
@@ -52,6 +62,44 @@ def children_reach_their_parents(evidence: Evidence) -> Iterator[Violation]:
             child = evidence.stored.get(child_id)
             if child is not None and stored.state in FINAL and child.state not in FINAL:
                 yield Violation("W11", f"{stored.id} is {stored.state}, its child {child_id} {child.state}")
+
+
+IN_A_MOMENT = 3.0
+"""How many seconds a child may go on when its parent has ended, with all servers up."""
+BY_THE_SWEEP = 45.0
+"""How many seconds it may when the server died that would have told it: others look twice a minute."""
+
+
+def children_end_with_their_parents(evidence: Evidence) -> Iterator[Violation]:
+    """W11: a child whose parent ends first is cancelled; no step of it begins long after that."""
+    for child in evidence.stored.values():
+        since = _not_needed_since(evidence, child)
+        if since is None:
+            continue
+        patience = IN_A_MOMENT if evidence.is_calm(since - 1, since + IN_A_MOMENT) else BY_THE_SWEEP
+        late = [it for it in child.of_kind("step_scheduled") if at(it) > since + patience]
+        for event in (it for it in late if not is_of_the_end(it["data"]["step_id"])):
+            step = event["data"]["step_id"]
+            yield Violation(
+                "W11", f"{child.id}: {step} began {at(event) - since:.1f} s after its parent ended"
+            )
+        over = at(child.events[-1]) > since + patience
+        if child.state not in FINAL or (over and child.state != "CANCELLED"):
+            yield Violation("W11", f"{child.id} is {child.state}, its parent has ended before")
+
+
+def _not_needed_since(evidence: Evidence, child: Stored) -> float | None:
+    """Return when the step of its parent was over that waited for it; None when it got to that itself."""
+    parent = evidence.stored.get(child.parent)
+    if parent is None:
+        return None
+    for event in parent.of_kind("step_completed", "step_failed", "execution_closing", *LAST_EVENTS):
+        if event["data"].get("step_id") == child.parent_step:
+            return None
+        decided = event["kind"] == "execution_closing" and not _undoes(child.parent_step)
+        if decided or event["kind"] in LAST_EVENTS:
+            return at(event)
+    return None
 
 
 def _children(stored: Stored) -> dict[str, list[str]]:
@@ -67,14 +115,20 @@ def undone_in_reverse(evidence: Evidence) -> Iterator[Violation]:
     """W8: what failed or was cancelled is undone, all that was completed, and no more, newest first, once."""
     for stored in evidence.stored.values():
         completed = [event["data"]["step_id"] for event in stored.of_kind("step_completed")]
-        done = [path for path in completed if path.rpartition("/")[2] in UNDONE and not _undoes(path)]
+        done = [path for path in completed if _can_be_undone(path)]
         undone = [path for path in completed if _undoes(path)]
-        ends_well = stored.state not in {"FAILED", "CANCELLED"} and not stored.of_kind("execution_closing")
+        decided = [event["data"]["outcome"] for event in stored.of_kind("execution_closing")]
+        ends_well = not {stored.state, *decided} & {"FAILED", "CANCELLED"}
         wanted = [] if ends_well else [_UNDO + path for path in reversed(done)]
         if undone != (wanted if stored.state in FINAL else wanted[: len(undone)]):
             yield Violation("W8", f"{stored.id} completed {done} and undid {undone}")
         yield from _one_after_the_other(stored)
         yield from _undone_as_given(evidence, stored, set(wanted))
+
+
+def _can_be_undone(path: str) -> bool:
+    named = path.rpartition("/")[2] in UNDONE or step_kind(path) == "workflow"
+    return named and not is_of_the_end(path)
 
 
 def _one_after_the_other(stored: Stored) -> Iterator[Violation]:
@@ -84,10 +138,10 @@ def _one_after_the_other(stored: Stored) -> Iterator[Violation]:
     running = ""
     for event in stored.of_kind("step_scheduled", "step_completed"):
         path = event["data"]["step_id"]
-        if not _undoes(path):
+        if not is_of_the_end(path):
             if closing and event["number"] > closing[0]["number"]:
                 yield Violation("W8", f"{stored.id}: {event['kind']} of {path} after the outcome was decided")
-        elif event["kind"] == "step_completed":
+        elif event["kind"] == "step_completed" or not _undoes(path):
             running = ""
         elif running not in {"", path}:
             yield Violation("W8", f"{stored.id}: {path} began before {running} was done")

@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from tests.faults.rig.evidence import FINAL, LAST_EVENTS, Evidence, HistoryEvent, Stored, Violation
 from tests.faults.rig.record import Outcome
 
+NO_ROOM = frozenset({"STORE_FULL", "ENGINE_FULL"})
+"""Why something is refused that may be accepted later."""
+
 
 def accepted_ends(evidence: Evidence) -> Iterator[Violation]:
     """W1: every accepted execution is stored, and has reached exactly one final state."""
@@ -89,5 +92,5 @@ def starts_are_idempotent(evidence: Evidence) -> Iterator[Violation]:
             yield Violation("W6", f"{op.request['request_id']} was accepted again with another input")
         if op.request.get("other_input") and op.outcome is Outcome.FAIL:
             reason = op.answer["reason"]
-            if reason != "REQUEST_ID_REUSED":
+            if reason not in {"REQUEST_ID_REUSED", *NO_ROOM}:
                 yield Violation("W6", f"{op.request['request_id']} with another input: {reason}")

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from itertools import pairwise
+from typing import Any
 
-from tests.faults.rig.evidence import Evidence, HistoryEvent, Stored, Violation, step_kind
+from tests.faults.rig.evidence import (
+    CACHED,
+    Evidence,
+    HistoryEvent,
+    Stored,
+    Violation,
+    is_of_the_end,
+    step_kind,
+)
+from tests.faults.rig.record import Body
 
 ROUNDING = 0.001
 """How much a time may lose by being written in microseconds, twice."""
+
+TURN_CAME = "its turn came"
+"""Why an attempt is scheduled that was scheduled before, and had to wait for its turn."""
 
 _RESULTS = ("step_completed", "step_failed")
 
@@ -38,14 +51,25 @@ def records_are_what_bodies_returned(evidence: Evidence) -> Iterator[Violation]:
             if not step_kind(event["data"]["step_id"])
         }
         for step, data in recorded.items():
-            bodies = evidence.bodies_of.get((stored.id, step), [])
-            returned = [body.output for body in bodies if body.attempt == data["attempt"]]
-            if data["output"] not in returned:
+            returned = [body.output for body in _bodies(evidence, stored, step, data["attempt"])]
+            if data["output"] not in returned and not was_recalled(data):
                 yield Violation(
                     "W4",
                     f"{stored.id}: {step} is recorded as {data['output']}, its bodies returned {returned}",
                 )
         yield from _handed_on(evidence, stored, {step: data["output"] for step, data in recorded.items()})
+
+
+def was_recalled(completed: Mapping[str, Any]) -> bool:
+    """Tell whether a step took what was kept of an earlier call: then nobody ran it."""
+    return completed["step_id"].rpartition("/")[2] in CACHED and not completed["instance_id"]
+
+
+def _bodies(evidence: Evidence, stored: Stored, step: str, attempt: int) -> list[Body]:
+    """Return the runs of an attempt; what an execution undoes was run by the one that it undoes."""
+    owners = (stored.id, stored.origin) if not is_of_the_end(step) else (stored.id,)
+    bodies = (body for owner in owners for body in evidence.bodies_of.get((owner, step), []))
+    return [body for body in bodies if body.attempt == attempt]
 
 
 def _handed_on(
@@ -88,7 +112,8 @@ def attempts_count_up(evidence: Evidence) -> Iterator[Violation]:
         last: dict[str, int] = {}
         for event in stored.of_kind("step_scheduled"):
             step, attempt = event["data"]["step_id"], event["data"]["attempt"]
-            if attempt != last.get(step, 0) + 1:
+            waited = event["data"].get("cause") == TURN_CAME
+            if attempt != last.get(step, 0) + (0 if waited else 1):
                 yield Violation(
                     "W12", f"{stored.id}: attempt {attempt} of {step} follows {last.get(step, 0)}"
                 )

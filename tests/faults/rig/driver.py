@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -180,6 +181,28 @@ class Driver:
             payload=dict(payload),
         )
 
+    async def decide(self, execution: str, outcome: str, *, by: str) -> Mapping[str, Any]:
+        """Decide what a step asks, in another name each time: the history tells which of them counted."""
+        names = (f"{by}/{number}" for number in itertools.count(1))
+
+        async def attempt(weft: Client, name: str) -> dict[str, Any]:
+            return _shown(
+                await weft.executions.decide(execution, outcome, by=name, step_id="ask", data={"word": name})
+            )
+
+        async def once() -> Mapping[str, Any] | None:
+            name = next(names)
+            return await self._once(
+                "decide",
+                lambda weft: attempt(weft, name),
+                expect=("NO_APPROVAL", "EXECUTION_ENDED"),
+                id=execution,
+                outcome=outcome,
+                by=name,
+            )
+
+        return await self._repeated(once, f"decide {execution}")
+
     async def start_otherwise(self, what: Start) -> Mapping[str, Any]:
         """Use a request id again for another input: to be refused."""
 
@@ -205,25 +228,42 @@ class Driver:
         **request: Any,
     ) -> Mapping[str, Any]:
         """Repeat until there is an answer, be it a refusal; each attempt is recorded."""
+        return await self._repeated(
+            lambda: self._once(name, attempt, ended, expect, **request), f"{name} {request}"
+        )
+
+    async def _repeated(
+        self, once: Callable[[], Awaitable[Mapping[str, Any] | None]], what: str
+    ) -> Mapping[str, Any]:
         end = asyncio.get_running_loop().time() + self._patience
-        while True:
-            number = self._recorder.invoke(name, **request)
-            try:
-                answer = await _watched(attempt(self._chance.choice(self._clients)), ended, self._patience)
-            except WeftError as error:
-                expected = error.reason in expect
-                self._recorder.end(number, _outcome(error), reason=str(error.reason), expected=expected)
-                if error.code in _CERTAIN and error.code is not _LATER:
-                    return {"reason": str(error.reason), "state": ""}
-            except TimeoutError as error:
-                self._recorder.end(number, Outcome.UNKNOWN, stuck=isinstance(error, ForgottenError))
-                return {"state": ""}
-            else:
-                self._recorder.end(number, Outcome.OK, **answer)
-                return answer
+        while (answer := await once()) is None:
             if asyncio.get_running_loop().time() > end:
-                raise GaveUpError(f"{name} {request}")
+                raise GaveUpError(what)
             await asyncio.sleep(_PAUSE)
+        return answer
+
+    async def _once(
+        self,
+        name: str,
+        attempt: Callable[[Client], Awaitable[dict[str, Any]]],
+        ended: Callable[[], Awaitable[bool]] | None = None,
+        expect: Sequence[str] = (),
+        **request: Any,
+    ) -> Mapping[str, Any] | None:
+        """Make one attempt, and record it; None when there was no answer."""
+        number = self._recorder.invoke(name, **request)
+        try:
+            answer = await _watched(attempt(self._chance.choice(self._clients)), ended, self._patience)
+        except WeftError as error:
+            expected = error.reason in expect
+            self._recorder.end(number, _outcome(error), reason=str(error.reason), expected=expected)
+            certain = error.code in _CERTAIN and error.code is not _LATER
+            return {"reason": str(error.reason), "state": ""} if certain else None
+        except TimeoutError as error:
+            self._recorder.end(number, Outcome.UNKNOWN, stuck=isinstance(error, ForgottenError))
+            return {"state": ""}
+        self._recorder.end(number, Outcome.OK, **answer)
+        return answer
 
 
 async def _watched(

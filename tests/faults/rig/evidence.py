@@ -26,12 +26,39 @@ STEP_KINDS = {
     "paid": "signal",
     "paid-again": "signal",
     "sub": "workflow",
+    "kin": "map",
+    "kin.run": "workflow",
+    "never": "signal",
     "pause": "wait",
+    "ask": "approval",
+    "way": "switch",
+    "again": "loop",
+    "zero": "set",
+    "tally": "set",
+    "spread": "map",
 }
 """What the steps are that call no action, by id: the rig gives its ids no other meaning."""
 
 UNDONE = frozenset({"u0", "u1", "u2", "u3", "u4"})
-"""Ids of the steps that something undoes."""
+"""Ids of the steps that something undoes; children are undone as well."""
+
+CLOSING = {"tidy": ("f0", "f1")}
+"""Workflows that do something at the end, and the ids of those steps in their order."""
+
+AT_THE_END = ("undo/", "finally/")
+"""How the paths begin of what runs when the outcome is decided."""
+
+RATE_TTL, FRESH_TTL = 600.0, 1.0
+"""For how many seconds the outputs of the steps ``rate`` and ``fresh`` are kept."""
+
+CACHED = {"rate": RATE_TTL, "fresh": FRESH_TTL}
+"""Ids of the steps whose outputs are kept, by the key that they are given, and for how long."""
+
+TOGETHER = {"rate": 1, "narrow": 2}
+"""Of how many calls of a step, with one key, the bodies may run at the same time."""
+
+PACED = {"paced": (12, 1.0)}
+"""How many calls of a step may begin, and in how many seconds."""
 
 PAUSE = 0.4
 """How many seconds a waiting step waits."""
@@ -40,6 +67,11 @@ PAUSE = 0.4
 def step_kind(path: str) -> str:
     """Return what a step is; empty: a call of an action."""
     return STEP_KINDS.get(path.rpartition("/")[2], "")
+
+
+def is_of_the_end(path: str) -> bool:
+    """Tell whether a step runs because the outcome is decided."""
+    return path.startswith(AT_THE_END)
 
 
 HistoryEvent = Mapping[str, Any]
@@ -65,6 +97,10 @@ class Stored:
     """Id of the execution whose child it is; empty: nobody's."""
     parent_step: str = ""
     """Path of the step that started it."""
+    workflow: str = ""
+    """What it is an execution of."""
+    origin: str = ""
+    """Of which execution it undoes what that did: its history begins with that one's."""
 
     def of_kind(self, *kinds: str) -> list[HistoryEvent]:
         return [event for event in self.events if event["kind"] in kinds]
@@ -78,6 +114,8 @@ class Evidence:
     bodies: tuple[Body, ...] = ()
     stored: Mapping[str, Stored] = field(default_factory=dict)
     windows: tuple[Window, ...] = ()
+    wall: float = 0.0
+    """What the seconds since 1970 are ahead of the clock of operations, bodies and windows."""
     max_attempts: int | None = None
     """Of the steps' retry policy, where there is one."""
     backoff: float = 0.0
@@ -91,6 +129,11 @@ class Evidence:
 
     def ok(self, *names: str) -> list[Operation]:
         return [op for op in self.operations if op.ok and op.name in names]
+
+    def is_calm(self, since: float, until: float) -> bool:
+        """Tell whether nothing was done to the cluster between two times, in seconds since 1970."""
+        began, ended = since - self.wall, until - self.wall
+        return not any(window.began < ended and began < window.ended for window in self.windows)
 
     @cached_property
     def started(self) -> dict[str, set[str]]:

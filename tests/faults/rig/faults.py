@@ -13,6 +13,7 @@ from typing import Final
 from tests.faults.rig.child import Child, until
 from tests.faults.rig.cluster import Cluster, ServerNode
 from tests.faults.rig.eio import FailingDiskStoreAdapter
+from tests.faults.rig.full_disk import FullDiskStoreAdapter, SmallDisk
 from tests.faults.rig.plan import PlannedFault
 from tests.faults.rig.power import PowerCutStoreAdapter
 from tests.faults.rig.proxy import Proxy
@@ -111,6 +112,45 @@ async def fail_fsync_then_kill(cluster: Cluster, fault: PlannedFault) -> float |
     began = await kill_server(cluster, fault)
     server.before_start = _nothing
     return began if noticed else None
+
+
+async def fill_tables(cluster: Cluster, fault: PlannedFault) -> float | None:
+    """Let the disk with the tables be full for a while."""
+    store = cluster.store
+    assert isinstance(store, FullDiskStoreAdapter)
+    return await _fill(store.tables, store, cluster, fault)
+
+
+async def fill_log(cluster: Cluster, fault: PlannedFault) -> float | None:
+    """Let the disk with the database's log be full for a while: that ends the database."""
+    store = cluster.store
+    assert isinstance(store, FullDiskStoreAdapter)
+    return await _fill(store.log, store, cluster, fault)
+
+
+async def _fill(
+    disk: SmallDisk, store: FullDiskStoreAdapter, cluster: Cluster, fault: PlannedFault
+) -> float | None:
+    """Fill a disk until somebody notices, then make room, and wait until all is well."""
+    began = time.monotonic()
+    disk.fill()
+
+    async def noticed() -> bool:
+        if disk is store.log:
+            await store.press()
+        return not all([await _serves_at(server) for server in cluster.servers])
+
+    happened = await until(noticed, _WITHIN)
+    await asyncio.sleep(fault.lasts)
+    await store.has_room()
+    for server in cluster.servers:
+        await until(partial(_serves_at, server), _WITHIN)
+    return began if happened else None
+
+
+async def _serves_at(server: ServerNode) -> bool:
+    async with connect(server.address) as weft:
+        return await _serves(weft)
 
 
 async def _serves(weft: Client) -> bool:
@@ -219,6 +259,8 @@ FAULTS: Final[dict[str, Fault]] = {
     "pause-upgraded-server": pause_upgraded_server,
     "kill-worker": kill_worker,
     "kill-database": kill_database,
+    "fill-tables": fill_tables,
+    "fill-log": fill_log,
     "pause-server": pause_server,
     "cut-power": cut_power,
     "fsync-fails": fail_fsync,

@@ -7,7 +7,19 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
-LANGUAGE: Final = {"bodies": 2, "letter": 2, "family": 2, "saga": 2, "rest": 1}
+LANGUAGE: Final = {
+    "bodies": 2,
+    "letter": 2,
+    "family": 2,
+    "saga": 2,
+    "rest": 1,
+    "clan": 2,
+    "regret": 2,
+    "tidy": 2,
+    "ask": 2,
+    "rounds": 1,
+    "sparing": 2,
+}
 """Sessions with more than calls one after another, and how often each is drawn."""
 
 WEIGHTS: Final = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from tests.support.postgres import PostgresServer
 
@@ -20,13 +19,16 @@ class PostgresStoreAdapter:
     replicas = 3
     lease = _LEASE
 
-    def __init__(self, _folder: Path | None = None) -> None:
-        self._server = PostgresServer(durable=True)
+    def __init__(self, server: PostgresServer | None = None) -> None:
+        self._server = server or PostgresServer(durable=True)
         self._url = ""
 
     async def open(self) -> None:
         await asyncio.to_thread(self._make)
-        self._url = await self._server.database()
+        self._url = await self._database()
+
+    async def _database(self) -> str:
+        return await self._server.database()
 
     def _make(self) -> None:
         self._server.make()
@@ -46,9 +48,13 @@ class PostgresStoreAdapter:
         await asyncio.to_thread(self._kill, lasts)
 
     def _kill(self, lasts: float) -> None:
-        port = self._server.port
         self._server.kill()
         time.sleep(lasts)
+        self._bring_back(lasts)
+
+    def _bring_back(self, lasts: float) -> None:
+        """Start it again where servers know it, after another while when it is not ready for that."""
+        port = self._server.port
         for _ in range(_ATTEMPTS):
             self._server.port = port  # servers know no other
             self._server._launch()

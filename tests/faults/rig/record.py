@@ -34,7 +34,7 @@ class Operation:
 
     number: int
     name: str
-    """``start``, ``execute``, ``watch``, ``history``, ``get`` or ``cancel``."""
+    """``start``, ``execute``, ``watch``, ``history``, ``get``, ``cancel``, ``signal`` or ``decide``."""
     request: Mapping[str, Any]
     invoked: float
     ended: float = float("inf")
@@ -59,6 +59,7 @@ class Body:
     given: Mapping[str, Any]
     began: float
     ended: float | None = None
+    """When it returned, failed or was stopped; None when its worker died with it."""
     output: Mapping[str, Any] | None = None
     """None unless it returned."""
     failed: bool = False

@@ -221,6 +221,8 @@ async def _read(weft: Client, execution: Execution) -> Stored:
         created=execution.create_time.timestamp() if execution.create_time else 0.0,
         parent=execution.parent.execution_id if execution.parent else "",
         parent_step=execution.parent.step_id if execution.parent else "",
+        workflow=execution.workflow_name,
+        origin=execution.origin.execution_id if execution.origin else "",
     )
 
 
@@ -233,6 +235,7 @@ def _gather(
         bodies=read_bodies(cluster.folder),
         stored=_with_timeouts(stored, operations),
         windows=tuple(progress.windows),
+        wall=time.time() - time.monotonic(),
         max_attempts=MAX_ATTEMPTS,
         backoff=BACKOFF,
         store_faults=(*wrong, *(f"nobody answered: {it}" for it in progress.gave_up)),

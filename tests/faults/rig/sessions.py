@@ -9,7 +9,8 @@ from typing import Final
 
 from tests.faults.rig.driver import Driver, Start
 from tests.faults.rig.evidence import LAST_EVENTS
-from tests.faults.rig.language import create_language, follow, items, write_letters
+from tests.faults.rig.language import create_language, follow, more_input
+from tests.faults.rig.meddling import ask_people, regret, write_letters
 from tests.faults.rig.plan import Session
 from tests.faults.rig.steps import work
 from weft.client import Client
@@ -43,7 +44,7 @@ async def attend(driver: Driver, session: Session, run: str) -> None:
         input={
             "token": request_id,
             "seconds": session.seconds,
-            **({"items": items(session.seconds)} if session.kind == "bodies" else {}),
+            **more_input(session, run),
         },
         timeout=session.timeout,
     )
@@ -98,4 +99,10 @@ _WAYS: Final = {
     "family": follow,
     "saga": follow,
     "rest": follow,
+    "clan": _cancel,
+    "regret": regret,
+    "tidy": regret,
+    "ask": ask_people,
+    "rounds": follow,
+    "sparing": follow,
 }

@@ -30,6 +30,7 @@ def work_service(journal: Journal, life: str) -> Service:
         prior: str = "",
         seconds: float = 0.0,
         failures: int = 0,
+        key: str = "",
     ) -> dict[str, Any]:
         """Take a moment, count up, and return something that no other run returns; or fail at first."""
         run = f"{life}-{next(runs)}"
@@ -40,9 +41,13 @@ def work_service(journal: Journal, life: str) -> Service:
             step=context.step_id,
             attempt=context.attempt,
             key=context.idempotency_key,
-            given={"token": token, "n": n, "prior": prior},
+            given={"token": token, "n": n, "prior": prior, "key": key},
         )
-        await asyncio.sleep(seconds)
+        try:
+            await asyncio.sleep(seconds)
+        except asyncio.CancelledError:
+            journal.write(type="stopped", run=run)
+            raise
         if context.attempt <= failures:
             journal.write(type="failed", run=run)
             raise ActionFailedError("not at the first attempt", reason="NOT_YET")
