@@ -16,7 +16,7 @@ from tests.faults.rig.run import run
 
 pytestmark = pytest.mark.integration
 
-SEED = 20_261_132
+SEED = 20_261_153
 ROLLING = Wanted(
     sessions=240,
     faults={"upgrade-server": 3, "pause-upgraded-server": 2, "kill-server": 3, "kill-worker": 1},

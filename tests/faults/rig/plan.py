@@ -118,13 +118,27 @@ class Wanted:
 
 
 def expand(seed: int, wanted: Wanted) -> Plan:
-    """Draw everything from one seed."""
+    """Draw everything from one seed; the faults first, so that they stay when there are other sessions."""
     chance = random.Random(seed)
-    sessions = tuple(_session(number, chance, wanted) for number in range(wanted.sessions))
+    faults = _faults(chance, wanted)
+    return Plan(
+        seed=seed,
+        sessions=tuple(_session(number, chance, wanted) for number in range(wanted.sessions)),
+        faults=faults,
+        concurrency=wanted.concurrency,
+        workers=wanted.workers,
+        patience=wanted.patience,
+        calm=wanted.calm,
+        ahead=wanted.ahead,
+        stall=wanted.stall,
+    )
+
+
+def _faults(chance: random.Random, wanted: Wanted) -> tuple[PlannedFault, ...]:
     kinds = [kind for kind, count in sorted(wanted.faults.items()) for _ in range(count)]
     chance.shuffle(kinds)
     times = sorted(chance.uniform(0.02, wanted.last) for _ in kinds)
-    faults = tuple(
+    return tuple(
         PlannedFault(
             kind=kind,
             at=round(at, 4),
@@ -133,17 +147,6 @@ def expand(seed: int, wanted: Wanted) -> Plan:
             choice=chance.randrange(1_000),
         )
         for kind, at in zip(kinds, times, strict=True)
-    )
-    return Plan(
-        seed=seed,
-        sessions=sessions,
-        faults=faults,
-        concurrency=wanted.concurrency,
-        workers=wanted.workers,
-        patience=wanted.patience,
-        calm=wanted.calm,
-        ahead=wanted.ahead,
-        stall=wanted.stall,
     )
 
 
