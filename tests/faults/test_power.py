@@ -12,7 +12,7 @@ from tests.faults.rig.run import run
 
 pytestmark = pytest.mark.integration
 
-SEED = 20_261_205
+SEED = 20_261_211
 WANTED = Wanted(
     sessions=40,
     faults={"cut-power": 3},

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tests.faults.bugs.seams import change_bodies
-from weft.server.execution.model import EventBody, ExecutionClosing, Outcome
+from weft.server.execution.history.model import EventBody, ExecutionClosing, Outcome
 
 
 def plant() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.faults.bugs.seams import wrap
-from weft.server.execution.run import Run
+from weft.server.execution.history.run import Run
 
 
 def plant() -> None:

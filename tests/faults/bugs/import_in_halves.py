@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tests.faults.bugs.seams import wrap
-from weft.server.execution.model import Event, Execution
+from weft.server.execution.history.model import Event, Execution
 from weft.server.store.postgres import PostgresStore
 from weft.server.store.postgres._batch import columns
 from weft.server.store.postgres._connect import SQL as POSTGRES

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.faults.bugs.seams import wrap
-from weft.server.execution.run import Run
+from weft.server.execution.history.run import Run
 
 
 def plant() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.faults.bugs.seams import wrap
-from weft.server.execution.step_cache import StepCache
+from weft.server.execution.engine.step_cache import StepCache
 
 
 def plant() -> None:

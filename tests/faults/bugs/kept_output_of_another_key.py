@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.faults.bugs.seams import wrap
-from weft.server.execution import step_cache
+from weft.server.execution.engine import step_cache
 
 
 def plant() -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from tests.faults.bugs.seams import wrap
-from weft.server.execution.step_limits import StepLimits
+from weft.server.execution.engine.step_limits import StepLimits
 
 _MANY = 1_000
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from tests.faults.bugs.seams import wrap
-from weft.server.execution.claims import Claims
-from weft.server.execution.family import Relatives
+from weft.server.execution.engine.claims import Claims
+from weft.server.execution.orders.family import Relatives
 
 
 def plant() -> None:

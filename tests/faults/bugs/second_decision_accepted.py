@@ -7,9 +7,9 @@ from typing import Any
 
 from tests.faults.bugs.seams import wrap
 from weft.core.errors import PreconditionError
-from weft.server.execution.messages import Decide
-from weft.server.execution.model import EventBody
-from weft.server.execution.run import Run
+from weft.server.execution.history.model import EventBody
+from weft.server.execution.history.run import Run
+from weft.server.execution.orders.messages import Decide
 
 
 def plant() -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from tests.faults.bugs.seams import wrap
-from weft.server.execution.children import Children, _done
-from weft.server.execution.paths import UNDO
-from weft.server.execution.place import Place
-from weft.server.execution.run import Run
+from weft.server.execution.engine.children import Children, _done
+from weft.server.execution.history.paths import UNDO
+from weft.server.execution.history.place import Place
+from weft.server.execution.history.run import Run
 
 
 def plant() -> None:
