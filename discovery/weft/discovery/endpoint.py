@@ -15,6 +15,7 @@ __all__ = ["dial_target", "is_dialable", "is_host", "parse_address", "parse_endp
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _MAX_LENGTH = 2_048
 _MAX_HOST = 253
+_NO_CREDENTIALS = "must not have credentials, a query or a fragment"
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 _ADDRESS = re.compile(r"(?:\[(?P<six>[^\[\]]*)\]|(?P<name>[^\[\]:]*)):(?P<port>[0-9]{1,5})", re.ASCII)
 
@@ -76,8 +77,9 @@ def parse_endpoint(url: str, field: str = "endpoint") -> Endpoint:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
-    except ValueError as error:
-        raise _fault(field, f"is no URL: {error}", Rule.INVALID) from None
+    except ValueError:  # it would quote what may be a password
+        why = _NO_CREDENTIALS if "@" in url else "is no URL with a host and a port"
+        raise _fault(field, why, Rule.INVALID) from None
     if len(url) > _MAX_LENGTH:
         raise _fault(field, f"is longer than {_MAX_LENGTH:,} characters", Rule.TOO_LONG)
     if parts.scheme not in {"grpc", "http", "https"}:
@@ -94,7 +96,7 @@ def parse_endpoint(url: str, field: str = "endpoint") -> Endpoint:
     if not is_host(host):
         raise _fault(field, f"{host[:80]!r} is neither a host name nor an IP address", Rule.INVALID)
     if "@" in parts.netloc or parts.query or parts.fragment:
-        raise _fault(field, "must not have credentials, a query or a fragment", Rule.INVALID)
+        raise _fault(field, _NO_CREDENTIALS, Rule.INVALID)
     is_grpc = parts.scheme == "grpc"
     if is_grpc and parts.path not in {"", "/"}:
         raise _fault(field, "a grpc:// endpoint has no path", Rule.INVALID)

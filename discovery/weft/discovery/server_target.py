@@ -33,6 +33,8 @@ def parse_server(text: str, field: str = "target") -> str | Target:
 
 
 def _address(text: str, field: str) -> str:
+    if "@" in text:
+        raise _fault(field, "must not have credentials")
     try:
         parts = urlsplit(text if "://" in text else f"grpc://{text}")
         host, port = parts.hostname, parts.port
@@ -43,7 +45,7 @@ def _address(text: str, field: str) -> str:
     if parts.scheme not in _ADDRESS_SCHEMES:
         known = ", ".join(f"{scheme}://" for scheme in (*_ADDRESS_SCHEMES, *SCHEMES))
         raise _fault(field, f"{parts.scheme}:// is not spoken here; use {known} or none")
-    if not host or not port or parts.username is not None:
+    if not host or not port:
         raise _fault(field, f"{text[:80]!r} is not of the form host:port")
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 

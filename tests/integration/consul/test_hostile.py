@@ -14,6 +14,7 @@ from aiohttp import web
 
 from tests.support.impostor import Handler, impostor, listed
 from tests.support.watching import eventually, following
+from tests.support.world import serving
 from weft.core.errors import ServiceUnavailableError, UnexpectedStatusError, WeftError
 from weft.discovery.consul import ConsulClient, ConsulConfig, ConsulRegistrar, ConsulResolver, Registration
 from weft.discovery.model import Endpoint
@@ -333,3 +334,17 @@ async def test_a_datacenter_that_is_silent_holds_up_the_first_list_for_a_second_
             await seen.until(lambda s: s.version > 0, within=2)
             assert len(seen.newest.endpoints) == 1
             assert seen.newest.problem == "west: no answer yet"
+
+
+async def test_a_port_of_something_else_is_told_as_that() -> None:
+    """One that speaks gRPC, and one without TLS: in words, and not as what a library saw of it."""
+    async with serving() as wire, ConsulClient(ConsulConfig(address=wire.address)) as client:
+        with pytest.raises(ServiceUnavailableError, match=r" speaks no HTTP$"):
+            await client.look_up("web")
+    async with impostor() as (_, config):
+        certain = replace(config, secure=True)
+        async with ConsulClient(certain) as client:
+            with pytest.raises(
+                ServiceUnavailableError, match=r"cannot be reached: no TLS: wrong version number$"
+            ):
+                await client.look_up("web")

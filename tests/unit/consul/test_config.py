@@ -86,6 +86,13 @@ def test_a_token_may_stand_in_a_file(tmp_path: Path) -> None:
     assert "No such file" in faults(environ)["CONSUL_HTTP_TOKEN_FILE"]
 
 
+@pytest.mark.parametrize("address", ["http://ann:hidden@a:1", "ann:hidden@a:1", "http://ann:hid/den@a:1"])
+def test_credentials_in_the_address_are_not_shown(address: str) -> None:
+    """They are refused, with where a token stands."""
+    (fault,) = faults({"CONSUL_HTTP_ADDR": address}).values()
+    assert fault == "must not have credentials; a token stands in CONSUL_HTTP_TOKEN"
+
+
 def test_every_wrong_value_is_named_at_once(tmp_path: Path) -> None:
     """One error, each variable by its name, and no secret in it."""
     file = tmp_path / "token"
@@ -125,7 +132,7 @@ def test_every_wrong_value_is_named_at_once(tmp_path: Path) -> None:
         ("ftp://a:1", "scheme 'ftp' is not supported"),
         ("localhost", "is no host:port"),
         ("http://a:1/consul", "is no host:port"),
-        ("http://user:secret@a:1", "is no host:port"),
+        ("http://user:secret@a:1", "must not have credentials"),
         ("a:0", "must be between 1 and 65535"),
     ],
 )

@@ -19,6 +19,9 @@ from weft.discovery.endpoint import parse_endpoint
         ("http://:secret@a.internal", "must not have credentials"),
         ("http://@a.internal", "must not have credentials"),
         ("http://user@a.internal", "must not have credentials"),
+        ("http://user:se/cret@a.internal", "must not have credentials"),
+        ("http://a.internal:x", "is no URL with a host and a port"),
+        ("http://[::1", "is no URL with a host and a port"),
     ],
 )
 def test_is_refused(url: str, words: str) -> None:

@@ -42,6 +42,8 @@ def test_anything_else_is_refused(text: str) -> None:
         (":::", "':::' is not of the form host:port; IPv6 stands in [ ]"),
         ("[::1:7420", "'[::1:7420' is not of the form host:port; IPv6 stands in [ ]"),
         ("127.0.0.1:x", "'127.0.0.1:x' is not of the form host:port; IPv6 stands in [ ]"),
+        ("grpc://ann:hidden@weft:7420", "must not have credentials"),
+        ("ann:hid/den@weft:7420", "must not have credentials"),
         ("127.0.0.1:99999", "the port of '127.0.0.1:99999' must be between 1 and 65535"),
     ],
 )

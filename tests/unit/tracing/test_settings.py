@@ -136,3 +136,12 @@ def test_a_certificate_that_cannot_be_read_is_named(protocol: OtlpProtocol) -> N
     )
     with pytest.raises(TracingSettingsError, match=r"OTEL_EXPORTER_OTLP_CERTIFICATE: .*ca\.pem"):
         make_provider(settings, {})
+
+
+@pytest.mark.parametrize("url", ["http://ann:hid/den@collector", "ann:hidden@collector:4317"])
+def test_what_may_hold_a_password_is_not_shown(url: str) -> None:
+    """A wrong value is quoted, but not where somebody's credentials are in it."""
+    with pytest.raises(TracingSettingsError) as refused:
+        TracingSettings.from_environment({"OTEL_EXPORTER_OTLP_ENDPOINT": url})
+    why = "it must be a URL such as http://localhost:4317"
+    assert refused.value.faults == (f"OTEL_EXPORTER_OTLP_ENDPOINT is wrong: {why}",)

@@ -239,7 +239,7 @@ def _problem(error: Exception, text: str) -> str:
         case TimeoutError():
             return "did not answer in time"
         case aiohttp.ClientPayloadError() | aiohttp.ClientResponseError():
-            return _GARBAGE + text
+            return "speaks no HTTP" if "Bad status line" in text else _GARBAGE + text
         case aiohttp.ClientError() | OSError():
             return f"cannot be reached: {_why(error) or text}"
         case refused.ConsulException() if text.startswith("5"):
@@ -249,6 +249,8 @@ def _problem(error: Exception, text: str) -> str:
 
 def _why(error: Exception) -> str:
     """Return what the system says of a connection that failed; empty where it says nothing."""
+    if isinstance(error, aiohttp.ClientConnectorSSLError) and getattr(error.os_error, "reason", None):
+        return f"no TLS: {str(error.os_error.reason).replace('_', ' ').lower()}"
     number = None if isinstance(error, aiohttp.ClientSSLError) else getattr(error, "errno", None)
     return os.strerror(number).lower() if isinstance(number, int) and number > 0 else ""
 

@@ -99,6 +99,9 @@ class _Reader:
         if scheme.lower() not in {"http", "https"}:
             self._fault("CONSUL_HTTP_ADDR", f"scheme {scheme[:40]!r} is not supported; use http or https")
             return {"secure": secure}
+        if "@" in rest:
+            self._fault("CONSUL_HTTP_ADDR", "must not have credentials; a token stands in CONSUL_HTTP_TOKEN")
+            return {"secure": secure}
         secure = secure or scheme.lower() == "https"
         rest = rest.removesuffix("/")
         if mark and not re.search(r":[0-9]+$", rest):

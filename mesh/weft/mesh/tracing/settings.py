@@ -162,7 +162,8 @@ class SettingsReader:
         return names[0], ""
 
     def _fault(self, name: str, value: str, expected: str) -> None:
-        self._wrong.append(f"{name}={value!r} is wrong: {expected}")
+        shown = "" if "@" in value else f"={value!r}"  # there may be a password in it
+        self._wrong.append(f"{name}{shown} is wrong: {expected}")
 
     def text(self, *names: str) -> str:
         """Return the first of these that is set."""
