@@ -7,11 +7,11 @@ from datetime import timedelta
 from typing import Final
 
 from weft.core.clock import Clock
-from weft.core.errors import InternalError, ServiceUnavailableError
+from weft.core.errors import InternalError
 from weft.server.execution.history.model import ExecutionState
 from weft.server.forms import NewerReleaseError
 from weft.server.retention import METADATA_KEY, Retention, read_policy
-from weft.server.store.base import Store
+from weft.server.store.base import Store, StoreFullError, StoreUnavailableError
 
 __all__ = ["RetentionRunner"]
 
@@ -48,7 +48,7 @@ class RetentionRunner:
                 count = await self.one_pass()
                 if count:
                     _log.info("deleted %d executions that were kept long enough", count)
-            except ServiceUnavailableError as error:
+            except (StoreUnavailableError, StoreFullError) as error:
                 _log.warning("old executions are kept for now: %s", error)
             await self._clock.sleep(_PASS_SECONDS)
 

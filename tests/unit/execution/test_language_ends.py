@@ -17,7 +17,7 @@ from weft.server.execution.history.model import Event, Execution, ExecutionState
 from weft.server.execution.orders.messages import SendSignal
 from weft.server.execution.orders.orders import Pause, Resolve
 from weft.server.execution.starting.start_commands import KeyConflict
-from weft.server.store.base import ExecutionFilter, Page
+from weft.server.store.base import ExecutionFilter, Page, StoreFullError
 from weft.server.store.sqlite import SqliteStore
 from weft.server.workflow.kinds import (
     Branch,
@@ -319,6 +319,29 @@ async def test_a_child_whose_parent_could_not_tell_it_is_ended_all_the_same(worl
     await world.executions.orphans.look()
     kid = await world.ended(shown.steps[0].child)
     assert kid.execution.state is ExecutionState.CANCELLED
+
+
+class FullStore(SqliteStore):
+    """Has no room left whenever somebody looks for children without parents."""
+
+    asked = 0
+
+    async def orphans(self, after: str, limit: int) -> tuple[str, ...]:
+        self.asked += 1
+        raise StoreFullError("no space left")
+
+
+async def test_who_looks_for_children_waits_while_the_disk_is_full() -> None:
+    """The search goes on half a minute later; it does not end, which would be logged as a defect."""
+    store = FullStore(None)
+    async with new_world(store) as world:
+        looking = asyncio.create_task(world.executions.orphans.run())
+        for _ in range(3):
+            await world.clock.advance(30)
+        assert not looking.done()
+        assert store.asked > 1
+        looking.cancel()
+        await asyncio.gather(looking, return_exceptions=True)
 
 
 async def test_who_looks_at_a_child_may_be_cancelled_meanwhile(

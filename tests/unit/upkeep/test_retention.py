@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -19,7 +19,7 @@ from weft.server.execution.history.model import Event, Execution, ExecutionCompl
 from weft.server.forms import NewerReleaseError
 from weft.server.retention import Retention, policy_faults, read_policy
 from weft.server.retention_runner import RetentionRunner
-from weft.server.store.base import ExecutionFilter, Page
+from weft.server.store.base import ExecutionFilter, Page, StoreFullError
 from weft.server.store.sqlite import SqliteStore
 from weft.server.workflow.model import Workflow
 
@@ -233,3 +233,25 @@ async def test_it_goes_in_small_steps(
     assert steps[:3] == [50, 50, 20]
     assert clock.monotonic() - started > 0.1
     assert await left(store) == set()
+
+
+async def test_a_full_disk_is_waited_for(clock: ManualClock) -> None:
+    """The removal goes on with its next pass; it does not end, which would be logged as a defect."""
+
+    class FullStore(SqliteStore):
+        asked = 0
+
+        async def discard_kept(self, now: datetime, limit: int) -> int:
+            self.asked += 1
+            raise StoreFullError("no space left")
+
+    store = FullStore(None, clock)
+    await store.open()
+    running = asyncio.create_task(RetentionRunner(store, Retention.parse(""), clock).run())
+    for _ in range(2):
+        await clock.advance(60)
+    assert not running.done()
+    assert store.asked > 1
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await store.close()

@@ -14,7 +14,12 @@ from weft.server.execution.history.model import Execution
 from weft.server.execution.orders.control import Control
 from weft.server.execution.orders.orders import Cancel, LookAtChild
 from weft.server.forms import NewerReleaseError
-from weft.server.store.base import ExecutionStore, StaleWriteError, StoreUnavailableError
+from weft.server.store.base import (
+    ExecutionStore,
+    StaleWriteError,
+    StoreFullError,
+    StoreUnavailableError,
+)
 
 __all__ = ["OrphanSweep", "Relatives"]
 
@@ -76,7 +81,7 @@ class OrphanSweep:
         """Look now and then, for ever."""
         while True:
             await self._clock.sleep(_SWEEP_SECONDS)
-            with contextlib.suppress(StoreUnavailableError):
+            with contextlib.suppress(StoreUnavailableError, StoreFullError):
                 await self.look()
 
     async def look(self) -> None:
@@ -84,6 +89,7 @@ class OrphanSweep:
 
         Raises:
             StoreUnavailableError: Of the store.
+            StoreFullError: Of the store.
         """
         after = ""
         while found := await self._store.orphans(after, _PAGE):
