@@ -328,7 +328,7 @@ class FullStore(SqliteStore):
 
     async def orphans(self, after: str, limit: int) -> tuple[str, ...]:
         self.asked += 1
-        raise StoreFullError("no space left")
+        raise StoreFullError(f"no space left to look for {limit} behind {after!r}")
 
 
 async def test_who_looks_for_children_waits_while_the_disk_is_full() -> None:

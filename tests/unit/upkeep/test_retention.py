@@ -243,7 +243,7 @@ async def test_a_full_disk_is_waited_for(clock: ManualClock) -> None:
 
         async def discard_kept(self, now: datetime, limit: int) -> int:
             self.asked += 1
-            raise StoreFullError("no space left")
+            raise StoreFullError(f"no space left to remove {limit} at {now}")
 
     store = FullStore(None, clock)
     await store.open()
