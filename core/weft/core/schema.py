@@ -9,11 +9,12 @@ chain of 30 definitions that each name the next one twice is 2 KB of text and
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 import jsonschema_rs
 
+from weft.core._schema_faults import faults_of, shorten
 from weft.core._schema_gate import (
     MAX_SCHEMA_BYTES,
     MAX_SCHEMA_DEPTH,
@@ -100,7 +101,7 @@ class Schema:
     def _all(self, value: object, field: str) -> list[Violation]:
         found: list[Violation] = []
         for error in self._validator.iter_errors(value):
-            found.extend(_violation(told, field) for told in _meant(error))
+            found.extend(faults_of(error, field))
             if len(found) >= _MAX_VIOLATIONS:
                 break
         return found[:_MAX_VIOLATIONS]
@@ -111,7 +112,7 @@ class Schema:
             try:
                 _compile(_without_branches(self.definition)).validate(value)
             except jsonschema_rs.ValidationError as error:
-                return _violation(error, field)
+                return next(faults_of(error, field))
             except (jsonschema_rs.ReferencingError, ValueError):
                 pass  # a reference led into a combination: what is wrong stays untold
         return Violation(
@@ -160,43 +161,6 @@ def _without_branches(node: Any) -> Any:
     return found
 
 
-def _meant(error: jsonschema_rs.ValidationError) -> Iterator[jsonschema_rs.ValidationError]:
-    """Yield the faults of the one branch of a combination that a value was meant for, else the fault itself.
-
-    Mostly the other branches want another type, as where a member is an object or null.
-    """
-    kind = error.kind
-    if isinstance(kind, jsonschema_rs.ValidationErrorKind.AnyOf):
-        meant = [branch for branch in kind.context if not _is_of_another_type(branch, error)]
-        if len(meant) == 1:
-            for each in meant[0]:
-                yield from _meant(each)
-            return
-    yield error
-
-
-def _is_of_another_type(
-    branch: Sequence[jsonschema_rs.ValidationError], error: jsonschema_rs.ValidationError
-) -> bool:
-    return any(
-        isinstance(each.kind, jsonschema_rs.ValidationErrorKind.Type)
-        and each.instance_path == error.instance_path
-        for each in branch
-    )
-
-
-def _violation(error: jsonschema_rs.ValidationError, field: str) -> Violation:
-    path = join_path(field, error.instance_path)
-    text = error.message
-    if isinstance(error.kind, jsonschema_rs.ValidationErrorKind.Not) and _is_branches(error.kind.schema):
-        text = "is not valid under any of the schemas listed in the combination"
-    return Violation(path, _shorten(text), Rule.SCHEMA_MISMATCH)
-
-
-def _is_branches(schema: object) -> bool:
-    return isinstance(schema, dict) and list(schema) == ["not"]
-
-
 def _too_much(field: str) -> Violation:
     return Violation(
         field,
@@ -226,11 +190,7 @@ def _first_line(error: Exception) -> str:
     text = error.message if isinstance(error, jsonschema_rs.ValidationError) else str(error)
     if text.endswith('is not a "regex"'):
         text += ", or too large when it is compiled"
-    return _shorten(f"is no JSON Schema: {text.splitlines()[0] if text else type(error).__name__}")
-
-
-def _shorten(text: str) -> str:
-    return text if len(text) <= 300 else text[:299] + "…"
+    return shorten(f"is no JSON Schema: {text.splitlines()[0] if text else type(error).__name__}")
 
 
 ANY_OBJECT: Final = compile_schema({"type": "object"})

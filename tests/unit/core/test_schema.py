@@ -213,6 +213,71 @@ def test_the_branch_that_was_meant_is_told() -> None:
     assert not schema.violations({"inner": None, "kind": 3})
 
 
+def test_a_value_of_none_of_the_types_is_told_which_there_are() -> None:
+    """As of an optional number, which is a number or null."""
+    schema = compile_schema(
+        {
+            "properties": {
+                "a": {"anyOf": [{"type": "integer"}, {"type": "null"}, {"type": ["array", "string"]}]}
+            }
+        }
+    )
+    assert [v.description for v in schema.violations({"a": True})] == [
+        'true is not of type "integer", "null", "array" or "string"'
+    ]
+
+
+CAT: JsonObject = {
+    "type": "object",
+    "properties": {"kind": {"const": "cat"}, "lives": {"type": "integer"}},
+    "required": ["kind", "lives"],
+}
+DOG: JsonObject = {
+    "type": "object",
+    "properties": {"kind": {"const": "dog"}, "name": {"type": "string"}},
+    "required": ["kind", "name"],
+}
+
+
+@pytest.mark.parametrize("keyword", ["anyOf", "oneOf"])
+def test_a_member_that_names_the_branch_is_believed(keyword: str) -> None:
+    """So it is with classes that a literal tells apart: each fault of the one that is meant is named."""
+    schema = compile_schema({"properties": {"pets": {"items": {keyword: [CAT, DOG, {"type": "null"}]}}}})
+    none = f"is not valid under any of the schemas listed in the '{keyword}' keyword"
+    value = {"pets": [{"kind": "cat", "lives": "x"}, {"kind": "dog"}, {"kind": "cow"}, {"lives": 1}, 7, None]}
+    assert [(v.field, v.description) for v in schema.violations(value)] == [
+        ("pets[0].lives", '"x" is not of type "integer"'),
+        ("pets[1]", '"name" is a required property'),
+        ("pets[2].kind", '"cow" is not one of "cat" or "dog"'),
+        ("pets[3]", f'{{"lives":1}} {none}'),
+        ("pets[4]", '7 is not of type "object" or "null"'),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "hint"),
+    [
+        ("date-time", "2026-01-01T00:00:00", "; it has no time zone, such as Z or +01:00"),
+        ("date-time", "2026-01-01 00:00", ""),
+        ("date-time", "tomorrow", ""),
+        ("time", "10:00:00", "; it has no time zone, such as Z or +01:00"),
+        ("time", "ten", ""),
+    ],
+)
+def test_a_time_without_a_zone_is_told_so(kind: str, value: str, hint: str) -> None:
+    """It is what a datetime of Python without a tzinfo is written as; in JSON Schema it is no time."""
+    schema = compile_schema({"properties": {"at": {"type": "string", "format": kind}}})
+    assert [v.description for v in schema.violations({"at": value})] == [f'"{value}" is not a "{kind}"{hint}']
+
+
+def test_what_is_wrong_is_told_also_of_a_long_value() -> None:
+    """The value stands first: of a long one the middle is left out, not the end of the sentence."""
+    (fault,) = compile_schema({"properties": {"a": {"type": "integer"}}}).violations({"a": "x" * 5_000})
+    assert fault.description.startswith('"xxx')
+    assert fault.description.endswith('xxx" is not of type "integer"')
+    assert len(fault.description) == 300
+
+
 def test_any_object_takes_objects_only() -> None:
     """It is the schema of an action or workflow without one."""
     assert not ANY_OBJECT.violations({"anything": [1]})
