@@ -15,6 +15,7 @@ import pytest
 from tests.integration.cli.conftest import Weft
 from tests.integration.cli.samples import service, services, workflow
 from tests.integration.cli.scripted import ScriptedServer
+from weft.api.registry.v1 import registry_service_pb2
 from weft.api.workflow.v1 import workflow_service_pb2
 from weft.core.errors import (
     AlreadyExistsError,
@@ -253,3 +254,24 @@ def test_a_setting_that_stops_opentelemetry_itself(words: list[str]) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     wrong = "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT='x' is wrong: it must be a whole number"
     assert done.stderr == f"Error: environment: {wrong}\n"
+
+
+@pytest.mark.parametrize("form", ["table", "json"])
+def test_a_terminal_that_cannot_show_everything(server: ScriptedServer, form: str) -> None:
+    """What its encoding lacks is escaped as in JSON: a program reads it as it was, people get the rest."""
+    found = service("sentiment", description="“fast” 🚀 é")
+    server.on("GetService", registry_service_pb2.GetServiceResponse(service=found))
+    server.on("ListInstances", registry_service_pb2.ListInstancesResponse())
+    done = subprocess.run(
+        [sys.executable, "-m", "weft.cli", "services", "get", "sentiment", "--output", form],
+        capture_output=True,
+        timeout=30,
+        check=False,
+        env={**os.environ, "WEFT_TARGET": server.target, "PYTHONIOENCODING": "latin-1", "COLUMNS": "200"},
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    shown = done.stdout.decode("latin-1")
+    if form == "json":
+        assert json.loads(shown)["description"] == "“fast” 🚀 é"
+    else:
+        assert "\\u201cfast\\u201d \\ud83d\\ude80 é" in shown
