@@ -22,7 +22,15 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 
     That one waits at the end for every task, and so for ever for an action that takes its
     cancellation for a failure that it can live with.
+
+    Raises:
+        RuntimeError: A loop runs here already.
     """
+    if _is_running():
+        main.close()
+        raise RuntimeError(
+            "run() starts an event loop, and one runs here already: await serve(), or use hosted()"
+        )
     loop = _new_loop()
     try:
         asyncio.set_event_loop(loop)
@@ -34,6 +42,14 @@ def run(main: Coroutine[Any, Any, T]) -> T:
         finally:
             asyncio.set_event_loop(None)
             loop.close()
+
+
+def _is_running() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 async def _end_tasks() -> None:

@@ -82,8 +82,9 @@ def _outcome(function: Callable[[], T]) -> Callable[[asyncio.Future[T]], None]:
     """Call a function and return how to tell a future."""
     try:
         result = function()
-    except StopIteration as error:  # no future can carry it
-        wrong = RuntimeError(f"the function raised StopIteration: {error}")
+    except (StopIteration, KeyboardInterrupt) as error:
+        # No future can carry the one. The other would end the program; Ctrl-C comes to the main thread alone.
+        wrong = RuntimeError(f"the function raised {type(error).__name__}: {error}".removesuffix(": "))
         wrong.__cause__ = error
         return lambda future: future.set_exception(wrong)
     except BaseException as error:  # the caller decides, also about SystemExit

@@ -198,6 +198,18 @@ def test_a_program_logs_to_stderr(
     assert re.fullmatch(r"\S{23}[+-]\d\d:\d\d INFO    root: hello \(execution_id=exe_1 step_id=greet\)", line)
 
 
+async def test_a_program_is_not_started_inside_of_a_loop() -> None:
+    """As in a notebook: it is told what to do there, and nothing is left that was never awaited."""
+    service = Service("texts")
+
+    @service.action
+    async def shout(text: str) -> dict[str, str]:
+        return {"text": text.upper()}
+
+    with pytest.raises(RuntimeError, match=r"await serve\(\)"):
+        service.run()
+
+
 async def test_threads_are_bounded_and_carry_context_variables() -> None:
     """No more than the size run at once; all get done; each sees its caller's variables."""
     threads = Threads(2, "test")
@@ -240,6 +252,18 @@ async def test_threads_pass_on_what_is_raised() -> None:
     with pytest.raises(SystemExit):
         await threads.run(leave)
     assert await threads.run(lambda: 7) == 7
+    threads.close()
+
+
+async def test_a_function_in_a_thread_cannot_stop_the_program() -> None:
+    """Ctrl-C comes to the main thread alone: what raises KeyboardInterrupt elsewhere has failed."""
+    threads = Threads(1, "test")
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(RuntimeError, match="KeyboardInterrupt"):
+        await threads.run(interrupted)
     threads.close()
 
 
