@@ -1,4 +1,4 @@
-"""One connection per address, dialled when first needed and closed when idle or removed."""
+"""A connection per address, and more while it is full; dialled when needed, closed when idle or removed."""
 
 from __future__ import annotations
 
@@ -38,6 +38,10 @@ _FORBIDDEN: Final = "too many pings"
 
 _MOST_CALM: Final = 10_000
 """Servers that are known to be such; beyond that they are learnt anew."""
+
+_MOST_CALLS: Final = 900
+"""Calls on one connection, also such as wait for days. Above a server's limit, which is 1,000 for ours, gRPC
+lets a call wait for the end of another one without a word."""
 
 _READY: Final = grpc.ChannelConnectivity.READY
 
@@ -96,6 +100,8 @@ class ChannelPool:
         self._options = tuple({**dict(_OPTIONS), **dict(options)}.items())
         self._calm_options = tuple({**dict(self._options), **_CALM}.items())
         self._connections: dict[_Place, Connection] = {}
+        self._further: dict[_Place, list[Connection]] = {}
+        """What there is beside a connection that is full, or was."""
         self._by_endpoint: dict[tuple[str, int, bool], Connection] = {}
         self._calm: set[_Place] = set()
         self._kept: dict[object, frozenset[_Place]] = {}
@@ -103,11 +109,20 @@ class ChannelPool:
         self._warming: dict[_Place, asyncio.Task[None]] = {}
         self._next_sweep = clock.monotonic() + self._idle_timeout
 
-    def ready(self, endpoint: Endpoint) -> Connection | None:
-        """Lend the connection to an endpoint, if a call can be sent there at once; to be given back."""
+    def ready(self, endpoint: Endpoint, *, multiplexed: bool = False) -> Connection | None:
+        """Lend a connection to an endpoint, if a call can be sent there at once; to be given back.
+
+        Args:
+            endpoint: Which one.
+            multiplexed: Whether the call shares a stream with others: then no connection is too full for it.
+        """
         connection = self._by_endpoint.get((endpoint.host, endpoint.port, endpoint.secure))
         if connection is None or connection.leaving or connection.channel.get_state() is not _READY:
             return None
+        if connection.in_flight >= _MOST_CALLS and not multiplexed:
+            connection = self._with_room(connection.place, _READY)
+            if connection is None:
+                return None
         connection.in_flight += 1
         return connection
 
@@ -116,15 +131,23 @@ class ChannelPool:
         connection = self._by_endpoint.get((endpoint.host, endpoint.port, endpoint.secure))
         return connection.channel.get_state() if connection else grpc.ChannelConnectivity.IDLE
 
-    async def connect(self, endpoint: Endpoint, service: str, timeout: float) -> Connection:
-        """Lend the connection to an endpoint, and make it first where there is none; to be given back.
+    async def connect(
+        self, endpoint: Endpoint, service: str, timeout: float, *, multiplexed: bool = False
+    ) -> Connection:
+        """Lend a connection to an endpoint, and make it first where there is none; to be given back.
+
+        Args:
+            endpoint: Which one.
+            service: Whose it is.
+            timeout: Seconds that it may take.
+            multiplexed: As for ``ready``.
 
         Raises:
             UnreachableError: It could not be connected in time.
         """
         place = (endpoint.address, endpoint.secure)
-        connection = await self._lend(place, service, timeout)
-        if not connection.leaving:
+        connection = await self._lend(place, service, timeout, multiplexed=multiplexed)
+        if self._connections.get(place) is connection:
             self._by_endpoint[endpoint.host, endpoint.port, endpoint.secure] = connection
         return connection
 
@@ -217,9 +240,9 @@ class ChannelPool:
         if now < self._next_sweep:
             return
         self._next_sweep = now + self._idle_timeout
-        for place, connection in list(self._connections.items()):
+        for connection in self._all():
             if connection.in_flight == 0 and now - connection.last_used >= self._idle_timeout:
-                self._drain(place)
+                self._leave(connection)
 
     async def close(self) -> None:
         """Close every channel; calls in flight are cancelled."""
@@ -227,8 +250,9 @@ class ChannelPool:
         for task in warming:
             task.cancel()
         await asyncio.gather(*warming, return_exceptions=True)
-        connections = list(self._connections.values())
+        connections = self._all()
         self._connections.clear()
+        self._further.clear()
         self._by_endpoint.clear()
         self._kept.clear()
         for connection in connections:
@@ -237,12 +261,15 @@ class ChannelPool:
         if self._closing:
             await asyncio.gather(*self._closing)
 
-    async def _lend(self, place: _Place, service: str, timeout: float) -> Connection:
+    async def _lend(
+        self, place: _Place, service: str, timeout: float, *, multiplexed: bool = False
+    ) -> Connection:
         self.sweep()
         connection = self._connections.get(place)
         if connection is None:
-            connection = Connection(place, self._open(place), self._clock.monotonic())
-            self._connections[place] = connection
+            connection = self._connections[place] = self._new(place)
+        elif connection.in_flight >= _MOST_CALLS and not multiplexed:
+            connection = self._with_room(place) or self._one_more(place)
         connection.in_flight += 1
         try:
             if await _connect(connection.channel, place[0], service, min(timeout, self._connect_timeout)):
@@ -259,6 +286,24 @@ class ChannelPool:
             raise
         return connection
 
+    def _with_room(self, place: _Place, state: grpc.ChannelConnectivity | None = None) -> Connection | None:
+        """Return a further connection to which calls may be added, if there is one in that state."""
+        for each in self._further.get(place, ()):
+            if each.in_flight < _MOST_CALLS and (state is None or each.channel.get_state() is state):
+                return each
+        return None
+
+    def _all(self) -> list[Connection]:
+        return [*self._connections.values(), *(each for more in self._further.values() for each in more)]
+
+    def _one_more(self, place: _Place) -> Connection:
+        made = self._new(place)
+        self._further.setdefault(place, []).append(made)
+        return made
+
+    def _new(self, place: _Place) -> Connection:
+        return Connection(place, self._open(place), self._clock.monotonic())
+
     def _open(self, place: _Place) -> grpc.aio.Channel:
         address, secure = place
         options = self._options if place not in self._calm else self._calm_options
@@ -270,15 +315,23 @@ class ChannelPool:
     def _drop(self, connection: Connection) -> None:
         """Let no new call in."""
         connection.leaving = True
+        further = self._further.get(connection.place, [])
+        if connection in further:
+            further.remove(connection)
+        if not further:
+            self._further.pop(connection.place, None)
         if self._connections.get(connection.place) is connection:
             del self._connections[connection.place]
         for key in [key for key, each in self._by_endpoint.items() if each is connection]:
             del self._by_endpoint[key]
 
     def _drain(self, place: _Place) -> None:
-        connection = self._connections.get(place)
-        if connection is None:
-            return
+        """Let no new call to an address in."""
+        for connection in self._all():
+            if connection.place == place:
+                self._leave(connection)
+
+    def _leave(self, connection: Connection) -> None:
         self._drop(connection)
         if connection.in_flight == 0:
             self._close_soon(connection)

@@ -20,9 +20,10 @@ STORED = execution_pb2.Execution(id="exe_1")
 MANY = 1_500
 
 
-@pytest.fixture
-async def weft(peer: Peer) -> AsyncIterator[Client]:
-    async with connect(peer.target, timeout=timedelta(seconds=3)) as client:
+@pytest.fixture(params=["", "static:///"])
+async def weft(peer: Peer, request: pytest.FixtureRequest) -> AsyncIterator[Client]:
+    """To one address, and to one that the mesh looks up."""
+    async with connect(f"{request.param}{peer.target}", timeout=timedelta(seconds=3)) as client:
         yield client
 
 

@@ -265,9 +265,11 @@ async def test_an_instance_that_was_removed_while_it_was_dialled_is_not_called()
     class Removing(ChannelPool):
         given_back = 0
 
-        async def connect(self, endpoint: Endpoint, service: str, timeout: float) -> Connection:
+        async def connect(
+            self, endpoint: Endpoint, service: str, timeout: float, *, multiplexed: bool = False
+        ) -> Connection:
             self.keep("route", [endpoint])
-            connection = await super().connect(endpoint, service, timeout)
+            connection = await super().connect(endpoint, service, timeout, multiplexed=multiplexed)
             self.keep("route", ())
             return connection
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -12,11 +13,13 @@ import grpc
 import grpc.aio
 import pytest
 
+from tests.support.watching import eventually
 from weft.core.errors import Code
 from weft.core.reasons import Reason
 from weft.core.testing import ManualClock
+from weft.discovery.model import Endpoint
 from weft.mesh.actions import UnreachableError
-from weft.mesh.pool import ChannelPool
+from weft.mesh.pool import ChannelPool, Connection
 from weft.mesh.rpc import SERVER_OPTIONS
 
 ECHO = "/echo.Echo/Echo"
@@ -128,3 +131,51 @@ async def test_a_channel_that_is_used_stays(pool: ChannelPool, address: str, clo
     for _ in range(3):
         await clock.advance(200)
         assert await say(pool, address) is first
+
+
+async def lend(pool: ChannelPool, address: str, count: int, **how: bool) -> list[Connection]:
+    """Borrow the connection for so many calls that do not end."""
+    host, _, port = address.rpartition(":")
+    to = Endpoint(host=host, port=int(port))
+    return [pool.ready(to, **how) or await pool.connect(to, "echo", 2.0, **how) for _ in range(count)]
+
+
+async def test_a_full_connection_gets_a_companion(pool: ChannelPool, address: str) -> None:
+    """No call waits without a word for the end of others, of which some may wait for days."""
+    lent = await lend(pool, address, 2_000)
+    assert sorted(Counter(lent).values()) == [200, 900, 900]
+    first = lent[0]
+    pool.give_back(first)
+    assert await lend(pool, address, 2) == [first, lent[-1]]
+    async with pool.channel(address, "echo", 2.0) as channel:
+        assert channel is lent[-1].channel
+
+
+async def test_calls_that_share_a_stream_need_no_companion(pool: ChannelPool, address: str) -> None:
+    """However many there are."""
+    assert len(set(await lend(pool, address, 2_000, multiplexed=True))) == 1
+
+
+async def test_companions_go_when_they_are_idle(pool: ChannelPool, address: str, clock: ManualClock) -> None:
+    """One that is used stays, and so does the first."""
+    lent = await lend(pool, address, 1_801)
+    first, second, third = dict.fromkeys(lent)
+    pool.give_back(third)
+    await clock.advance(301)
+    assert await say(pool, address) is not third.channel
+    assert [each.leaving for each in (first, second, third)] == [False, False, True]
+
+
+async def test_an_address_that_goes_takes_companions_along(pool: ChannelPool, address: str) -> None:
+    """Each is closed after its last call, and none gets a new one."""
+    host, _, port = address.rpartition(":")
+    pool.keep("somebody", [Endpoint(host=host, port=int(port))])
+    lent = await lend(pool, address, 1_000)
+    pool.keep("somebody", ())
+    assert all(each.leaving for each in lent)
+    assert (await lend(pool, address, 1))[0] not in lent
+    for each in lent:
+        pool.give_back(each)
+    await eventually(
+        lambda: {each.channel.get_state() for each in lent} == {grpc.ChannelConnectivity.SHUTDOWN}
+    )

@@ -60,9 +60,9 @@ class StreamActionTransport:
         if call.invoker is not None or len(call.input) > LARGEST_BYTES:
             return await self._unary.invoke(endpoint, call, timeout)
         deadline = asyncio.get_running_loop().time() + timeout
-        connection = self._pool.ready(endpoint)
+        connection = self._pool.ready(endpoint, multiplexed=True)
         if connection is None:
-            connection = await self._pool.connect(endpoint, call.service, timeout)
+            connection = await self._pool.connect(endpoint, call.service, timeout, multiplexed=True)
         try:
             if connection.leaving:
                 raise UnreachableError(call.service, f"{endpoint.address} was removed while it was dialled")
