@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
@@ -319,6 +319,39 @@ async def test_a_child_whose_parent_could_not_tell_it_is_ended_all_the_same(worl
     await world.executions.orphans.look()
     kid = await world.ended(shown.steps[0].child)
     assert kid.execution.state is ExecutionState.CANCELLED
+
+
+class ToldStore(SqliteStore):
+    """Tells what other servers do, as one does that several servers share."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self.listeners: list[Callable[[Sequence[str]], None]] = []
+
+    def on_change(self, listener: Callable[[Sequence[str]], None]) -> None:
+        self.listeners.append(listener)
+
+
+async def test_children_are_looked_for_when_a_server_is_gone() -> None:
+    """Soon, not with the next look half a minute later; what happens all the time is no reason to look."""
+    store = ToldStore()
+    async with new_world(store) as world:
+        await world.workflow(Step(id="s", does=Signal(name="never")), name="kid")
+        await world.workflow(Step(id="c", does=Child(name="kid")))
+        execution = await world.start()
+        await eventually(lambda: world.engine.open_count == 0)
+        shown = await world.executions.get(execution.id, payloads=False)
+        world.engine.family = None  # nobody is told anything
+        await world.executions.cancel(execution.id, "enough")
+        looking = asyncio.create_task(world.executions.orphans.run())
+        for ids, state in (((execution.id,), ExecutionState.RUNNING), ((), ExecutionState.CANCELLED)):
+            for listener in store.listeners:
+                listener(ids)
+            await world.clock.advance(6)
+            await quiet()
+            assert await world.state(shown.steps[0].child) is state
+        looking.cancel()
+        await asyncio.gather(looking, return_exceptions=True)
 
 
 class FullStore(SqliteStore):

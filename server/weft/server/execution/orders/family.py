@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any, Final
 
 from weft.core.clock import Clock
@@ -26,6 +26,8 @@ __all__ = ["OrphanSweep", "Relatives"]
 _log = logging.getLogger("weft.server.engine")
 
 _SWEEP_SECONDS: Final = 30.0
+_SOON_SECONDS: Final = 5.0
+"""How long it takes at the least until it is looked again, when a server is gone."""
 _PAGE: Final = 100
 _GONE = "the execution that started it has ended, or does not need it any more"
 
@@ -76,13 +78,31 @@ class OrphanSweep:
         self._store = store
         self._relatives = relatives
         self._clock = clock
+        self._news = asyncio.Event()
+        store.on_change(self._changed)
+
+    def _changed(self, execution_ids: Sequence[str]) -> None:
+        if not execution_ids:  # perhaps as a server is gone, in the middle of this
+            self._news.set()
 
     async def run(self) -> None:
-        """Look now and then, for ever."""
+        """Look now and then, and soon after a server is gone, for ever."""
         while True:
-            await self._clock.sleep(_SWEEP_SECONDS)
+            await self._rest()
             with contextlib.suppress(StoreUnavailableError, StoreFullError):
                 await self.look()
+
+    async def _rest(self) -> None:
+        await self._clock.sleep(_SOON_SECONDS)
+        later = (self._clock.sleep(_SWEEP_SECONDS - _SOON_SECONDS), self._news.wait())
+        waiting = [asyncio.ensure_future(it) for it in later]
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+        self._news.clear()
 
     async def look(self) -> None:
         """Cancel all of them.
