@@ -186,11 +186,14 @@ def _show(name: str) -> str:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return ``did you mean 'extract'?`` when one of the names is close, or nothing."""
+    """Return ``did you mean 'extract'?`` when one of the names is close, whatever its case, or nothing."""
     import difflib  # noqa: PLC0415 - only on the way to an error
 
-    found = difflib.get_close_matches(name[:_LONGEST], known, n=1, cutoff=0.6)
-    return f"did you mean {found[0]!r}?" if found else ""
+    alike: dict[str, str] = {}
+    for it in known:
+        alike.setdefault(it.lower(), it)
+    found = difflib.get_close_matches(name[:_LONGEST].lower(), alike, n=1, cutoff=0.6)
+    return f"did you mean {alike[found[0]]!r}?" if found else ""
 
 
 def closest(name: str, known: list[str]) -> str:

@@ -305,3 +305,12 @@ def test_ctrl_c_stops_the_watching_only(server: ScriptedServer) -> None:
     assert f"weft executions cancel {EXECUTION}" in stderr
     assert "Traceback" not in stderr
     assert "CancelExecution" not in server.requests
+
+
+@pytest.mark.parametrize("option", ["--key", "--request-id", "--alias"])
+def test_what_is_empty_is_no_key(server: ScriptedServer, weft: Weft, option: str) -> None:
+    """A variable of somebody's shell that is not set must not start what another one has started."""
+    result = weft("run", "greet", option, "")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"{option}: it is empty" in result.stderr.replace("'", "")
+    assert not server.requests

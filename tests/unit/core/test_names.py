@@ -144,6 +144,8 @@ def test_a_name_is_only_suggested_when_it_is_close() -> None:
     """Of anything else nothing is said."""
     assert did_you_mean("extrct", ["extract", "summarize"]) == "did you mean 'extract'?"
     assert did_you_mean("zzz", ["extract"]) == ""
+    assert did_you_mean("EXTRACT", ["extract", "EXIT"]) == "did you mean 'extract'?"
+    assert did_you_mean("completd", ["COMPLETED", "FAILED"]) == "did you mean 'COMPLETED'?"
 
 
 def test_a_forked_process_makes_other_ids() -> None:

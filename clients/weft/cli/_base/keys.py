@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from weft.cli._base.options import not_empty
+
 __all__ = ["KeyConflictOption", "KeyOption", "KeyReuseOption", "chosen_key"]
 
 
@@ -30,7 +32,11 @@ class KeyConflict(StrEnum):
 
 KeyOption = Annotated[
     str,
-    typer.Option("--key", help="An id of your own for the execution; at most one open execution has it."),
+    typer.Option(
+        "--key",
+        callback=not_empty,
+        help="An id of your own for the execution; at most one open execution has it.",
+    ),
 ]
 KeyReuseOption = Annotated[
     KeyReuse | None,

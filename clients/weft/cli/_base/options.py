@@ -15,6 +15,7 @@ __all__ = [
     "PageTokenOption",
     "chosen_files",
     "chosen_pairs",
+    "not_empty",
 ]
 
 FileOption = Annotated[
@@ -45,6 +46,13 @@ def chosen_pairs(ctx: typer.Context, pairs: list[str] | None, option: str) -> di
             raise typer.BadParameter(f"{pair!r} is not of the form KEY=VALUE", ctx=ctx, param_hint=option)
         found[key] = value
     return found
+
+
+def not_empty(ctx: typer.Context, param: typer.CallbackParam, value: str) -> str:
+    """Refuse what was typed and is empty: a variable of somebody's shell that is not set."""
+    if not value and str(ctx.get_parameter_source(str(param.name))).endswith("COMMANDLINE"):
+        raise typer.BadParameter("it is empty; leave the option out where there is none")
+    return value
 
 
 InputOption = Annotated[

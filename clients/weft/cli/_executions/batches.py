@@ -11,7 +11,7 @@ import typer
 from weft.cli._base import output
 from weft.cli._base.app import command, group
 from weft.cli._base.errors import Exit
-from weft.cli._base.options import LimitOption, PageTokenOption
+from weft.cli._base.options import LimitOption, PageTokenOption, not_empty
 from weft.cli._base.session import Settings, call
 from weft.cli._base.text import local_time
 
@@ -66,7 +66,9 @@ def start(
         ),
     ],
     reason: Annotated[str, typer.Option(help="Why; it is recorded in the histories.")] = "",
-    request_id: Annotated[str, typer.Option(help="Idempotency key: the same id starts it once.")] = "",
+    request_id: Annotated[
+        str, typer.Option(callback=not_empty, help="Idempotency key: the same id starts it once.")
+    ] = "",
     wait: WaitOption = False,
 ) -> None:
     """Fix which executions, and begin; the work goes on in the server.

@@ -11,7 +11,7 @@ from weft.cli._base.app import command, duration
 from weft.cli._base.attributes import AttributeOption, chosen_attributes
 from weft.cli._base.complete import execution_ids, workflow_names
 from weft.cli._base.inputs import read_object
-from weft.cli._base.options import MAX_NUMBER
+from weft.cli._base.options import MAX_NUMBER, not_empty
 from weft.cli._base.session import Settings, call
 from weft.cli._workflows.aliases import AliasOption
 
@@ -55,7 +55,9 @@ def signal(
         ),
     ] = "{}",
     correlation: Annotated[str, typer.Option(help="What it belongs to.")] = "",
-    signal_id: Annotated[str, typer.Option(help="Idempotency key: the same id changes nothing.")] = "",
+    signal_id: Annotated[
+        str, typer.Option(callback=not_empty, help="Idempotency key: the same id changes nothing.")
+    ] = "",
     start: Annotated[
         str,
         typer.Option(

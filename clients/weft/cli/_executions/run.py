@@ -15,7 +15,7 @@ from weft.cli._base.errors import Exit
 from weft.cli._base.inputs import read_object
 from weft.cli._base.interrupts import Farewell, interrupts
 from weft.cli._base.keys import KeyConflictOption, KeyOption, KeyReuseOption, chosen_key
-from weft.cli._base.options import MAX_NUMBER, InputOption, chosen_pairs
+from weft.cli._base.options import MAX_NUMBER, InputOption, chosen_pairs, not_empty
 from weft.cli._base.session import Settings, call
 from weft.cli._following.watching import follow, report_end, wait_for_end
 from weft.cli._workflows.aliases import AliasOption
@@ -84,7 +84,8 @@ def run(
     request_id: Annotated[
         str,
         typer.Option(
-            help="Idempotency key: the same id joins the execution it started, and is in its context."
+            callback=not_empty,
+            help="Idempotency key: the same id joins the execution it started, and is in its context.",
         ),
     ] = "",
     key: KeyOption = "",

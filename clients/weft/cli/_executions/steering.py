@@ -10,7 +10,7 @@ from weft.cli._base import output
 from weft.cli._base.app import command
 from weft.cli._base.complete import execution_ids
 from weft.cli._base.inputs import read_object
-from weft.cli._base.options import MAX_NUMBER
+from weft.cli._base.options import MAX_NUMBER, not_empty
 from weft.cli._base.session import Settings, call
 
 __all__ = ["add_to"]
@@ -105,7 +105,7 @@ def rerun(
         int, typer.Option(min=0, max=MAX_NUMBER, help="Of the workflow; 0 is the one that ran.")
     ] = 0,
     input_: NewInputOption = None,
-    request_id: Annotated[str, typer.Option(help="Idempotency key.")] = "",
+    request_id: Annotated[str, typer.Option(callback=not_empty, help="Idempotency key.")] = "",
 ) -> None:
     """Run an execution that has ended anew, from the step that failed, and print the id of the new one.
 

@@ -13,7 +13,14 @@ from weft.cli._base.app import command, group
 from weft.cli._base.complete import schedule_names
 from weft.cli._base.errors import Exit
 from weft.cli._base.inputs import show_duration
-from weft.cli._base.options import FileOption, FilesArgument, LimitOption, PageTokenOption, chosen_files
+from weft.cli._base.options import (
+    FileOption,
+    FilesArgument,
+    LimitOption,
+    PageTokenOption,
+    chosen_files,
+    not_empty,
+)
 from weft.cli._base.session import Settings, call
 from weft.cli._base.text import local_time
 
@@ -330,7 +337,9 @@ def trigger(
     ctx: typer.Context,
     schedule: ScheduleArgument,
     overlap: OverlapOption = None,
-    request_id: Annotated[str, typer.Option(help="Idempotency key: the same id starts it once.")] = "",
+    request_id: Annotated[
+        str, typer.Option(callback=not_empty, help="Idempotency key: the same id starts it once.")
+    ] = "",
 ) -> None:
     """Start what a schedule starts, now; 1 when nothing was started."""
     settings = Settings.of(ctx)
@@ -352,7 +361,9 @@ def backfill(
     again: Annotated[
         bool, typer.Option("--again", help="Also times whose execution is still stored.")
     ] = False,
-    request_id: Annotated[str, typer.Option(help="Idempotency key: the same id adds it once.")] = "",
+    request_id: Annotated[
+        str, typer.Option(callback=not_empty, help="Idempotency key: the same id adds it once.")
+    ] = "",
 ) -> None:
     """Start what a schedule would have started in the past, one after the other."""
     settings = Settings.of(ctx)

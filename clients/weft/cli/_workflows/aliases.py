@@ -10,6 +10,7 @@ import typer
 from weft.cli._base import output
 from weft.cli._base.app import command, group
 from weft.cli._base.complete import workflow_names
+from weft.cli._base.options import not_empty
 from weft.cli._base.session import Settings, call
 
 if TYPE_CHECKING:
@@ -24,7 +25,10 @@ WorkflowArgument = Annotated[
 ]
 AliasArgument = Annotated[str, typer.Argument(metavar="ALIAS", help="Such as stable.")]
 AliasOption = Annotated[
-    str, typer.Option(metavar="NAME", help="By which alias, in place of a version, such as stable.")
+    str,
+    typer.Option(
+        metavar="NAME", callback=not_empty, help="By which alias, in place of a version, such as stable."
+    ),
 ]
 
 _SHARE: Final = re.compile(r"(\d{1,18})(?:=(\d{1,3})%?)?", re.ASCII)
