@@ -43,6 +43,8 @@ def _not_a_number() -> struct_pb2.Struct:
     return struct
 
 
+_PENDING = pb.InvokeActionResponse(pending=True).SerializeToString()
+
 ANSWERS: dict[str, bytes] = {
     "good": _json(b'{"total": 3}'),
     "good-struct": _struct(to_struct({"total": 3})),
@@ -59,6 +61,9 @@ ANSWERS: dict[str, bytes] = {
     "huge": _json(b'{"total": 3, "x": "' + b"x" * _TEN_MB + b'"}'),
     "garbage": b"\xff\xff\xff",
     "pending": pb.InvokeActionResponse(pending=True).SerializeToString(),
+    "both": _json(b'{"total": 3}') + pb.InvokeActionResponse(pending=True).SerializeToString(),
+    "both-struct": _struct(to_struct({"total": 3}))
+    + pb.InvokeActionResponse(pending=True).SerializeToString(),
 }
 """What each action of these names answers, whatever it is asked."""
 

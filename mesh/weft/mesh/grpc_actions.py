@@ -24,7 +24,7 @@ from weft.core.payload import from_struct
 from weft.core.reasons import Rule
 from weft.discovery.model import Endpoint
 from weft.mesh.actions import ActionCall, MethodInvoker, UnreachableError
-from weft.mesh.grpc_failures import output_invalid, rpc_failure
+from weft.mesh.grpc_failures import output_invalid, rpc_failure, says_something, two_outcomes
 from weft.mesh.pool import ChannelPool
 from weft.mesh.tracing.port import NO_TRACING, CallTracer
 
@@ -203,6 +203,8 @@ def _output(response: action_service_pb2.InvokeActionResponse | None, call: Acti
     if response is None:  # what grpc.aio makes of bytes that are no such message
         raise output_invalid(call, [Violation("output", "is no InvokeActionResponse", Rule.PAYLOAD_INVALID)])
     if response.pending:
+        if says_something(response.output.json) or response.output.struct.fields:
+            raise two_outcomes(call)
         return None
     if not response.output.HasField("struct"):
         return response.output.json or b"{}"

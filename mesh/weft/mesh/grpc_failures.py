@@ -25,13 +25,21 @@ from weft.core.errors import (
     WeftError,
 )
 from weft.core.metadata import STATUS_DETAILS
-from weft.core.reasons import Reason
+from weft.core.reasons import Reason, Rule
 from weft.core.status import from_status
 from weft.discovery.model import Endpoint
 from weft.mesh.actions import ActionCall, UnreachableError, action_timeout
 from weft.mesh.rpc import error_from_code, error_from_rpc, is_refusal
 
-__all__ = ["gives_reason", "is_too_large", "output_invalid", "rpc_failure", "status_failure"]
+__all__ = [
+    "gives_reason",
+    "is_too_large",
+    "output_invalid",
+    "rpc_failure",
+    "says_something",
+    "status_failure",
+    "two_outcomes",
+]
 
 _TOO_LARGE: Final = "larger than max"
 """How gRPC says that a message is over the limit; RESOURCE_EXHAUSTED alone may be anybody's quota."""
@@ -64,6 +72,17 @@ def output_invalid(call: ActionCall, violations: Sequence[Violation]) -> Precond
         metadata=call.names(),
         violations=violations,
     )
+
+
+def says_something(output: bytes) -> bool:
+    """Tell whether JSON text is more than an empty object, which some write where there is nothing to say."""
+    return output.strip() not in {b"", b"{}"}
+
+
+def two_outcomes(call: ActionCall) -> PreconditionError:
+    """Say that an answer has an output, and says that there is none yet: which is meant is not ours to guess."""
+    words = "came together with pending, which says that there is none yet"
+    return output_invalid(call, [Violation("output", words, Rule.PAYLOAD_INVALID)])
 
 
 def rpc_failure(

@@ -18,7 +18,7 @@ from tests.support.behaviours import until
 from tests.support.foreign import grpc_provider
 from tests.support.hosting import Probe
 from weft.api.action.v1 import action_service_pb2 as pb
-from weft.core.errors import DeadlineExceededError, ServiceUnavailableError, WeftError
+from weft.core.errors import DeadlineExceededError, PreconditionError, ServiceUnavailableError, WeftError
 from weft.core.reasons import Reason
 from weft.discovery.endpoint import parse_address
 from weft.discovery.model import Endpoint
@@ -147,6 +147,25 @@ async def test_answers_to_what_was_never_asked_are_ignored() -> None:
     async with streaming_provider(talkative) as endpoint, Way("stream") as way:
         for _ in range(3):
             assert await way.invoke(endpoint, "x") == {"by": "stream"}
+
+
+@pytest.mark.parametrize("output", [b"", b"{}", b'{"by": "stream"}'])
+async def test_what_is_pending_has_no_output(output: bytes) -> None:
+    """An answer that has one as well is refused: it must not be lost, and not be taken for the end."""
+
+    async def undecided(requests: Any, context: Any) -> None:
+        await context.write(greeting())
+        async for request in requests:
+            found = [pb.ActionResult(id=it.id, output=output, pending=True) for it in request.invocations]
+            await context.write(pb.RunActionsResponse(results=found))
+
+    async with streaming_provider(undecided) as endpoint, Way("stream") as way:
+        if len(output) <= 2:
+            assert await way.invoke(endpoint, "x") is None
+            return
+        with pytest.raises(PreconditionError, match="came together with pending") as caught:
+            await way.invoke(endpoint, "x")
+        assert caught.value.reason == Reason.ACTION_OUTPUT_INVALID
 
 
 async def test_the_window_is_kept() -> None:

@@ -82,6 +82,8 @@ FOREIGN = {
             "nan-struct",
             "deep",
             "garbage",
+            "both",
+            "both-struct",
         ),
         OUTPUT_INVALID,
     ),

@@ -16,7 +16,7 @@ from weft.mesh.dispatch.messages import call_size
 from weft.mesh.dispatch.stream import EngineStream
 from weft.mesh.dispatch.streams import Streams
 from weft.mesh.grpc_actions import METHOD, GrpcActionTransport
-from weft.mesh.grpc_failures import status_failure
+from weft.mesh.grpc_failures import says_something, status_failure, two_outcomes
 from weft.mesh.pool import ChannelPool, Connection
 from weft.mesh.tracing.port import NO_TRACING, CallTracer
 
@@ -112,4 +112,8 @@ def _outcome(result: pb.ActionResult, endpoint: Endpoint, call: ActionCall, time
     if result.code:
         status = status_pb2.Status(code=result.code, message=result.message, details=result.details)
         raise status_failure(status, call, endpoint, timeout)
-    return None if result.pending else result.output or b"{}"
+    if not result.pending:
+        return result.output or b"{}"
+    if says_something(result.output):
+        raise two_outcomes(call)
+    return None
