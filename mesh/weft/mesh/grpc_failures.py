@@ -80,7 +80,7 @@ def says_something(output: bytes) -> bool:
 
 
 def two_outcomes(call: ActionCall) -> PreconditionError:
-    """Say that an answer has an output, and says that there is none yet: which is meant is not ours to guess."""
+    """Say that an answer has an output, and says that there is none yet: which is meant cannot be told."""
     words = "came together with pending, which says that there is none yet"
     return output_invalid(call, [Violation("output", words, Rule.PAYLOAD_INVALID)])
 
