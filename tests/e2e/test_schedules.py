@@ -174,14 +174,23 @@ async def test_the_command_line(weft: Weft, client: Client, tmp_path: Path) -> N
 async def test_a_file_with_faults_is_refused_as_a_whole(weft: Weft, client: Client) -> None:
     """Every fault with its document and path; nothing is made."""
     good = "name: good\nspec: {crons: ['@daily']}\naction: {workflow: count}\n"
-    form = "name: form\nspec: {cron: ['@daily'], jitter: soon}\naction: {}\n"
+    form = "name: form\nspec: {cron: ['@daily'], jitter: soon}\naction: {}\npolicies: {overlap: buffer}\n"
     refused = await weft("schedules", "apply", "-f", "-", stdin=f"{good}---\n{form}")
     assert refused.exit_code == 4
-    for text in ("(document 2): spec.cron: is no known key", "(document 2): action.workflow: is required"):
+    for text in (
+        "(document 2): spec.cron: is no known key",
+        "(document 2): action.workflow: is required",
+        "(document 2): policies.overlap: 'buffer' is none of them; did you mean 'buffer_",
+    ):
         assert text in refused.stderr
     never = "name: never\nspec: {crons: ['0 0 31 2 *'], time_zone: Europe/Berln}\naction: {workflow: count}\n"
     refused = await weft("schedules", "apply", "-f", "-", stdin=f"{good}---\n{never}")
     assert "did you mean 'Europe/Berlin'?" in refused.stderr
+    nowhere = never.replace("workflow: count", "workflow: conut")
+    refused = await weft("schedules", "apply", "-f", "-", stdin=nowhere)
+    assert refused.exit_code == 4
+    assert "action.workflow: workflow 'conut' does not exist; did you mean 'count'?" in refused.stderr
+    assert "Europe/Berln" in refused.stderr
     refused = await weft("schedules", "apply", "-f", "-", stdin=never.replace("Berln", "Berlin"))
     assert "spec.crons[0].expression: never fires" in refused.stderr
     assert (await client.schedules.list()).total_size == 0

@@ -60,7 +60,7 @@ _ACTION: Final = Shape("ScheduleAction", ("workflow",)).having(
 
 _POLICIES: Final = Shape("SchedulePolicies").having(
     {
-        "overlap": choice(*OVERLAPS),
+        "overlap": choice(*OVERLAPS, closed=True),
         "catch_up_window": SPAN,
         "pause_on_failure": FLAG,
         "max_runs": WHOLE,

@@ -154,10 +154,23 @@ def list_of(field: Field, at_most: int | None = None) -> Field:
     )
 
 
-def choice(*names: str, default: str = "") -> Field:
-    """Return the field of one of some names, in any case."""
+def choice(*names: str, default: str = "", closed: bool = False) -> Field:
+    """Return the field of one of some names, in any case.
+
+    Args:
+        names: They.
+        default: Which one is meant when there is none.
+        closed: Whether it is here that another one is refused, and not at the server.
+    """
+
+    def read(value: Any, path: str) -> str:
+        text = _text(value, path)
+        if closed and text and text.upper() not in names:
+            raise _fault(path, f"{text[:80]!r} is none of them; {closest(text, [*map(str.lower, names)])}")
+        return text
+
     return Field(
-        read=_text,
+        read=read,
         schema={"enum": [*names, *map(str.lower, names)]},
         blanks=("",),
         default=default or None,

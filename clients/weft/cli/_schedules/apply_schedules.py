@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from weft.cli._files.definitions import Definition, in_files, located
 from weft.core.errors import ResourceNotFoundError, ValidationError, Violation
+from weft.core.reasons import Rule
 
 if TYPE_CHECKING:
     from weft.client import Client, Schedule
@@ -33,6 +34,8 @@ class ScheduleOutcome:
 async def apply_schedules(weft: Client, definitions: list[Definition]) -> list[ScheduleOutcome]:
     """Create or update every schedule; nothing is changed when the times of one are wrong.
 
+    What is wrong besides in such a file, as far as it can be known, is told with them.
+
     Raises:
         ValidationError: A definition has faults.
     """
@@ -41,10 +44,20 @@ async def apply_schedules(weft: Client, definitions: list[Definition]) -> list[S
         try:
             await weft.schedules.preview(it.values["spec"], 1)
         except ValidationError as error:
-            faults.extend(located(it.label, violation) for violation in error.violations)
+            found = [*error.violations, *await _missing(weft, it)]
+            faults.extend(located(it.label, violation) for violation in found)
     if faults:
         raise in_files(faults, (it.source for it in definitions))
     return [await _apply(weft, it) for it in definitions]
+
+
+async def _missing(weft: Client, it: Definition) -> list[Violation]:
+    """Say that there is no such workflow, if there is none."""
+    try:
+        await weft.workflows.get(it.values["action"]["workflow"])
+    except ResourceNotFoundError as error:
+        return [Violation("action.workflow", str(error), Rule.INVALID)]
+    return []
 
 
 async def _apply(weft: Client, it: Definition) -> ScheduleOutcome:
