@@ -135,6 +135,9 @@ def test_no_words_show_the_help() -> None:
     ("words", "message", "command"),
     [
         (["servces"], "No such command 'servces'. Did you mean 'services'", "weft"),
+        (["sever"], "No such command 'sever'. Did you mean 'server'", "weft"),
+        (["amdin"], "No such command 'amdin'. Did you mean 'admin'?", "weft"),
+        (["qqq"], "No such command 'qqq'.", "weft"),
         (["services", "lst"], "No such command 'lst'. Did you mean 'list'?", "weft services"),
         (["services", "list", "--stat", "x"], "No such option: --stat", "weft services list"),
         (["services", "list", "--limit", "0"], "Invalid value for", "weft services list"),

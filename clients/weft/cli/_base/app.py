@@ -200,6 +200,18 @@ class RootGroup(PlainGroup):
         """Find a command; another package's is loaded only when it runs."""
         return super().get_command(ctx, cmd_name) or self._found_plugins().get(cmd_name)
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find what is named; what is like it is suggested, commands of other packages included."""
+        try:
+            return super().resolve_command(ctx, args)
+        except typer.TyperException as error:
+            from difflib import get_close_matches  # noqa: PLC0415 - only on the way to an error
+
+            if alike := get_close_matches(args[0], self.list_commands(ctx)):
+                names = ", ".join(map(repr, alike))
+                error.message = f"No such command {args[0]!r}. Did you mean {names}?"
+            raise
+
     def _found_plugins(self) -> dict[str, Plugin]:
         if self._plugins is None:
             found = find_plugins(PlainCommand, PlainGroup)
