@@ -306,6 +306,18 @@ async def test_resolve_says_that_a_source_fails(weft: Weft) -> None:
     assert "Stale: registry 127.0.0.1:1: UNAVAILABLE" in found.stderr
 
 
+async def test_resolve_says_whom_it_leaves_out(weft: Weft) -> None:
+    """An entry of Consul that cannot be called is named, for whoever looks why somebody is missing."""
+    async with impostor() as (server, config):
+        server.say(11, 0, 7001)
+        for words in ((), ("--output", "json")):
+            found = await weft("resolve", "consul://web", *words, CONSUL_HTTP_ADDR=config.address)
+            assert found.exit_code == 0
+            assert "web-7001" in found.stdout
+            assert found.stderr.count("port 0") == 1
+            assert found.stderr.startswith("Consul's list of web: ")
+
+
 @pytest.mark.parametrize(
     ("environ", "target", "hinted"),
     [

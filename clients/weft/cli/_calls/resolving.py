@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -47,11 +50,12 @@ def resolve(
     """
     settings = Settings.of(ctx)
     target = with_version(service, version)
-    if watch:
-        _watch(settings, target)
-        return
-    limit = settings.request_timeout or _PATIENCE
-    found = over_mesh(settings, lambda mesh: mesh.resolve(target, timeout=limit))
+    with _left_out_told():
+        if watch:
+            _watch(settings, target)
+            return
+        limit = settings.request_timeout or _PATIENCE
+        found = over_mesh(settings, lambda mesh: mesh.resolve(target, timeout=limit))
     if settings.for_people:
         _show(settings, found)
         if not found.endpoints and not found.stale:
@@ -60,6 +64,25 @@ def resolve(
         output.document(settings, _plain(found))
     if not found.callable():
         raise typer.Exit(Exit.UNAVAILABLE)
+
+
+@contextmanager
+def _left_out_told() -> Iterator[None]:
+    logger, handler = logging.getLogger("weft.discovery.consul"), _LeftOut(logging.WARNING)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+class _LeftOut(logging.Handler):
+    """Tells which entries of Consul cannot be called; what else is wrong stands in the list itself."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if text.startswith("Consul's list of "):
+            output.note(output.clean(text))
 
 
 def _watch(settings: Settings, target: str) -> None:
