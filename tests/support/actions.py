@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -27,6 +28,9 @@ WAYS: Final = ("unary", "stream")
 
 _SERVICE: Final = "weft.api.action.v1.ActionService"
 
+_PATIENT: Final = DispatchConfig(opening_patience=timedelta(seconds=4))
+"""On a busy machine a call must not be made without the stream that it is about."""
+
 
 class Way:
     """One transport, its connections, and whether calls really went that way."""
@@ -43,7 +47,7 @@ class Way:
         self.pool = ChannelPool(SystemClock(), options=options)
         self.transport: ActionTransport
         if kind == "stream":
-            chosen = config or DispatchConfig()
+            chosen = config or _PATIENT
             self.transport = StreamActionTransport(self.pool, tracer=tracer, config=chosen)
         else:
             self.transport = GrpcActionTransport(pool=self.pool, tracer=tracer)
