@@ -54,6 +54,18 @@ async def test_an_unknown_service_is_none(store: Store) -> None:
     assert await store.get_service("nobody") is None
 
 
+async def test_nothing_is_found_by_a_name_that_nothing_can_have(store: Store) -> None:
+    """A definition may name whatever it likes; that a database holds no U+0000 is no fault of the store."""
+    for ref in ("a\0b", "\0"):
+        assert await store.get_service(ref) is None
+        assert await store.get_workflow(ref) is None
+        assert await store.get_workflow(ref, 3) is None
+        assert await store.get_schedule(ref) is None
+        assert await store.get_batch(ref) is None
+        assert await store.get_execution(ref) is None
+        assert await store.get_execution_by_key(ref) is None
+
+
 async def test_a_name_is_taken_once(store: Store) -> None:
     """A second service of the name is refused, and nothing of it is stored."""
     await store.insert_service(service("a"))

@@ -20,7 +20,7 @@ from weft.server.store.postgres._hints import Hint
 from weft.server.store.postgres._keeper import Keeper
 from weft.server.store.postgres._writer import Writer
 
-__all__ = ["Backend", "affected"]
+__all__ = ["Backend", "affected", "holds"]
 
 logger = logging.getLogger("weft.store")
 
@@ -247,6 +247,11 @@ class Backend:
             _call(self._catalog_listeners)
         if instances != known[1]:
             _call(self._instance_listeners)
+
+
+def holds(text: str) -> bool:
+    """Tell whether anything can be stored by a name: PostgreSQL refuses U+0000, also to look for it."""
+    return "\0" not in text
 
 
 def _call(listeners: Sequence[Callable[..., None]], *arguments: object) -> None:

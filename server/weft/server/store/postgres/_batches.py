@@ -19,7 +19,7 @@ from weft.server.store.batch_codec import (
     encode_batch_item,
 )
 from weft.server.store.codec import to_micros
-from weft.server.store.postgres._backend import Backend, affected
+from weft.server.store.postgres._backend import Backend, affected, holds
 from weft.server.store.postgres._connect import SQL, Connection
 from weft.server.store.postgres._locks import lock_number
 from weft.server.store.postgres._pages import read_slice
@@ -62,7 +62,7 @@ class PostgresBatches(Backend):
 
     async def get_batch(self, batch_id: str) -> Batch | None:
         """Return a batch."""
-        return await self._read(lambda connection: _get(connection, batch_id))
+        return await self._read(lambda connection: _get(connection, batch_id)) if holds(batch_id) else None
 
     async def list_batches(self, page: Page) -> Slice[Batch]:
         """Return batches, newest first; the paging key is the id."""

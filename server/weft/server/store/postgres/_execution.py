@@ -10,7 +10,7 @@ import asyncpg
 from weft.server.execution.history.model import Event, Execution, Waits
 from weft.server.store.base import KeyTakenError, RequestKey, SlotFullError, StaleWriteError, WhenFull
 from weft.server.store.execution_codec import EventRow, ExecutionRow
-from weft.server.store.postgres._backend import Backend
+from weft.server.store.postgres._backend import Backend, holds
 from weft.server.store.postgres._batch import Append, Insert
 from weft.server.store.postgres._connect import SQL, Connection
 from weft.server.store.postgres._hints import Hint
@@ -121,12 +121,12 @@ class PostgresExecutions(Backend):
 
     async def get_execution(self, execution_id: str) -> Execution | None:
         """Return the summary of an execution."""
-        rows = await self._fetch("get_execution", execution_id)
+        rows = await self._fetch("get_execution", execution_id) if holds(execution_id) else []
         return decode_record(rows[0]) if rows else None
 
     async def get_execution_by_key(self, key: str) -> Execution | None:
         """Return the newest execution of a key."""
-        return await self._read(lambda connection: _newest_of(connection, key))
+        return await self._read(lambda connection: _newest_of(connection, key)) if holds(key) else None
 
     async def read_events(
         self,

@@ -14,7 +14,7 @@ from weft.discovery.model import Health
 from weft.server.registry.model import Heartbeat, Instance, Service, ServiceState
 from weft.server.store.base import Page, RequestKey, Slice, StaleWriteError
 from weft.server.store.codec import decode_instance, decode_service, encode, encode_descriptors, to_micros
-from weft.server.store.postgres._backend import Backend, affected
+from weft.server.store.postgres._backend import Backend, affected, holds
 from weft.server.store.postgres._batch import columns
 from weft.server.store.postgres._connect import SQL, Connection
 from weft.server.store.postgres._hints import Hint
@@ -113,7 +113,7 @@ class PostgresRegistry(Catalog):
 
     async def get_service(self, ref: str) -> Service | None:
         """Return a service by id or by name."""
-        rows = await self._fetch("get_service", ref)
+        rows = await self._fetch("get_service", ref) if holds(ref) else []
         return decode_service(rows[0]["document"], rows[0]["descriptors"]) if rows else None
 
     async def list_services(self, state: ServiceState | None, page: Page) -> Slice[Service]:

@@ -13,7 +13,7 @@ from weft.core.errors import AlreadyExistsError
 from weft.core.reasons import Reason
 from weft.server.schedule.model import Run, RunState, Schedule, ScheduleState
 from weft.server.store.codec import from_micros, to_micros
-from weft.server.store.postgres._backend import Backend, affected
+from weft.server.store.postgres._backend import Backend, affected, holds
 from weft.server.store.postgres._connect import SQL, Connection
 from weft.server.store.postgres._locks import lock_number
 from weft.server.store.postgres._pages import read_slice
@@ -106,7 +106,7 @@ class PostgresSchedules(Backend):
 
     async def get_schedule(self, ref: str) -> Schedule | None:
         """Return a schedule by id or by name."""
-        return await self._read(lambda connection: _get(connection, ref))
+        return await self._read(lambda connection: _get(connection, ref)) if holds(ref) else None
 
     async def list_schedules(
         self, workflow_id: str, state: ScheduleState | None, page: Page

@@ -19,7 +19,7 @@ from weft.server.store.codec import (
     encode_workflow_head,
     to_micros,
 )
-from weft.server.store.postgres._backend import affected
+from weft.server.store.postgres._backend import affected, holds
 from weft.server.store.postgres._connect import SQL, Connection
 from weft.server.store.postgres._pages import read_slice
 from weft.server.store.postgres._registry import Catalog
@@ -91,7 +91,7 @@ class PostgresWorkflows(Catalog):
 
     async def get_workflow(self, ref: str, version: int = 0) -> Workflow | None:
         """Return a workflow by id or by name, in its latest version or the one given."""
-        return await self._read(lambda connection: _get(connection, ref, version))
+        return await self._read(lambda connection: _get(connection, ref, version)) if holds(ref) else None
 
     async def list_workflows(
         self, state: WorkflowState | None, page: Page, labels: Mapping[str, str] | None = None
