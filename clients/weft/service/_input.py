@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, get_args, get_origin, get_type_hints
 
 import orjson
@@ -45,6 +46,8 @@ class Input:
     """The parameter that takes the whole object; empty when each has a property."""
     always: frozenset[str] = frozenset()
     """Parameters that are passed even when the input does not name them."""
+    changeable: Mapping[str, object] = field(default_factory=dict)
+    """Defaults that a call can change: each call has its own, or the next one would see what it did."""
     context: str = ""
     """The parameter that takes the ``ActionContext``; empty when there is none."""
 
@@ -72,13 +75,15 @@ class Input:
 
     def _members(self, parsed: BaseModel) -> dict[str, Any]:
         """Leave out what was not given, so that the function's own defaults hold."""
-        names = (field.removeprefix(_PREFIX) for field in type(parsed).model_fields)
+        names = (member.removeprefix(_PREFIX) for member in type(parsed).model_fields)
         given = parsed.model_fields_set
-        return {
+        found = {
             name: getattr(parsed, _PREFIX + name)
             for name in names
             if name in self.always or _PREFIX + name in given
         }
+        own = {name: deepcopy(default) for name, default in self.changeable.items() if name not in found}
+        return {**found, **own}
 
 
 def derive_input(function: Callable[..., Any], hints: Mapping[str, Any]) -> Input:
@@ -166,6 +171,7 @@ def _member_input(
         adapter=adapter,
         schema=schema_of(adapter, "validation", name),
         always=frozenset(p.name for p in parameters if isinstance(p.default, FieldInfo) or _required(p)),
+        changeable={p.name: p.default for p in parameters if isinstance(p.default, list | dict | set)},
         context=context,
     )
 
@@ -178,7 +184,7 @@ def _model_of(
         _PREFIX + p.name: (hints[p.name], ... if _required(p) else p.default) for p in parameters
     }
     # An unknown name is refused, as Python refuses an unknown keyword.
-    config = ConfigDict(extra="forbid", alias_generator=lambda field: field.removeprefix(_PREFIX))
+    config = ConfigDict(extra="forbid", alias_generator=lambda member: member.removeprefix(_PREFIX))
     try:
         return create_model("Input", __config__=config, **fields)
     except (PydanticUserError, PydanticUndefinedAnnotation) as error:

@@ -354,6 +354,21 @@ def test_wrong_names_and_options() -> None:
         Service("demo", weight=0)
 
 
+def test_what_one_call_makes_of_a_default_no_other_call_sees() -> None:
+    """Python makes a default once; calls of an action are of different callers."""
+
+    async def act(tags: list[str] = [], seen: dict[str, list[int]] = {"a": []}) -> None: ...  # noqa: B006 - the point
+
+    action = defined(act)
+    context = ActionContext(service="demo", action="act")
+    first, second = (action.input.arguments({}, context) for _ in range(2))
+    assert first == second == {"tags": [], "seen": {"a": []}}
+    first["tags"].append("mine")
+    first["seen"]["a"].append(1)
+    assert second == {"tags": [], "seen": {"a": []}}
+    assert action.input.arguments({"tags": ["x"]}, context) == {"tags": ["x"], "seen": {"a": []}}
+
+
 def test_absent_arguments_take_the_functions_defaults() -> None:
     """The default that a function has is the one that it gets, unconverted."""
 
