@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import random
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -14,6 +15,7 @@ from weft.core.errors import ValidationError, Violation
 from weft.core.names import INSTANCE_ID, check_name, closest
 from weft.core.reasons import Rule
 from weft.discovery.consul import ConsulConfig, consul_config
+from weft.discovery.endpoint import is_dialable
 from weft.discovery.target import SCHEMES, parse_target
 from weft.mesh.policies.retry import RandomSource
 from weft.mesh.tracing.settings import TracingSettings, TracingSettingsError
@@ -120,7 +122,7 @@ class HostConfig:
         if (server := self.server) is not None:
             yield from _fault_of(lambda: _check_server(server, self.consul))
         if self.advertise:
-            yield from _fault_of(lambda: _check_port(parse_address(self.advertise, "advertise"), "advertise"))
+            yield from _fault_of(lambda: _check_advertised(self.advertise))
 
     def _other_faults(self) -> Iterator[str]:
         if self.instance_id:
@@ -130,6 +132,9 @@ class HostConfig:
         for name in ("linger", "drain"):
             if getattr(self, name) < timedelta():
                 yield f"{name}: {getattr(self, name)} is negative"
+        if self.environment and _ENVIRONMENT.fullmatch(self.environment) is None:
+            words = "it has letters, digits, '.', '_' and '-', at most 63"
+            yield f"environment: {self.environment[:80]!r} is not allowed: {words}"
         if self.threads < 1:
             yield f"threads: {self.threads} is less than 1"
 
@@ -186,6 +191,7 @@ def with_environment(options: HostOptions, environ: Mapping[str, str]) -> HostOp
 
 
 _DURATIONS: Final = {"ttl", "linger", "drain"}
+_ENVIRONMENT: Final = re.compile(r"[A-Za-z0-9._-]{1,63}")
 
 
 def span(value: timedelta | float, name: str) -> timedelta:
@@ -229,6 +235,13 @@ def _check_server(text: str, consul: ConsulConfig | None) -> None:
             f"server: {text!r} needs to know Consul: give consul=, or set CONSUL_HTTP_ADDR for run"
         )
     parse_target(text, "server")
+
+
+def _check_advertised(text: str) -> None:
+    address = parse_address(text, "advertise")
+    _check_port(address, "advertise")
+    if not is_dialable(address.host):
+        raise ValueError(f"advertise: {text!r} is nobody's address, so that no caller can dial it")
 
 
 def _check_port(address: Address, field_name: str) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from weft.core.errors import ValidationError
-from weft.discovery.endpoint import parse_address
+from weft.discovery.endpoint import is_dialable, parse_address
 from weft.discovery.resolvers import SourcesConfig
 from weft.mesh.balancing import BalancerConfig
 from weft.server.execution.engine.engine import EngineLimits
@@ -100,9 +100,12 @@ class ServerConfig:
     def _name_faults(self) -> Iterator[str]:
         if self.advertise:
             try:
-                parse_address(self.advertise, "advertise")
+                host, _ = parse_address(self.advertise, "advertise")
             except ValidationError as error:
                 yield str(error)
+            else:
+                if not is_dialable(host):
+                    yield f"advertise: {self.advertise!r} is nobody's address, so that no caller can dial it"
         for name in ("environment", "zone"):
             value = getattr(self, name)
             if value and _NAME.fullmatch(value) is None:

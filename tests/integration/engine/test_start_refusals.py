@@ -246,6 +246,15 @@ def test_everything_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.parametrize("address", ["0.0.0.0:7420", "[::]:7420", "224.0.0.1:7420"])
+def test_an_address_that_is_nobodys_is_not_advertised(address: str, tmp_path: Path) -> None:
+    """Consul would refuse it again and again, or hand it out."""
+    options = ["--advertise", address, "--data-dir", str(tmp_path / "data")]
+    result = Runner().invoke(app, ["server", "--listen", "127.0.0.1:0", *options])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert _one_line(result.stderr).startswith(f"Error: advertise: {address!r} is nobody's address")
+
+
 def test_a_number_of_seconds_that_cannot_be(tmp_path: Path) -> None:
     """However large, and however it is written."""
     for options, names in (

@@ -96,6 +96,8 @@ def test_addresses(text: str, expected: tuple[str, int]) -> None:
         {"server": "127.0.0.1:0"},
         {"server": "http://x"},
         {"advertise": "host:"},
+        {"advertise": "0.0.0.0:7420"},
+        {"environment": "a b"},
         {"instance_id": "no spaces"},
         {"ttl": timedelta(seconds=0.5)},
         {"drain": timedelta(seconds=-1)},

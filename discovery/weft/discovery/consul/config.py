@@ -144,7 +144,9 @@ class ConsulConfig:
 
     def _limit_faults(self) -> list[Violation]:
         faults = [
-            Violation(name, f"{value} is not between {least} and {most}", Rule.OUT_OF_RANGE)
+            Violation(
+                name, f"{_shown(value)} is not between {_shown(least)} and {_shown(most)}", Rule.OUT_OF_RANGE
+            )
             for name, (least, most) in _RANGES.items()
             if not least <= (value := getattr(self, name)) <= most
         ]
@@ -162,3 +164,7 @@ def _no_password() -> str:
 def _unreadable(name: str, path: str, error: Exception) -> Violation:
     reason = getattr(error, "strerror", None) or str(error)
     return Violation(name, f"{path!r} cannot be read: {reason}", Rule.INVALID)
+
+
+def _shown(value: timedelta | int) -> str:
+    return f"{value.total_seconds():.10g} s" if isinstance(value, timedelta) else str(value)
