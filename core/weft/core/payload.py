@@ -73,10 +73,18 @@ def loads(data: bytes, field: str = "", *, limit: int = MAX_PAYLOAD_BYTES) -> Js
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        raise _fault(field, f"is not JSON: {error}", Rule.PAYLOAD_INVALID) from None
+        raise _fault(field, f"is not JSON: {_why(data, error)}", Rule.PAYLOAD_INVALID) from None
     if not isinstance(value, dict):
         raise _fault(field, f"is a JSON {_json_type(value)}, not an object", Rule.PAYLOAD_INVALID)
     return value
+
+
+def _why(data: bytes, error: orjson.JSONDecodeError) -> str:
+    try:
+        data.decode()
+    except UnicodeDecodeError as fault:
+        return f"it is no UTF-8 from byte {fault.start} on"
+    return str(error)
 
 
 def dumps(value: Mapping[str, Any], field: str = "", *, limit: int = MAX_PAYLOAD_BYTES) -> bytes:

@@ -299,3 +299,11 @@ def test_what_is_written_takes_no_more_memory_than_it_is_long() -> None:
     finally:
         tracemalloc.stop()
     assert taken / len(kept) < 200
+
+
+def test_bytes_that_are_no_text_are_told_as_that() -> None:
+    """Such as of a provider that writes Latin-1: with where it begins, and not in the words of a parser."""
+    for data, where in ((b'{"name": "Zo\xeb"}', 12), (b"\xff", 0), (b'{"a": "\xed\xa0\x80"}', 7)):
+        with pytest.raises(ValidationError) as caught:
+            loads(data, "input")
+        assert caught.value.message == f"input: is not JSON: it is no UTF-8 from byte {where} on"
