@@ -177,6 +177,15 @@ def test_register_by_address(server: ScriptedServer, weft: Weft, tmp_path: Path)
     assert sent.on_conflict == pb.CONFLICT_POLICY_REPLACE
 
 
+def test_register_says_that_nothing_can_be_called(server: ScriptedServer, weft: Weft) -> None:
+    """An address of HTTP says nothing of itself; without a file of its actions there are none."""
+    bare = registry_pb2.Service(name="web", revision=1, endpoint="http://a:1")
+    server.on("RegisterService", pb.RegisterServiceResponse(service=bare))
+    result = weft("services", "register", "web", "--endpoint", "http://a:1")
+    assert (result.exit_code, result.stdout) == (0, "web registered (0 actions, revision 1)\n")
+    assert result.stderr == "It has no actions, so nothing of it can be called; a file names those of HTTP.\n"
+
+
 def test_register_by_address_needs_one_name(weft: Weft, tmp_path: Path) -> None:
     """No name, two names, a file beside it, a set that cannot be read: usage errors, and nothing is sent."""
     for words in (

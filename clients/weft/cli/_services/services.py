@@ -222,6 +222,8 @@ def register(
             actions = plural(len(service.actions), "action")
             output.line(settings, f"{service.name} ", f"registered ({actions}, revision {service.revision})")
             show_broken(settings, service)
+            if not service.actions:
+                output.note("It has no actions, so nothing of it can be called; a file names those of HTTP.")
     else:
         output.document(settings, {"items": [service.to_dict() for service in found]})
 
