@@ -83,7 +83,10 @@ class ServerConfig:
 
     def _place_faults(self) -> Iterator[str]:
         if self.data_dir is not None:
-            object.__setattr__(self, "data_dir", self.data_dir.absolute())
+            try:
+                object.__setattr__(self, "data_dir", self.data_dir.absolute())
+            except FileNotFoundError:
+                yield "data directory: the current folder is gone; name one by its whole path"
             if os.path.isfile(self.data_dir):  # noqa: PTH113 - where it cannot be seen, opening it says why
                 yield f"data directory: {self.data_dir} is a file, not a folder"
         try:

@@ -127,6 +127,18 @@ def test_a_data_directory_that_is_a_file(tmp_path: Path, refused: Refused) -> No
     assert said == f"Error: data directory: {tmp_path / 'file'} is a file, not a folder"
 
 
+def test_a_current_folder_that_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Refused
+) -> None:
+    """A place below it cannot be named; one with its whole path can."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    said = refused("127.0.0.1:0", Path("data"), code=2)
+    assert said == "Error: data directory: the current folder is gone; name one by its whole path"
+
+
 def test_a_data_directory_becomes_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the log and the health report say names the same place from every folder."""
     monkeypatch.chdir(tmp_path)
