@@ -18,11 +18,9 @@ __all__ = ["for_task", "fork_task"]
 
 
 def _flow(view: TaskView, tasks: list[dict[str, Any]], path: str, names: dict[str, Node]) -> tuple[str, Flow]:
-    from weft.cli.importing.cncf.tasks import Tasks  # noqa: PLC0415 - tasks hold tasks
-
     scope = view.scope.inner(alone=True)
     entry, plan = plan_of(tasks, path, top=False, names={**view.vertex.names, **names})
-    return entry, Flow(scope, Tasks(view.document, plan, scope), plan)
+    return entry, Flow(scope, view.inner(plan, scope), plan)
 
 
 def fork_task(view: TaskView) -> Piece:

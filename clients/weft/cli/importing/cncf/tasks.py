@@ -31,6 +31,13 @@ class Tasks:
         self._plan = plan
         self._saved: dict[str, Node] = {}
 
+    def _view(self, vertex: Vertex, state: Node, *, entered: bool = True) -> TaskView:
+        return TaskView(self.document, vertex, self.scope, state, self._inner, entered=entered)
+
+    def _inner(self, plan: Plan, scope: Scope) -> Tasks:
+        """Return what translates tasks that one of these holds."""
+        return Tasks(self.document, plan, scope)
+
     def path(self, name: str) -> str:
         """Return where something stands."""
         return self._plan[name].path
@@ -83,13 +90,13 @@ class Tasks:
                 return self._task(vertex, state)
 
     def _task(self, vertex: Vertex, state: Node) -> Piece:
-        view = TaskView(self.document, vertex, self.scope, state)
+        view = self._view(vertex, state)
         piece = _KINDS[view.kind](view)
         self._handle(vertex, piece)
         return piece
 
     def _condition(self, vertex: Vertex, state: Node) -> Piece:
-        view = TaskView(self.document, vertex, self.scope, state, entered=False)
+        view = self._view(vertex, state, entered=False)
         case: dict[str, Any] = {"when": view.condition(vertex.task["if"], "if", state)}
         switch: dict[str, Any] = {"cases": [case]}
         step = {"id": self.scope.ids(f"if {vertex.name}"), "switch": switch}
@@ -107,7 +114,7 @@ class Tasks:
         return piece
 
     def _open(self, vertex: Vertex, state: Node) -> Piece:
-        view = TaskView(self.document, vertex, self.scope, state)
+        view = self._view(vertex, state)
         view.tell_lost()
         entered = view.input
         self._saved[vertex.key] = entered
@@ -124,7 +131,7 @@ class Tasks:
         return Piece(steps=[step], exits=[leave_by(step, vertex.follow, entered, output=False)])
 
     def _close(self, vertex: Vertex, state: Node) -> Piece:
-        view = TaskView(self.document, vertex, self.scope, state, entered=False)
+        view = self._view(vertex, state, entered=False)
         owner = vertex.key.removesuffix("#close") + "#open"
         view.names["$input"] = self._saved.get(owner, state)
         left = view.output(state)
@@ -136,7 +143,7 @@ class Tasks:
     def _catch(self, vertex: Vertex, state: Node) -> Piece:
         if not _conditional(vertex):
             return _passing(vertex.follow, state)
-        view = TaskView(self.document, vertex, self.scope, state, entered=False)
+        view = self._view(vertex, state, entered=False)
         catch = vertex.task["catch"]
         tests = [
             view.condition(catch[member], f"catch.{member}", state)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from weft.cli.importing.cncf import jq
 from weft.cli.importing.cncf.document import Document
 from weft.cli.importing.cncf.durations import as_text, seconds_of
 from weft.cli.importing.cncf.form import KINDS, kind_of
-from weft.cli.importing.cncf.plan import Vertex
+from weft.cli.importing.cncf.plan import Plan, Vertex
 from weft.cli.importing.nodes import CannotTranslateError, Missing, Node, Record, Value, node_of
-from weft.cli.importing.pieces import END, Piece, Scope, StepDict, leave_by
+from weft.cli.importing.pieces import END, Piece, Scope, Source, StepDict, leave_by
 
 __all__ = ["TaskView"]
 
@@ -28,9 +29,18 @@ class TaskView:
     """One task."""
 
     def __init__(
-        self, document: Document, vertex: Vertex, scope: Scope, raw: Node, *, entered: bool = True
+        self,
+        document: Document,
+        vertex: Vertex,
+        scope: Scope,
+        raw: Node,
+        inner: Callable[[Plan, Scope], Source],
+        *,
+        entered: bool = True,
     ) -> None:
         self.document = document
+        self.inner = inner
+        """Makes what translates the tasks that this one holds."""
         self.vertex = vertex
         self.scope = scope
         self.task = vertex.task
