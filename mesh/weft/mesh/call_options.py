@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum, unique
 from typing import Final
 
+from weft.core.errors import ValidationError, Violation
+from weft.core.reasons import Rule
 from weft.mesh.policies.retry import RetryPolicy
 
 __all__ = ["CallOptions", "RetryMethods"]
+
+_METHOD: Final = re.compile(r"/[^/]+/[^/]+")
+_KEY: Final = re.compile(r"[0-9A-Za-z_.-]+")
 
 _THREE_ATTEMPTS: Final = RetryPolicy(
     max_retries=2, base_delay=timedelta(seconds=0.1), max_delay=timedelta(seconds=2)
@@ -48,6 +54,29 @@ class CallOptions:
     ``/shop.v1.Carts/PutItem``."""
     hash_key: str = ""
     """The metadata key whose value keeps calls together, for ``consistent_hash``; empty: none does."""
+
+    def __post_init__(self) -> None:
+        """Check it.
+
+        Raises:
+            ValidationError: Every fault.
+        """
+        if faults := [Violation(name, text, Rule.INVALID) for name, text in self._faults()]:
+            raise ValidationError(faults)
+
+    def _faults(self) -> Iterator[tuple[str, str]]:
+        for name in ("timeout", "stream_timeout"):
+            value: timedelta | None = getattr(self, name)
+            if value is not None and value <= timedelta():
+                yield name, "must be positive, or None"
+        if self.first_answer < timedelta():
+            yield "first_answer", "must not be negative"
+        for method in self.idempotent:
+            if _METHOD.fullmatch(method) is None:
+                yield "idempotent", f"{method!r} is no full name of a method, such as /shop.v1.Carts/PutItem"
+        if self.hash_key and _KEY.fullmatch(self.hash_key) is None:
+            words = "it has letters, digits, '-', '_' and '.'"
+            yield "hash_key", f"{self.hash_key!r} is no key of metadata: {words}"
 
     def retried(self, method: str, *, idempotent: bool) -> bool:
         """Tell whether a method is called again after a request was sent.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ from datetime import timedelta
 from typing import Final, Protocol, TypeVar
 
 from weft.core.clock import Clock
-from weft.core.errors import MaxRetriesExceededError, WeftError
+from weft.core.errors import MaxRetriesExceededError, ValidationError, Violation, WeftError
+from weft.core.reasons import Rule
 
 __all__ = ["NO_RETRY", "RandomSource", "RetryPolicy", "backoff", "call_with_retry"]
 
@@ -39,6 +41,22 @@ class RetryPolicy:
     """How much longer each wait is than the one before."""
     jitter: float = 0.2
     """Each wait is multiplied by a number between 1 - jitter and 1 + jitter (gRFC A6)."""
+
+    def __post_init__(self) -> None:
+        """Check it.
+
+        Raises:
+            ValidationError: Every fault.
+        """
+        wrong = {
+            "max_retries": self.max_retries < 0 and "must not be negative",
+            "base_delay": self.base_delay < timedelta() and "must not be negative",
+            "max_delay": self.max_delay < timedelta() and "must not be negative",
+            "factor": not 1 <= self.factor < math.inf and "must be at least 1",
+            "jitter": not 0 <= self.jitter <= 1 and "must be between 0 and 1",
+        }
+        if faults := [Violation(name, text, Rule.OUT_OF_RANGE) for name, text in wrong.items() if text]:
+            raise ValidationError(faults)
 
 
 _LONG_AGO: Final = 100
