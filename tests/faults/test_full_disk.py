@@ -16,10 +16,9 @@ pytestmark = [pytest.mark.integration, pytest.mark.long]
 SEED = 20_261_215
 
 
-async def _run(folder: Path, fault: str, bug: str = "") -> Report:
+async def _run(folder: Path, wanted: Wanted, bug: str = "") -> Report:
     if missing := why_no_disks():
         pytest.fail(missing)
-    wanted = Wanted(sessions=150, faults={fault: 2, "kill-server": 1}, concurrency=24, workers=3)
     report = await run(expand(SEED, wanted), FullDiskStoreAdapter(), folder, bug)
     print(report.figures())  # noqa: T201 - the figures are the point
     return report
@@ -35,7 +34,8 @@ def _reasons(report: Report) -> set[str]:
 )
 async def test_a_full_disk_loses_nothing(fault: str, reason: str, tmp_path: Path) -> None:
     """W1-W12, T1: without room for tables nothing is written; without room for its log the database ends."""
-    report = await _run(tmp_path / "run", fault)
+    wanted = Wanted(sessions=150, faults={fault: 2, "kill-server": 1}, concurrency=24, workers=3)
+    report = await _run(tmp_path / "run", wanted)
     assert report.problems == []
     assert reason in _reasons(report)
 
@@ -43,5 +43,6 @@ async def test_a_full_disk_loses_nothing(fault: str, reason: str, tmp_path: Path
 @pytest.mark.timeout(240)
 async def test_a_server_that_does_not_know_a_full_disk_is_caught(tmp_path: Path) -> None:
     """The control: it takes it for a defect, and says so."""
-    report = await _run(tmp_path / "run", "fill-tables", "full_disk_is_a_defect")
+    wanted = Wanted(sessions=60, faults={"fill-tables": 1}, concurrency=24, patience=8, stall=3, ahead=1.0)
+    report = await _run(tmp_path / "run", wanted, "full_disk_is_a_defect")
     assert "answers_say_why" in report.violations, report.problems

@@ -8,11 +8,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.faults.rig.child import until
 from tests.faults.rig.cluster import Cluster, running
 from tests.faults.rig.postgres import PostgresStoreAdapter
 from tests.faults.rig.run import _prepare
@@ -26,8 +28,9 @@ pytestmark = [pytest.mark.integration, pytest.mark.long]
 
 SEED = 20_261_220
 ARCHIVES = 50
-FEWEST = 5
-"""How many kills, and how many imports that they interrupt, make a run that proves something."""
+KILLS = 10
+FEWEST = 3
+"""How many imports that kills interrupt make a run that proves something."""
 _ONCE = RetryPolicies(**dict.fromkeys(("create", "update", "delete", "read", "watch"), NO_RETRY))
 _PASSING = frozenset({Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.CANCELLED})
 _ITEMS = 40
@@ -47,7 +50,10 @@ class Found:
     """How often callers were told that they had created an execution."""
     interrupted: int = 0
     """How many attempts were not answered."""
+    begun: int = 0
+    """How many archives somebody imports, or has imported."""
     kills: int = 0
+    """How many have begun."""
     wrong: list[str] = field(default_factory=list)
 
 
@@ -91,17 +97,23 @@ async def _bring(weft: Client, execution_id: str, data: bytes, found: Found) -> 
 
 
 async def _bring_all(clients: Sequence[Client], copies: dict[str, bytes], found: Found) -> None:
-    """Import everything, each at two servers at the same time."""
+    """Import everything, each at two servers at the same time, and a share of it beside each kill."""
     waiting = iter(copies.items())
 
     async def some(number: int) -> None:
         for execution_id, data in waiting:
+            await until(partial(_is_its_turn, found), 60)
             if found.wrong:
                 return  # that is enough
+            found.begun += 1
             pair = (clients[(number + more) % len(clients)] for more in range(2))
             await asyncio.gather(*(_bring(weft, execution_id, data, found) for weft in pair))
 
     await asyncio.gather(*(some(number) for number in range(3)))
+
+
+def _is_its_turn(found: Found) -> bool:
+    return bool(found.wrong) or found.begun <= found.kills * ARCHIVES // KILLS
 
 
 async def _look(weft: Client, copies: dict[str, bytes], found: Found) -> None:
@@ -123,18 +135,27 @@ async def _compare(weft: Client, execution_id: str, data: bytes, found: Found) -
         found.wrong.append(f"{execution_id} is there with {len(exported)} bytes of {len(data)}")
 
 
+def _is_amid(found: Found, number: int) -> bool:
+    return bool(found.wrong) or found.begun > number * ARCHIVES // KILLS
+
+
 async def _kill(cluster: Cluster, found: Found) -> None:
-    """Kill one process after the other, now and then the database."""
+    """Kill one process after the other, and in their midst the database, each amid its share of imports."""
     chance = random.Random(SEED)
-    while True:
-        await asyncio.sleep(chance.uniform(0.1, 0.6))
-        if cluster.store.replicas > 1 and chance.random() < 0.15:
+    for number in range(KILLS):
+        await until(partial(_is_amid, found, number), 60)
+        if found.wrong:
+            return
+        await asyncio.sleep(chance.uniform(0.0, 0.1))
+        if number == KILLS // 2 and cluster.store.replicas > 1:
+            found.kills += 1
             await cluster.store.kill(0.3)
         else:
             server = chance.choice(cluster.servers)
             server.kill()
+            found.kills += 1
+            await asyncio.sleep(0.3)  # it is gone for certain, and started again
             await server.up()
-        found.kills += 1
 
 
 async def _run(store: StoreAdapter, folder: Path, bug: str = "") -> Found:
@@ -148,9 +169,8 @@ async def _run(store: StoreAdapter, folder: Path, bug: str = "") -> Found:
             await connect(server.address, retry=_ONCE, timeout=timedelta(seconds=5)).__aenter__()
             for server in cluster.servers
         ]
-        beside = [asyncio.create_task(_kill(cluster, found))]
-        beside += [asyncio.create_task(_look(weft, copies, found)) for weft in clients]
-        await _bring_all(clients, copies, found)
+        beside = [asyncio.create_task(_look(weft, copies, found)) for weft in clients]
+        await asyncio.gather(_bring_all(clients, copies, found), _kill(cluster, found))
         for task in beside:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
@@ -185,7 +205,8 @@ async def test_imports_outlive_kills(name: str, tmp_path: Path) -> None:
     found = await _run(STORES[name](tmp_path), tmp_path / "run")
     print(found.kills, found.interrupted, found.created.total())  # noqa: T201 - the figures are the point
     assert found.wrong == []
-    assert min(found.kills, found.interrupted) >= FEWEST
+    assert found.kills == KILLS
+    assert found.interrupted >= FEWEST
 
 
 @pytest.mark.timeout(240)
