@@ -48,14 +48,14 @@ class RetryPolicy:
         Raises:
             ValidationError: Every fault.
         """
-        wrong = {
-            "max_retries": self.max_retries < 0 and "must not be negative",
-            "base_delay": self.base_delay < timedelta() and "must not be negative",
-            "max_delay": self.max_delay < timedelta() and "must not be negative",
-            "factor": not 1 <= self.factor < math.inf and "must be at least 1",
-            "jitter": not 0 <= self.jitter <= 1 and "must be between 0 and 1",
-        }
-        if faults := [Violation(name, text, Rule.OUT_OF_RANGE) for name, text in wrong.items() if text]:
+        checks = (
+            ("max_retries", self.max_retries >= 0, "must not be negative"),
+            ("base_delay", self.base_delay >= timedelta(), "must not be negative"),
+            ("max_delay", self.max_delay >= timedelta(), "must not be negative"),
+            ("factor", 1 <= self.factor < math.inf, "must be at least 1"),
+            ("jitter", 0 <= self.jitter <= 1, "must be between 0 and 1"),
+        )
+        if faults := [Violation(name, text, Rule.OUT_OF_RANGE) for name, holds, text in checks if not holds]:
             raise ValidationError(faults)
 
 
