@@ -39,6 +39,12 @@ CANCELLED = replace(
     stored={ID: stored(ending_with("execution_cancelled"), state="CANCELLED", result=None)},
     bodies=BODIES[:2],
 )
+HELD_UP = replace(
+    CANCELLED,
+    bodies=(BODIES[0], body("b", 1, 8.0, given={"prior": "m1"})),
+    windows=(Window(fault="stop-at-reply.before", began=4.0, ended=9.0),),
+    wall=1_767_225_600.0,
+)
 TIMED_OUT = stored(ending_with("execution_timed_out", 8.0), state="TIMED_OUT", result=None, timeout=7.0)
 TIMED_OUT_TWICE = replace(TIMED_OUT, events=(*TIMED_OUT.events, event(7, "execution_timed_out")))
 OTHER_OUTPUT = event(3, "step_completed", step_id="a", attempt=1, output={"mark": "other"})
@@ -157,6 +163,7 @@ BAD = (
         replace(CANCELLED, bodies=(*CANCELLED.bodies, body("c", 1, 8.0))),
         "a body long after the cancellation",
     ),
+    one("cancelled_is_final", replace(HELD_UP, windows=()), "a call long after the cancellation"),
     one(
         "late_cancellations_change_nothing",
         replace(CANCELLED, operations=(start(), REFUSED)),
@@ -187,6 +194,7 @@ BAD = (
     [
         pytest.param(GOOD, id="completed"),
         pytest.param(CANCELLED, id="cancelled"),
+        pytest.param(HELD_UP, id="a call that a server sent as it was stopped"),
         pytest.param(with_operations(REFUSED), id="cancelled too late"),
         pytest.param(with_operations(FULL_STORE), id="no room"),
         pytest.param(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tests.faults.checks.steps import ROUNDING, at
 from tests.faults.rig.evidence import FINAL, Evidence, Stored, Violation, is_of_the_end
-from tests.faults.rig.record import Operation, Outcome
+from tests.faults.rig.record import Body, Operation, Outcome
 
 ON_THE_WAY = 1.0
 """How many seconds a call that was sent before a cancellation may take to reach its worker."""
@@ -24,9 +24,30 @@ def cancelled_is_final(evidence: Evidence) -> Iterator[Violation]:
         if stored is not None and stored.state != "CANCELLED":
             yield Violation("W7", f"{execution} was cancelled and is {stored.state}")
         for body in evidence.bodies_in.get(execution, []):
-            if body.began > op.ended + ON_THE_WAY and not is_of_the_end(body.step):
+            if body.began > op.ended + ON_THE_WAY and not (
+                is_of_the_end(body.step) or _was_held_up(evidence, body, op.ended)
+            ):
                 late = body.began - op.ended
                 yield Violation("W7", f"{execution}: {body.step} began {late:.1f} s after the cancellation")
+
+
+def _was_held_up(evidence: Evidence, body: Body, cancelled: float) -> bool:
+    """Tell whether a call was sent before a cancellation, by a server that stood still amid sending it."""
+    stored = evidence.stored.get(body.execution)
+    scheduled = [] if stored is None else stored.of_kind("step_scheduled")
+    of_the_attempt = (body.step, body.attempt)
+    return any(
+        (event["data"]["step_id"], event["data"]["attempt"]) == of_the_attempt
+        and at(event) - evidence.wall < cancelled
+        for event in scheduled
+    ) and any(
+        window.fault.startswith(_STANDS_STILL) and window.began < body.began < window.ended
+        for window in evidence.windows
+    )
+
+
+_STANDS_STILL = ("pause-", "stop-at-")
+"""How the names of faults begin that stop a server for a while."""
 
 
 def late_cancellations_change_nothing(evidence: Evidence) -> Iterator[Violation]:
