@@ -35,7 +35,7 @@ checks: $(VENV)/.dev ## Everything but the tests, two at the same time
 tests: $(VENV)/.dev ## All tests
 	@sh tools/consul > /dev/null
 	@sh tools/postgres > /dev/null
-	@$(BIN)/python -m pytest -n 2 --dist worksteal -q
+	@$(BIN)/python -m pytest -n 3 --dist worksteal -q
 
 lint: $(VENV)/.dev ## ruff: rules and formatting
 	@$(BIN)/ruff check $(CODE)
